@@ -1,0 +1,92 @@
+"""Properties: what a scenario asks of a system.
+
+`always`, `never`, `sometimes` and `leads_to` are stated by the author; `deadlock`, `hang`, `write_conflict` and
+`lost_store` are free: a scenario only names them. `range` needs no name, it is always checked. Exact meanings:
+docs/semantics.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import DefinitionError
+from .expr import FALSE, Expr, Literal, _boolean
+from .types import Scalar
+from .variable import Medium, Variable
+
+
+@dataclass(frozen=True, eq=False)
+class Property:
+    """A named property. `kind` is one of always, never, sometimes, leads_to, deadlock, hang, write_conflict, lost_store, range, illegal."""
+
+    kind: str
+    name: str
+    expr: Expr = FALSE
+    cases: tuple[tuple[str, Expr, Expr], ...] = ()
+    """For leads_to: (label, p, q) per value of `each`."""
+    variable: Variable | None = None
+    """For write_conflict and lost_store: the variable that is watched."""
+    about: str = ""
+
+    def __str__(self) -> str:
+        if self.kind in ("always", "never", "sometimes"):
+            return f"{self.kind} {self.expr}"
+        if self.kind == "leads_to":
+            return "; ".join(f"{p} leads to {q}" for _, p, q in self.cases)
+        return self.kind + (f" on {self.variable.name}" if self.variable is not None else "")
+
+
+def always(name: str, expr: Any, about: str = "") -> Property:
+    """Holds in every reachable state."""
+    return Property("always", name, _boolean(expr, "always"), about=about)
+
+
+def never(name: str, expr: Any, about: str = "") -> Property:
+    """Holds in no reachable state."""
+    return Property("never", name, _boolean(expr, "never"), about=about)
+
+
+def sometimes(name: str, expr: Any, about: str = "") -> Property:
+    """Holds in at least one reachable state: the twin that keeps an `always` from holding vacuously."""
+    return Property("sometimes", name, _boolean(expr, "sometimes"), about=about)
+
+
+def leads_to(name: str, p: Any, q: Any, *, each: Scalar | None = None, about: str = "") -> Property:
+    """Whenever p holds, q holds then or later, under the declared fairness.
+
+    With `each`, p and q are functions of an index value and the property is asked for every value by itself.
+    """
+    if each is None:
+        return Property("leads_to", name, cases=(("", _boolean(p, "leads_to"), _boolean(q, "leads_to")),), about=about)
+    cases = []
+    for value in each.values():
+        bound = Literal(value, each)
+        cases.append((f"{each}={each.show(value)}", _boolean(p(bound), "leads_to"), _boolean(q(bound), "leads_to")))
+    return Property("leads_to", name, cases=tuple(cases), about=about)
+
+
+def deadlock(name: str = "deadlock", about: str = "") -> Property:
+    """Violated where no row but environment rows is enabled and some living copy is not in a final state."""
+    return Property("deadlock", name, about=about)
+
+
+def hang(name: str = "hang", about: str = "") -> Property:
+    """Violated where from now on only poll and environment rows can ever fire and some living copy is not final."""
+    return Property("hang", name, about=about)
+
+
+def write_conflict(variable: Variable, name: str = "", about: str = "") -> Property:
+    """Violated where two copies are able to store different values to one cell of a register or unlocked variable."""
+    return Property("write_conflict", name or f"no_write_conflict_on_{variable.name}", variable=_plain(variable), about=about)
+
+
+def lost_store(variable: Variable, name: str = "", about: str = "") -> Property:
+    """Violated where a store replaces a different value, stored by another copy, that no other copy has loaded."""
+    return Property("lost_store", name or f"no_lost_store_on_{variable.name}", variable=_plain(variable), about=about)
+
+
+def _plain(variable: Variable) -> Variable:
+    if not isinstance(variable, Variable) or variable.medium not in (Medium.REGISTER, Medium.UNLOCKED):
+        raise DefinitionError(f"`{variable}`: write conflicts and lost stores are asked of register and unlocked variables")
+    return variable

@@ -1,0 +1,327 @@
+"""When a definition is wrong: everything that is judged before anything is explored.
+
+`check_tables` looks at the rows as written, `check_rules` at the lowered actions and at the *one-row rule* of the media:
+one row may touch any private and ghost variables, any variables under one lock, and make at most one access to one
+other shared cell, channel or barrier. A row that touches more models a step that no hardware can take at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from .effect import Arrive, BreakOpen, Effect, Receive, Send, Store
+from .errors import DefinitionError
+from .expr import Cell, Edited, Expr, Fold, Me, Param, Passed, conjuncts
+from .machine import Machine, Row
+from .variable import Barrier, Lock, Medium
+
+if TYPE_CHECKING:
+    from .system import System
+
+SHARED = (Medium.REGISTER, Medium.UNLOCKED, Medium.CHANNEL, Medium.BARRIER)
+
+
+# -- tables as written -----------------------------------------------------------------------------------------------
+
+
+def check_tables(system: System) -> None:
+    """Names, states, choices, moves and reachability of final states.
+
+    Raises:
+        DefinitionError: naming the machine, the row and the remedy.
+    """
+    names = [m.name for m in system.machines]
+    for name in names:
+        if names.count(name) > 1:
+            raise DefinitionError(f"two machines of system {system.name} are called {name}; rename one")
+    properties = [p.name for p in system.properties]
+    for name in properties:
+        if properties.count(name) > 1:
+            raise DefinitionError(f"two properties of system {system.name} are called {name}; rename one")
+    for machine in system.machines:
+        for state in (machine.initial, machine.restart, *machine.final):
+            _known_state(machine, state, None)
+        for row in machine.rows:
+            _check_row(system, machine, row)
+        _check_choices(machine)
+        _check_final(machine)
+        _check_barrier_rows(machine)
+
+
+def _known_state(machine: Machine, state: object, row: Row | None) -> None:
+    if not isinstance(state, machine.states):
+        known = ", ".join(s.name for s in machine.states)
+        raise DefinitionError(f"{state!r} is no state of it; its states are {known}", machine=machine.name, row=row.event if row else "")
+
+
+def _check_row(system: System, machine: Machine, row: Row) -> None:
+    for state in row.sources:
+        _known_state(machine, state, row)
+    if row.destination is not None:
+        _known_state(machine, row.destination, row)
+    if machine.passive and (row.moves or row.under is not None or row.acquire is not None or row.release is not None or row.choose):
+        raise DefinitionError("a passive row only has a guard and effects; locks, choices and moves belong to the active row", machine=machine.name, row=row.event)
+    bound = {p.name for p in row.choose}
+    for expr, inner in _expressions(row):
+        for part, folded in _with_folds(expr, inner):
+            if isinstance(part, Me) and part.type not in machine.copies:
+                raise DefinitionError(f"me({part.type}): the machine has no copies over {part.type}", machine=machine.name, row=row.event)
+            if isinstance(part, Param) and part.name not in bound | folded:
+                raise DefinitionError(f"the choice {part.name} is not listed in the row's choose=", machine=machine.name, row=row.event)
+    moved = [str(m).rsplit(".", 1)[0] for m in row.moves]
+    for target, move in zip(moved, row.moves):
+        if move.machine not in system.machines:
+            raise DefinitionError(f"moves {move}, but {move.machine.name} is not a machine of the system; add it", machine=machine.name, row=row.event)
+        if moved.count(target) > 1:
+            raise DefinitionError(f"moves {target} twice in one step; at most one row per passive copy", machine=machine.name, row=row.event)
+
+
+def _expressions(row: Row) -> Iterator[tuple[Expr, frozenset[str]]]:
+    none: frozenset[str] = frozenset()
+    yield row.guard, none
+    for effect in row.effects:
+        for part in _parts(effect):
+            yield part, none
+    for lock in (row.under, row.acquire, row.release):
+        if lock is not None:
+            yield lock, none
+    for move in row.moves:
+        for index in move.indices:
+            yield index, none
+
+
+def _parts(effect: Effect) -> Iterator[Expr]:
+    yield effect.condition
+    for name in ("target", "value", "channel", "message", "barrier"):
+        part = getattr(effect, name, None)
+        if isinstance(part, Expr):
+            yield part
+    yield from getattr(effect, "indices", ())
+
+
+def _with_folds(expr: Expr, bound: frozenset[str]) -> Iterator[tuple[Expr, frozenset[str]]]:
+    """Every node with the fold variables that are bound where it stands."""
+    if isinstance(expr, Fold):
+        bound = bound | {expr.param.name}
+    yield expr, bound
+    for child in expr.children():
+        yield from _with_folds(child, bound)
+
+
+def _check_choices(machine: Machine) -> None:
+    for a, b in combinations(machine.rows, 2):
+        if a.event == b.event and [(p.name, p.type) for p in a.choose] != [(p.name, p.type) for p in b.choose]:
+            raise DefinitionError("rows of one event choose the same values; give both the same choose=", machine=machine.name, row=a.event)
+
+
+def _check_final(machine: Machine) -> None:
+    reached = {machine.initial, machine.restart}
+    grown = True
+    while grown:
+        new = {r.destination for r in machine.rows if r.destination is not None and reached & set(r.sources)} - reached
+        grown = bool(new)
+        reached |= new
+    for state in machine.final:
+        if state not in reached:
+            raise DefinitionError(f"the final state {state.name} cannot be reached by its rows; add a row or drop it", machine=machine.name)
+
+
+def _barriers_passed(row: Row) -> list[Cell]:
+    return [e.barrier for e in row.guard.walk() if isinstance(e, Passed)]
+
+
+def _check_barrier_rows(machine: Machine) -> None:
+    for row in machine.rows:
+        for cell in _barriers_passed(row):
+            for state in row.sources:
+                entries = [r for r in machine.rows if r.destination is state or (r.destination is None and state in r.sources)]
+                arrivals = [r for r in entries if any(isinstance(e, Arrive) and e.barrier.variable is cell.variable for e in r.effects)]
+                if not arrivals or (len(arrivals) < len(entries) and machine.initial is not state):
+                    raise DefinitionError(
+                        f"passed({cell}) guards a row from {state.name}, which is not entered only by arriving there; arrive in the row before",
+                        machine=machine.name,
+                        row=row.event,
+                    )
+        for effect in row.effects:
+            if not isinstance(effect, Arrive):
+                continue
+            barrier = effect.barrier.variable
+            assert isinstance(barrier, Barrier)
+            if row.destination is None or barrier.kind != "draining":
+                continue
+            for after in machine.rows:
+                if row.destination in after.sources and not any(c.variable is barrier for c in _barriers_passed(after)):
+                    raise DefinitionError(
+                        f"leaves {row.destination.name} without passed({effect.barrier}): a draining barrier is left through its guard",
+                        machine=machine.name,
+                        row=after.event,
+                    )
+
+
+# -- lowered actions -------------------------------------------------------------------------------------------------
+
+
+def check_rules(system: System) -> None:
+    """Duplicate rows, ownership of private variables, and the one-row rule.
+
+    Raises:
+        DefinitionError: naming the machine, the row and the remedy.
+    """
+    for a, b in system.ambiguities():
+        texts = [" and ".join(map(str, conjuncts(x.guard)[1:])) for x in (a, b)]
+        if texts[0] == texts[1] or "" in texts:
+            what = "identical guards" if texts[0] == texts[1] else "a guard that is always true"
+            raise DefinitionError(f"two rows of this event leave one state with {what}; make their guards exclude each other", machine=a.machine.name, row=a.row.event)
+    owners: dict[int, Machine] = {}
+    for machine in system.machines:
+        for row in machine.rows:
+            _check_media(machine, row, owners)
+
+
+@dataclass(frozen=True)
+class Access:
+    """One touch of a shared cell: what is touched, how, and how many cells that is."""
+
+    cell: Cell
+    kind: str
+    cells: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.cell}"
+
+
+def accesses(machine: Machine, row: Row) -> list[Access]:
+    """The accesses to shared cells that firing the row makes, each once, in reading order."""
+    found: dict[tuple[str, str], Access] = {}
+
+    def note(cell: Cell, kind: str, cells: int = 1) -> None:
+        found.setdefault((str(cell), kind), Access(cell, kind, cells))
+
+    edits = {str(e.target): e.operation for e in row.effects if isinstance(e, Store) and isinstance(e.value, Edited)}
+    receives = {str(e.channel) for e in row.effects if isinstance(e, Receive)}
+    for effect in row.effects:
+        if isinstance(effect, Store):
+            note(effect.cell, "store" if effect.operation == "store" else effect.operation)
+        elif isinstance(effect, Send):
+            note(effect.channel, "send")
+        elif isinstance(effect, Receive):
+            note(effect.channel, "receive")
+        elif isinstance(effect, Arrive):
+            note(effect.barrier, "arrive")
+        elif isinstance(effect, BreakOpen):
+            note(effect.barrier, "break")
+    for expr in _read_parts(row):
+        for part, cells in _cells_read(expr, 1):
+            name = str(part)
+            if part.variable.medium is Medium.CHANNEL and name in receives:
+                continue  # the head is read and taken together
+            if edits.get(name, "").startswith(("pop", "remove")):
+                continue  # taking an element returns it
+            note(part, "test" if part.variable.medium is Medium.CHANNEL else "load", cells)
+    for move in row.moves:
+        note(move.machine.state.cell(*move.indices), "move")
+    return list(found.values())
+
+
+def _read_parts(row: Row) -> Iterator[Expr]:
+    for part in conjuncts(row.guard):
+        if not isinstance(part, Passed):
+            yield part
+    for effect in row.effects:
+        yield effect.condition
+        if isinstance(effect, Store):
+            if isinstance(effect.value, Edited):
+                yield from effect.value.arguments
+            else:
+                yield effect.value
+            yield from (i for c in effect.target.walk() if isinstance(c, Cell) for i in c.indices)
+        for name in ("message",):
+            part = getattr(effect, name, None)
+            if isinstance(part, Expr):
+                yield part
+        for name in ("channel", "barrier"):
+            cell = getattr(effect, name, None)
+            if isinstance(cell, Cell):
+                yield from cell.indices
+
+
+def _cells_read(expr: Expr, times: int) -> Iterator[tuple[Cell, int]]:
+    if isinstance(expr, Cell):
+        folded = any(isinstance(e, Param) and e.name.startswith("any_") for i in expr.indices for e in i.walk())
+        yield expr, times if folded else 1
+    size = expr.param.type.size if isinstance(expr, Fold) else 1  # type: ignore[attr-defined]
+    for child in expr.children():
+        yield from _cells_read(child, times * size)
+
+
+def _check_media(machine: Machine, row: Row, owners: dict[int, Machine]) -> None:
+    touched = accesses(machine, row)
+    for access in touched:
+        variable, medium = access.cell.variable, access.cell.variable.medium
+        if medium is Medium.PRIVATE:
+            _check_private(machine, row, access.cell, owners)
+        elif medium is Medium.WORLD and access.kind != "load" and not machine.environment:
+            raise DefinitionError(f"writes the fact {variable.name}; only environment rows do", machine=machine.name, row=row.event)
+        elif medium is Medium.LOCK:
+            raise DefinitionError(f"touches the lock {variable.name} as a variable; use under=, acquire= or release=", machine=machine.name, row=row.event)
+        elif medium is Medium.GHOST and access.kind == "move":
+            raise DefinitionError(f"moves the ghost {variable.name}: a ghost would restrict the system; give it a real medium", machine=machine.name, row=row.event)
+    _check_ghosts(machine, row)
+    if row.assume_atomic:
+        return
+    _check_locked(machine, row, touched)
+    others = [a for a in touched if a.cell.variable.medium in SHARED]
+    locks = {str(lock) for lock in (row.under, row.acquire, row.release) if lock is not None}
+    number = sum(a.cells for a in others) + max(0, len(locks) - 1)
+    if number > 1:
+        listed = ", ".join([str(a) + (f" ({a.cells} cells)" if a.cells > 1 else "") for a in others] + sorted(locks if len(locks) > 1 else ()))
+        raise DefinitionError(
+            f"makes {number} accesses to shared cells in one step ({listed}); one row makes one: split it, or say assume_atomic=\"why\"",
+            machine=machine.name,
+            row=row.event,
+        )
+
+
+def _check_private(machine: Machine, row: Row, cell: Cell, owners: dict[int, Machine]) -> None:
+    variable = cell.variable
+    owner = owners.setdefault(id(variable), machine)
+    if any(m is not machine and m.state is variable for m in owners.values()) or owner is not machine:
+        raise DefinitionError(f"touches {variable.name}, which is private to {owner.name}; give it the medium of the real thing", machine=machine.name, row=row.event)
+    if variable is machine.state and not machine.passive and str(cell) != str(machine.state.cell(*(Me(d) for d in machine.copies))):
+        raise DefinitionError(f"touches the control state of another copy, {cell}; share what it must know", machine=machine.name, row=row.event)
+    if variable is machine.state:
+        return
+    leading = cell.indices[: len(machine.copies)]
+    if variable.over[: len(machine.copies)] != machine.copies or not all(isinstance(i, Me) for i in leading):
+        own = ", ".join(f"me({d})" for d in machine.copies)
+        raise DefinitionError(f"touches {cell}, which is private: index it by the copy itself ({own})", machine=machine.name, row=row.event)
+
+
+def _check_ghosts(machine: Machine, row: Row) -> None:
+    def reads(expr: Expr) -> list[Cell]:
+        return [e for e in expr.walk() if isinstance(e, Cell) and e.variable.medium is Medium.GHOST]
+
+    seen = reads(row.guard)
+    for effect in row.effects:
+        if isinstance(effect, Store) and effect.cell.variable.medium is Medium.GHOST:
+            continue
+        seen += [g for part in _parts(effect) for g in reads(part)]
+    if seen:
+        raise DefinitionError(f"depends on the ghost {seen[0]}; ghosts are read by properties and effects on ghosts only", machine=machine.name, row=row.event)
+
+
+def _check_locked(machine: Machine, row: Row, touched: list[Access]) -> None:
+    held = [lock for lock in (row.under, row.acquire, row.release) if isinstance(lock, Cell)]
+    for access in touched:
+        cell = access.cell
+        guarding = cell.variable.lock
+        if cell.variable.medium is not Medium.LOCKED or not isinstance(guarding, Lock):
+            continue
+        leading = [str(i) for i in cell.indices[: len(guarding.over)]]
+        if not any(lock.variable is guarding and [str(i) for i in lock.indices] == leading for lock in held):
+            where = f"{guarding.name}[{', '.join(leading)}]" if leading else guarding.name
+            raise DefinitionError(f"touches {cell} without its lock; add under={where}", machine=machine.name, row=row.event)
+

@@ -1,0 +1,302 @@
+"""A system: machines, the variables between them, and properties, put together and judged.
+
+Building one lowers every row (`lower.py`), orders the variables, expands the free properties that need more than a name
+(write conflict becomes a predicate, lost store gets its ghosts) and raises a DefinitionError for whatever is wrong
+(`rules.py`). A builder function `build(...) -> System` is called by the engine with production bounds and by the checker
+with small ones; nothing is defined twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+from .effect import Store, cell_of
+from .errors import DefinitionError
+from .expr import BOOL, TRUE, Cell, Expr, Literal, Not, OneOf, Op, Passed, conjunction, conjuncts, disjunction
+from .lower import Action, Instance, Lowering, _plus, copy_number
+from .machine import Machine, Process
+from .properties import Property
+from .types import Optional, Range, Value, all_values, product_size
+from .variable import Medium, Variable, ghost
+
+State = tuple[tuple[Value, ...], ...]
+"""A state: per variable of `System.variables`, the values of its cells."""
+
+
+class System:
+    """A closed system ready to be run, checked or drawn.
+
+    Args:
+        name: what it is called in the catalogue and in traces.
+        machines: in the order in which rows are numbered.
+        properties: what a check asks; `range` (no value ever leaves its type) is always asked.
+
+    Raises:
+        DefinitionError: naming the machine, the row and the remedy.
+    """
+
+    def __init__(self, name: str, machines: list[Machine] | tuple[Machine, ...], properties: list[Property] | tuple[Property, ...] = (), doc: str = ""):
+        from .rules import check_rules, check_tables
+
+        self.name, self.doc = name, doc
+        self.machines = list(machines)
+        self._stated = tuple(properties)
+        self.properties = list(properties)
+        check_tables(self)
+        lowering = Lowering(self)
+        self.actions: list[Action] = []
+        for machine in self.active:
+            for row in machine.rows:
+                self.actions.append(lowering.lower(len(self.actions), machine, row))
+        check_rules(self)
+        self.properties = [self._expanded(p) for p in self.properties]
+        self.properties += self._illegal_messages()
+        self._drop_unread_ghosts()
+        self.variables = self._ordered_variables()
+        self.position = {id(v): k for k, v in enumerate(self.variables)}
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    @property
+    def active(self) -> list[Machine]:
+        """The machines whose rows are scheduled."""
+        return [m for m in self.machines if not m.passive]
+
+    def machine(self, name: str) -> Machine:
+        """The machine of that name."""
+        for machine in self.machines:
+            if machine.name == name:
+                return machine
+        raise DefinitionError(f"system {self.name} has no machine {name!r}; it has {', '.join(m.name for m in self.machines)}")
+
+    def variable(self, name: str) -> Variable:
+        """The variable of that name."""
+        for variable in self.variables:
+            if variable.name == name:
+                return variable
+        raise DefinitionError(f"system {self.name} has no variable {name!r}; it has {', '.join(v.name for v in self.variables)}")
+
+    def find_property(self, name: str) -> Property:
+        """The property of that name."""
+        for prop in self.properties:
+            if prop.name == name:
+                return prop
+        known = ", ".join(p.name for p in self.properties)
+        raise DefinitionError(f"system {self.name} has no property {name!r}; it has {known}")
+
+    @property
+    def processes(self) -> list[Process]:
+        """The processes its machines live in."""
+        found: list[Process] = []
+        for machine in self.machines:
+            if machine.process is not None and machine.process not in found:
+                found.append(machine.process)
+        return found
+
+    def instances(self) -> Iterator[Instance]:
+        """Every (row, copy, values), in the order that breaks ties."""
+        for action in self.actions:
+            yield from action.instances()
+
+    def initial_state(self) -> State:
+        """The one initial state."""
+        return tuple(v.initial for v in self.variables)
+
+    def all_final(self) -> Expr:
+        """Whether every living copy of every machine that is not environment is in a final state."""
+        parts: list[Expr] = []
+        for machine in self.machines:
+            if machine.environment:
+                continue
+            for copy in all_values(machine.copies):
+                where = tuple(Literal(v, d) for v, d in zip(copy, machine.copies))
+                state = Cell(machine.state, where, machine.state.type)
+                resting: Expr = OneOf(state, tuple(Literal(s, state.type) for s in machine.final)) if machine.final else Literal(False, BOOL)
+                process = machine.process
+                if process is not None and id(process.alive) in self._alive_used:
+                    at = tuple(w for w, d in zip(where, machine.copies) if d in process.over)
+                    resting = Op("or", Not(Cell(process.alive, at, BOOL)), resting, BOOL)
+                parts.append(resting)
+        return conjunction(parts)
+
+    def ambiguities(self) -> Iterator[tuple[Action, Action]]:
+        """Pairs of rows of one machine that share an event and a source: never both enabled in one copy."""
+        for a, b in combinations(self.actions, 2):
+            if a.machine is b.machine and a.row.event == b.row.event and set(a.row.sources) & set(b.row.sources):
+                yield a, b
+
+    def focused(self, *names: str) -> System:
+        """The same machines asking only these properties, without the ghosts that only others need."""
+        asked = [p for p in self._stated if p.name in names]
+        for name in names:
+            if name not in [p.name for p in asked] + ["range"]:
+                self.find_property(name)
+        return System(self.name, self.machines, asked, self.doc)
+
+    # -- assembly ----------------------------------------------------------------------------------------------------
+
+    def memory_of(self, process: Process) -> list[Variable]:
+        """The variables that a crash of the process resets: its own, and the private ones of its machines."""
+        found: dict[int, Variable] = {}
+        for machine in self.machines:
+            for row in machine.rows:
+                for cell in raw_cells(row):
+                    variable = cell.variable
+                    own = variable.medium is Medium.PRIVATE and machine.process is process and variable is not machine.state
+                    if own or variable.process is process:
+                        found[id(variable)] = variable
+        return list(found.values())
+
+    def _ordered_variables(self) -> list[Variable]:
+        found: dict[int, Variable] = {}
+
+        def add(variable: Variable) -> None:
+            if not (variable.medium is Medium.LOCK and not variable.holders):  # type: ignore[attr-defined]
+                found.setdefault(id(variable), variable)
+
+        for machine in self.machines:
+            add(machine.state)
+            for action in self.actions:
+                if action.machine is machine:
+                    for cell in action_cells(action):
+                        add(cell.variable)
+        for prop in self.properties:
+            for expr in [prop.expr, *(e for _, p, q in prop.cases for e in (p, q))]:
+                for part in expr.walk():
+                    if isinstance(part, Cell):
+                        add(part.variable)
+        self._alive_used = {id(p.alive) for p in self.processes if id(p.alive) in found}
+        names: dict[str, Variable] = {}
+        for variable in found.values():
+            if names.setdefault(variable.name, variable) is not variable:
+                raise DefinitionError(f"two variables are called {variable.name}; rename one")
+        return list(found.values())
+
+    def _drop_unread_ghosts(self) -> None:
+        """Drop the stores to ghosts that no asked property depends on: they only split states."""
+
+        def ghosts(expr: Expr) -> set[int]:
+            return {id(e.variable) for e in expr.walk() if isinstance(e, Cell) and e.variable.medium is Medium.GHOST}
+
+        read: set[int] = set()
+        for prop in self.properties:
+            for expr in [prop.expr, *(e for _, p, q in prop.cases for e in (p, q))]:
+                read |= ghosts(expr)
+        stores = [s for a in self.actions for s in a.stores if s.cell.variable.medium is Medium.GHOST]
+        grown = True
+        while grown:
+            before = len(read)
+            for store in stores:
+                if id(store.cell.variable) in read:
+                    read |= ghosts(store.condition) | ghosts(store.value) | {g for i in store.cell.indices for g in ghosts(i)}
+            grown = len(read) > before
+        for action in self.actions:
+            action.stores = [s for s in action.stores if s.cell.variable.medium is not Medium.GHOST or id(s.cell.variable) in read]
+
+    def _illegal_messages(self) -> Iterator[Property]:
+        for action in self.actions:
+            if action.row.illegal:
+                parts = [i.ground(action.guard) for i in action.instances()]
+                yield Property("illegal", f"never_{action.machine.name}_{action.row.event}", disjunction(parts), about="a message that this state must never see")
+
+    def _expanded(self, prop: Property) -> Property:
+        if prop.kind == "write_conflict":
+            return replace(prop, expr=self._write_conflict(prop.variable))  # type: ignore[arg-type]
+        if prop.kind == "lost_store":
+            return replace(prop, expr=self._watch_stores(prop.variable))  # type: ignore[arg-type]
+        return prop
+
+    def _write_conflict(self, variable: Variable) -> Expr:
+        """Two instances of different copies are enabled and store different values to one cell."""
+        writers = [
+            (instance, store)
+            for action in self.actions
+            for store in action.stores
+            if store.operation == "store" and cell_of(store.target).variable is variable
+            for instance in action.instances()
+        ]
+        if not writers:
+            raise DefinitionError(f"write conflict on {variable.name}: no row stores to it")
+        clashes = []
+        for (one, a), (two, b) in combinations(writers, 2):
+            if one.action.machine is two.action.machine and one.copy == two.copy:
+                continue
+            first, second = (conjunction([i.ground(i.action.guard), i.ground(s.condition)]) for i, s in ((one, a), (two, b)))
+            places = [Op("==", one.ground(x), two.ground(y), BOOL) for x, y in zip(a.cell.indices, b.cell.indices)]
+            differ = Op("!=", one.ground(a.value), two.ground(b.value), BOOL)
+            if isinstance(differ.left, Literal) and isinstance(differ.right, Literal):
+                if differ.left.const == differ.right.const:
+                    continue
+                differ = TRUE  # type: ignore[assignment]
+            clashes.append(conjunction([first, second, *places, differ]))
+        return disjunction(clashes)
+
+    def _watch_stores(self, variable: Variable) -> Expr:
+        """Ghosts for lost stores: who stored a value that no other copy has loaded yet, and whether one was lost."""
+        numbers: dict[int, int] = {}
+        total = 0
+        for machine in self.active:
+            numbers[id(machine)] = total
+            total += product_size(machine.copies)
+        writer = ghost(f"{variable.name}.unread_writer", Optional(Range(0, total - 1)), over=variable.over)
+        lost = ghost(f"{variable.name}.store_was_lost", BOOL, init=False)
+        none = Literal(None, writer.type)
+        for action in self.actions:
+            own = _plus(copy_number(action.machine), numbers[id(action.machine)])
+            for store in [s for s in action.stores if s.operation == "store" and cell_of(s.target).variable is variable]:
+                unread = Cell(writer, store.cell.indices, writer.type)
+                by_other = conjunction([Op("!=", unread, none, BOOL), Op("!=", unread, own, BOOL), Op("!=", store.target, store.value, BOOL)])
+                action.stores += [
+                    Store(conjunction([store.condition, by_other]), lost.cell(), TRUE, "watch"),
+                    Store(store.condition, unread, own, "watch"),
+                ]
+            for cell in loaded_cells(action, variable):
+                seen = Cell(writer, cell.indices, writer.type)
+                action.stores.append(Store(Op("!=", seen, own, BOOL), seen, none, "watch"))
+        return lost.cell()
+
+
+def loaded_cells(action: Action, variable: Variable) -> list[Cell]:
+    """The cells of that variable which firing the action loads, each once."""
+    loads = [e for c in conjuncts(action.guard) for e in c.walk()]
+    for store in action.stores:
+        if store.operation in ("watch", "crash"):
+            continue
+        loads += [e for part in (store.condition, store.value) for e in part.walk()]
+        loads += [e for index in store.cell.indices for e in index.walk()]
+    found: dict[str, Cell] = {}
+    for expr in loads:
+        if isinstance(expr, Cell) and expr.variable is variable:
+            found.setdefault(str(expr), expr)
+    return list(found.values())
+
+
+def raw_cells(row: Any) -> Iterator[Cell]:
+    """Every cell that a row as written mentions."""
+    parts: list[Expr] = [row.guard]
+    for effect in row.effects:
+        parts.append(effect.condition)
+        parts += [getattr(effect, n) for n in ("target", "value", "channel", "message", "barrier") if isinstance(getattr(effect, n, None), Expr)]
+    for part in parts:
+        for expr in part.walk():
+            if isinstance(expr, Cell):
+                yield expr
+
+
+def action_cells(action: Action) -> Iterator[Cell]:
+    """Every cell that an action reads or writes, in reading order."""
+    parts = [action.guard]
+    for store in action.stores:
+        parts += [store.condition, store.target, store.value]
+    for part in parts:
+        for expr in part.walk():
+            if isinstance(expr, Cell):
+                yield expr
+
+
+def mentions_barrier(guard: Expr) -> list[Cell]:
+    """The barriers whose passing a guard asks for."""
+    return [e.barrier for e in guard.walk() if isinstance(e, Passed)]

@@ -1,0 +1,223 @@
+"""Traces: paths with their states, and the file form that every reader shares.
+
+A path found by the checker is only a list of instances; `trace_of` runs it again through the interpreter, so a path that
+the semantics does not allow cannot be written, drawn or replayed. The file form is ITF JSON (the Informal Trace Format
+of Apalache and Quint), with the step that led to each state under `#meta`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import DefinitionError, OutOfRange, ProtocolError, TraceError
+from .evaluate import loader, may_fire, successor
+from .lower import Instance
+from .system import State, System
+from .types import Value, all_values
+
+
+@dataclass(frozen=True)
+class Change:
+    """One cell that a step changed, as text."""
+
+    cell: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a trace. `failure` says why a last step has no successor (a range error)."""
+
+    machine: str
+    copy: str
+    event: str
+    values: tuple[tuple[str, str], ...]
+    actor: str
+    cite: str
+    changes: tuple[Change, ...]
+    failure: str = ""
+
+    @property
+    def name(self) -> str:
+        """`worker[0].read(slot=1)`."""
+        chosen = ", ".join(f"{n}={v}" for n, v in self.values)
+        return f"{self.copy}.{self.event}" + (f"({chosen})" if chosen else "")
+
+
+@dataclass
+class Trace:
+    """A path with its states. `loop_start` is the step number at which the cycle of a lasso begins."""
+
+    system: str
+    property: str
+    steps: list[Step]
+    states: list[dict[str, Any]]
+    loop_start: int | None = None
+    scenario: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    about: str = ""
+
+
+def trace_of(system: System, path: Sequence[Instance], *, property: str = "", loop_start: int | None = None) -> Trace:
+    """The trace of a path, every step fired again by the interpreter.
+
+    Raises:
+        ProtocolError: a step of the path is not enabled where it stands.
+    """
+    state = system.initial_state()
+    states, steps = [readable_state(system, state)], []
+    for number, instance in enumerate(path):
+        failure, after = "", state
+        try:
+            if not may_fire(instance, loader(system, state)):
+                raise ProtocolError(f"step {number + 1} of the path, {instance}, is not enabled there")
+            after = successor(system, state, instance)
+        except (OutOfRange, DefinitionError) as error:
+            if number != len(path) - 1:
+                raise
+            failure = str(error)
+        steps.append(_step(system, instance, state, after, failure))
+        if not failure:
+            states.append(readable_state(system, after))
+        state = after
+    return Trace(system.name, property, steps, states, loop_start)
+
+
+def _step(system: System, instance: Instance, before: State, after: State, failure: str) -> Step:
+    row = instance.action.row
+    values = tuple((p.name, p.type.show(v)) for p, v in zip(row.choose, instance.values))
+    changes = []
+    for variable, old, new in zip(system.variables, before, after):
+        for where, a, b in zip(all_values(variable.over), old, new):
+            if a != b:
+                shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
+                name = f"{variable.name}[{shown}]" if shown else variable.name
+                changes.append(Change(name, variable.type.show(a), variable.type.show(b)))
+    return Step(instance.action.machine.name, instance.copy_name, row.event, values, row.actor, row.cite, tuple(changes), failure)
+
+
+def readable_state(system: System, state: State) -> dict[str, Any]:
+    """The state as names and plain JSON values: a scalar per single cell, an object per indexed variable."""
+    shown: dict[str, Any] = {}
+    for variable, cells in zip(system.variables, state):
+        if not variable.over:
+            shown[variable.name] = _plain(variable.type, cells[0])
+        else:
+            keys = (",".join(d.show(w) for d, w in zip(variable.over, where)) for where in all_values(variable.over))
+            shown[variable.name] = {k: _plain(variable.type, v) for k, v in zip(keys, cells)}
+    return shown
+
+
+def _plain(kind: Any, value: Value) -> Any:
+    return value if isinstance(value, bool) or (isinstance(value, int) and type(value) is int) else kind.show(value)
+
+
+def save_trace(trace: Trace, path: str | os.PathLike[str]) -> None:
+    """Write the trace as ITF JSON: whole or not at all.
+
+    Raises:
+        TraceError: the file cannot be written; nothing is left behind.
+    """
+    states: list[dict[str, Any]] = []
+    for number, state in enumerate(trace.states):
+        meta: dict[str, Any] = {"index": number}
+        if number:
+            meta["step"] = _step_json(trace.steps[number - 1])
+        states.append({"#meta": meta, **state})
+    meta = {
+        "format": "ITF",
+        "format-description": "https://apalache-mc.org/docs/adr/015adr-trace.html",
+        "system": trace.system,
+        "property": trace.property,
+        "scenario": trace.scenario,
+        "config": trace.config,
+        "about": trace.about,
+    }
+    if len(trace.steps) == len(trace.states):
+        meta["failed-step"] = _step_json(trace.steps[-1])
+    document: dict[str, Any] = {"#meta": meta, "vars": list(trace.states[0]), "states": states}
+    if trace.loop_start is not None:
+        document["loop"] = trace.loop_start
+    write_whole(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def load_trace(path: str | os.PathLike[str]) -> Trace:
+    """Read a trace that `save_trace` wrote.
+
+    Raises:
+        TraceError: naming the file, and the line or the part that is wrong.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        document = json.loads(text)
+    except OSError as error:
+        raise TraceError(f"{path}: {error.strerror or error}; give a file that `interlock check --trace` wrote") from error
+    except ValueError as error:
+        line = getattr(error, "lineno", 1)
+        raise TraceError(f"{path}:{line}: not JSON ({error}); give a file that `interlock check --trace` wrote") from error
+    try:
+        meta, states = document["#meta"], document["states"]
+        steps = [_step_of(s["#meta"]["step"]) for s in states[1:]]
+        if "failed-step" in meta:
+            steps.append(_step_of(meta["failed-step"]))
+        plain = [{k: v for k, v in s.items() if k != "#meta"} for s in states]
+        return Trace(
+            meta["system"], meta["property"], steps, plain, document.get("loop"), meta.get("scenario", ""), meta.get("config", {}), meta.get("about", "")
+        )
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise TraceError(f"{path}: not a trace of ours, {error} is missing; give a file that `interlock check --trace` wrote") from error
+
+
+def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        TraceError: it cannot be written; nothing half-written is left.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_file():
+        # A device or a pipe cannot be replaced, only written to.
+        try:
+            with open(target, "wb") as stream:
+                stream.write(content.encode() if isinstance(content, str) else content)
+        except OSError as error:
+            raise TraceError(f"{path}: {error.strerror or error}; choose another file") from error
+        return
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise TraceError(f"{path}: {error.strerror or error}; choose a file that can be written") from error
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    return {
+        "machine": step.machine,
+        "copy": step.copy,
+        "event": step.event,
+        "values": dict(step.values),
+        "actor": step.actor,
+        "cite": step.cite,
+        "changes": [[c.cell, c.before, c.after] for c in step.changes],
+        "failure": step.failure,
+    }
+
+
+def _step_of(data: dict[str, Any]) -> Step:
+    changes = tuple(Change(*c) for c in data["changes"])
+    return Step(data["machine"], data["copy"], data["event"], tuple(data["values"].items()), data["actor"], data["cite"], changes, data["failure"])
