@@ -1,0 +1,41 @@
+# `make run` and `make test` set up everything they need in .venv; nothing outside this folder is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT := out
+# A request trace in the Mooncake, Azure, BurstGPT or ShareGPT form; empty: the built-in seeded generator.
+WORKLOAD ?= $(firstword $(wildcard ../shared/traces/mooncake_conversation_trace.jsonl))
+REQUESTS ?= 200
+SPEED ?= 100
+
+.PHONY: run test lint docs bench clean
+
+run: $(VENV)/installed
+	$(BIN)/interlock check --all
+	mkdir -p $(OUT)
+	$(BIN)/interlock diagram early-zero-in-b-async-tp2 -o $(OUT)/forward-signal-b.html
+	$(BIN)/interlock diagram repaired-no-early-zero-async-tp2 -o $(OUT)/forward-signal-repaired.svg
+	$(BIN)/interlock diagram layer0-signal-dropped-in-e1 -o $(OUT)/layer0-signal-e1.html
+	-$(BIN)/interlock check early-zero-in-b-async-tp2 --trace $(OUT)/early-zero.itf.json
+	$(BIN)/interlock explain $(OUT)/early-zero.itf.json -o $(OUT)/early-zero.svg
+	$(BIN)/interlock run $(if $(WORKLOAD),--workload $(WORKLOAD)) --limit $(REQUESTS) --speed $(SPEED) --log $(OUT)/events.ndjson
+
+test: $(VENV)/installed lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+
+docs: $(VENV)/installed
+	$(BIN)/python -m protocol.render.pages --rewrite
+
+bench: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[svg,test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(OUT) build *.egg-info
