@@ -209,7 +209,6 @@ class Lowering:
         condition = effect.condition
         last = _compare("==", barrier, n - 1)
         if shared.kind == "sense":
-            waiting = shared.waiting_of(machine)
             stores = [Store(condition, barrier, IfElse(last, _number(0, barrier), _plus(barrier, 1), Range(0, n)), "arrive")]
             own = own_indices(machine)
             # The last arrival lets everybody of this barrier go: its own bit stays down, the others' are cleared.

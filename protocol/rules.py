@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 SHARED = (Medium.REGISTER, Medium.UNLOCKED, Medium.CHANNEL, Medium.BARRIER)
 
 
+def _at(machine: Machine, row: Row) -> dict[str, str]:
+    """Where an error is, for DefinitionError."""
+    return {"machine": machine.name, "row": row.event}
+
+
 # -- tables as written -----------------------------------------------------------------------------------------------
 
 
@@ -62,21 +67,22 @@ def _check_row(system: System, machine: Machine, row: Row) -> None:
         _known_state(machine, state, row)
     if row.destination is not None:
         _known_state(machine, row.destination, row)
-    if machine.passive and (row.moves or row.under is not None or row.acquire is not None or row.release is not None or row.choose):
-        raise DefinitionError("a passive row only has a guard and effects; locks, choices and moves belong to the active row", machine=machine.name, row=row.event)
+    locks = [lock for lock in (row.under, row.acquire, row.release) if lock is not None]
+    if machine.passive and (row.moves or locks or row.choose):
+        raise DefinitionError("a passive row only has a guard and effects; locks, choices and moves belong to the active row", **_at(machine, row))
     bound = {p.name for p in row.choose}
     for expr, inner in _expressions(row):
         for part, folded in _with_folds(expr, inner):
             if isinstance(part, Me) and part.type not in machine.copies:
-                raise DefinitionError(f"me({part.type}): the machine has no copies over {part.type}", machine=machine.name, row=row.event)
+                raise DefinitionError(f"me({part.type}): the machine has no copies over {part.type}", **_at(machine, row))
             if isinstance(part, Param) and part.name not in bound | folded:
-                raise DefinitionError(f"the choice {part.name} is not listed in the row's choose=", machine=machine.name, row=row.event)
+                raise DefinitionError(f"the choice {part.name} is not listed in the row's choose=", **_at(machine, row))
     moved = [str(m).rsplit(".", 1)[0] for m in row.moves]
     for target, move in zip(moved, row.moves):
         if move.machine not in system.machines:
-            raise DefinitionError(f"moves {move}, but {move.machine.name} is not a machine of the system; add it", machine=machine.name, row=row.event)
+            raise DefinitionError(f"moves {move}, but {move.machine.name} is not a machine of the system; add it", **_at(machine, row))
         if moved.count(target) > 1:
-            raise DefinitionError(f"moves {target} twice in one step; at most one row per passive copy", machine=machine.name, row=row.event)
+            raise DefinitionError(f"moves {target} twice in one step; at most one row per passive copy", **_at(machine, row))
 
 
 def _expressions(row: Row) -> Iterator[tuple[Expr, frozenset[str]]]:
@@ -114,7 +120,7 @@ def _with_folds(expr: Expr, bound: frozenset[str]) -> Iterator[tuple[Expr, froze
 def _check_choices(machine: Machine) -> None:
     for a, b in combinations(machine.rows, 2):
         if a.event == b.event and [(p.name, p.type) for p in a.choose] != [(p.name, p.type) for p in b.choose]:
-            raise DefinitionError("rows of one event choose the same values; give both the same choose=", machine=machine.name, row=a.event)
+            raise DefinitionError("rows of one event choose the same values; give both the same choose=", **_at(machine, a))
 
 
 def _check_final(machine: Machine) -> None:
@@ -142,8 +148,7 @@ def _check_barrier_rows(machine: Machine) -> None:
                 if not arrivals or (len(arrivals) < len(entries) and machine.initial is not state):
                     raise DefinitionError(
                         f"passed({cell}) guards a row from {state.name}, which is not entered only by arriving there; arrive in the row before",
-                        machine=machine.name,
-                        row=row.event,
+                        **_at(machine, row),
                     )
         for effect in row.effects:
             if not isinstance(effect, Arrive):
@@ -156,8 +161,7 @@ def _check_barrier_rows(machine: Machine) -> None:
                 if row.destination in after.sources and not any(c.variable is barrier for c in _barriers_passed(after)):
                     raise DefinitionError(
                         f"leaves {row.destination.name} without passed({effect.barrier}): a draining barrier is left through its guard",
-                        machine=machine.name,
-                        row=after.event,
+                        **_at(machine, after),
                     )
 
 
@@ -174,7 +178,8 @@ def check_rules(system: System) -> None:
         texts = [" and ".join(map(str, conjuncts(x.guard)[1:])) for x in (a, b)]
         if texts[0] == texts[1] or "" in texts:
             what = "identical guards" if texts[0] == texts[1] else "a guard that is always true"
-            raise DefinitionError(f"two rows of this event leave one state with {what}; make their guards exclude each other", machine=a.machine.name, row=a.row.event)
+            message = f"two rows of this event leave one state with {what}; make their guards exclude each other"
+            raise DefinitionError(message, **_at(a.machine, a.row))
     owners: dict[int, Machine] = {}
     for machine in system.machines:
         for row in machine.rows:
@@ -202,6 +207,14 @@ def accesses(machine: Machine, row: Row) -> list[Access]:
 
     edits = {str(e.target): e.operation for e in row.effects if isinstance(e, Store) and isinstance(e.value, Edited)}
     receives = {str(e.channel) for e in row.effects if isinstance(e, Receive)}
+    for expr in _read_parts(row):
+        for part, cells in _cells_read(expr, 1):
+            name = str(part)
+            if part.variable.medium is Medium.CHANNEL and name in receives:
+                continue  # the head is read and taken together
+            if edits.get(name, "").startswith(("pop", "remove")):
+                continue  # taking an element returns it
+            note(part, "test" if part.variable.medium is Medium.CHANNEL else "load", cells)
     for effect in row.effects:
         if isinstance(effect, Store):
             note(effect.cell, "store" if effect.operation == "store" else effect.operation)
@@ -213,14 +226,6 @@ def accesses(machine: Machine, row: Row) -> list[Access]:
             note(effect.barrier, "arrive")
         elif isinstance(effect, BreakOpen):
             note(effect.barrier, "break")
-    for expr in _read_parts(row):
-        for part, cells in _cells_read(expr, 1):
-            name = str(part)
-            if part.variable.medium is Medium.CHANNEL and name in receives:
-                continue  # the head is read and taken together
-            if edits.get(name, "").startswith(("pop", "remove")):
-                continue  # taking an element returns it
-            note(part, "test" if part.variable.medium is Medium.CHANNEL else "load", cells)
     for move in row.moves:
         note(move.machine.state.cell(*move.indices), "move")
     return list(found.values())
@@ -264,11 +269,11 @@ def _check_media(machine: Machine, row: Row, owners: dict[int, Machine]) -> None
         if medium is Medium.PRIVATE:
             _check_private(machine, row, access.cell, owners)
         elif medium is Medium.WORLD and access.kind != "load" and not machine.environment:
-            raise DefinitionError(f"writes the fact {variable.name}; only environment rows do", machine=machine.name, row=row.event)
+            raise DefinitionError(f"writes the fact {variable.name}; only environment rows do", **_at(machine, row))
         elif medium is Medium.LOCK:
-            raise DefinitionError(f"touches the lock {variable.name} as a variable; use under=, acquire= or release=", machine=machine.name, row=row.event)
+            raise DefinitionError(f"touches the lock {variable.name} as a variable; use under=, acquire= or release=", **_at(machine, row))
         elif medium is Medium.GHOST and access.kind == "move":
-            raise DefinitionError(f"moves the ghost {variable.name}: a ghost would restrict the system; give it a real medium", machine=machine.name, row=row.event)
+            raise DefinitionError(f"moves the ghost {variable.name}: a ghost would restrict the system; give it a real medium", **_at(machine, row))
     _check_ghosts(machine, row)
     if row.assume_atomic:
         return
@@ -280,8 +285,7 @@ def _check_media(machine: Machine, row: Row, owners: dict[int, Machine]) -> None
         listed = ", ".join([str(a) + (f" ({a.cells} cells)" if a.cells > 1 else "") for a in others] + sorted(locks if len(locks) > 1 else ()))
         raise DefinitionError(
             f"makes {number} accesses to shared cells in one step ({listed}); one row makes one: split it, or say assume_atomic=\"why\"",
-            machine=machine.name,
-            row=row.event,
+            **_at(machine, row),
         )
 
 
@@ -289,15 +293,15 @@ def _check_private(machine: Machine, row: Row, cell: Cell, owners: dict[int, Mac
     variable = cell.variable
     owner = owners.setdefault(id(variable), machine)
     if any(m is not machine and m.state is variable for m in owners.values()) or owner is not machine:
-        raise DefinitionError(f"touches {variable.name}, which is private to {owner.name}; give it the medium of the real thing", machine=machine.name, row=row.event)
+        raise DefinitionError(f"touches {variable.name}, which is private to {owner.name}; give it the medium of the real thing", **_at(machine, row))
     if variable is machine.state and not machine.passive and str(cell) != str(machine.state.cell(*(Me(d) for d in machine.copies))):
-        raise DefinitionError(f"touches the control state of another copy, {cell}; share what it must know", machine=machine.name, row=row.event)
+        raise DefinitionError(f"touches the control state of another copy, {cell}; share what it must know", **_at(machine, row))
     if variable is machine.state:
         return
     leading = cell.indices[: len(machine.copies)]
     if variable.over[: len(machine.copies)] != machine.copies or not all(isinstance(i, Me) for i in leading):
         own = ", ".join(f"me({d})" for d in machine.copies)
-        raise DefinitionError(f"touches {cell}, which is private: index it by the copy itself ({own})", machine=machine.name, row=row.event)
+        raise DefinitionError(f"touches {cell}, which is private: index it by the copy itself ({own})", **_at(machine, row))
 
 
 def _check_ghosts(machine: Machine, row: Row) -> None:
@@ -310,7 +314,7 @@ def _check_ghosts(machine: Machine, row: Row) -> None:
             continue
         seen += [g for part in _parts(effect) for g in reads(part)]
     if seen:
-        raise DefinitionError(f"depends on the ghost {seen[0]}; ghosts are read by properties and effects on ghosts only", machine=machine.name, row=row.event)
+        raise DefinitionError(f"depends on the ghost {seen[0]}; ghosts are read by properties and effects on ghosts only", **_at(machine, row))
 
 
 def _check_locked(machine: Machine, row: Row, touched: list[Access]) -> None:
@@ -323,5 +327,5 @@ def _check_locked(machine: Machine, row: Row, touched: list[Access]) -> None:
         leading = [str(i) for i in cell.indices[: len(guarding.over)]]
         if not any(lock.variable is guarding and [str(i) for i in lock.indices] == leading for lock in held):
             where = f"{guarding.name}[{', '.join(leading)}]" if leading else guarding.name
-            raise DefinitionError(f"touches {cell} without its lock; add under={where}", machine=machine.name, row=row.event)
+            raise DefinitionError(f"touches {cell} without its lock; add under={where}", **_at(machine, row))
 

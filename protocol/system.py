@@ -8,7 +8,7 @@ with small ones; nothing is defined twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -38,7 +38,7 @@ class System:
         DefinitionError: naming the machine, the row and the remedy.
     """
 
-    def __init__(self, name: str, machines: list[Machine] | tuple[Machine, ...], properties: list[Property] | tuple[Property, ...] = (), doc: str = ""):
+    def __init__(self, name: str, machines: Sequence[Machine], properties: Sequence[Property] = (), doc: str = ""):
         from .rules import check_rules, check_tables
 
         self.name, self.doc = name, doc
@@ -200,7 +200,8 @@ class System:
         for action in self.actions:
             if action.row.illegal:
                 parts = [i.ground(action.guard) for i in action.instances()]
-                yield Property("illegal", f"never_{action.machine.name}_{action.row.event}", disjunction(parts), about="a message that this state must never see")
+                name = f"never_{action.machine.name}_{action.row.event}"
+                yield Property("illegal", name, disjunction(parts), about="a message that this state must never see")
 
     def _expanded(self, prop: Property) -> Property:
         if prop.kind == "write_conflict":

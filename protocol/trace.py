@@ -168,9 +168,8 @@ def load_trace(path: str | os.PathLike[str]) -> Trace:
         if "failed-step" in meta:
             steps.append(_step_of(meta["failed-step"]))
         plain = [{k: v for k, v in s.items() if k != "#meta"} for s in states]
-        return Trace(
-            meta["system"], meta["property"], steps, plain, document.get("loop"), meta.get("scenario", ""), meta.get("config", {}), meta.get("about", "")
-        )
+        about = {"scenario": meta.get("scenario", ""), "config": meta.get("config", {}), "about": meta.get("about", "")}
+        return Trace(meta["system"], meta["property"], steps, plain, document.get("loop"), **about)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise TraceError(f"{path}: not a trace of ours, {error} is missing; give a file that `interlock check --trace` wrote") from error
 

@@ -112,7 +112,7 @@ class Lock(Variable):
     """
 
     def __init__(self, name: str, *, over: Any = (), cite: str = ""):
-        super().__init__(name, BOOL, Medium.LOCK, over=over, cite=cite)
+        super().__init__(name, Range(0, 0), Medium.LOCK, over=over, cite=cite)
         self.holders: list[tuple[Any, int]] = []
 
     def set_holders(self, holders: list[tuple[Any, int]]) -> None:
