@@ -1,0 +1,399 @@
+"""The command: `interlock list | check | show | diagram | explain | export | run`.
+
+A thin file: it reads arguments, calls one of the three readers and prints what they answer. Exit codes: 0 holds, 1
+violated, 2 bad usage or definition, 3 inconclusive; `check --all` exits 0 when every answer is as recorded, else 1.
+Heavy imports are inside the commands, so that a small check answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from protocol.errors import DefinitionError, ProtocolError, TraceError
+
+if TYPE_CHECKING:
+    from checker.report import Record
+    from checker.result import Limits, Result
+    from engine.metrics import Report
+    from protocol.catalogue.target import Target
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="A control plane for prefill/decode-disaggregated LLM serving as explicit state machines: run, checked and drawn.",
+)
+
+
+class Explorer(StrEnum):
+    TABLE = "table"
+    REFERENCE = "reference"
+
+
+class Language(StrEnum):
+    PROMELA = "promela"
+
+
+JsonFile = Annotated[str, typer.Option("--json", metavar="FILE", help="Write the answer as JSON; - is standard output.")]
+Settings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a bound of the builder; may be repeated.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A scenario of `interlock list`, or path/to/file.py:build.")]
+
+
+# -- list and show ---------------------------------------------------------------------------------------------------
+
+
+@app.command("list")
+def list_scenarios(json_file: JsonFile = "") -> None:
+    """The catalogue: every scenario with its source, property and recorded answer."""
+    from protocol.catalogue import scenarios
+
+    entries = [
+        {
+            "name": s.name,
+            "group": s.group,
+            "sources": list(s.sources),
+            "variant": s.variant,
+            "property": s.property,
+            "expected": s.expected,
+            "distinct": s.distinct,
+            "path_length": s.path_length,
+            "deep": s.deep,
+        }
+        for s in scenarios().values()
+    ]
+    if json_file:
+        _write_json(json_file, entries)
+    if json_file != "-":
+        columns = ["scenario", "sources", "variant", "property", "expected", ">distinct", ">path"]
+        for group in dict.fromkeys(e["group"] for e in entries):
+            rows = [
+                [e["name"] + (" (deep)" if e["deep"] else ""), " ".join(e["sources"]), e["variant"], e["property"], _verdict(e["expected"])]
+                + [_number(e["distinct"]), _number(e["path_length"])]
+                for e in entries
+                if e["group"] == group
+            ]
+            _table(str(group), columns, rows)
+
+
+@app.command()
+def show(name: Name, settings: Settings = []) -> None:  # noqa: B006 - typer copies it
+    """What happens in a scenario, then the path; a hazard number (H1, H-01) or pull request lists its scenarios."""
+    from protocol.catalogue import scenarios
+
+    cited = [s.name for s in scenarios().values() if name in s.sources]
+    if cited and not settings:
+        for number, scenario in enumerate(cited):
+            if number:
+                print()
+            _show_one(scenario, [])
+        return
+    _show_one(name, settings)
+
+
+def _show_one(name: str, settings: list[str]) -> None:
+    from checker.report import records_of
+    from protocol.catalogue.target import resolve
+    from protocol.render.sequence import trace_table
+
+    target = resolve(name, settings)
+    scenario = target.scenario
+    if scenario is not None:
+        print(f"{scenario.name}  ({', '.join(scenario.sources)}; variant {scenario.variant}; recorded: {scenario.expected})\n")
+        print(scenario.about + "\n")
+    result = _explore(target, None, Explorer.TABLE, first=False, workers=1)
+    records = records_of(target, result)
+    _print_records(records)
+    for record in records:
+        trace = _trace(target, result, record.property)
+        if trace is not None:
+            print()
+            print(trace_table(trace))
+
+
+# -- check -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def check(
+    names: Annotated[list[str], typer.Argument(metavar="[SCENARIO ...]", help="Scenarios, or path/to/file.py:build.")] = [],  # noqa: B006
+    all_scenarios: Annotated[bool, typer.Option("--all", help="The whole catalogue, compared with its record.")] = False,
+    settings: Settings = [],  # noqa: B006
+    json_file: JsonFile = "",
+    trace_file: Annotated[str, typer.Option("--trace", metavar="FILE", help="Write the first path found, as ITF JSON.")] = "",
+    max_states: Annotated[int | None, typer.Option(min=1, help="Budget: distinct states.")] = None,
+    max_memory: Annotated[float | None, typer.Option(min=0.001, help="Budget: GB of the search's own memory.")] = None,
+    time_limit: Annotated[float | None, typer.Option(min=0.001, help="Budget: seconds per scenario.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Threads of the table explorer; the answer does not depend on it.")] = 1,
+    first: Annotated[bool, typer.Option("--first", help="Stop at the first violation; counts then cover what was explored.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="With --all: the proofs above a million states, too.")] = False,
+    explorer: Annotated[Explorer, typer.Option(help="The compiled explorer, or the slow and obvious one.")] = Explorer.TABLE,
+) -> None:
+    """Explore every interleaving; print the verdict, the counts and the shortest path."""
+    from checker.report import differences, exit_code, records_of
+    from checker.result import Limits
+    from protocol.catalogue import scenarios
+    from protocol.catalogue.target import resolve
+
+    if all_scenarios == bool(names):
+        raise DefinitionError("check: name scenarios, or give --all for the whole catalogue (and not both)")
+    if all_scenarios and settings:
+        raise DefinitionError("check --all compares with the record, so it takes no --set; name the scenario instead")
+    if all_scenarios:
+        names = [s.name for s in scenarios().values() if deep or not s.deep]
+    limits = Limits(max_states, max_memory, time_limit)
+    answers: list[Record] = []
+    wrong: list[str] = []
+    trace = None
+    started = time.perf_counter()
+    for name in names:
+        target = resolve(name, settings)
+        result = _explore(target, limits, explorer, first=first, workers=workers)
+        records = records_of(target, result)
+        answers += records
+        if all_scenarios:
+            wrong += [f"{name}: {difference}" for difference in differences(target, records)]
+        for record in records:
+            if trace is None and trace_file:
+                trace = _trace(target, result, record.property)
+    if trace is not None:
+        from protocol.trace import save_trace
+
+        save_trace(trace, trace_file)
+    if json_file:
+        _write_json(json_file, [a.as_json() for a in answers])
+    if json_file != "-":
+        _print_records(answers, paths=not all_scenarios)
+        if trace_file:
+            print(f"path written to {trace_file}" if trace is not None else f"no path was found, so {trace_file} was not written")
+    if all_scenarios:
+        for line in wrong:
+            print(f"not as recorded: {line}", file=sys.stderr)
+        if json_file != "-":
+            seconds = time.perf_counter() - started
+            print(f"{len(names)} scenarios, {len(names) - len({w.split(':')[0] for w in wrong})} as recorded, {seconds:.1f} s")
+        raise typer.Exit(1 if wrong else 0)
+    raise typer.Exit(exit_code(answers))
+
+
+def _explore(target: Target, limits: Limits | None, explorer: Explorer, *, first: bool, workers: int) -> Result:
+    from checker import check as explore
+    from checker.result import Limits
+
+    try:
+        with _Progress(target.name) as progress:
+            return explore(
+                target.system, limits=limits or Limits(), explorer=explorer.value, first=first, workers=workers, progress=progress
+            )
+    except DefinitionError as error:
+        raise DefinitionError(f"{target.name}: {error}") from error
+
+
+class _Progress:
+    """One line on a terminal's standard error, for anything that takes over a second."""
+
+    def __init__(self, name: str):
+        self.name, self.started, self.shown = name, time.perf_counter(), False
+        self.terminal = sys.stderr.isatty()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __call__(self, states: int, depth: int, rate_per_s: float, queue: int) -> None:
+        if self.terminal and time.perf_counter() - self.started > 1:
+            self.shown = True
+            line = f"{self.name}: {states:,} states, depth {depth}, {rate_per_s:,.0f} states/s, {queue:,} waiting"
+            sys.stderr.write("\r\x1b[K" + line[: os.get_terminal_size(sys.stderr.fileno()).columns - 1])
+            sys.stderr.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def _trace(target: Target, result: Result, property_name: str) -> Any:
+    from protocol.trace import trace_of
+
+    finding = result.findings[property_name]
+    if finding.path is None:
+        return None
+    trace = trace_of(target.system, finding.path, property=property_name, loop_start=finding.loop_start)
+    trace.scenario, trace.config = target.name, target.config
+    trace.about = target.scenario.about if target.scenario is not None else ""
+    return trace
+
+
+def _print_records(records: list[Record], *, paths: bool = False) -> None:
+    columns = ["scenario", "property", "verdict", ">distinct", ">generated", ">depth", ">seconds", ">path"]
+    rows = []
+    for r in records:
+        verdict = _verdict(r.verdict) + ("" if r.expected in (None, r.verdict) else f" (recorded: {r.expected})")
+        counts = [_number(r.distinct), _number(r.generated), _number(r.depth), f"{r.seconds:.2f}", _number(r.path_length)]
+        rows.append([r.name, r.property, verdict, *counts])
+    _table("", columns, rows)
+    for r in records:
+        if r.reason:
+            print(f"{r.name}, {r.property}: {r.reason}")
+        if paths and r.path:
+            print(f"\n{r.name}, {r.property}: the shortest path" if r.verdict == "violated" else f"\n{r.name}, {r.property}: a witness")
+            for number, step in enumerate(r.path, 1):
+                print(f"{number:4}  {step}")
+
+
+# -- pictures and exports --------------------------------------------------------------------------------------------
+
+
+@app.command()
+def diagram(
+    name: Name,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .mmd, .dot, .svg or .html file.")],
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Draw the machines of a system, and the variables between them."""
+    from protocol.catalogue.target import resolve
+    from protocol.render import diagram as draw
+    from protocol.trace import write_whole
+
+    kind = output.suffix.lstrip(".")
+    if kind not in ("mmd", "dot", "svg", "html"):
+        raise DefinitionError(f"{output}: name a file that ends in .mmd, .dot, .svg or .html")
+    write_whole(output, draw(resolve(name, settings).system, kind))
+    print(f"written to {output}")
+
+
+@app.command()
+def explain(
+    trace_file: Annotated[Path, typer.Argument(metavar="TRACE", help="A file that `interlock check --trace` wrote.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write a .txt, .mmd or .svg sequence diagram instead.")] = None,
+) -> None:
+    """A counterexample as a table and as a sequence diagram."""
+    from protocol.render.sequence import sequence_mermaid, sequence_svg, sequence_text, trace_table
+    from protocol.trace import load_trace, write_whole
+
+    trace = load_trace(trace_file)
+    if output is None:
+        print(trace_table(trace))
+        print()
+        print(sequence_text(trace))
+        return
+    forms = {".txt": sequence_text, ".mmd": sequence_mermaid, ".svg": sequence_svg}
+    if output.suffix not in forms:
+        raise DefinitionError(f"{output}: name a file that ends in .txt, .mmd or .svg")
+    write_whole(output, forms[output.suffix](trace))
+    print(f"written to {output}")
+
+
+@app.command()
+def export(
+    name: Name,
+    to: Annotated[Language, typer.Option("--to", help="The language of the export.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to a file instead of standard output.")] = None,
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """The system in another checker's language, for a second opinion."""
+    from protocol.catalogue.target import resolve
+    from protocol.render.promela import export as promela
+    from protocol.trace import write_whole
+
+    text = promela(resolve(name, settings).system)
+    if output is None:
+        print(text)
+    else:
+        write_whole(output, text)
+        print(f"written to {output}")
+
+
+# -- run -------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    workload: Annotated[Path | None, typer.Option(help="Mooncake or ShareGPT JSONL, Azure or BurstGPT CSV; none: the generator.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Requests to take from the workload.")] = 200,
+    speed: Annotated[float, typer.Option(min=0.001, help="How much faster than the trace time passes.")] = 1.0,
+    ranks: Annotated[int, typer.Option(min=1, help="Tensor-parallel ranks, an operating-system process each.")] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of the generator.")] = 0,
+    rate: Annotated[float, typer.Option(min=0.001, help="Requests per second of the generator.")] = 8.0,
+    log: Annotated[Path, typer.Option(help="The event log, one JSON object a line.")] = Path("events.ndjson"),
+    json_file: JsonFile = "",
+) -> None:
+    """Drive the live engine with the machines of the repaired protocol, over a request trace."""
+    from engine import run as run_engine
+    from engine.workload import generate, load
+
+    requests = load(workload, limit=limit) if workload is not None else generate(seed=seed, count=limit, rate=rate)
+    if workload is None:
+        print(f"workload: generated, seed {seed}", file=sys.stderr)
+    report = run_engine(requests, ranks=ranks, speed=speed, log_path=log)
+    if json_file:
+        _write_json(json_file, report.as_json())
+    if json_file != "-":
+        _print_report(report)
+        print(f"event log written to {log}")
+
+
+def _print_report(report: Report) -> None:
+    _table("", ["", ">value"], [list(row) for row in report.summary_rows()])
+    _table("", ["latency (ms)", ">mean", ">P50", ">P90", ">P99"], [list(row) for row in report.latency_rows()])
+
+
+# -- printing --------------------------------------------------------------------------------------------------------
+
+
+def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """A table for people; a column whose name starts with > is set right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _verdict(verdict: str) -> str:
+    colours = {"holds": "green", "violated": "red", "inconclusive": "yellow"}
+    return f"[{colours[verdict]}]{verdict}[/]"
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _write_json(path: str, content: Any) -> None:
+    from protocol.trace import write_whole
+
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    if path == "-":
+        sys.stdout.write(text)
+    else:
+        write_whole(path, text)
+
+
+def main() -> None:
+    """Run the command; an error on purpose is one line on standard error and exit code 2."""
+    try:
+        app()
+    except (ProtocolError, TraceError) as error:
+        print(f"interlock: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""What a command is asked about: a scenario of the catalogue, or a user's own `path/to/file.py:build`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from ..errors import DefinitionError
+from ..system import System
+from . import Scenario, find_scenario
+
+
+@dataclass(frozen=True)
+class Target:
+    """A system to look at. `scenario` is None for a user's own file; `changed` when settings were given."""
+
+    name: str
+    system: System
+    config: dict[str, Any]
+    scenario: Scenario | None = None
+    changed: bool = False
+
+    @property
+    def expected(self) -> str | None:
+        """The recorded verdict, where the bounds are those of the record."""
+        return self.scenario.expected if self.scenario is not None and not self.changed else None
+
+
+def resolve(name: str, settings: Sequence[str] = ()) -> Target:
+    """The target of that name, with `key=value` settings applied to its builder's arguments.
+
+    Raises:
+        DefinitionError: no such scenario, file, function or setting, or the builder raises; one line with the remedy.
+    """
+    if ".py" in name:
+        builder = load_builder(name)
+        config = parse_settings(settings, builder)
+        return Target(name, _built(name, builder, config), config, changed=bool(settings))
+    scenario = find_scenario(name)
+    changes = parse_settings(settings, scenario.build)
+    if not changes:
+        return Target(name, scenario.system(), dict(scenario.config), scenario)
+    config = {**scenario.config, **changes}
+    system = _built(name, scenario.build, config).focused(scenario.property)
+    return Target(name, system, config, scenario, changed=True)
+
+
+def load_builder(spec: str) -> Callable[..., System]:
+    """The function that `path/to/file.py:build` names (`:build` may be left out).
+
+    Raises:
+        DefinitionError: the file or the function is not there, or the file raises.
+    """
+    path_text, _, function = spec.partition(".py")
+    path, function = Path(path_text + ".py"), function.lstrip(":") or "build"
+    if not path.is_file():
+        raise DefinitionError(f"{path}: there is no such file; give path/to/file.py:build or a scenario of `interlock list`")
+    found = spec_from_file_location(f"_user_{path.stem}", path)
+    if found is None or found.loader is None:
+        raise DefinitionError(f"{path}: cannot be imported; give a Python file")
+    module = module_from_spec(found)
+    sys.modules[found.name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        found.loader.exec_module(module)
+    except Exception as error:
+        raise DefinitionError(f"{_where(error, path)}: {_what(error)}; mend the file") from error
+    finally:
+        sys.path.pop(0)
+    builder = getattr(module, function, None)
+    if not callable(builder):
+        builders = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == found.name]
+        raise DefinitionError(f"{path}: has no function {function!r}; it has {', '.join(builders) or 'none'}")
+    return builder  # type: ignore[no-any-return]
+
+
+def parse_settings(settings: Sequence[str], builder: Callable[..., System]) -> dict[str, Any]:
+    """`key=value` texts as arguments of the builder, read by the type of each argument's default.
+
+    Raises:
+        DefinitionError: no such argument, or a value of another type.
+    """
+    parameters = inspect.signature(builder).parameters
+    config: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise DefinitionError(f"--set {setting}: write key=value")
+        if key not in parameters:
+            raise DefinitionError(f"--set {setting}: the builder has no argument {key!r}; it has {', '.join(parameters) or 'none'}")
+        config[key] = _value(text, parameters[key], setting)
+    return config
+
+
+def _value(text: str, parameter: inspect.Parameter, setting: str) -> Any:
+    default = parameter.default
+    words = {"true": True, "yes": True, "false": False, "no": False}
+    if isinstance(default, bool):
+        if text.lower() not in words:
+            raise DefinitionError(f"--set {setting}: takes true or false")
+        return words[text.lower()]
+    if text.lower() == "none" and (default is None or "None" in str(parameter.annotation)):
+        return None
+    if isinstance(default, int) or (default is None and "int" in str(parameter.annotation)):
+        try:
+            return int(text)
+        except ValueError:
+            raise DefinitionError(f"--set {setting}: takes a whole number") from None
+    return text
+
+
+def _built(name: str, builder: Callable[..., System], config: dict[str, Any]) -> System:
+    try:
+        system = builder(**config)
+    except DefinitionError as error:
+        raise DefinitionError(f"{name}: {error}") from error
+    except Exception as error:
+        raise DefinitionError(f"{_where(error, name)}: the builder raised {_what(error)}; mend it or its settings") from error
+    if not isinstance(system, System):
+        raise DefinitionError(f"{name}: the builder returned {type(system).__name__}, not a System")
+    return system
+
+
+def _what(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, DefinitionError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _where(error: Exception, path: object) -> str:
+    """`file:line` of the last frame that lies in the user's file."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}"
+    file = str(path).partition(".py")[0] + ".py"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(Path(file).name)]
+    return f"{path}:{frames[-1].lineno}" if frames else str(path)
