@@ -1,0 +1,83 @@
+"""What a bystander writes down about the ranks, so that properties can be stated: ghosts, and the effects on them.
+
+Nothing here restricts the protocol, and a system drops whatever its asked properties do not read. A worker's rows call
+these where the thing happens:
+
+- `begin`, `hold`: what each rank decided to work on in this iteration of its loop. Two ranks are at most one iteration
+  apart, because the barrier at the top lies between, so iterations are told apart by a turn of two; a rank forgets its
+  last-but-one decision when it arrives there, which is after every rank has made that decision.
+- `hold` also compares the batch with the one that is next in put order: reading one twice, or out of turn, is a misread.
+- `raise_signal`, `lower_signal`: for which batch the forward signal stands. A zero is *late* when the rank that stores it has
+  not read that batch yet: its zero belongs to an iteration before. (A zero stored after having read it is at worst early.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..effect import when
+from ..expr import Expr, any_of, if_else, me
+from ..types import BOOL, Index, Optional, Range
+from ..variable import Variable, ghost
+
+
+@dataclass(frozen=True)
+class Witness:
+    """The ghosts of one data-parallel instance's ranks."""
+
+    ranks: Index
+    numbers: Range
+    turn: Variable
+    decided: Variable
+    held: Variable
+    next_batch: Variable
+    misread: Variable
+    raised_for: Variable
+    late_zero: Variable
+
+    @classmethod
+    def create(cls, ranks: Index, numbers: Range) -> Witness:
+        """Ghosts of ranks that have decided nothing and read nothing."""
+        return cls(
+            ranks,
+            numbers,
+            turn=ghost("witness_turn", BOOL, over=ranks),
+            decided=ghost("witness_decided", BOOL, over=(ranks, BOOL)),
+            held=ghost("witness_held", Optional(numbers), over=(ranks, BOOL)),
+            next_batch=ghost("witness_next_batch", numbers, over=ranks),
+            misread=ghost("witness_misread", BOOL),
+            raised_for=ghost("witness_raised_for", Optional(numbers)),
+            late_zero=ghost("witness_late_zero", BOOL),
+        )
+
+    def begin(self) -> list[Any]:
+        """The rank arrives at the barrier before the flag is read: a new iteration."""
+        own, turn = me(self.ranks), self.turn[me(self.ranks)]
+        return [self.turn[own].set(~turn), self.decided[own, ~turn].set(False), self.held[own, ~turn].set(None)]
+
+    def hold(self, number: Any = None) -> list[Any]:
+        """The rank works on that batch in this iteration; None: on no new batch."""
+        own, turn = me(self.ranks), self.turn[me(self.ranks)]
+        effects: list[Any] = [self.decided[own, turn].set(True), self.held[own, turn].set(number)]
+        if number is not None:
+            following = if_else(number == self.numbers.high, self.numbers.low, number + 1)
+            effects += [when(number != self.next_batch[own], self.misread.set(True)), self.next_batch[own].set(following)]
+        return effects
+
+    def raise_signal(self) -> list[Any]:
+        """The rank raises the forward signal for the batch that it is about to read."""
+        return [self.raised_for.set(self.next_batch[me(self.ranks)])]
+
+    def lower_signal(self) -> list[Any]:
+        """The rank lowers the forward signal."""
+        late = self.raised_for == self.next_batch[me(self.ranks)]
+        return [when(late, self.late_zero.set(True)), self.raised_for.set(None)]
+
+    def is_divided(self) -> Expr:
+        """Two ranks have decided on different work for one iteration."""
+
+        def differ(turn: Any) -> Any:
+            return any_of(self.ranks, lambda i: any_of(self.ranks, lambda j: self.decided[i, turn] & self.decided[j, turn] & (self.held[i, turn] != self.held[j, turn])))
+
+        return differ(False) | differ(True)
