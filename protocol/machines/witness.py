@@ -7,8 +7,9 @@ these where the thing happens:
   apart, because the barrier at the top lies between, so iterations are told apart by a turn of two; a rank forgets its
   last-but-one decision when it arrives there, which is after every rank has made that decision.
 - `hold` also compares the batch with the one that is next in put order: reading one twice, or out of turn, is a misread.
-- `raise_signal`, `lower_signal`: for which batch the forward signal stands. A zero is *late* when the rank that stores it has
-  not read that batch yet: its zero belongs to an iteration before. (A zero stored after having read it is at worst early.)
+- `look`, `raise_signal`, `lower_signal`: in which lap of the loop the forward signal was raised. A zero is *late* when the
+  rank that stores it is one lap behind; in the same lap it is at worst early. Laps are counted modulo three, which is exact
+  as long as two ranks are at most one apart; a path to a first late zero is exact in any case.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from ..effect import when
 from ..expr import Expr, any_of, if_else, me
 from ..types import BOOL, Index, Optional, Range
 from ..variable import Variable, ghost
+
+LAPS = Range(0, 2)
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Witness:
     held: Variable
     next_batch: Variable
     misread: Variable
-    raised_for: Variable
+    lap: Variable
+    raised_in: Variable
     late_zero: Variable
 
     @classmethod
@@ -47,7 +51,8 @@ class Witness:
             held=ghost("witness_held", Optional(numbers), over=(ranks, BOOL)),
             next_batch=ghost("witness_next_batch", numbers, over=ranks),
             misread=ghost("witness_misread", BOOL),
-            raised_for=ghost("witness_raised_for", Optional(numbers)),
+            lap=ghost("witness_lap", LAPS, over=ranks),
+            raised_in=ghost("witness_raised_in", Optional(LAPS)),
             late_zero=ghost("witness_late_zero", BOOL),
         )
 
@@ -65,14 +70,19 @@ class Witness:
             effects += [when(number != self.next_batch[own], self.misread.set(True)), self.next_batch[own].set(following)]
         return effects
 
+    def look(self) -> list[Any]:
+        """The rank loads the announcement: a new lap."""
+        own = me(self.ranks)
+        return [self.lap[own].set(_next_lap(self.lap[own]))]
+
     def raise_signal(self) -> list[Any]:
-        """The rank raises the forward signal for the batch that it is about to read."""
-        return [self.raised_for.set(self.next_batch[me(self.ranks)])]
+        """The rank raises the forward signal."""
+        return [self.raised_in.set(self.lap[me(self.ranks)])]
 
     def lower_signal(self) -> list[Any]:
         """The rank lowers the forward signal."""
-        late = self.raised_for == self.next_batch[me(self.ranks)]
-        return [when(late, self.late_zero.set(True)), self.raised_for.set(None)]
+        late = self.raised_in == _next_lap(self.lap[me(self.ranks)])
+        return [when(late, self.late_zero.set(True)), self.raised_in.set(None)]
 
     def is_divided(self) -> Expr:
         """Two ranks have decided on different work for one iteration."""
@@ -81,3 +91,7 @@ class Witness:
             return any_of(self.ranks, lambda i: any_of(self.ranks, lambda j: self.decided[i, turn] & self.decided[j, turn] & (self.held[i, turn] != self.held[j, turn])))
 
         return differ(False) | differ(True)
+
+
+def _next_lap(lap: Expr) -> Expr:
+    return if_else(lap == LAPS.high, LAPS.low, lap + 1)

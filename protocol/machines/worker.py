@@ -17,8 +17,10 @@ How the real things are modelled:
   leave. `threading.Barrier` (the manager's) drains instead, which only removes interleavings.
 - EPB is a barrier among this instance's own ranks. The other data-parallel instances share no variable with it, so their
   lateness cannot be told from this instance's ranks being slow; it is assumed that they do arrive (H5 is about when not).
-- A forward is two steps, start and end. `sync`: before its end lies a collective that blocks the CPU of every rank of the
-  group. `async`: a rank's forward ends when its own stream has drained, whatever its peers do.
+- A forward is two steps, start and end. `sync`: between them lies a collective that nobody passes before every rank of the
+  group has reached it, which is what waiting for one's own stream amounts to when the layers contain collectives; one rank
+  may return from it while another has yet to. `async`: a forward ends without any regard to the peers, as when a launch
+  does not block. A zero before the own forward is over (#7250) is not modelled: it gives up the property on purpose.
 - Passing a barrier is no step of its own where the next step touches at most one other cell: a rank that has been let go may
   stand still for as long as it likes.
 - How long decoding goes on is the same on every rank, because all sample the same tokens: a counter that starts with the batch
@@ -157,16 +159,16 @@ class WorkerTable:
         w = Worker
         at = w.AT_FLAG_BARRIER if self.loop_top_barrier else w.LOOKED
         gone = passed(self.barrier) if self.loop_top_barrier else TRUE
-        cite = "facts 4.1 W6"
+        seen, cite = self.witness.look(), "facts 4.1 W6"
         if self.variant == "repaired":
             rows = [
-                Row("see_batch", at, w.RAISING, gone & self.leads & self.announced, [], "worker", cite="ours: one owner raises"),
-                Row("see_batch", at, w.READING, gone & self.follows & self.announced, [], "worker", cite=cite),
+                Row("see_batch", at, w.RAISING, gone & self.leads & self.announced, seen, "worker", cite="ours: one owner raises"),
+                Row("see_batch", at, w.READING, gone & self.follows & self.announced, seen, "worker", cite=cite),
             ]
         else:
-            rows = [Row("see_batch", at, w.READING if self.forward_signal is None else w.RAISING, gone & self.announced, [], "worker", cite=cite)]
+            rows = [Row("see_batch", at, w.READING if self.forward_signal is None else w.RAISING, gone & self.announced, seen, "worker", cite=cite)]
         nothing = gone & ~self.announced
-        noted = self.witness.hold()
+        noted = [*seen, *self.witness.hold()]
         if self.role == "prefill" and self.variant != "A":
             rest = w.STARTING if self.variant == "repaired" else w.SKIPPING
             rows.append(Row("see_no_batch", at, rest, nothing, noted, "worker", cite="facts 4.2: else-branch"))
@@ -199,12 +201,27 @@ class WorkerTable:
         if self.variant in ("A", "B"):
             nothing = [queue.get(last=True), *self.witness.hold()]
             rows.append(Row("read_nothing", w.READING, w.RESETTING, queue.tasks.empty, nothing, "worker", under=queue.lock, cite="facts 2.2: all flags are up, so it believes to be last"))
-        if self.variant != "repaired":
-            alive = mine != None if self.variant == "B" else TRUE  # noqa: E711 - builds an expression
-            rows.append(Row("reset_flag", w.RESETTING, after, alive, [self.announced.set(False)], "worker", cite="facts 4.1 W6"))
+        return rows + self._reset(after) + self._meet()
+
+    def _reset(self, after: Worker) -> list[Row]:
+        """The last reader takes the announcement back, whatever rank 0 has stored there meanwhile (facts 4.4-5)."""
+        w = Worker
+        if self.variant == "repaired":
+            return []
+        mine, clear, cite = self.batch[self.own], [self.announced.set(False)], "facts 4.1 W6"
+        has_batch = ~mine.is_none
         if self.variant == "B":
-            rows.append(Row("fail_assertion", w.RESETTING, w.FAILED, mine.is_none, [self.announced.set(False)], "worker", cite="facts 4.2: assert len(tasks) > 0"))
-        return rows + self._meet()
+            return [
+                Row("reset_flag", w.RESETTING, after, has_batch, clear, "worker", cite=cite),
+                Row("fail_assertion", w.RESETTING, w.FAILED, mine.is_none, clear, "worker", cite="facts 4.2: assert len(tasks) > 0"),
+            ]
+        if self.variant == "B'" or self.expert_parallel:
+            return [Row("reset_flag", w.RESETTING, after, True, clear, "worker", cite=cite)]
+        works = has_batch if self.steps is None else has_batch | (self.steps[self.own] > 0)
+        return [
+            Row("reset_flag", w.RESETTING, after, works, clear, "worker", cite=cite),
+            Row("reset_flag", w.RESETTING, w.IDLING, ~works, clear, "worker", cite="facts 4.1 W8"),
+        ]
 
     def _meet(self) -> list[Row]:
         """TPB#2' and EPB, between reading and the forward."""
