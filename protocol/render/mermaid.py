@@ -20,6 +20,7 @@ from .picture import (
     links_of,
     machine_title,
     medium_title,
+    states_of,
     variable_title,
 )
 
@@ -83,7 +84,7 @@ def _states(system: System, machine: Machine, prefix: str, indent: str) -> list[
     def name(state: IntEnum) -> str:
         return prefix + state.name
 
-    lines = [f'{indent}state "{state.name}" as {name(state)}' for state in machine.states]
+    lines = [f'{indent}state "{state.name}" as {name(state)}' for state in states_of(machine)]
     lines.append(f"{indent}[*] --> {name(machine.initial)}")
     for edge in edges_of(system, machine):
         text = "<br/>".join(_text(label, edge) for label in edge.labels)

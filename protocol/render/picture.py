@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from ..effect import Effect
+from ..effect import Effect, Store
 from ..expr import TRUE, conjuncts
 from ..machine import Machine, Row
 from ..rules import accesses
 from ..system import System
-from ..variable import Channel, Medium, Variable
+from ..variable import Barrier, Channel, Medium, Variable
 
 PALETTE = ("#0072b2", "#c04d00", "#007a5a", "#9b4f96", "#7a5200", "#2f4b7c", "#8c2d19", "#3d7d8c")
 """Colours of actors, by order of appearance: after Okabe and Ito, darkened so that text in them can be read on white."""
@@ -114,11 +114,22 @@ def _label(row: Row) -> Label:
     parts += [f"acquire {row.acquire}"] if row.acquire is not None else []
     parts += [f"release {row.release}"] if row.release is not None else []
     parts += [str(c) for c in conjuncts(row.guard)]
-    effects = [str(m) for m in row.moves] + [short_effect(e) for e in row.effects]
+    effects = [str(m) for m in row.moves] + [short_effect(e) for e in row.effects if not _is_ghost(e)]
     shown = [shortened(e, EFFECT_WIDTH) for e in effects[:EFFECTS_SHOWN]]
     if len(effects) > EFFECTS_SHOWN:
         shown.append(f"+{len(effects) - EFFECTS_SHOWN} more")
     return Label(row, shortened(" and ".join(parts), GUARD_WIDTH), "; ".join(shown))
+
+
+def _is_ghost(effect: Effect) -> bool:
+    return isinstance(effect, Store) and effect.cell.variable.medium is Medium.GHOST
+
+
+def states_of(machine: Machine) -> list[IntEnum]:
+    """The states that some row enters or leaves; an enum shared by variants has more."""
+    used = {machine.initial, machine.restart, *machine.final}
+    used |= {state for row in machine.rows for state in (*row.sources, row.destination) if state is not None}
+    return [state for state in machine.states if state in used]
 
 
 def short_effect(effect: Effect) -> str:
@@ -146,7 +157,7 @@ def medium_title(variable: Variable) -> str:
     if isinstance(variable, Channel):
         return f"{variable.kind} of {variable.capacity}, {variable.on_full} when full"
     if variable.medium is Medium.BARRIER:
-        return f"{getattr(variable, 'kind', '')} barrier of {getattr(variable, 'parties', '')}"
+        return f"{variable.kind} barrier of {variable.parties}" if isinstance(variable, Barrier) else "part of a barrier"
     return variable.medium.value
 
 

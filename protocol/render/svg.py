@@ -14,6 +14,7 @@ from ..system import System
 from .dot import composition_dot, machine_dot
 from .picture import machine_title
 
+FONTS = "Helvetica,Arial,Liberation Sans,sans-serif"
 GAP = 24
 """Pixels between two pictures of one file."""
 
@@ -29,9 +30,22 @@ def render_dot(source: str) -> str:
     except ImportError as error:
         raise DefinitionError(_REMEDY) from error
     try:
-        return render(source, format="svg").decode()
+        return _weighted(render(source, format="svg").decode())
     except BackendNotAvailable as error:
         raise DefinitionError(_REMEDY) from error
+
+
+def _weighted(picture: str) -> str:
+    """Names stand out: guards, effects and media in grey, everything else in bold."""
+
+    def weigh(found: re.Match[str]) -> str:
+        text = found.group(0)
+        if found.group(1).strip()[:1] in ("[", "/", "("):
+            return re.sub(r' fill="[^"]*"', "", text).replace("<text", '<text fill="#444444"', 1)
+        return text.replace("<text", '<text font-weight="bold"', 1)
+
+    picture = re.sub(r"<text[^>]*>([^<]*)</text>", weigh, picture)
+    return re.sub(r'font-family="Helvetica[^"]*"', f'font-family="{FONTS}"', picture)
 
 
 _REMEDY = "SVG needs the optional packages: pip install 'interlock[svg]'; or write a .mmd or .dot file"
@@ -54,7 +68,7 @@ def system_svg(system: System) -> str:
     parts, y, width = [], GAP, 0.0
     for number, (title, picture) in enumerate(pictures):
         content, w, h = _opened(picture, f"p{number}_")
-        parts.append(f'<text x="{GAP}" y="{y + 14}" font-family="Helvetica,Arial,sans-serif" font-size="16" font-weight="bold">{escape(title)}</text>')
+        parts.append(f'<text x="{GAP}" y="{y + 14}" font-family="{FONTS}" font-size="16" font-weight="bold">{escape(title)}</text>')
         parts.append(f'<g transform="translate({GAP} {y + 24})">{content}</g>')
         y += 24 + round(h) + GAP
         width = max(width, w)
