@@ -1,0 +1,50 @@
+"""The checker: can anything go wrong in any interleaving of a system? `check` answers.
+
+Nothing heavy is imported before a check asks for it: numpy and numba cost a third of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from protocol.errors import DefinitionError
+
+from .result import Finding, Limits, Result, Verdict
+
+if TYPE_CHECKING:
+    from protocol.system import System
+
+__all__ = ["Finding", "Limits", "Result", "Verdict", "check"]
+
+UNLIMITED = Limits()
+
+
+def check(
+    system: System,
+    *,
+    limits: Limits = UNLIMITED,
+    explorer: str = "table",
+    first: bool = False,
+    progress: Callable[[int, int, float, int], None] | None = None,
+) -> Result:
+    """Explore every state of the system and answer each of its properties, `range` always among them.
+
+    Args:
+        limits: budgets; running out of one makes what is not yet decided inconclusive.
+        explorer: "table" (compiled, packed states) or "reference" (the interpreter and a queue; slow).
+        first: stop at the first violation instead of exploring the whole space.
+        progress: called now and then with (states, depth, states per second, states waiting).
+
+    Raises:
+        DefinitionError: the system is wrong in a way that only tabulating or exploring it shows; with a path.
+    """
+    if explorer == "reference":
+        from . import reference
+
+        return reference.explore(system, limits=limits, first=first, progress=progress)
+    if explorer == "table":
+        from . import search
+
+        return search.explore(system, limits=limits, first=first, progress=progress)
+    raise DefinitionError(f"there is no explorer {explorer!r}; choose 'table' or 'reference'")

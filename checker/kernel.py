@@ -1,0 +1,341 @@
+"""The compiled kernel: everything of the checker that numba compiles, and nothing else.
+
+It interprets the programs of `tables.py` and knows words, bits and instance numbers only. It is compiled once per machine
+and version of this file, never per model: the compiled code is kept under the user's cache directory, in a directory
+named after a hash of this source (numba does not notice an edited callee in another file, hence the one file).
+
+Where the time goes: a probe of the hash table is a cache miss, and so is the comparison with the state it names. So the
+successors of a few hundred states are generated first, then the slots of all of them are touched in one pass and the
+states that these name in a second (independent loads overlap in the memory system), and only then are they
+resolved, exactly and in order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from numba import config, njit, types
+
+U = np.uint64
+ZERO, ONE = U(0), U(1)
+LOW16, LOW24, LOW32, LOW8 = U(0xFFFF), U(0xFFFFFF), U(0xFFFFFFFF), U(0xFF)
+S8, S16, S24, S32, S40, S58, S63 = U(8), U(16), U(24), U(32), U(40), U(58), U(63)
+MIX_A, MIX_B, S29 = U(0x9E3779B97F4A7C15), U(0xBF58476D1CE4E5B9), U(29)
+LOWEST_BIT = U(0x03F79D71B4CB0A89)
+BIT_PLACE = np.zeros(64, dtype=np.int64)
+for _k in range(64):
+    BIT_PLACE[((0x03F79D71B4CB0A89 << _k) & 0xFFFFFFFFFFFFFFFF) >> 58] = _k
+
+DISABLED, GUARD_ERROR, RANGE, DOUBLE = 1, 2, 3, 4
+WHEN_FALSE, WHEN_TRUE, TOLERANT = 0, 1, 2
+"""What a watched predicate waits for; a tolerant one for false, and an error of it is no event."""
+
+# Positions in `counters`.
+HEAD, TAIL, TRANSITIONS, DEPTH, LEVEL_END, DEADLOCK = range(6)
+RANGE_STATE, RANGE_INSTANCE, DOUBLE_STATE, DOUBLE_INSTANCE = range(6, 10)
+RIVAL_STATE, RIVAL_INSTANCE, PREDICATE_STATE, PREDICATE_NUMBER, SINK, FOUND = range(10, 16)
+COUNTERS = 16
+
+BLOCK = 256
+"""States expanded before their successors are resolved."""
+
+
+def _cache_directory() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "interlock" / hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+
+
+_directory = _cache_directory()
+_first_run = not _directory.exists()
+if _first_run:
+    print("compiling the checker's kernel (once on this machine, a few seconds) ...", file=sys.stderr, flush=True)
+_numba_directory, config.CACHE_DIR = config.CACHE_DIR, str(_directory)
+
+_words = types.Array(types.uint64, 1, "C")
+_numbers = types.Array(types.int64, 1, "C")
+_pairs = types.Array(types.int64, 2, "C")
+_small = types.Array(types.uint8, 1, "C")
+_short = types.Array(types.int32, 1, "C")
+_links = types.Array(types.uint32, 1, "C")
+
+
+@njit
+def _run(code, entries, first, last, work):
+    """Run a program; 0, or the code that ended it."""
+    at = first
+    while at < last:
+        head = code[at]
+        end = at + 2 + np.int64(head & LOW16)
+        index = head >> S32
+        for k in range(at + 2, end):
+            gather = code[k]
+            field = work[gather & LOW16] >> ((gather >> S16) & LOW8)
+            index += (field & ((ONE << (gather >> S32)) - ONE)) << ((gather >> S24) & LOW8)
+        entry = entries[index]
+        if entry >> S63:
+            return np.int64(entry & LOW8)
+        word = (head >> S16) & LOW16
+        work[word] = (work[word] & code[at + 1]) | entry
+        at = end
+    return np.int64(0)
+
+
+@njit
+def _hash(words, at, count):
+    """A 64-bit hash of a state: its upper half picks the slot, its lower half is the tag."""
+    h = ZERO
+    for w in range(count):
+        h = (h ^ words[at + w]) * MIX_A
+        h ^= h >> S32
+    h *= MIX_B
+    h ^= h >> S29
+    h *= MIX_A
+    return h ^ (h >> S32)
+
+
+@njit
+def _select(selector_code, selector_sets, work, chosen):
+    """The instances whose leading conjuncts hold, as a bit set."""
+    chosen[:] = ZERO
+    at = 0
+    while at < selector_code.size:
+        head = selector_code[at]
+        end = at + 2 + np.int64(head & LOW16)
+        index = ZERO
+        for k in range(at + 2, end):
+            gather = selector_code[k]
+            field = work[gather & LOW16] >> ((gather >> S16) & LOW8)
+            index |= (field & ((ONE << (gather >> S32)) - ONE)) << ((gather >> S24) & LOW8)
+        first, count = (head >> S16) & LOW24, head >> S40
+        row = selector_code[at + 1] + index * count
+        for w in range(np.int64(count)):
+            chosen[first + U(w)] |= selector_sets[row + U(w)]
+        at = end
+
+
+@njit
+def _resolve(made, hashes, made_parents, made_instances, count, width, states, parents, via, table, slots, tail, counters):
+    """Insert the new ones of some successors, in order; the number of states after that."""
+    sink = ZERO
+    for k in range(count):
+        sink ^= table[((hashes[k] >> S32) * slots) >> S32]
+    for k in range(count):
+        entry = table[((hashes[k] >> S32) * slots) >> S32]
+        if entry and (entry >> S32) == (hashes[k] & LOW32):
+            sink ^= states[((entry & LOW32) - ONE) * U(width)]
+    counters[SINK] ^= np.int64(sink)
+    for k in range(count):
+        slot, tag = ((hashes[k] >> S32) * slots) >> S32, hashes[k] & LOW32
+        while True:
+            entry = table[slot]
+            if entry == ZERO:
+                table[slot] = (tag << S32) | U(tail + 1)
+                for w in range(width):
+                    states[tail * width + w] = made[k * width + w]
+                parents[tail] = made_parents[k]
+                via[tail] = made_instances[k]
+                tail += 1
+                break
+            if (entry >> S32) == tag:
+                at = np.int64((entry & LOW32) - ONE) * width
+                same = True
+                for w in range(width):
+                    same &= states[at + w] == made[k * width + w]
+                if same:
+                    break
+            slot += ONE
+            if slot == slots:
+                slot = ZERO
+    return tail
+
+
+@njit(
+    types.void(_words, _words, _pairs, _words, _words, _small, _short, _numbers, _small, types.int64, types.int64, types.int64, types.int64, types.int64,
+               types.boolean, _words, _links, _links, _words, _numbers, _numbers, _words, _words, _links, _links),
+    cache=True, nogil=True,
+)  # fmt: skip
+def explore(
+    code, entries, programs, selector_code, selector_sets, environment, rivals, last_rival, event, watched, final_program, width,
+    work_words, head_target, stop_when_found, states, parents, via, table, counters, events, made, hashes, made_parents, made_instances,
+):  # fmt: skip
+    """Expand states from `counters[HEAD]` on, until `head_target`, or until the arrays might overflow in the next block.
+
+    Shapes:  states [capacity * width]; parents, via [capacity]; table [slots]; made [room * width]; hashes [room];
+             events [watched] int64 (-1: not yet); last_rival [groups].
+    Returns: nothing; all in `counters` and `events`. HEAD == TAIL: the whole space is explored.
+    """
+    instances = environment.size
+    work = np.zeros(work_words, dtype=np.uint64)
+    chosen = np.zeros((instances + 63) // 64, dtype=np.uint64)
+    room = hashes.size
+    capacity = min(parents.size, np.int64(table.size * 0.8)) - room
+    slots = U(table.size)
+    head, tail = counters[HEAD], counters[TAIL]
+    transitions = counters[TRANSITIONS]
+    while head < tail and head < head_target and tail <= capacity:
+        if head == counters[LEVEL_END]:
+            counters[DEPTH] += 1
+            counters[LEVEL_END] = tail
+        block_end = min(head + BLOCK, counters[LEVEL_END])
+        count = 0
+        while head < block_end and count + instances <= room:
+            for w in range(width):
+                work[w] = states[head * width + w]
+            for q in range(watched):
+                if events[q] < 0:
+                    first, last = programs[instances + q, 0], programs[instances + q, 1]
+                    status = np.int64(DISABLED) if first < 0 else _run(code, entries, first, last, work)
+                    if status > DISABLED and event[q] != TOLERANT:
+                        if counters[PREDICATE_STATE] < 0:
+                            counters[PREDICATE_STATE], counters[PREDICATE_NUMBER], counters[FOUND] = head, q, 1
+                    elif (status == 0 and event[q] == WHEN_TRUE) or (status == DISABLED and event[q] != WHEN_TRUE):
+                        events[q] = head
+                        if event[q] != WHEN_TRUE:
+                            counters[FOUND] = 1
+            _select(selector_code, selector_sets, work, chosen)
+            moved = False
+            for v in range(chosen.size):
+                rest = chosen[v]
+                while rest:
+                    lowest = rest & (~rest + ONE)
+                    i = v * 64 + BIT_PLACE[(lowest * LOWEST_BIT) >> S58]
+                    rest ^= lowest
+                    for w in range(width):
+                        work[width + w] = work[w]
+                    status = _run(code, entries, programs[i, 0], programs[i, 1], work)
+                    if status == DISABLED:
+                        continue
+                    if status == GUARD_ERROR or status == RANGE:
+                        if counters[RANGE_STATE] < 0:
+                            counters[RANGE_STATE], counters[RANGE_INSTANCE], counters[FOUND] = head, i, 1
+                        if status == GUARD_ERROR:
+                            continue
+                    elif status == DOUBLE and counters[DOUBLE_STATE] < 0:
+                        counters[DOUBLE_STATE], counters[DOUBLE_INSTANCE], counters[FOUND] = head, i, 1
+                    if environment[i] == 0:
+                        moved = True
+                    if rivals[i] >= 0:
+                        if last_rival[rivals[i]] == head and counters[RIVAL_STATE] < 0:
+                            counters[RIVAL_STATE], counters[RIVAL_INSTANCE], counters[FOUND] = head, i, 1
+                        last_rival[rivals[i]] = head
+                    if status:
+                        continue
+                    transitions += 1
+                    same = True
+                    for w in range(width):
+                        made[count * width + w] = work[width + w]
+                        same &= work[width + w] == work[w]
+                    if not same:
+                        hashes[count] = _hash(made, count * width, width)
+                        made_parents[count] = head
+                        made_instances[count] = i
+                        count += 1
+            if not moved and final_program >= 0 and counters[DEADLOCK] < 0:
+                first, last = programs[final_program, 0], programs[final_program, 1]
+                if first < 0 or _run(code, entries, first, last, work):
+                    counters[DEADLOCK] = head
+                    counters[FOUND] = 1
+            head += 1
+        tail = _resolve(made, hashes, made_parents, made_instances, count, width, states, parents, via, table, slots, tail, counters)
+        if stop_when_found and counters[FOUND]:
+            break
+    counters[HEAD], counters[TAIL], counters[TRANSITIONS] = head, tail, transitions
+
+
+@njit(types.void(_words, types.int64, types.int64, _words), cache=True, nogil=True)
+def fill(states, width, count, table):
+    """Enter the first `count` states, all distinct, into an empty table."""
+    slots = U(table.size)
+    hashes = np.empty(1024, dtype=np.uint64)
+    sink = ZERO
+    for start in range(0, count, 1024):
+        end = min(start + 1024, count)
+        for k in range(start, end):
+            hashes[k - start] = _hash(states, k * width, width)
+            sink ^= table[((hashes[k - start] >> S32) * slots) >> S32]
+        for k in range(start, end):
+            h = hashes[k - start]
+            slot = ((h >> S32) * slots) >> S32
+            while table[slot] != ZERO:
+                slot += ONE
+                if slot == slots:
+                    slot = ZERO
+            table[slot] = ((h & LOW32) << S32) | U(k + 1)
+    if sink == ONE:
+        hashes[0] = sink
+
+
+@njit(types.int64(_words, types.int64, _words, _words), cache=True, nogil=True)
+def find(states, width, table, wanted):
+    """The number of a state that is in the table."""
+    h = _hash(wanted, 0, width)
+    slots = U(table.size)
+    slot = ((h >> S32) * slots) >> S32
+    while True:
+        entry = table[slot]
+        if entry == ZERO:
+            return np.int64(-1)
+        if (entry >> S32) == (h & LOW32):
+            at = np.int64((entry & LOW32) - ONE) * width
+            same = True
+            for w in range(width):
+                same &= states[at + w] == wanted[w]
+            if same:
+                return np.int64((entry & LOW32) - ONE)
+        slot += ONE
+        if slot == slots:
+            slot = ZERO
+
+
+@njit(
+    types.void(_words, _words, _pairs, _words, _words, types.int64, types.int64, types.int64, _words, _words, types.int64, types.int64, _numbers, _short, _short),
+    cache=True, nogil=True,
+)  # fmt: skip
+def connect(
+    code, entries, programs, selector_code, selector_sets, instances, width, work_words, states, table, first_state, last_state,
+    offsets, targets, labels,
+):  # fmt: skip
+    """Regenerate the edges of states first_state .. last_state - 1; `offsets[first_state]` is where they begin.
+
+    Shapes: offsets [states + 1]; targets, labels [transitions].
+    """
+    work = np.zeros(work_words, dtype=np.uint64)
+    chosen = np.zeros((instances + 63) // 64, dtype=np.uint64)
+    edge = offsets[first_state]
+    for head in range(first_state, last_state):
+        for w in range(width):
+            work[w] = states[head * width + w]
+        _select(selector_code, selector_sets, work, chosen)
+        for v in range(chosen.size):
+            rest = chosen[v]
+            while rest:
+                lowest = rest & (~rest + ONE)
+                i = v * 64 + BIT_PLACE[(lowest * LOWEST_BIT) >> S58]
+                rest ^= lowest
+                for w in range(width):
+                    work[width + w] = work[w]
+                if _run(code, entries, programs[i, 0], programs[i, 1], work) == 0:
+                    targets[edge] = find(states, width, table, work[width : 2 * width])
+                    labels[edge] = i
+                    edge += 1
+        offsets[head + 1] = edge
+
+
+@njit(types.void(_words, _words, types.int64, types.int64, types.int64, types.int64, _words, types.int64, _small), cache=True, nogil=True)
+def judge(code, entries, first, last, width, work_words, states, count, answers):
+    """The code with which a program ends on each of the first `count` states, [count] uint8; 0 where it holds."""
+    work = np.zeros(work_words, dtype=np.uint64)
+    for k in range(count):
+        if first < 0:
+            answers[k] = DISABLED
+            continue
+        for w in range(width):
+            work[w] = states[k * width + w]
+        answers[k] = _run(code, entries, first, last, work)
+
+
+config.CACHE_DIR = _numba_directory

@@ -1,0 +1,225 @@
+"""The table explorer: runs the kernel in batches, keeps the budgets, and turns what it found into findings.
+
+Its one rule: a budget that runs out makes an answer inconclusive, never a success. Errors of the definition that only
+exploring shows - two rows of one event enabled at once, two writes to one place, a property that cannot be evaluated - are
+raised with the path that leads there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from protocol.errors import DefinitionError, DoubleWrite, OutOfRange
+from protocol.evaluate import holds, successor
+from protocol.lower import Instance
+from protocol.properties import Property
+from protocol.system import System
+
+from . import kernel as k
+from .result import Finding, Limits, Result, Verdict
+from .space import MOST_STATES, Space, physical_bytes
+from .tables import STATE_KINDS, case_name, tabulate
+
+Progress = Callable[[int, int, float, int], None]
+"""Called with (states, depth, states per second, states waiting)."""
+
+UNLIMITED = Limits()
+BATCH = 1 << 16
+"""States expanded between two looks at the clock and the budgets."""
+MEMORY_SHARE = 0.85
+"""The part of the machine's memory that a search without a budget may use."""
+
+
+def explore(system: System, *, limits: Limits = UNLIMITED, first: bool = False, progress: Progress | None = None) -> Result:
+    """Explore every state of the system and answer each of its properties.
+
+    Args:
+        limits: running out of one ends the exploration; what is not found violated by then is inconclusive.
+        first: stop at the first violation; the other properties are then inconclusive.
+        progress: called after every batch of states.
+
+    Raises:
+        DefinitionError: a table is too large; two rows of one event enabled at once, a place written twice in one step, or
+            a property that cannot be evaluated, with the path.
+    Cost:    tables: about a millisecond per instance; then a few hundred nanoseconds per state.
+    """
+    return _Search(system, limits, first).run(progress)
+
+
+class _Search:
+    def __init__(self, system: System, limits: Limits, first: bool):
+        self.started = time.perf_counter()
+        self.system, self.limits, self.first = system, limits, first
+        self.tables = tabulate(system)
+        budget = MEMORY_SHARE * physical_bytes() if limits.max_memory_gb is None else limits.max_memory_gb * 1e9
+        most_states = MOST_STATES if limits.max_states is None else limits.max_states
+        self.space = Space(self.tables, most_states, int(budget))
+        kinds = {p.kind for p in system.properties}
+        self.final_program = len(self.tables.instances) + self.tables.predicate("") if "deadlock" in kinds else -1
+
+    @property
+    def seconds(self) -> float:
+        """Since the search began."""
+        return time.perf_counter() - self.started
+
+    def run(self, progress: Progress | None) -> Result:
+        """Explore and answer."""
+        reason = self.explore(progress)
+        c = self.space.counters
+        result = Result(self.system.name, "table", distinct=self.space.distinct, generated=int(c[k.TRANSITIONS]) + 1, depth=int(c[k.DEPTH]))
+        result.complete, result.reason = not reason, reason
+        found = self.found()
+        for prop in [*self.system.properties, Property("range", "range")]:
+            result.findings[prop.name] = self.finding(prop, found.get(prop.name), reason)
+        result.seconds = self.seconds
+        return result
+
+    # -- exploring ---------------------------------------------------------------------------------------------------
+
+    def explore(self, progress: Progress | None) -> str:
+        """Expand states until all are; the reason why not everything was, empty when it was."""
+        space = self.space
+        while space.expanded < space.distinct:
+            space.expand(BATCH, self.final_program, self.first)
+            self.raise_definition_errors()
+            if progress is not None:
+                progress(space.distinct, int(space.counters[k.DEPTH]), space.distinct / max(self.seconds, 1e-9), space.distinct - space.expanded)
+            if self.first and space.counters[k.FOUND]:
+                return "stopped at the first violation"
+            reason = self.used_up() if space.expanded < space.distinct else ""
+            if reason:
+                return reason
+        return ""
+
+    def used_up(self) -> str:
+        """Which budget is used up, empty when none is; grows the hash table where it has to."""
+        space, limits = self.space, self.limits
+        if limits.max_states is not None and space.distinct > limits.max_states:
+            return f"more than {limits.max_states:,} states"
+        if limits.time_limit_s is not None and self.seconds > limits.time_limit_s:
+            return f"more than {limits.time_limit_s} s"
+        over = space.exhausted or space.bytes_used > space.most_bytes
+        if over or (space.crowded and not space.grow()):
+            waiting = space.distinct - space.expanded
+            return f"more than {space.most_bytes / 1e9:.3g} GB: {space.distinct:,} states found, {waiting:,} of them not expanded"
+        return ""
+
+    def raise_definition_errors(self) -> None:
+        """Raise what the kernel met that makes the definition wrong."""
+        c = self.space.counters
+        if c[k.DOUBLE_STATE] >= 0:
+            state, instance = int(c[k.DOUBLE_STATE]), self.tables.instances[c[k.DOUBLE_INSTANCE]]
+            try:
+                successor(self.system, self.tables.layout.unpack(self.space.words(state)), instance)
+            except DoubleWrite as error:
+                raise DefinitionError(f"{error}; {told((*self.space.path(state), instance))}") from error
+        if c[k.RIVAL_STATE] >= 0:
+            state, two = int(c[k.RIVAL_STATE]), self.tables.instances[c[k.RIVAL_INSTANCE]]
+            what = f"two rows of this event are enabled at once in {two.copy_name}; make their guards exclude each other"
+            where = told((*self.space.path(state), two))
+            raise DefinitionError(f"{what}; {where}", machine=two.action.machine.name, row=two.action.row.event)
+        if c[k.PREDICATE_STATE] >= 0:
+            self.raise_unevaluable(int(c[k.PREDICATE_NUMBER]), int(c[k.PREDICATE_STATE]))
+
+    def raise_unevaluable(self, predicate: int, state: int) -> None:
+        """Raise why a property cannot be evaluated in a state."""
+        asked = self.tables.predicates[predicate]
+        try:
+            holds(self.system, self.tables.layout.unpack(self.space.words(state)), asked.expr)
+        except OutOfRange as error:
+            name, where = asked.name.split("/")[0], told(self.space.path(state))
+            raise DefinitionError(f"property {name} cannot be evaluated: {error}; guard it; {where}") from error
+
+    # -- findings ----------------------------------------------------------------------------------------------------
+
+    def found(self) -> dict[str, tuple[int, tuple[Instance, ...]]]:
+        """The state and the path that decided a property while exploring: a violation, or a witness."""
+        space, c = self.space, self.space.counters
+        found = {}
+        for predicate, event in zip(self.tables.predicates, space.events):
+            if event >= 0:
+                found[predicate.name] = int(event), space.path(int(event))
+        for prop in self.system.properties:
+            if prop.kind == "deadlock" and c[k.DEADLOCK] >= 0:
+                found[prop.name] = int(c[k.DEADLOCK]), space.path(int(c[k.DEADLOCK]))
+        if c[k.RANGE_STATE] >= 0:
+            found["range"] = int(c[k.RANGE_STATE]), (*space.path(int(c[k.RANGE_STATE])), self.tables.instances[c[k.RANGE_INSTANCE]])
+        if self.first:
+            # A whole block was expanded: what lies beyond the first violating state is not an answer.
+            kinds = {p.name: p.kind for p in self.system.properties}
+            least = min((state for name, (state, _) in found.items() if kinds.get(name) != "sometimes"), default=space.distinct)
+            found = {name: (state, path) for name, (state, path) in found.items() if state <= least}
+        return found
+
+    def finding(self, prop: Property, found: tuple[int, tuple[Instance, ...]] | None, reason: str) -> Finding:
+        """The answer for one property, `reason` being why the exploration is not complete."""
+        if found is not None:
+            return Finding(prop.name, Verdict.HOLDS if prop.kind == "sometimes" else Verdict.VIOLATED, found[1])
+        if reason:
+            return Finding(prop.name, Verdict.INCONCLUSIVE, reason=reason)
+        if prop.kind == "sometimes":
+            return Finding(prop.name, Verdict.VIOLATED, reason="no reachable state is a witness")
+        if prop.kind in ("hang", "leads_to"):
+            return self.liveness(prop)
+        assert prop.kind in STATE_KINDS or prop.kind in ("deadlock", "range")
+        return Finding(prop.name, Verdict.HOLDS)
+
+    def liveness(self, prop: Property) -> Finding:
+        """The answer for a property that looks at behaviours, from the graph of all states."""
+        from . import liveness
+
+        needed = self.space.bytes_used + self.space.graph_bytes()
+        if needed > self.space.most_bytes:
+            forecast = f"the graph of {self.space.distinct:,} states needs {needed / 1e9:.3g} GB in all, more than {self.space.most_bytes / 1e9:.3g} GB"
+            return Finding(prop.name, Verdict.INCONCLUSIVE, reason=forecast)
+        if not hasattr(self, "graph"):
+            self.graph = self.space.graph()
+        if prop.kind == "hang":
+            progressing = np.array([not (i.action.environment or i.action.row.poll) for i in self.tables.instances], dtype=bool)
+            state = liveness.hang(self.graph, progressing, ~self.everywhere(""))
+            return Finding(prop.name, Verdict.HOLDS) if state is None else Finding(prop.name, Verdict.VIOLATED, self.space.path(state))
+        units, strong = self.units()
+        for case, (label, _, _) in enumerate(prop.cases):
+            q = self.everywhere(case_name(prop, case, 1))
+            p = self.everywhere(case_name(prop, case, 0), where=~q)
+            lasso = liveness.leads_to(self.graph, p, q, units, strong)
+            if lasso is not None:
+                path = tuple(self.tables.instances[i] for i in (*lasso.stem, *lasso.cycle))
+                return Finding(prop.name, Verdict.VIOLATED, path, len(lasso.stem), label)
+        return Finding(prop.name, Verdict.HOLDS)
+
+    def everywhere(self, name: str, where: np.ndarray | None = None) -> np.ndarray:
+        """Whether a predicate holds, per state; [states] bool.
+
+        Raises:
+            DefinitionError: it cannot be evaluated in some state (of those in `where`).
+        """
+        number = self.tables.predicate(name)
+        answers = self.space.judge(number)
+        wrong = np.flatnonzero((answers > k.DISABLED) & (True if where is None else where))
+        if len(wrong):
+            self.raise_unevaluable(number, int(wrong[0]))
+        return answers == 0
+
+    def units(self) -> tuple[np.ndarray, np.ndarray]:
+        """The fairness unit of each instance (-1: unfair), int32, and which units are strongly fair, bool."""
+        numbers: dict[tuple, int] = {}
+        strong: list[bool] = []
+        units = np.full(len(self.tables.instances), -1, dtype=np.int32)
+        for number, instance in enumerate(self.tables.instances):
+            action = instance.action
+            if action.unit:
+                unit = numbers.setdefault((action.unit, instance.copy), len(numbers))
+                if unit == len(strong):
+                    strong.append(False)
+                strong[unit] |= action.fairness == "strong"
+                units[number] = unit
+        return units, np.array(strong, dtype=bool)
+
+
+def told(path: tuple[Instance, ...]) -> str:
+    """A path as text."""
+    return "path: " + (", ".join(map(str, path)) or "the initial state")

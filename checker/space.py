@@ -1,0 +1,162 @@
+"""The explored states of one system and their memory: arrays that only grow, and the questions asked of them.
+
+The arrays of states reserve address space for as many states as memory can hold and let the operating system commit pages
+as they are first touched, so growing copies nothing. The hash table is rebuilt from the states when it is 0.8 full, after
+the old one is gone, so that two never exist at once. Per state: 8 bytes a word, 8 for how it was reached, 10 to 15 of
+the table.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from protocol.lower import Instance
+
+from . import kernel as k
+from .tables import Tables
+
+LOAD = 0.8
+SLOTS = 1 << 16
+LARGE_SLOTS = 1 << 22
+MOST_STATES = (1 << 32) - 2
+
+
+def physical_bytes() -> int:
+    """The machine's memory; 8 GB where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 8 * 10**9
+
+
+class Space:
+    """States found so far, numbered in breadth-first order.
+
+    Args:
+        most_states: reserve no more than that many.
+        most_bytes: the memory budget of all arrays.
+    """
+
+    def __init__(self, tables: Tables, most_states: int, most_bytes: int):
+        self.tables = tables
+        self.width = tables.layout.words
+        self.most_bytes = most_bytes
+        self.room = max(8192, 2 * len(tables.instances))
+        self.slots = max(SLOTS, 4 * self.room)
+        per_state = 8 * self.width + 8
+        capacity = min(most_states, MOST_STATES, most_bytes // per_state) + self.room + 1
+        self.states = np.empty(capacity * self.width, dtype=np.uint64)
+        self.parents = np.empty(capacity, dtype=np.uint32)
+        self.via = np.empty(capacity, dtype=np.uint32)
+        self.table = np.zeros(self.slots, dtype=np.uint64)
+        self.counters = np.full(k.COUNTERS, -1, dtype=np.int64)
+        self.counters[[k.HEAD, k.TRANSITIONS, k.DEPTH, k.SINK, k.FOUND]] = 0
+        self.counters[[k.TAIL, k.LEVEL_END]] = 1
+        watched = [p for p in tables.predicates if p.watched]
+        self.events = np.full(len(watched), -1, dtype=np.int64)
+        self.waited = np.array([p.event for p in watched], dtype=np.uint8)
+        self.last_rival = np.full(tables.rival_groups, -1, dtype=np.int64)
+        self.buffers = (
+            np.empty(self.room * self.width, dtype=np.uint64),
+            np.empty(self.room, dtype=np.uint64),
+            np.empty(self.room, dtype=np.uint32),
+            np.empty(self.room, dtype=np.uint32),
+        )
+        self.states[: self.width] = tables.layout.pack(tables.system.initial_state())
+        self.parents[0] = self.via[0] = 0
+        k.fill(self.states, self.width, 1, self.table)
+
+    # -- growing -----------------------------------------------------------------------------------------------------
+
+    @property
+    def distinct(self) -> int:
+        """States found."""
+        return int(self.counters[k.TAIL])
+
+    @property
+    def expanded(self) -> int:
+        """States whose successors are known."""
+        return int(self.counters[k.HEAD])
+
+    @property
+    def bytes_used(self) -> int:
+        """Bytes of the arrays that are in use."""
+        return self.distinct * (8 * self.width + 8) + 8 * self.table.size
+
+    def expand(self, batch: int, final_program: int, stop_when_found: bool) -> None:
+        """Expand up to `batch` more states."""
+        t = self.tables
+        k.explore(
+            t.code, t.entries, t.programs, t.selector_code, t.selector_sets, t.environment, t.rivals, self.last_rival, self.waited, len(self.events),
+            final_program, self.width, t.work_words, self.expanded + batch, stop_when_found, self.states, self.parents, self.via, self.table,
+            self.counters, self.events, *self.buffers,
+        )  # fmt: skip
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the hash table has to grow before anything else."""
+        return self.distinct + self.room > LOAD * self.table.size
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there is no room for the successors of another block of states."""
+        return self.distinct + self.room > self.parents.size
+
+    def grow(self) -> bool:
+        """Double the hash table (once it is large, only half as much again); False where the budget forbids it."""
+        slots = self.table.size * 2 if self.table.size < LARGE_SLOTS else self.table.size * 3 // 2
+        if self.bytes_used - 8 * self.table.size + 8 * slots > self.most_bytes:
+            return False
+        self.table = np.zeros(0, dtype=np.uint64)
+        self.table = np.zeros(slots, dtype=np.uint64)
+        k.fill(self.states, self.width, self.distinct, self.table)
+        return True
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def words(self, state: int) -> np.ndarray:
+        """The words of a state."""
+        return self.states[state * self.width : (state + 1) * self.width]
+
+    def path(self, state: int) -> tuple[Instance, ...]:
+        """The instances by which the state was first reached."""
+        steps = []
+        while state:
+            steps.append(self.tables.instances[int(self.via[state])])
+            state = int(self.parents[state])
+        return tuple(reversed(steps))
+
+    def judge(self, predicate: int) -> np.ndarray:
+        """Per state 0 where a predicate holds, `kernel.DISABLED` where not, another code where it cannot be evaluated; [states] uint8."""
+        t = self.tables
+        answers = np.empty(self.distinct, dtype=np.uint8)
+        first, last = t.programs[len(t.instances) + predicate]
+        k.judge(t.code, t.entries, first, last, self.width, t.work_words, self.states, self.distinct, answers)
+        return answers
+
+    def graph_bytes(self) -> int:
+        """What `graph` would take."""
+        return self.distinct * 20 + int(self.counters[k.TRANSITIONS]) * 8
+
+    def graph(self) -> Any:
+        """All edges, as `liveness.StateGraph`; the whole space must be explored.
+
+        Cost: as long as the exploration; `graph_bytes` of memory.
+        """
+        from .liveness import StateGraph
+
+        t, n, m = self.tables, self.distinct, int(self.counters[k.TRANSITIONS])
+        offsets = np.zeros(n + 1, dtype=np.int64)
+        targets, labels = np.empty(m, dtype=np.int32), np.empty(m, dtype=np.int32)
+        k.connect(
+            t.code, t.entries, t.programs, t.selector_code, t.selector_sets, len(t.instances), self.width, t.work_words,
+            self.states, self.table, 0, n, offsets, targets, labels,
+        )  # fmt: skip
+        parents = self.parents[:n].astype(np.int64)
+        parents[0] = -1
+        via = self.via[:n].astype(np.int32)
+        via[0] = -1
+        return StateGraph(offsets, targets, labels, parents, via)
