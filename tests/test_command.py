@@ -1,0 +1,157 @@
+"""The command as its users meet it: exit codes, one-line errors, JSON, and files that are written whole or not at all."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from interlock import main
+
+COMMIT = f"{Path(__file__).parent}/reference/two_phase_commit.py:build"
+DINING = f"{Path(__file__).parent}/reference/dining.py:build"
+FIELDS = "name property verdict expected distinct generated depth seconds distinct_per_s path_length path".split()
+
+
+@pytest.fixture
+def interlock(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # noqa: ANN201
+    """Run the command in this process; returns (exit code, standard output, standard error)."""
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["interlock", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        return int(stopped.value.code or 0), out, err
+
+    return command
+
+
+def user_file(folder: Path, text: str) -> str:
+    path = folder / "mine.py"
+    path.write_text(text)
+    return f"{path}:build"
+
+
+def test_check_of_a_holding_file_exits_0_and_writes_json(interlock) -> None:  # noqa: ANN001
+    code, out, _ = interlock("check", COMMIT, "--set", "resource_managers=4", "--json", "-")
+    records = json.loads(out)
+    assert code == 0
+    assert {r["property"] for r in records} == {"consistent", "deadlock"}
+    assert all(set(FIELDS) <= set(r) for r in records)
+    assert [(r["verdict"], r["distinct"], r["generated"], r["depth"]) for r in records] == [("holds", 1568, 8258, 13)] * 2
+
+
+def test_check_of_a_violated_file_exits_1_with_the_shortest_path(interlock, tmp_path: Path) -> None:  # noqa: ANN001
+    trace = tmp_path / "dead.itf.json"
+    code, out, _ = interlock("check", DINING, "--set", "philosophers=3", "--json", "-", "--trace", trace)
+    deadlock = next(r for r in json.loads(out) if r["property"] == "deadlock")
+    assert (code, deadlock["verdict"], deadlock["path_length"], deadlock["distinct"]) == (1, "violated", 3, 14)
+    assert len(deadlock["path"]) == 3
+    code, out, _ = interlock("explain", trace)
+    assert code == 0
+    assert all(step.split("(")[0] in out for step in deadlock["path"])
+
+
+def test_a_budget_that_runs_out_exits_3(interlock) -> None:  # noqa: ANN001
+    code, out, _ = interlock("check", COMMIT, "--set", "resource_managers=6", "--max-states", "1000", "--json", "-")
+    assert code == 3
+    assert {r["verdict"] for r in json.loads(out)} == {"inconclusive"}
+
+
+@pytest.mark.parametrize("explorer", ["table", "reference"])
+def test_both_explorers_answer_alike(interlock, explorer: str) -> None:  # noqa: ANN001
+    code, out, _ = interlock("check", COMMIT, "--explorer", explorer, "--json", "-")
+    assert code == 0
+    assert {(r["distinct"], r["generated"], r["depth"]) for r in json.loads(out)} == {(288, 1146, 10)}
+
+
+BAD_FILES = {
+    "def build(): raise ValueError('no ranks')": "mine.py:1: the builder raised ValueError: no ranks",
+    "def build(): return 3": "returned int, not a System",
+    "def other(): pass": "has no function 'build'; it has other",
+    "import nothing_of_that_name": "mine.py:1: ModuleNotFoundError",
+    "def build(:": "mine.py:1: SyntaxError",
+}
+
+
+@pytest.mark.parametrize("text", BAD_FILES)
+def test_a_bad_file_is_one_line_and_exit_2(interlock, tmp_path: Path, text: str) -> None:  # noqa: ANN001
+    code, out, err = interlock("check", user_file(tmp_path, text + "\n"))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert BAD_FILES[text] in err
+
+
+BAD_WORDS = {
+    ("check",): "name scenarios, or give --all",
+    ("check", "early-zero"): "no scenario 'early-zero'; did you mean",
+    ("check", "no/such/file.py:build"): "there is no such file",
+    ("check", COMMIT, "--set", "ranks=3"): "no argument 'ranks'; it has resource_managers",
+    ("check", COMMIT, "--set", "resource_managers=many"): "takes a whole number",
+    ("check", COMMIT, "--set", "resource_managers"): "write key=value",
+    ("diagram", COMMIT, "-o", "picture.bmp"): "ends in .mmd, .dot, .svg or .html",
+    ("explain", "no-such-trace.json"): "No such file",
+    ("run", "--workload", "no-such-trace.jsonl"): "no-such-trace.jsonl",
+}
+
+
+@pytest.mark.parametrize("words", BAD_WORDS, ids=lambda w: " ".join(x.rsplit("/", 1)[-1] for x in w))
+def test_bad_words_are_one_line_and_exit_2(interlock, words: tuple[str, ...]) -> None:  # noqa: ANN001
+    code, out, err = interlock(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert BAD_WORDS[words] in err
+
+
+def test_an_unknown_option_exits_2(interlock) -> None:  # noqa: ANN001
+    assert interlock("check", "--no-such-option")[0] == 2
+
+
+@pytest.mark.parametrize("target", ["/dev/full", "missing-folder/trace.json", "."])
+def test_a_trace_that_cannot_be_written_exits_2_and_leaves_nothing(interlock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str) -> None:  # noqa: ANN001
+    monkeypatch.chdir(tmp_path)
+    code, _, err = interlock("check", DINING, "--set", "philosophers=3", "--trace", target)
+    assert (code, err.count("\n")) == (2, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"#meta": {}}'])
+def test_a_foreign_trace_exits_2(interlock, tmp_path: Path, content: str) -> None:  # noqa: ANN001
+    path = tmp_path / "trace.json"
+    path.write_text(content)
+    code, _, err = interlock("explain", path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "trace.json" in err
+
+
+@pytest.mark.parametrize("suffix", ["mmd", "dot", "svg", "html"])
+def test_diagrams_are_written(interlock, tmp_path: Path, suffix: str) -> None:  # noqa: ANN001
+    path = tmp_path / f"picture.{suffix}"
+    assert interlock("diagram", COMMIT, "-o", path)[0] == 0
+    assert "receive_prepared" in path.read_text()
+
+
+def test_export_prints_promela(interlock) -> None:  # noqa: ANN001
+    code, out, _ = interlock("export", COMMIT, "--to", "promela")
+    assert code == 0
+    assert "d_step" in out
+
+
+def test_list_names_source_and_recorded_answer_of_every_scenario(interlock, tmp_path: Path) -> None:  # noqa: ANN001
+    path = tmp_path / "list.json"
+    code, out, _ = interlock("list", "--json", path)
+    entries = json.loads(path.read_text())
+    assert code == 0
+    for entry in entries:
+        assert entry["name"] in out
+        assert entry["sources"] and entry["variant"] and entry["property"]
+        assert entry["expected"] in ("holds", "violated")
+        assert entry["distinct"] > 0
+        assert entry["path_length"] is not None or entry["expected"] == "holds"
+
+
+@pytest.mark.parametrize("hazard", ["H1", "H2", "H-01", "H-03", "H-04", "H-06"])
+def test_the_catalogue_finds_each_hazard_and_where_it_is_mended(interlock, tmp_path: Path, hazard: str) -> None:  # noqa: ANN001
+    path = tmp_path / "list.json"
+    interlock("list", "--json", path)
+    verdicts = {e["expected"] for e in json.loads(path.read_text()) if hazard in e["sources"]}
+    assert verdicts == {"holds", "violated"}
