@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -61,23 +61,27 @@ def load_builder(spec: str) -> Callable[..., System]:
     path, function = Path(path_text + ".py"), function.lstrip(":") or "build"
     if not path.is_file():
         raise DefinitionError(f"{path}: there is no such file; give path/to/file.py:build or a scenario of `interlock list`")
-    found = spec_from_file_location(f"_user_{path.stem}", path)
-    if found is None or found.loader is None:
-        raise DefinitionError(f"{path}: cannot be imported; give a Python file")
-    module = module_from_spec(found)
-    sys.modules[found.name] = module
-    sys.path.insert(0, str(path.resolve().parent))
+    name, root = _module_name(path)
+    sys.path.insert(0, str(root))
     try:
-        found.loader.exec_module(module)
+        module = import_module(name)
     except Exception as error:
         raise DefinitionError(f"{_where(error, path)}: {_what(error)}; mend the file") from error
     finally:
         sys.path.pop(0)
     builder = getattr(module, function, None)
     if not callable(builder):
-        builders = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == found.name]
+        builders = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == name]
         raise DefinitionError(f"{path}: has no function {function!r}; it has {', '.join(builders) or 'none'}")
     return builder  # type: ignore[no-any-return]
+
+
+def _module_name(path: Path) -> tuple[str, Path]:
+    """The dotted name of a file, and the folder from which it is imported: the first above it that is no package."""
+    folder, name = path.resolve().parent, path.stem
+    while (folder / "__init__.py").is_file():
+        folder, name = folder.parent, f"{folder.name}.{name}"
+    return name, folder
 
 
 def parse_settings(settings: Sequence[str], builder: Callable[..., System]) -> dict[str, Any]:
