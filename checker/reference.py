@@ -50,7 +50,7 @@ def explore(system: System, *, limits: Limits = UNLIMITED, first: bool = False, 
     Cost:    about 10^4 guards a second.
     """
     started = time.perf_counter()
-    search = _Search(system)
+    search = Search(system)
     reason = search.run(limits, first, progress, started)
     result = Result(system.name, "reference", distinct=len(search.states), generated=search.generated, depth=max(search.depth))
     result.complete, result.reason = not reason, reason
@@ -61,7 +61,7 @@ def explore(system: System, *, limits: Limits = UNLIMITED, first: bool = False, 
 
 
 @dataclass
-class _Search:
+class Search:
     """The states found so far, in breadth-first order, each with how it was reached and what it leads to."""
 
     system: System

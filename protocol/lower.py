@@ -167,25 +167,27 @@ class Lowering:
         guards: list[Expr] = []
         stores: list[Store] = []
         if row.under is not None:
-            assert isinstance(row.under, Cell) and isinstance(row.under.variable, Lock)
-            if row.under.variable.holders:
-                free = Op("==", row.under, Literal(0, row.under.type), BOOL)
-                mine = self._holder(row.under.variable, machine)
-                guards.append(free if mine is None else Op("or", free, Op("==", row.under, mine, BOOL), BOOL))
+            lock, mine = self._lock(row.under, machine)
+            if lock.variable.holders:  # type: ignore[attr-defined]
+                free = _compare("==", lock, 0)
+                guards.append(free if mine is None else Op("or", free, Op("==", lock, mine, BOOL), BOOL))
         if row.acquire is not None:
-            assert isinstance(row.acquire, Cell) and isinstance(row.acquire.variable, Lock)
-            mine = self._holder(row.acquire.variable, machine)
+            lock, mine = self._lock(row.acquire, machine)
             assert mine is not None
-            guards.append(Op("==", row.acquire, Literal(0, row.acquire.type), BOOL))
-            stores.append(Store(TRUE, row.acquire, mine, "acquire"))
+            guards.append(_compare("==", lock, 0))
+            stores.append(Store(TRUE, lock, mine, "acquire"))
         if row.release is not None:
-            assert isinstance(row.release, Cell) and isinstance(row.release.variable, Lock)
-            mine = self._holder(row.release.variable, machine)
+            lock, mine = self._lock(row.release, machine)
             if mine is None:
-                raise DefinitionError(f"releases {row.release}, which no row of the machine acquires", machine=machine.name, row=row.event)
-            guards.append(Op("==", row.release, mine, BOOL))
-            stores.append(Store(TRUE, row.release, Literal(0, row.release.type), "release"))
+                raise DefinitionError(f"releases {lock}, which no row of the machine acquires", machine=machine.name, row=row.event)
+            guards.append(Op("==", lock, mine, BOOL))
+            stores.append(Store(TRUE, lock, Literal(0, lock.type), "release"))
         return guards, stores
+
+    def _lock(self, named: Expr, machine: Machine) -> tuple[Cell, Expr | None]:
+        """The lock's cell, with the type that it has now that its holders are known; and by which number this copy holds it."""
+        assert isinstance(named, Cell) and isinstance(named.variable, Lock)
+        return Cell(named.variable, named.indices, named.variable.type), self._holder(named.variable, machine)
 
     # -- barriers ----------------------------------------------------------------------------------------------------
 

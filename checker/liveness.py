@@ -1,0 +1,402 @@
+"""Liveness on the graph of all reachable states, compiled: hang, and leads_to under weak and strong fairness.
+
+Every pass is linear in the edges and needs 20 to 30 bytes a state beyond the graph. Strongly connected components are
+found by Pearce's form of Tarjan's algorithm, without recursion and without the reversed graph; strong fairness is
+Streett's condition: states that enable a strong unit which their component never takes are removed and the rest is
+searched again, at most once per strong unit.
+
+The file is self-contained because numba does not notice an edited callee in another file. `reference.py` asks the same
+questions in plain Python and shares no line with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from protocol.lower import Instance
+
+OUTSIDE = -1
+"""Label of a state that no longer takes part in the search."""
+ANY_UNIT = -2
+"""Units are numbered from 0; this stands for any instance, fair or not."""
+LAST = np.int32(2**31 - 1)
+
+
+@dataclass(frozen=True)
+class StateGraph:
+    """All states and steps of a system; instances are numbered in the order of `System.instances()`.
+
+    Shapes:  offsets [states + 1] int64, where the edges of a state begin; targets [edges] int32; instances [edges] int32, self-loops
+             included; parents [states] int64, the breadth-first tree, its root -1; via [states] int32, the instance that led there.
+    """
+
+    offsets: np.ndarray
+    targets: np.ndarray
+    instances: np.ndarray
+    parents: np.ndarray
+    via: np.ndarray
+
+    @property
+    def states(self) -> int:
+        """Number of states."""
+        return len(self.parents)
+
+    def path(self, state: int) -> list[int]:
+        """The instances of the breadth-first path to a state."""
+        steps = []
+        while self.parents[state] >= 0:
+            steps.append(int(self.via[state]))
+            state = int(self.parents[state])
+        return steps[::-1]
+
+
+@dataclass(frozen=True)
+class Lasso:
+    """A behaviour that goes round for ever: instances of the stem, then of the cycle. No cycle: it stops and stutters."""
+
+    stem: list[int]
+    cycle: list[int]
+
+
+def fairness_units(instances: Sequence[Instance]) -> tuple[np.ndarray, np.ndarray]:
+    """The fairness unit of each instance, and which units are strong (a unit is as strong as its strongest row).
+
+    Shapes:  returns [instances] int32, -1 for an unfair one, and [units] bool.
+    """
+    numbers: dict[object, int] = {}
+    unit_of_instance = np.full(len(instances), -1, np.int32)
+    for k, instance in enumerate(instances):
+        if instance.action.unit:
+            unit_of_instance[k] = numbers.setdefault((instance.action.unit, instance.copy), len(numbers))
+    unit_is_strong = np.zeros(len(numbers), np.bool_)
+    for unit, instance in zip(unit_of_instance, instances):
+        if unit >= 0 and instance.action.fairness == "strong":
+            unit_is_strong[unit] = True
+    return unit_of_instance, unit_is_strong
+
+
+def hang(graph: StateGraph, progressing: np.ndarray, stuck: np.ndarray) -> int | None:
+    """The first stuck state from which no progressing instance is ever taken; None when there is none.
+
+    Shapes:  progressing [instances] bool; stuck [states] bool: some copy is not final.
+    Cost:    linear in the edges; 26 bytes a state.
+    """
+    component, order = _components(graph.offsets, graph.targets, np.zeros(graph.states, np.int32))
+    hopeless = stuck & ~_able(graph.offsets, graph.targets, graph.instances, component, order, progressing)
+    first = int(np.argmax(hopeless))
+    return first if hopeless[first] else None
+
+
+def leads_to(graph: StateGraph, p: np.ndarray, q: np.ndarray, unit_of_instance: np.ndarray, unit_is_strong: np.ndarray) -> Lasso | None:
+    """A fair behaviour that from a state with p on never meets q; None when there is none, so that p leads to q.
+
+    Shapes:  p, q [states] bool; unit_of_instance [instances] int32, -1 = unfair; unit_is_strong [units] bool.
+    Cost:    linear in the edges per round, at most one round per strong unit; 30 bytes a state.
+    """
+    starts = np.flatnonzero(p & ~q).astype(np.int32)
+    if not len(starts):
+        return None
+    part = _region(graph.offsets, graph.targets, starts, ~q)
+    goal = _resting(graph.offsets, graph.instances, part, unit_of_instance)
+    component = part
+    resting = bool(goal.any())
+    while not resting:
+        component, order = _components(graph.offsets, graph.targets, part)
+        accepted, again = _judge(graph.offsets, graph.targets, graph.instances, component, order, part, unit_of_instance, unit_is_strong, goal)
+        if accepted:
+            break
+        if not again:
+            return None
+    # The stem may pass through any state without q, also through those that Streett's condition removed.
+    start, edges, end = _walk(graph, starts, np.where(q, np.int32(OUTSIDE), np.int32(0)), goal)
+    stem = graph.path(start) + [int(graph.instances[e]) for e in edges]
+    return Lasso(stem, [] if resting else _cycle(graph, component, end, unit_of_instance, unit_is_strong))
+
+
+def _walk(graph: StateGraph, starts: np.ndarray, part: np.ndarray, goal: np.ndarray) -> tuple[int, list[int], int]:
+    """A shortest walk inside one part from a start to a goal, which can be reached: start, edges and end."""
+    end, came = _search(graph.offsets, graph.targets, starts, part, goal)
+    edges = []
+    start = int(end)
+    while came[start] >= 0:
+        edges.append(int(came[start]))
+        start = int(np.searchsorted(graph.offsets, came[start], side="right")) - 1
+    return start, edges[::-1], int(end)
+
+
+def _cycle(graph: StateGraph, component: np.ndarray, start: int, unit_of_instance: np.ndarray, unit_is_strong: np.ndarray) -> list[int]:
+    """A closed walk inside the component of `start` that takes, or for a weak unit sees disabled, whatever fairness asks for."""
+    arrays = (graph.offsets, graph.targets, graph.instances, component, component[start], unit_of_instance)
+    steps: list[int] = []
+    seen = [start]
+
+    def units(state: int) -> set[int]:
+        return set(unit_of_instance[graph.instances[graph.offsets[state] : graph.offsets[state + 1]]].tolist())
+
+    def take(edge: int) -> None:
+        steps.append(int(graph.instances[edge]))
+        seen.append(int(graph.targets[edge]))
+
+    def go(goal: np.ndarray) -> None:
+        for edge in _walk(graph, np.array(seen[-1:], np.int32), component, goal)[1]:
+            take(edge)
+
+    def enough(unit: int) -> bool:
+        taken = any(unit_of_instance[k] == unit for k in steps)
+        return taken or (not unit_is_strong[unit] and any(unit not in units(s) for s in seen))
+
+    for unit in np.flatnonzero(_enabled_units(*arrays, len(unit_is_strong))).tolist():
+        if not enough(unit):
+            go(_serving(*arrays, unit, unit_is_strong[unit]))
+            edge = _edge_of(*arrays, unit, seen[-1])
+            if edge >= 0:
+                take(edge)
+    if not steps:
+        take(_edge_of(*arrays, ANY_UNIT, start))
+    goal = np.zeros(graph.states, np.bool_)
+    goal[start] = True
+    go(goal)
+    return steps
+
+
+# -- compiled --------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True)
+def _region(offsets, targets, starts, inside):  # type: ignore[no-untyped-def]
+    """Label 0 for the states that the starts reach without leaving `inside`, OUTSIDE for the others; [states] int32."""
+    part = np.full(len(inside), OUTSIDE, np.int32)
+    queue = np.empty(len(inside), np.int32)
+    filled = 0
+    for s in starts:
+        part[s] = 0
+        queue[filled] = s
+        filled += 1
+    taken = 0
+    while taken < filled:
+        v = queue[taken]
+        taken += 1
+        for e in range(offsets[v], offsets[v + 1]):
+            w = targets[e]
+            if inside[w] and part[w] == OUTSIDE:
+                part[w] = 0
+                queue[filled] = w
+                filled += 1
+    return part
+
+
+@njit(cache=True, nogil=True)
+def _search(offsets, targets, starts, part, goal):  # type: ignore[no-untyped-def]
+    """Breadth-first from the starts over states of the starts' part: the first goal (-1: none), and per state the edge to it.
+
+    The edge is -1 for a start and -2 for a state that was not reached.
+    """
+    came = np.full(len(goal), -2, np.int64)
+    queue = np.empty(len(goal), np.int32)
+    filled = 0
+    for s in starts:
+        came[s] = -1
+        queue[filled] = s
+        filled += 1
+    taken = 0
+    while taken < filled:
+        v = queue[taken]
+        taken += 1
+        if goal[v]:
+            return v, came
+        for e in range(offsets[v], offsets[v + 1]):
+            w = targets[e]
+            if part[w] == part[v] and came[w] == -2:
+                came[w] = e
+                queue[filled] = w
+                filled += 1
+    return -1, came
+
+
+@njit(cache=True, nogil=True)
+def _resting(offsets, instances, part, unit_of_instance):  # type: ignore[no-untyped-def]
+    """The states of the region in which no fair unit is enabled: there a behaviour may end; [states] bool."""
+    resting = np.zeros(len(part), np.bool_)
+    for v in range(len(part)):
+        if part[v] != OUTSIDE:
+            resting[v] = True
+            for e in range(offsets[v], offsets[v + 1]):
+                if unit_of_instance[instances[e]] >= 0:
+                    resting[v] = False
+                    break
+    return resting
+
+
+@njit(cache=True, nogil=True)
+def _components(offsets, targets, part):  # type: ignore[no-untyped-def]
+    """Strongly connected components of each part, edges between parts ignored (Pearce 2016, PEA_FIND_SCC2, without recursion).
+
+    Returns component [states] int32, OUTSIDE for states outside; and the other states by component, each component after
+    all that it leads to; [k] int32.
+    """
+    n = len(part)
+    rank = np.zeros(n, np.int32)  # 0 = not seen; small while open; LAST - its component when closed
+    followed = np.zeros(n, np.int32)  # edges already followed
+    is_root = np.ones(n, np.bool_)
+    calls, waiting, order = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
+    ordered, held, index, closing = 0, 0, 1, LAST
+    for start in range(n):
+        if part[start] == OUTSIDE or rank[start] != 0:
+            continue
+        calls[0] = start
+        rank[start] = index
+        index += 1
+        depth = 1
+        while depth > 0:
+            v = calls[depth - 1]
+            e = offsets[v] + followed[v]
+            if e < offsets[v + 1]:
+                followed[v] += 1
+                w = targets[e]
+                if part[w] != part[v]:
+                    continue
+                if rank[w] == 0:
+                    rank[w] = index
+                    index += 1
+                    calls[depth] = w
+                    depth += 1
+                elif rank[w] < rank[v]:
+                    rank[v] = rank[w]
+                    is_root[v] = False
+                continue
+            depth -= 1
+            if is_root[v]:
+                index -= 1
+                while held > 0 and rank[v] <= rank[waiting[held - 1]]:
+                    held -= 1
+                    w = waiting[held]
+                    rank[w] = closing
+                    order[ordered] = w
+                    ordered += 1
+                    index -= 1
+                rank[v] = closing
+                order[ordered] = v
+                ordered += 1
+                closing -= 1
+            else:
+                waiting[held] = v
+                held += 1
+            if depth > 0 and rank[v] < rank[calls[depth - 1]]:
+                rank[calls[depth - 1]] = rank[v]
+                is_root[calls[depth - 1]] = False
+    for v in range(n):
+        rank[v] = LAST - rank[v] if rank[v] != 0 else OUTSIDE
+    return rank, order[:ordered]
+
+
+@njit(cache=True, nogil=True)
+def _able(offsets, targets, instances, component, order, progressing):  # type: ignore[no-untyped-def]
+    """The states from which some progressing instance can still be taken; [states] bool."""
+    able = np.zeros(len(component), np.bool_)
+    begin = 0
+    while begin < len(order):
+        end, found = begin, False
+        while end < len(order) and component[order[end]] == component[order[begin]]:
+            v = order[end]
+            for e in range(offsets[v], offsets[v + 1]):
+                found = found or progressing[instances[e]] or able[targets[e]]
+            end += 1
+        if found:
+            for k in range(begin, end):
+                able[order[k]] = True
+        begin = end
+    return able
+
+
+@njit(cache=True, nogil=True)
+def _judge(offsets, targets, instances, component, order, part, unit_of_instance, unit_is_strong, goal):  # type: ignore[no-untyped-def]
+    """Judge every component: mark the fair ones in `goal`, and leave in `part` what is worth another search.
+
+    Returns whether some component is fair, and whether something is left to search.
+    """
+    units = len(unit_is_strong)
+    enabled_in = np.zeros(units, np.int64)  # states of the component that enable the unit
+    seen_at = np.full(units, -1, np.int64)  # the last state that was counted
+    taken = np.zeros(units, np.bool_)
+    accepted = again = False
+    begin = 0
+    while begin < len(order):
+        name = component[order[begin]]
+        end, inner = begin, False
+        while end < len(order) and component[order[end]] == name:
+            v = order[end]
+            for e in range(offsets[v], offsets[v + 1]):
+                inner = inner or component[targets[e]] == name
+            end += 1
+        if not inner:  # no edge inside: nobody stays here
+            part[order[begin]] = OUTSIDE
+            begin = end
+            continue
+        enabled_in[:], taken[:], seen_at[:] = 0, False, -1
+        for k in range(begin, end):
+            v = order[k]
+            for e in range(offsets[v], offsets[v + 1]):
+                u = unit_of_instance[instances[e]]
+                if u >= 0:
+                    taken[u] = taken[u] or component[targets[e]] == name
+                    if seen_at[u] != v:
+                        seen_at[u] = v
+                        enabled_in[u] += 1
+        starved = False  # a unit enabled everywhere and never taken: so it is in every smaller part
+        owed = False  # a strong unit enabled somewhere and never taken: where it is not, there may be a fair part
+        for u in range(units):
+            starved = starved or (enabled_in[u] == end - begin and not taken[u])
+            owed = owed or (unit_is_strong[u] and enabled_in[u] > 0 and not taken[u])
+        for k in range(begin, end):
+            v = order[k]
+            part[v] = OUTSIDE if starved else name
+            goal[v] = not starved and not owed
+            if owed and not starved:
+                for e in range(offsets[v], offsets[v + 1]):
+                    u = unit_of_instance[instances[e]]
+                    if u >= 0 and unit_is_strong[u] and not taken[u]:
+                        part[v] = OUTSIDE
+        accepted = accepted or not (starved or owed)
+        again = again or (owed and not starved)
+        begin = end
+    return accepted, again
+
+
+@njit(cache=True, nogil=True)
+def _edge_of(offsets, targets, instances, component, name, unit_of_instance, unit, state):  # type: ignore[no-untyped-def]
+    """The first edge of that unit (or of any) from the state that stays in the component; -1 for none."""
+    for e in range(offsets[state], offsets[state + 1]):
+        if component[targets[e]] == name and (unit == ANY_UNIT or unit_of_instance[instances[e]] == unit):
+            return e
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _enabled_units(offsets, targets, instances, component, name, unit_of_instance, units):  # type: ignore[no-untyped-def]
+    """The units that some state of the component enables; [units] bool."""
+    enabled = np.zeros(units, np.bool_)
+    for v in range(len(component)):
+        if component[v] == name:
+            for e in range(offsets[v], offsets[v + 1]):
+                if unit_of_instance[instances[e]] >= 0:
+                    enabled[unit_of_instance[instances[e]]] = True
+    return enabled
+
+
+@njit(cache=True, nogil=True)
+def _serving(offsets, targets, instances, component, name, unit_of_instance, unit, strong):  # type: ignore[no-untyped-def]
+    """The states of the component that take the unit inside it or, when it is weak, disable it; [states] bool."""
+    serving = np.zeros(len(component), np.bool_)
+    for v in range(len(component)):
+        if component[v] == name:
+            enabled = False
+            for e in range(offsets[v], offsets[v + 1]):
+                if unit_of_instance[instances[e]] == unit:
+                    enabled = True
+                    serving[v] = serving[v] or component[targets[e]] == name
+            serving[v] = serving[v] or not (enabled or strong)
+    return serving
