@@ -16,24 +16,34 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DefinitionError, OutOfRange, ProtocolError, TraceError
-from .evaluate import loader, may_fire, successor
+from .evaluate import Load, effects_of, loader, may_fire, successor
 from .lower import Instance
 from .system import State, System
 from .types import Value, all_values
+from .variable import Lock, Medium, Variable
+
+CLAIM_WIDTH = 300
+"""Characters of a property's text in a trace: an expanded one can fill pages."""
+UNSHARED = (Medium.PRIVATE, Medium.GHOST, Medium.LOCK)
 
 
 @dataclass(frozen=True)
 class Change:
-    """One cell that a step changed, as text."""
+    """One cell that a step changed, as text, with the name of its medium."""
 
     cell: str
     before: str
     after: str
+    medium: str = ""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a trace. `failure` says why a last step has no successor (a range error)."""
+    """One step of a trace.
+
+    `failure` says why a last step has no successor (a range error). `reads` are the shared cells that the step looked at,
+    with the values it saw: what one copy learns from another goes through them.
+    """
 
     machine: str
     copy: str
@@ -43,6 +53,7 @@ class Step:
     cite: str
     changes: tuple[Change, ...]
     failure: str = ""
+    reads: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -53,7 +64,11 @@ class Step:
 
 @dataclass
 class Trace:
-    """A path with its states. `loop_start` is the step number at which the cycle of a lasso begins."""
+    """A path with its states.
+
+    `loop_start`: the cycle of a lasso is `steps[loop_start:]`; one without steps means that the behaviour ends there.
+    `claim`: what the property says. `about`: what happens, in the words of the scenario.
+    """
 
     system: str
     property: str
@@ -63,6 +78,7 @@ class Trace:
     scenario: str = ""
     config: dict[str, Any] = field(default_factory=dict)
     about: str = ""
+    claim: str = ""
 
 
 def trace_of(system: System, path: Sequence[Instance], *, property: str = "", loop_start: int | None = None) -> Trace:
@@ -75,32 +91,57 @@ def trace_of(system: System, path: Sequence[Instance], *, property: str = "", lo
     states, steps = [readable_state(system, state)], []
     for number, instance in enumerate(path):
         failure, after = "", state
+        load, reads = _recorder(system, state)
         try:
-            if not may_fire(instance, loader(system, state)):
+            if not may_fire(instance, load):
                 raise ProtocolError(f"step {number + 1} of the path, {instance}, is not enabled there")
+            effects_of(instance, load)
             after = successor(system, state, instance)
         except (OutOfRange, DefinitionError) as error:
             if number != len(path) - 1:
                 raise
             failure = str(error)
-        steps.append(_step(system, instance, state, after, failure))
+        steps.append(_step(system, instance, state, after, failure, tuple(reads.items())))
         if not failure:
             states.append(readable_state(system, after))
         state = after
-    return Trace(system.name, property, steps, states, loop_start)
+    claim = next((f"{p} — {p.about}" if p.about else str(p) for p in system.properties if p.name == property), "")
+    if len(claim) > CLAIM_WIDTH:
+        claim = claim[: CLAIM_WIDTH - 1] + "…"
+    return Trace(system.name, property, steps, states, loop_start, claim=claim)
 
 
-def _step(system: System, instance: Instance, before: State, after: State, failure: str) -> Step:
+def _recorder(system: System, state: State) -> tuple[Load, dict[str, str]]:
+    """A loader, and the shared cells that it has been asked for, with their values."""
+    plain, reads = loader(system, state), {}
+
+    def load(variable: Variable, where: tuple[Value, ...]) -> Value:
+        value = plain(variable, where)
+        if variable.medium not in UNSHARED:
+            reads[_cell_name(variable, where)] = _shown(variable, value)
+        return value
+
+    return load, reads
+
+
+def _cell_name(variable: Variable, where: tuple[Value, ...]) -> str:
+    shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
+    return f"{variable.name}[{shown}]" if shown else variable.name
+
+
+def _shown(variable: Variable, value: Value) -> str:
+    return variable.show_holder(value) if isinstance(variable, Lock) else variable.type.show(value)
+
+
+def _step(system: System, instance: Instance, before: State, after: State, failure: str, reads: tuple[tuple[str, str], ...]) -> Step:
     row = instance.action.row
     values = tuple((p.name, p.type.show(v)) for p, v in zip(row.choose, instance.values))
     changes = []
     for variable, old, new in zip(system.variables, before, after):
         for where, a, b in zip(all_values(variable.over), old, new):
             if a != b:
-                shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
-                name = f"{variable.name}[{shown}]" if shown else variable.name
-                changes.append(Change(name, variable.type.show(a), variable.type.show(b)))
-    return Step(instance.action.machine.name, instance.copy_name, row.event, values, row.actor, row.cite, tuple(changes), failure)
+                changes.append(Change(_cell_name(variable, where), _shown(variable, a), _shown(variable, b), variable.medium.value))
+    return Step(instance.action.machine.name, instance.copy_name, row.event, values, row.actor, row.cite, tuple(changes), failure, reads)
 
 
 def readable_state(system: System, state: State) -> dict[str, Any]:
@@ -139,6 +180,7 @@ def save_trace(trace: Trace, path: str | os.PathLike[str]) -> None:
         "scenario": trace.scenario,
         "config": trace.config,
         "about": trace.about,
+        "claim": trace.claim,
     }
     if len(trace.steps) == len(trace.states):
         meta["failed-step"] = _step_json(trace.steps[-1])
@@ -168,9 +210,11 @@ def load_trace(path: str | os.PathLike[str]) -> Trace:
         if "failed-step" in meta:
             steps.append(_step_of(meta["failed-step"]))
         plain = [{k: v for k, v in s.items() if k != "#meta"} for s in states]
-        about = {"scenario": meta.get("scenario", ""), "config": meta.get("config", {}), "about": meta.get("about", "")}
-        return Trace(meta["system"], meta["property"], steps, plain, document.get("loop"), **about)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        if not plain or len(steps) - len(plain) not in (-1, 0):
+            raise TraceError(f"{path}: {len(steps)} steps do not fit {len(plain)} states; give a file that `interlock check --trace` wrote")
+        said = {key: meta.get(key, "") for key in ("scenario", "about", "claim")}
+        return Trace(meta["system"], meta["property"], steps, plain, document.get("loop"), config=meta.get("config", {}), **said)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TraceError(f"{path}: not a trace of ours, {error} is missing; give a file that `interlock check --trace` wrote") from error
 
 
@@ -212,11 +256,13 @@ def _step_json(step: Step) -> dict[str, Any]:
         "values": dict(step.values),
         "actor": step.actor,
         "cite": step.cite,
-        "changes": [[c.cell, c.before, c.after] for c in step.changes],
+        "changes": [[c.cell, c.before, c.after, c.medium] for c in step.changes],
         "failure": step.failure,
+        "reads": [list(read) for read in step.reads],
     }
 
 
 def _step_of(data: dict[str, Any]) -> Step:
     changes = tuple(Change(*c) for c in data["changes"])
-    return Step(data["machine"], data["copy"], data["event"], tuple(data["values"].items()), data["actor"], data["cite"], changes, data["failure"])
+    values, reads = tuple(data["values"].items()), tuple((cell, value) for cell, value in data["reads"])
+    return Step(data["machine"], data["copy"], data["event"], values, data["actor"], data["cite"], changes, data["failure"], reads)
