@@ -11,13 +11,10 @@ questions in plain Python and shares no line with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-
-from protocol.lower import Instance
 
 OUTSIDE = -1
 """Label of a state that no longer takes part in the search."""
@@ -60,23 +57,6 @@ class Lasso:
 
     stem: list[int]
     cycle: list[int]
-
-
-def fairness_units(instances: Sequence[Instance]) -> tuple[np.ndarray, np.ndarray]:
-    """The fairness unit of each instance, and which units are strong (a unit is as strong as its strongest row).
-
-    Shapes:  returns [instances] int32, -1 for an unfair one, and [units] bool.
-    """
-    numbers: dict[object, int] = {}
-    unit_of_instance = np.full(len(instances), -1, np.int32)
-    for k, instance in enumerate(instances):
-        if instance.action.unit:
-            unit_of_instance[k] = numbers.setdefault((instance.action.unit, instance.copy), len(numbers))
-    unit_is_strong = np.zeros(len(numbers), np.bool_)
-    for unit, instance in zip(unit_of_instance, instances):
-        if unit >= 0 and instance.action.fairness == "strong":
-            unit_is_strong[unit] = True
-    return unit_of_instance, unit_is_strong
 
 
 def hang(graph: StateGraph, progressing: np.ndarray, stuck: np.ndarray) -> int | None:

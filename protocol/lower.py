@@ -29,6 +29,7 @@ from .expr import (
     Item,
     Length,
     Literal,
+    MakeRecord,
     Me,
     Not,
     OneOf,
@@ -260,7 +261,10 @@ class Lowering:
             place = _message_place(cell, effect.message)
             total: Expr = _bag_total(cell)
             room = _compare("<", total, channel.capacity)
-            store = Store(condition, place, _plus(place, 1), "send")
+            more = _plus(place, 1)
+            if channel.on_full == "error":  # the total may be at capacity while each count is not
+                more = IfElse(room, more, Literal(channel.capacity + 1, more.type), more.type)
+            store = Store(condition, place, more, "send")
         else:
             room = _compare("<", Length(cell), channel.capacity)
             store = Store(condition, cell, Edited("push", cell, (effect.message,)), "send")
@@ -482,7 +486,7 @@ def _message_place(cell: Cell, message: Expr) -> Item:
     array = channel.type
     if isinstance(channel.message, Record):
         parts = tuple(
-            message.parts[k] if hasattr(message, "parts") else Field(message, k, t)  # type: ignore[attr-defined]
+            message.parts[k] if isinstance(message, MakeRecord) else Field(message, k, t)
             for k, (_, t) in enumerate(channel.message.fields)
         )
     else:
