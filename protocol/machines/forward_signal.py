@@ -100,7 +100,7 @@ def build(
     )
     worker = table.machine()
     watched = None if variant == "B'" and role == "mixed" else signal
-    gate = gate_machine(variant, role, expert_parallel, queue, watched, numbers, batches)
+    gate = gate_machine(variant, expert_parallel, queue, watched, numbers, batches)
     properties = _properties(gate, worker, table, signal)
     return System("forward_signal", [gate, worker], properties, doc=__doc__ or "")
 

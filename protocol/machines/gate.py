@@ -10,9 +10,9 @@ One machine, four tables (facts section 3, state-machine table of section 10). O
 The order of the two looks matters and is the same everywhere: the queue first. A rank raises the signal before it reads,
 and the queue is empty only when every rank has read; so a signal loaded after an empty queue is loaded after the raise.
 
-`schedule` and `schedule_nothing` are decided by the workload. Outside the mixed world of A, an expert-parallel engine that
-has nothing to schedule puts an empty batch, so that every data-parallel instance runs the same number of forwards; to this
-machine an empty batch is a batch. Fetching requests, pausing, error replies and the 1 and 5 ms sleeps change none of the
+`schedule` and `schedule_nothing` are decided by the workload. From #6680 on an expert-parallel engine
+that has nothing to schedule puts an empty batch, so that every data-parallel instance runs the same number of forwards; to
+this machine an empty batch is a batch. Fetching requests, pausing, error replies and the 1 and 5 ms sleeps change none of the
 variables here and are left out.
 """
 
@@ -34,7 +34,9 @@ class Gate(IntEnum):
     CHECKING, CHECKING_FORWARD, SCHEDULING, PUTTING, DONE = range(5)
 
 
-def gate_machine(variant: str, role: str, expert_parallel: bool, queue: EngineWorkerQueue, forward_signal: Variable | None, numbers: Range, batches: int | None) -> Machine:
+def gate_machine(
+    variant: str, expert_parallel: bool, queue: EngineWorkerQueue, forward_signal: Variable | None, numbers: Range, batches: int | None
+) -> Machine:
     """The gate of one variant. `forward_signal` is None where the gate does not look at it.
 
     With `batches` it stops (DONE) after so many; with None it goes on for ever and the numbers wrap.
@@ -72,12 +74,13 @@ def _looks(variant: str, queue: EngineWorkerQueue, forward_signal: Variable | No
 def _puts(queue: EngineWorkerQueue, number: Any, numbers: Range, batches: int | None) -> list[Row]:
     """`put_tasks`: wait for the lock with every read flag up, which the polling loop of the real code amounts to."""
     g = Gate
-    cite = "facts 2.2: put_tasks"
+    ready, cite = queue.is_read_by_all, "facts 2.2: put_tasks"
+    put = queue.put(number)
     if batches is None:
         wrapped = if_else(number == numbers.high, 0, number + 1)
-        return [Row("put_batch", g.PUTTING, g.CHECKING, queue.is_read_by_all, [queue.put(number), number.set(wrapped)], "prefill", under=queue.lock, cite=cite)]
+        return [Row("put_batch", g.PUTTING, g.CHECKING, ready, [put, number.set(wrapped)], "prefill", under=queue.lock, cite=cite)]
     more = number < batches - 1
     return [
-        Row("put_batch", g.PUTTING, g.CHECKING, queue.is_read_by_all & more, [queue.put(number), number.add(1)], "prefill", under=queue.lock, cite=cite),
-        Row("put_last_batch", g.PUTTING, g.DONE, queue.is_read_by_all & ~more, [queue.put(number), number.add(1)], "prefill", under=queue.lock, cite=cite),
+        Row("put_batch", g.PUTTING, g.CHECKING, ready & more, [put, number.add(1)], "prefill", under=queue.lock, cite=cite),
+        Row("put_last_batch", g.PUTTING, g.DONE, ready & ~more, [put, number.add(1)], "prefill", under=queue.lock, cite=cite),
     ]

@@ -87,8 +87,14 @@ class Witness:
     def is_divided(self) -> Expr:
         """Two ranks have decided on different work for one iteration."""
 
-        def differ(turn: Any) -> Any:
-            return any_of(self.ranks, lambda i: any_of(self.ranks, lambda j: self.decided[i, turn] & self.decided[j, turn] & (self.held[i, turn] != self.held[j, turn])))
+        def both_decided(i: Any, j: Any, turn: bool) -> Any:
+            return self.decided[i, turn] & self.decided[j, turn]
+
+        def differ(turn: bool) -> Any:
+            return any_of(
+                self.ranks,
+                lambda i: any_of(self.ranks, lambda j: both_decided(i, j, turn) & (self.held[i, turn] != self.held[j, turn])),
+            )
 
         return differ(False) | differ(True)
 

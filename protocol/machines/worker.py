@@ -128,7 +128,7 @@ class WorkerTable:
         if self.variant == "repaired":
             assert self.forward_signal is not None
             lower = [self.forward_signal.set(False), self.witness.lower_signal()]
-            rows.append(Row("lower_forward", at, w.LOOKING, gone & self.leads, lower, "worker", cite="ours: zero by its owner when all have finished"))
+            rows.append(Row("lower_forward", at, w.LOOKING, gone & self.leads, lower, "worker", cite="ours: zero by its owner"))
             rows.append(Row("leave_top_barrier", at, w.LOOKING, gone & self.follows, [], "worker", cite="ours"))
         else:
             rows.append(Row("leave_top_barrier", at, w.LOOKING, gone, [], "worker", cite="facts 4.3: TPB#0"))
@@ -138,9 +138,10 @@ class WorkerTable:
         """W3 and TPB#1: rank 0 looks at the queue's register and announces what it saw; all meet."""
         w = Worker
         retracts = self.variant in ("B'", "repaired")
+        without = w.RETRACTING if retracts else w.LOOKED
         rows = [
             Row("find_batch", w.LOOKING, w.ANNOUNCING, self.leads & self.queue.filled, [], "worker", cite="facts 4.1 W3"),
-            Row("find_no_batch", w.LOOKING, w.RETRACTING if retracts else w.LOOKED, self.leads & ~self.queue.filled, [], "worker", cite="facts 4.1 W3, 4.3 W3'"),
+            Row("find_no_batch", w.LOOKING, without, self.leads & ~self.queue.filled, [], "worker", cite="facts 4.1 W3, 4.3 W3'"),
             Row("announce", w.ANNOUNCING, w.LOOKED, True, [self.announced.set(True)], "worker", cite="facts 4.1 W3"),
         ]
         if retracts:
@@ -187,20 +188,21 @@ class WorkerTable:
         w = Worker
         queue, mine = self.queue, self.batch[self.own]
         got = [mine.set(queue.tasks.head), *self.witness.hold(queue.tasks.head)]
-        there, cite = ~queue.tasks.empty, "facts 2.2: get_tasks"
+        there, others, cite = ~queue.tasks.empty, queue.is_read_by_others, "facts 2.2: get_tasks"
         after = w.READ if self.variant == "B'" or self.meets_experts else w.READY
         last = after if self.variant == "repaired" else w.RESETTING
         fresh = there & ~queue.read[self.own] if self.variant == "repaired" else there
         rows = []
         if self.forward_signal is not None:
-            rows.append(Row("raise_forward", w.RAISING, w.READING, True, [self.forward_signal.set(True), self.witness.raise_signal()], "worker", cite="#6680; facts 4.2 W6"))
+            up = [self.forward_signal.set(True), self.witness.raise_signal()]
+            rows.append(Row("raise_forward", w.RAISING, w.READING, True, up, "worker", cite="#6680; facts 4.2 W6"))
         rows += [
-            Row("read_batch", w.READING, after, fresh & ~queue.is_read_by_others, [queue.get(last=False), got], "worker", under=queue.lock, cite=cite),
-            Row("read_last_batch", w.READING, last, fresh & queue.is_read_by_others, [queue.get(last=True), got], "worker", under=queue.lock, cite=cite),
+            Row("read_batch", w.READING, after, fresh & ~others, [queue.get(last=False), got], "worker", under=queue.lock, cite=cite),
+            Row("read_last_batch", w.READING, last, fresh & others, [queue.get(last=True), got], "worker", under=queue.lock, cite=cite),
         ]
         if self.variant in ("A", "B"):
             nothing = [queue.get(last=True), *self.witness.hold()]
-            rows.append(Row("read_nothing", w.READING, w.RESETTING, queue.tasks.empty, nothing, "worker", under=queue.lock, cite="facts 2.2: all flags are up, so it believes to be last"))
+            rows.append(Row("read_nothing", w.READING, w.RESETTING, queue.tasks.empty, nothing, "worker", under=queue.lock, cite="facts 2.2, 8 H3"))
         return rows + self._reset(after) + self._meet()
 
     def _reset(self, after: Worker) -> list[Row]:
@@ -227,13 +229,13 @@ class WorkerTable:
         """TPB#2' and EPB, between reading and the forward."""
         w = Worker
         rows = []
-        experts = [self.expert_barrier.arrive()]
+        experts, cite = [self.expert_barrier.arrive()], "#6164; facts 4.2: EPB"
         if self.variant == "B'":
             rows.append(Row("arrive_at_read_barrier", w.READ, w.AT_READ_BARRIER, True, [self.barrier.arrive()], "worker", cite="facts 4.3: TPB#2'"))
             if self.meets_experts:
-                rows.append(Row("meet_experts", w.AT_READ_BARRIER, w.AT_EXPERT_BARRIER, passed(self.barrier), experts, "worker", cite="#6164; facts 4.2: EPB"))
+                rows.append(Row("meet_experts", w.AT_READ_BARRIER, w.AT_EXPERT_BARRIER, passed(self.barrier), experts, "worker", cite=cite))
         elif self.meets_experts:
-            rows.append(Row("meet_experts", w.READ, w.AT_EXPERT_BARRIER, True, experts, "worker", cite="#6164; facts 4.2: EPB"))
+            rows.append(Row("meet_experts", w.READ, w.AT_EXPERT_BARRIER, True, experts, "worker", cite=cite))
         return rows
 
     def _forward(self) -> list[Row]:
@@ -255,7 +257,8 @@ class WorkerTable:
             done.append(left.set(if_else(mine.is_none, left - 1, left)))
         after = w.FINISHED if self.variant in ("B", "B'") else self.top
         if self.forward == "sync":
-            rows.append(Row("synchronise_forward", w.FORWARDING, w.SYNCHRONISING, True, [self.forward_barrier.arrive()], "worker", cite="facts 9.2: SYNC"))
+            reach = [self.forward_barrier.arrive()]
+            rows.append(Row("synchronise_forward", w.FORWARDING, w.SYNCHRONISING, True, reach, "worker", cite="facts 9.2: SYNC"))
             rows.append(Row("finish_forward", w.SYNCHRONISING, after, passed(self.forward_barrier), done, "worker", cite="facts 4.1 W10"))
         else:
             rows.append(Row("finish_forward", w.FORWARDING, after, True, done, "worker", cite="facts 9.2: ASYNC"))

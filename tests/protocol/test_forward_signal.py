@@ -1,0 +1,132 @@
+"""The forward signal: recorded verdicts and counts, the paths that the facts describe, and the repaired variant asked everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from checker import Verdict, check
+from protocol import DefinitionError, System
+from protocol.catalogue import Scenario
+from protocol.catalogue.forward_signal import SCENARIOS
+from protocol.evaluate import loader, may_fire, successor
+from protocol.machines.forward_signal import build
+
+SMALL = [s for s in SCENARIOS if not s.deep and (s.distinct or 0) <= 200_000]
+
+
+def scenario(name: str) -> Scenario:
+    return next(s for s in SCENARIOS if s.name == name)
+
+
+def path_of(name: str) -> list[str]:
+    """The steps of the shortest path, as `worker[0].raise_forward`."""
+    asked = scenario(name)
+    path = check(asked.system()).findings[asked.property].path
+    assert path is not None
+    return [str(step) for step in path]
+
+
+def in_order(steps: list[str], *expected: str) -> bool:
+    """Whether the expected steps occur in this order, others between them."""
+    rest = iter(steps)
+    return all(step in rest for step in expected)
+
+
+def events_fired(system: System) -> set[str]:
+    """The events of every row that fires in some reachable state."""
+    instances, fired = list(system.instances()), set()
+    seen = {system.initial_state()}
+    waiting = list(seen)
+    while waiting:
+        state = waiting.pop()
+        load = loader(system, state)
+        for instance in instances:
+            if may_fire(instance, load):
+                fired.add(instance.action.name)
+                after = successor(system, state, instance)
+                if after not in seen:
+                    seen.add(after)
+                    waiting.append(after)
+    return fired
+
+
+@pytest.mark.parametrize("asked", SMALL, ids=lambda s: s.name)
+def test_scenario_has_its_recorded_answer(asked: Scenario) -> None:
+    result = check(asked.system())
+    finding = result.findings[asked.property]
+    assert (finding.verdict.value, result.distinct, finding.path_length) == (asked.expected, asked.distinct, asked.path_length)
+    assert result.findings["range"].verdict is Verdict.HOLDS
+
+
+def test_scenarios_are_named_once_and_say_what_happens() -> None:
+    names = [s.name for s in SCENARIOS]
+    assert len(set(names)) == len(names)
+    assert all(s.group == "forward-signal" and s.about and s.sources and s.distinct for s in SCENARIOS)
+
+
+def test_early_zero_is_the_interleaving_of_the_facts() -> None:
+    steps = path_of("early-zero-in-b-async-tp2")
+    reads = [s for s in steps if s.endswith(("read_batch", "read_last_batch"))]
+    assert len(reads) == 2
+    assert in_order(steps, reads[1], "gate.find_queue_empty", "worker[0].lower_forward", "gate.find_forward_over")
+    assert "worker[1].finish_forward" not in steps
+    assert steps[-1] == "gate.find_forward_over"
+
+
+def test_early_zero_of_a_blocking_forward_lies_between_two_returns() -> None:
+    steps = path_of("early-zero-in-b-sync-tp2")
+    assert in_order(steps, "worker[1].synchronise_forward", "worker[0].finish_forward", "worker[0].lower_forward", "gate.find_forward_over")
+    assert "worker[1].finish_forward" not in steps
+
+
+def test_divided_ranks_is_the_interleaving_of_the_facts() -> None:
+    steps = path_of("divided-ranks-in-a-experts-async-tp2")
+    assert in_order(steps, "worker[0].find_no_batch", "gate.put_batch", "worker[0].announce", "worker[1].see_batch")
+    assert in_order(steps, "worker[0].see_no_batch", "worker[0].finish_forward", "worker[0].announce")
+    assert "worker[0].see_batch" not in steps
+
+
+def test_worker_is_killed_by_an_announcement_of_a_batch_that_all_have_read() -> None:
+    steps = path_of("worker-killed-in-b-prefill-async-tp2")
+    assert in_order(steps, "worker[0].find_batch", "worker[1].read_last_batch", "worker[1].reset_flag", "worker[0].announce")
+    assert steps[-1].endswith("fail_assertion")
+
+
+@pytest.mark.parametrize("expert_parallel", [False, True], ids=["dense", "experts"])
+@pytest.mark.parametrize("forward", ["sync", "async"])
+@pytest.mark.parametrize("role", ["mixed", "prefill"])
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("batches", [2, None], ids=["two", "endless"])
+def test_repaired_variant_satisfies_everything(ranks: int, role: str, forward: str, expert_parallel: bool, batches: int | None) -> None:
+    result = check(build("repaired", ranks, role, forward, expert_parallel, batches))
+    wrong = {name for name, finding in result.findings.items() if finding.verdict is not Verdict.HOLDS}
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("variant", ["A", "B", "B'", "repaired"])
+def test_every_row_fires_in_some_scenario(variant: str) -> None:
+    asked = sorted((s for s in SMALL if s.variant == variant), key=lambda s: s.distinct or 0)
+    systems = [s.system() for s in asked]
+    missing = {action.name for system in systems for action in system.actions}
+    for system in systems:
+        if missing & {action.name for action in system.actions}:
+            missing -= events_fired(system)
+    assert missing == set()
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"variant": "C"}, "choose one of A, B, B', repaired"),
+        ({"role": "decode"}, "choose one of mixed, prefill"),
+        ({"forward": "eager"}, "choose one of sync, async"),
+        ({"ranks": 0}, "at least one rank"),
+        ({"batches": 0}, "or None for no end"),
+        ({"decode_steps": -1}, "zero or more"),
+    ],
+)
+def test_unknown_choice_is_a_definition_error_that_lists_the_choices(config: dict[str, Any], named: str) -> None:
+    with pytest.raises(DefinitionError, match=named):
+        build(**config)
