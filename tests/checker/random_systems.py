@@ -392,7 +392,7 @@ class _Author:
 
     def system(self) -> System:
         self.passive = self.request()
-        machines = [self.worker(f"worker{k}") for k in range(self.draw(st.integers(1, 2)))]
+        machines = [self.worker(f"worker{k}") for k in range(self.draw(st.integers(1, 3)))]
         machines.append(self.passive)
         if self.chance(2):
             machines.append(self.environment(machines))
@@ -413,8 +413,8 @@ class _Author:
         variables = [private(f"{name}_x{k}", self.pick(*TYPES), over=copies) for k in range(self.draw(st.integers(0, 2)))]
         own = [v.cell(*(me(d) for d in copies)) for v in variables]
         rows: list[Row] = []
-        for k in range(self.draw(st.integers(2, 4))):
-            rows += self.row(f"e{k}", copies, own, self.pick(A, B, C, (A, B)), self.pick(A, B, C, None))
+        for k in range(self.draw(st.integers(3, 6))):
+            rows += self.row(f"e{k}", copies, own, self.pick(A, B, C, (A, B), (A, B, C)) if k else A, self.pick(A, B, C, None))
         if self.chance(3):
             meeting = barrier(f"{name}_meeting", 2, over=self.pick((), copies), kind=self.pick("draining", "sense"))
             cell = meeting.cell(*(me(d) for d in meeting.over))
