@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,11 @@ UNSHARED = (Medium.PRIVATE, Medium.GHOST, Medium.LOCK)
 
 @dataclass(frozen=True)
 class Change:
-    """One cell that a step changed, as text, with the name of its medium."""
+    """One cell that a step changed, as text, with the name of its medium.
+
+    A register or unlocked cell that is stored the value that it had is there, too (`before` equals `after`): whether a
+    store was needless, or was lost, is what a trace is read for.
+    """
 
     cell: str
     before: str
@@ -90,18 +94,18 @@ def trace_of(system: System, path: Sequence[Instance], *, property: str = "", lo
     state = system.initial_state()
     states, steps = [readable_state(system, state)], []
     for number, instance in enumerate(path):
-        failure, after = "", state
+        failure, after, written = "", state, set()
         load, reads = _recorder(system, state)
         try:
             if not may_fire(instance, load):
                 raise ProtocolError(f"step {number + 1} of the path, {instance}, is not enabled there")
-            effects_of(instance, load)
+            written = {(id(variable), where) for variable, where, _ in effects_of(_without_ghosts(instance), load)}
             after = successor(system, state, instance)
         except (OutOfRange, DefinitionError) as error:
             if number != len(path) - 1:
                 raise
             failure = str(error)
-        steps.append(_step(system, instance, state, after, failure, tuple(reads.items())))
+        steps.append(_step(instance, _changes(system, state, after, written), failure, reads))
         if not failure:
             states.append(readable_state(system, after))
         state = after
@@ -109,6 +113,12 @@ def trace_of(system: System, path: Sequence[Instance], *, property: str = "", lo
     if len(claim) > CLAIM_WIDTH:
         claim = claim[: CLAIM_WIDTH - 1] + "…"
     return Trace(system.name, property, steps, states, loop_start, claim=claim)
+
+
+def _without_ghosts(instance: Instance) -> Instance:
+    """The instance as the real system takes it: what a ghost looks at, nobody has seen."""
+    stores = [s for s in instance.action.stores if s.cell.variable.medium is not Medium.GHOST]
+    return replace(instance, action=replace(instance.action, stores=stores))
 
 
 def _recorder(system: System, state: State) -> tuple[Load, dict[str, str]]:
@@ -133,15 +143,21 @@ def _shown(variable: Variable, value: Value) -> str:
     return variable.show_holder(value) if isinstance(variable, Lock) else variable.type.show(value)
 
 
-def _step(system: System, instance: Instance, before: State, after: State, failure: str, reads: tuple[tuple[str, str], ...]) -> Step:
-    row = instance.action.row
-    values = tuple((p.name, p.type.show(v)) for p, v in zip(row.choose, instance.values))
+def _changes(system: System, before: State, after: State, written: set[tuple[int, tuple[Value, ...]]]) -> tuple[Change, ...]:
     changes = []
     for variable, old, new in zip(system.variables, before, after):
+        again = variable.medium in (Medium.REGISTER, Medium.UNLOCKED)
         for where, a, b in zip(all_values(variable.over), old, new):
-            if a != b:
+            if a != b or (again and (id(variable), where) in written):
                 changes.append(Change(_cell_name(variable, where), _shown(variable, a), _shown(variable, b), variable.medium.value))
-    return Step(instance.action.machine.name, instance.copy_name, row.event, values, row.actor, row.cite, tuple(changes), failure, reads)
+    return tuple(changes)
+
+
+def _step(instance: Instance, changes: tuple[Change, ...], failure: str, reads: dict[str, str]) -> Step:
+    row = instance.action.row
+    values = tuple((p.name, p.type.show(v)) for p, v in zip(row.choose, instance.values))
+    seen = tuple(reads.items())
+    return Step(instance.action.machine.name, instance.copy_name, row.event, values, row.actor, row.cite, changes, failure, seen)
 
 
 def readable_state(system: System, state: State) -> dict[str, Any]:

@@ -117,7 +117,8 @@ def _composition(system: System, indent: str) -> list[str]:
         fill = "white" if machine.passive else "#dddddd"
         style = "rounded,filled" if machine.passive else "filled,dashed" if machine.environment else "filled"
         copies = ", peripheries=2" if machine.copies else ""
-        lines.append(f'{indent}{node_name(machine)} [label={_quoted(machine_title(machine))}, fontsize=12, style="{style}", fillcolor="{fill}"{copies}];')
+        look = f'fontsize=12, style="{style}", fillcolor="{fill}"{copies}'
+        lines.append(f"{indent}{node_name(machine)} [label={_quoted(machine_title(machine))}, {look}];")
     targets: dict[int, Variable] = {id(k.target): k.target for k in links if isinstance(k.target, Variable)}
     for variable in targets.values():
         label = _quoted(variable_title(variable), f"({medium_title(variable)})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from html import escape
 
 from ..machine import Machine
@@ -61,7 +62,7 @@ def _machine(system: System, machine: Machine) -> list[str]:
     return parts
 
 
-def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]], flagged: set[str] = frozenset()) -> str:  # type: ignore[assignment]
+def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], flagged: Collection[str] = ()) -> str:
     plain = {"decided", "fair", "actor", "source", "about", "medium"}
     head = "".join(f"<th>{escape(c)}</th>" for c in columns)
     body = []

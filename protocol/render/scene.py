@@ -111,7 +111,7 @@ def scene_of(trace: Trace) -> Scene:
     for number, step in enumerate(trace.steps, 1):
         own = _own_state(step)
         turn = next((c.after for c in step.changes if c.cell == own), "")
-        moment = Moment(number, column[step.copy], step, turn, [_shown(c) for c in step.changes if _tells(c, own)])
+        moment = Moment(number, column[step.copy], step, turn, [shown_change(c) for c in step.changes if _tells(c, own)])
         moments.append(moment)
         for cell, value in step.reads:
             writer = writers.get(cell)
@@ -145,8 +145,9 @@ def _tells(change: Change, own: str) -> bool:
     return change.cell != own and change.medium != "ghost" and not (change.medium == "barrier" and "." in change.cell)
 
 
-def _shown(change: Change) -> str:
-    return f"{change.cell}: {change.before} → {change.after}"
+def shown_change(change: Change) -> str:
+    """`cell: before -> after`, or that a store changed nothing."""
+    return f"{change.cell}: {change.before} again" if change.before == change.after else f"{change.cell}: {change.before} → {change.after}"
 
 
 def _note(notes: dict[int, list[str]], number: int, cell: str, value: str) -> None:

@@ -10,7 +10,7 @@ from textwrap import wrap
 from ..trace import Trace
 from .mermaid import escaped
 from .picture import shortened
-from .scene import Moment, Scene, scene_of
+from .scene import Moment, Scene, scene_of, shown_change
 from .sequence_svg import sequence_svg
 from .table import plain
 
@@ -26,7 +26,7 @@ def trace_rows(trace: Trace) -> list[tuple[str, str, str, str, str]]:
     """(step, copy, event, values, changes) per step, every changed cell with its values; changes a line each."""
     rows = []
     for number, step in enumerate(trace.steps, 1):
-        changes = [f"{c.cell}: {c.before} → {c.after}" for c in step.changes]
+        changes = [shown_change(c) for c in step.changes]
         changes += [f"has no successor: {step.failure}"] if step.failure else []
         lines = [line for change in changes for line in wrap(change, CHANGES_WIDTH, subsequent_indent="  ")]
         rows.append((str(number), step.copy, step.event, ", ".join(f"{n}={v}" for n, v in step.values), "\n".join(lines)))
@@ -36,7 +36,7 @@ def trace_rows(trace: Trace) -> list[tuple[str, str, str, str, str]]:
 def trace_table(trace: Trace) -> str:
     """The trace as a table of plain text, with the property on top."""
     scene = scene_of(trace)
-    table = plain(("step", "copy", "event", "values", "changes"), trace_rows(trace)) if trace.steps else ""  # type: ignore[arg-type]
+    table = plain(("step", "copy", "event", "values", "changes"), trace_rows(trace)) if trace.steps else ""
     return "\n".join([*_heading(scene), "", table + _ending(scene)])
 
 
@@ -74,7 +74,7 @@ def _wide(scene: Scene, width: int) -> str:
         lines += _between(scene, k, columns, width)
         cells = ["│".ljust(width)] * columns
         cells[moment.column] = shortened(f"● {moment.title}", width - 1).ljust(width)
-        lines += _beside(f"{_gutter(scene, moment)}{moment.number:3}  {''.join(cells)}", moment.notes, 6 + columns * width, "│".ljust(width) * columns, scene, moment)
+        lines += _beside(scene, moment, "".join(cells), moment.notes)
     return "\n".join([*lines, *_after(scene)]) + "\n"
 
 
@@ -90,16 +90,16 @@ def _narrow(scene: Scene) -> str:
         lines += _between(scene, k, columns, width)
         cells = ["│".ljust(width)] * columns
         cells[moment.column] = "●".ljust(width)
-        notes = [moment.step.name, *moment.notes]
-        lines += _beside(f"{_gutter(scene, moment)}{moment.number:3}  {''.join(cells)}", notes, 6 + columns * width, "│".ljust(width) * columns, scene, moment)
+        lines += _beside(scene, moment, "".join(cells), [moment.step.name, *moment.notes])
     return "\n".join([*lines, *_after(scene)]) + "\n"
 
 
-def _beside(line: str, notes: list[str], offset: int, blank: str, scene: Scene, moment: Moment) -> list[str]:
+def _beside(scene: Scene, moment: Moment, lifelines: str, notes: list[str]) -> list[str]:
     """The line of a step with its notes at its right, continued on lines of bare lifelines."""
-    room = max(WIDTH - offset - 1, 24)
-    text = _packed(notes, room)
-    first = f"{line} {text[0]}".rstrip()
+    width = len(lifelines) // len(scene.copies)
+    blank = "│".ljust(width) * len(scene.copies)
+    text = _packed(notes, WIDTH - len(lifelines) - 7)
+    first = f"{_gutter(scene, moment)}{moment.number:3}  {lifelines} {text[0]}".rstrip()
     bar = "┃" if scene.loop is not None and moment.number >= scene.loop else " "
     return [first, *(f"{bar}     {blank} {more}".rstrip() for more in text[1:])]
 

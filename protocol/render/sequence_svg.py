@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 from textwrap import wrap
+from typing import Any
 
 from ..trace import Trace
 from .picture import PALETTE, shortened
@@ -45,9 +46,9 @@ def sequence_svg(trace: Trace) -> str:
     boxes, bottom = _placed(scene, column, y + 34)
     foot, height = _foot(scene, width, bottom)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" font-family="{FONT}">',
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0,0 L8,4 L0,8 z" fill="#0072b2"/></marker></defs>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="{FONT}">',
+        f"<defs>{_tip('tip', '#0072b2')}{_tip('back', '#b00020')}</defs>",
         f'<rect width="{width:.0f}" height="{height:.0f}" fill="white"/>',
         *head,
         *_bands(scene, boxes, width),
@@ -61,12 +62,17 @@ def sequence_svg(trace: Trace) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _text(x: float, y: float, text: str, size: int = 11, **look: str) -> str:
+def _tip(name: str, colour: str) -> str:
+    box = 'viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"'
+    return f'<marker id="{name}" {box}><path d="M0,0 L8,4 L0,8 z" fill="{colour}"/></marker>'
+
+
+def _text(x: float, y: float, text: str, size: int = 11, **look: Any) -> str:
     extra = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in look.items())
     return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}"{extra}>{escape(text)}</text>'
 
 
-def _paragraph(text: str, width: float, y: float, size: int = 12, **look: str) -> tuple[list[str], float]:
+def _paragraph(text: str, width: float, y: float, size: int = 12, **look: Any) -> tuple[list[str], float]:
     parts = []
     for line in wrap(text, int((width - 40) / (size * 0.54))):
         y += size * 1.35
@@ -76,14 +82,15 @@ def _paragraph(text: str, width: float, y: float, size: int = 12, **look: str) -
 
 def _head(scene: Scene, width: float) -> tuple[list[str], float]:
     parts, y = _paragraph(scene.title, width, TOP - 10, 16, font_weight="bold")
-    for text, look in ((scene.trace.claim, {}), (scene.trace.about, {"fill": "#444444"}), (scene.outcome, _verdict(scene))):
+    looks: tuple[dict[str, Any], ...] = ({}, {"fill": "#444444"}, _verdict(scene))
+    for text, look in zip((scene.trace.claim, scene.trace.about, scene.outcome), looks):
         if text:
             more, y = _paragraph(text, width, y + 4, **look)
             parts += more
     return parts, y + 14
 
 
-def _verdict(scene: Scene) -> dict[str, str]:
+def _verdict(scene: Scene) -> dict[str, Any]:
     return {"fill": "#b00020" if scene.violated else "#007a5a", "font_weight": "bold"}
 
 
@@ -154,7 +161,8 @@ def _arrows(scene: Scene, boxes: list[Box]) -> list[str]:
             right = box.x > writer.x
             x1, x2 = (writer.x + writer.width, box.x) if right else (writer.x, box.x + box.width)
             y1, y2 = writer.y + writer.height - PAD, box.middle
-            parts.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#0072b2" stroke-width="1.2" marker-end="url(#tip)"/>')
+            ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+            parts.append(f'<line {ends} stroke="#0072b2" stroke-width="1.2" marker-end="url(#tip)"/>')
     return parts
 
 
@@ -166,7 +174,7 @@ def _box(scene: Scene, box: Box) -> list[str]:
     parts = [f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" {look}/>']
     parts.append(f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="4" height="{box.height:.1f}" fill="{_colour(scene, box.moment.step.copy)}"/>')
     for k, line in enumerate(box.lines):
-        bold = {"font_weight": "bold"} if k == 0 else {"fill": _note_colour(line)}
+        bold: dict[str, Any] = {"font_weight": "bold"} if k == 0 else {"fill": _note_colour(line)}
         parts.append(_text(box.x + PAD + 5, box.y + PAD + (k + 0.8) * LINE, line, **bold))
     return parts
 
@@ -182,5 +190,7 @@ def _loop(scene: Scene, boxes: list[Box]) -> list[str]:
     if scene.loop is None:
         return []
     top, bottom = boxes[scene.loop - 1].middle, boxes[-1].y + boxes[-1].height - PAD
-    path = f'<path d="M{LEFT - 14},{bottom:.1f} H{LEFT - 26} V{top:.1f} H{LEFT - 14}" fill="none" stroke="#b00020" stroke-width="2" marker-end="url(#tip)"/>'
-    return [path, _text(LEFT - 30, (top + bottom) / 2, "for ever", 11, fill="#b00020", text_anchor="middle", transform=f"rotate(-90 {LEFT - 30} {(top + bottom) / 2:.1f})")]
+    line = f"M{LEFT - 8},{bottom:.1f} H{LEFT - 24} V{top:.1f} H{LEFT + 8}"
+    path = f'<path d="{line}" fill="none" stroke="#b00020" stroke-width="2" marker-end="url(#back)"/>'
+    x, y = LEFT - 30, (top + bottom) / 2
+    return [path, _text(x, y, "for ever", 11, fill="#b00020", text_anchor="middle", transform=f"rotate(-90 {x} {y:.1f})")]

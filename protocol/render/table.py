@@ -5,12 +5,13 @@ The diagram is for the eye and cuts its labels short; here nothing is cut.
 
 from __future__ import annotations
 
-from ..effect import Effect
+from collections.abc import Sequence
+
 from ..expr import TRUE
 from ..machine import Machine, Row
-from ..rules import accesses
+from ..rules import Access, accesses
 from ..system import System
-from ..variable import Medium, Variable
+from ..variable import Medium
 from .picture import HIDDEN, medium_title, variable_title
 
 COLUMNS = ("event", "from", "to", "guard", "effects", "medium access", "decided", "fair", "actor", "source")
@@ -25,9 +26,9 @@ def _cells(machine: Machine, row: Row) -> tuple[str, ...]:
     guard = [f"choose {p.name} in {p.type}" for p in row.choose]
     guard += [f"{word} {lock}" for word, lock in (("under", row.under), ("acquire", row.acquire)) if lock is not None]
     guard += [] if row.guard is TRUE else [str(row.guard)]
-    effects = [f"moves {move}" for move in row.moves] + [str(effect) for effect in _merged(row.effects)]
+    effects = [f"moves {move}" for move in row.moves] + [str(effect) for effect in row.effects]
     effects += [f"release {row.release}"] if row.release is not None else []
-    touched = [f"{a} ({_medium(a.cell.variable)}{_cells_text(a.cells)})" for a in accesses(machine, row) if a.cell.variable.medium not in HIDDEN]
+    touched = [_access(a) for a in accesses(machine, row) if a.cell.variable.medium not in HIDDEN]
     marks = [m for m, on in (("poll", row.poll), ("illegal", row.illegal)) if on]
     return (
         row.event,
@@ -43,17 +44,9 @@ def _cells(machine: Machine, row: Row) -> tuple[str, ...]:
     )
 
 
-def _merged(effects: list[Effect]) -> list[str]:
-    """The effects as text, each once: `each` over a large index writes one effect per copy."""
-    return list(dict.fromkeys(map(str, effects)))
-
-
-def _medium(variable: Variable) -> str:
-    return variable.medium.value
-
-
-def _cells_text(cells: int) -> str:
-    return f", {cells} cells" if cells > 1 else ""
+def _access(access: Access) -> str:
+    cells = f", {access.cells} cells" if access.cells > 1 else ""
+    return f"{access} ({access.cell.variable.medium.value}{cells})"
 
 
 def assumed_atomic(machine: Machine) -> list[tuple[str, str]]:
@@ -61,7 +54,7 @@ def assumed_atomic(machine: Machine) -> list[tuple[str, str]]:
     return [(row.event, row.assume_atomic) for row in machine.rows if row.assume_atomic]
 
 
-def markdown(columns: tuple[str, ...], rows: list[tuple[str, ...]], code: tuple[str, ...] = ()) -> str:
+def markdown(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], code: tuple[str, ...] = ()) -> str:
     """A Markdown table; the columns named in `code` are set in code type."""
 
     def cell(text: str, column: str) -> str:
@@ -80,7 +73,7 @@ def rows_markdown(machine: Machine) -> str:
     return markdown(COLUMNS, row_table(machine), code=("event", "from", "to", "guard", "effects", "medium access"))
 
 
-def plain(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def plain(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A table of aligned plain text; a cell of several lines takes several lines."""
     cells = [[text.split("\n") for text in row] for row in [columns, *rows]]
     widths = [max(len(line) for row in cells for line in row[k]) for k in range(len(columns))]
