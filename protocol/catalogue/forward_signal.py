@@ -1,8 +1,8 @@
 """Scenarios of the group "forward-signal": may the engine schedule while a rank is still in its forward?
 
 The first part is what was found in the pull requests: variant A (before #6680 and after #7791), B (#6680) and B' (its
-follow-ups). The second is the repaired variant, asked everything, with batches that never end. A table at the end of the
-docs page says which variant has which fault; in words:
+follow-ups). The second is the repaired variant, asked everything, with batches that never end. Which variant has which fault
+(at two ranks, in both roles, with and without experts; "async" = with a forward that does not block):
 
 | | A | B | B' | repaired |
 |---|---|---|---|---|

@@ -23,9 +23,16 @@ Cost against B: none in barriers; the signal falls when the slowest rank has arr
 Alternatives: a signal cell per rank, loaded one after another by the gate (a cell that was down may be up again before the
 last is loaded, so the loop must start over); a counter (shared memory has no atomic increment).
 
-Where the model says more than the facts: in the mixed role under B' the gate does not look at the signal at all, so a
-schedule during a forward is possible by design there; and with `sync` forwards the early zero needs one rank to be let go by
-the last collective while another has not returned from it yet.
+Where the model says more than the facts did:
+
+- *Stale announcement.* Facts 4.4-5 has the last reader's reset overwrite a fresh announcement, which is harmless. The reverse
+  is not: rank 0, through a forward that did not block, loads the queue's register while another rank has yet to read;
+  that rank reads, empties the queue and takes the announcement back; then rank 0 announces. All go to an empty queue: in
+  B the assertion of #6680 kills them, in A and B one may meet the next batch there and the other not. It takes no experts
+  (so H2 is not theirs alone), and it is impossible where EPB or TPB#0 keeps rank 0 from looking before all have read.
+- *Write conflict.* In B it needs a forward that does not block, and experts that do not meet before it; B' never has it.
+- *Early zero* needs nothing: with a `sync` forward it lies between one rank's return from the last collective and another's.
+- In the mixed role of B' nobody loads the signal: a schedule during a forward is by design there, and every store is lost.
 """
 
 from __future__ import annotations

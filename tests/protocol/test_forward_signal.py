@@ -94,6 +94,32 @@ def test_worker_is_killed_by_an_announcement_of_a_batch_that_all_have_read() -> 
     assert steps[-1].endswith("fail_assertion")
 
 
+def faults(variant: str, role: str, forward: str, expert_parallel: bool) -> set[str]:
+    """The table of the catalogue's docstring, as properties that are violated."""
+    found = {"no_schedule_during_forward"}
+    if variant in ("B", "B'"):
+        found.add("no_lost_store_on_forward_signal")
+    if variant == "A" and forward == "async":
+        found |= {"same_batch_per_iteration", "each_batch_read_once"}
+    if variant == "B" and forward == "async" and not (role == "prefill" and expert_parallel):
+        found |= {"no_write_conflict_on_forward_signal", "same_batch_per_iteration"}
+        found |= {"no_worker_fails", "deadlock", "gate_opens", "batch_is_read"}
+        if role == "mixed":
+            found.add("each_batch_read_once")
+    return found
+
+
+@pytest.mark.parametrize("expert_parallel", [False, True], ids=["dense", "experts"])
+@pytest.mark.parametrize("forward", ["sync", "async"])
+@pytest.mark.parametrize("role", ["mixed", "prefill"])
+@pytest.mark.parametrize("variant", ["A", "B", "B'"])
+def test_each_variant_has_the_faults_of_the_table(variant: str, role: str, forward: str, expert_parallel: bool) -> None:
+    result = check(build(variant, role=role, forward=forward, expert_parallel=expert_parallel))
+    violated = {name for name, finding in result.findings.items() if finding.verdict is Verdict.VIOLATED}
+    assert violated == faults(variant, role, forward, expert_parallel)
+    assert Verdict.INCONCLUSIVE not in {finding.verdict for finding in result.findings.values()}
+
+
 @pytest.mark.parametrize("expert_parallel", [False, True], ids=["dense", "experts"])
 @pytest.mark.parametrize("forward", ["sync", "async"])
 @pytest.mark.parametrize("role", ["mixed", "prefill"])
