@@ -1,0 +1,146 @@
+"""Scenarios of the group "layer0-signal": may the first kv signal of a request overtake its registration?
+
+Bounds: TP = 2 with one and two requests, slot reuse as two requests on one slot (three on two: A, B, then C in A's slot),
+TP = 3 with one request; two layers, one chunk a request, no faults. `halves=1`, as in the mini model of the facts (section
+18): a cache task arrives merged, which leaves out the order of its halves but no race of registration with the signal. In words:
+
+| | E0 | E1 | E2 | E3a | repaired |
+|---|---|---|---|---|---|
+| one request is stuck | never | H-01 | never | never | never |
+| ranks meet over different work | never | H-03 | H-03 | H-04 | no meeting |
+| answered before every rank has sent | never | H-03 | H-03 | H-04 | never |
+| two requests are stuck | never | H-01, H-03 | H-03 | H-04 | never |
+| blocks freed, then sent | never | never | H-03 | H-04 | never |
+| the next request in a slot is stuck | H-06 | H-01, H-06 | H-06 | H-06 | never |
+
+The verdicts are those of section 18, at a finer grain and with two layers; what the finer model adds is in the texts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..machines.layer0_signal import build
+from . import Scenario
+
+DEADLOCK, ANSWERED, KEPT, COMPUTED = "deadlock", "answered_only_when_sent", "blocks_kept_until_sent", "sent_only_when_computed"
+AGREE, MET, ALL, LIVE = "work_items_agree", "some_work_item_met", "some_run_answers_all", "first_tokens_answered"
+DEEP_STATES = 1_000_000
+
+
+def _scenario(
+    name: str, asked: str, expected: str, distinct: int | None, path: int | None, sources: tuple[str, ...], about: str, epoch: str, **bounds: Any
+) -> Scenario:
+    """One scenario; its variant is its epoch, and it is deep when it has more than a million states."""
+    config = {"epoch": epoch, **bounds}
+    deep = distinct is not None and distinct > DEEP_STATES
+    return Scenario(f"layer0-signal-{name}", "layer0-signal", build, asked, expected, sources, epoch, about, config, distinct, path, deep)
+
+
+DROPPED = (
+    "Without the acknowledgement the prefill half is put and the request scheduled while its registration is still under way. The "
+    "first kv signal reaches a messager whose cache_info is empty and is thrown away; later layers only move a mark, no work item is "
+    "ever queued, and the token processor waits for the request for ever."
+)
+ACKNOWLEDGED = "Every rank acknowledges the registration before the scheduler sees the request, so no signal can come before it."
+PARKED = "A layer-0 signal that comes before the registration is parked for its slot, and the registration queues it."
+OURS = (
+    "Ours keeps the parking and the missing acknowledgement; it registers under the messager's lock, sends without meeting, counts "
+    "completion per request over the ranks, and cleans a slot before it reports."
+)
+SKEW_E1 = (
+    "One rank throws the first request's signal away, the other queues it; their next meeting pairs different requests. The round "
+    "of CH4 then holds two ids and is read as its first element: that request is answered although the other rank never sent it."
+)
+SKEW_E2 = (
+    "The tasks are registered in the order B, A while both are in one step. One rank finds both registered and queues one batch (A, B); the "
+    "other queues B and, when A is registered, A: one begin barrier and two finish barriers against two and two."
+)
+SKEW_E3 = (
+    "The tasks are registered in the order B, A while both are in one step. One rank forwards A, B in slot order, the other B, A "
+    "in the order of registration; the meetings succeed, but each pairs A with B."
+)
+ROUND = " The round of CH4 is read as its first element, whatever the other rank reported."
+REUSED = (
+    "The sender reports a request and only then deletes the entry of its slot. In between the slot goes to the next request, which is "
+    "registered there (registration does not take the sender's lock); the late deletion takes the new entry away."
+)
+TP3, TWO, MERGED, REUSE = {"ranks": 3}, {"requests": 2}, {"requests": 2, "halves": 1}, {"requests": 2, "slots": 1}
+THREE = {"requests": 3, "slots": 2}
+H01, H03, H03E2, H04, H06 = ("#7724", "#7872", "H-01"), ("#7724", "H-03"), ("#7872", "#8034", "H-03"), ("#8034", "H-04"), ("H-06",)
+
+# fmt: off
+ONE_REQUEST = [
+    _scenario("dropped-in-e1", DEADLOCK, "violated", 58_487, 41, H01, DROPPED, "E1"),
+    _scenario("dropped-in-e1-merged-halves", DEADLOCK, "violated", 19_625, 33, H01,
+              DROPPED + " It needs no second half: the merged task is put, and registration is merely slow.", "E1", halves=1),
+    _scenario("dropped-in-e1-tp3", DEADLOCK, "violated", 1_556_933, 46, H01, DROPPED, "E1", **TP3, halves=1),
+    _scenario("never-answered-in-e1", LIVE, "violated", 58_487, 41, H01, DROPPED, "E1"),
+    _scenario("may-arrive-in-time-in-e1", ALL, "holds", 58_487, 60, H01, "The loss is a race: when registration is quick, E1 answers.", "E1"),
+    _scenario("waits-for-acknowledgement-in-e0", DEADLOCK, "holds", 3_374, None, H01, ACKNOWLEDGED, "E0"),
+    _scenario("waits-for-acknowledgement-in-e0-tp3", DEADLOCK, "holds", 91_552, None, H01, ACKNOWLEDGED, "E0", **TP3),
+    _scenario("answered-in-e0", LIVE, "holds", 3_374, None, H01, ACKNOWLEDGED, "E0"),
+    _scenario("parked-in-e2", DEADLOCK, "holds", 39_315, None, H01, PARKED, "E2"),
+    _scenario("parked-in-e2-tp3", DEADLOCK, "holds", 2_064_865, None, H01, PARKED, "E2", **TP3, halves=1),
+    _scenario("parked-in-e3a", DEADLOCK, "holds", 47_731, None, H01, PARKED, "E3a"),
+    _scenario("parked-in-e3a-tp3", DEADLOCK, "holds", 3_231_409, None, H01, PARKED, "E3a", **TP3, halves=1),
+    _scenario("parked-in-ours", DEADLOCK, "holds", 14_103, None, H01, OURS, "repaired"),
+    _scenario("parked-in-ours-tp3", DEADLOCK, "holds", 636_971, None, H01, OURS, "repaired", **TP3),
+    _scenario("answered-in-ours", LIVE, "holds", 14_103, None, H01, OURS, "repaired"),
+    _scenario("answered-in-ours-tp3", ALL, "holds", 636_971, 76, H01, "A run of ours that answers exists at TP = 3.", "repaired", **TP3),
+    _scenario("answered-after-all-sent-in-ours-tp3", ANSWERED, "holds", 636_971, None, H01, OURS, "repaired", **TP3),
+]
+
+TWO_REQUESTS = [
+    _scenario("two-requests-in-e0", DEADLOCK, "holds", 378_793, None, H03, ACKNOWLEDGED, "E0", **TWO),
+    _scenario("same-work-on-all-ranks-in-e0", AGREE, "holds", 378_793, None, H03,
+              ACKNOWLEDGED + " So every rank queues the same batches in the same order.", "E0", **TWO),
+    _scenario("ranks-meet-in-e0", MET, "holds", 378_793, 40, H03, "The ranks do meet: the agreement of their work is not vacuous.", "E0", **TWO),
+    _scenario("answered-after-all-sent-in-e0", ANSWERED, "holds", 378_793, None, H03, ACKNOWLEDGED, "E0", **TWO),
+    _scenario("some-run-answers-two-in-e0", ALL, "holds", 378_793, 98, H03, "A run of E0 that answers both requests exists.", "E0", **TWO),
+    _scenario("two-requests-stuck-in-e1", DEADLOCK, "violated", 11_573_339, 42, H01 + ("H-03",),
+              DROPPED + " With two requests the shortest run loses both signals.", "E1", **MERGED),
+    _scenario("ranks-meet-over-different-work-in-e1", AGREE, "violated", 11_573_339, 42, H03, SKEW_E1, "E1", **MERGED),
+    _scenario("answered-unsent-in-e1", ANSWERED, "violated", 11_573_339, 72, H03, SKEW_E1, "E1", **MERGED),
+    _scenario("ranks-divided-in-e2", DEADLOCK, "violated", 7_583_436, 74, H03E2, SKEW_E2, "E2", **MERGED),
+    _scenario("ranks-meet-over-different-work-in-e2", AGREE, "violated", 7_583_436, 40, H03E2, SKEW_E2, "E2", **MERGED),
+    _scenario("answered-unsent-in-e2", ANSWERED, "violated", 7_583_436, 64, H03E2, SKEW_E2 + ROUND, "E2", **MERGED),
+    _scenario("freed-blocks-sent-in-e2", KEPT, "violated", 7_586_555, 95, H03E2,
+              SKEW_E2 + ROUND + " P frees the blocks, which the other rank then reads.", "E2", **MERGED),
+    _scenario("report-lost-in-e3a", DEADLOCK, "violated", 9_485_191, 92, H04,
+              SKEW_E3 + " When both rounds are read as B, A is never reported.", "E3a", **MERGED),
+    _scenario("ranks-meet-over-different-work-in-e3a", AGREE, "violated", 9_485_191, 39, H04, SKEW_E3, "E3a", **MERGED),
+    _scenario("answered-unsent-in-e3a", ANSWERED, "violated", 9_485_191, 65, H04, SKEW_E3 + ROUND, "E3a", **MERGED),
+    _scenario("freed-blocks-sent-in-e3a", KEPT, "violated", 9_488_694, 80, H04,
+              SKEW_E3 + ROUND + " P frees the blocks, which the other rank then reads.", "E3a", **MERGED),
+    _scenario("two-requests-in-ours", DEADLOCK, "holds", 6_471_716, None, H03 + ("H-04",), OURS, "repaired", **TWO),
+    _scenario("two-requests-in-ours-merged-halves", DEADLOCK, "holds", 2_221_856, None, H03 + ("H-04",), OURS, "repaired", **MERGED),
+    _scenario("answered-after-all-sent-in-ours", ANSWERED, "holds", 6_471_716, None, H03 + ("H-04",), OURS, "repaired", **TWO),
+    _scenario("blocks-kept-in-ours", KEPT, "holds", 6_471_716, None, H03 + ("H-04",), OURS, "repaired", **TWO),
+    _scenario("sent-after-computed-in-ours", COMPUTED, "holds", 6_471_716, None, H03 + ("H-04",), OURS, "repaired", **TWO),
+    _scenario("some-run-answers-two-in-ours", ALL, "holds", 6_471_716, 78, H03 + ("H-04",), "A run of ours that answers both requests exists.", "repaired", **TWO),
+]
+
+SLOT_REUSE = [
+    _scenario("slot-reused-in-e0", DEADLOCK, "violated", 19_541, 125, H06,
+              REUSED + " The next signal finds the slot unregistered: an assertion fails, and the batch is dropped.", "E0", **REUSE),
+    _scenario("slot-reused-in-e0-three-requests", DEADLOCK, "violated", 1_113_091, 117, H06,
+              REUSED + " Here a second slot is busy meanwhile.", "E0", **THREE, halves=1),
+    _scenario("slot-reused-never-answered-in-e0", LIVE, "violated", 19_541, 125, H06, REUSED, "E0", **REUSE),
+    _scenario("slot-reused-in-e1", DEADLOCK, "violated", 379_809, 41, H01 + H06, DROPPED + " The shortest run needs no reuse.", "E1", **REUSE),
+    _scenario("slot-reused-in-e2", DEADLOCK, "violated", 271_748, 113, H06, REUSED + " The next signal is parked for good.", "E2", **REUSE),
+    _scenario("slot-reused-in-e3a", DEADLOCK, "violated", 296_644, 113, H06, REUSED + " The next signal is parked for good.", "E3a", **REUSE),
+    _scenario("slot-reused-answered-after-all-sent-in-e3a", ANSWERED, "holds", 296_644, None, H06,
+              "With one slot there is one work item at a time, so what is answered has been sent; the fault is that an answer never comes.", "E3a", **REUSE),
+    _scenario("slot-reused-in-ours", DEADLOCK, "holds", 28_196, None, H06, OURS, "repaired", **REUSE),
+    _scenario("slot-reused-answered-in-ours", LIVE, "holds", 28_196, None, H06, OURS, "repaired", **REUSE),
+    _scenario("slot-reused-answered-after-all-sent-in-ours", ANSWERED, "holds", 28_196, None, H06, OURS, "repaired", **REUSE),
+    _scenario("slot-reused-sent-after-computed-in-ours", COMPUTED, "holds", 28_196, None, H06, OURS, "repaired", **REUSE),
+    _scenario("slot-reused-blocks-kept-in-ours", KEPT, "holds", 28_196, None, H06, OURS, "repaired", **REUSE),
+    _scenario("slot-reused-some-run-answers-in-ours", ALL, "holds", 28_196, 108, H06, "A run of ours that answers both requests exists.", "repaired", **REUSE),
+    _scenario("three-requests-in-ours", DEADLOCK, "holds", 12_957_493, None, H06, OURS, "repaired", **THREE),
+    _scenario("three-requests-answered-after-all-sent-in-ours", ANSWERED, "holds", 4_451_127, None, H06, OURS, "repaired", **THREE, halves=1),
+]
+# fmt: on
+
+SCENARIOS = [*ONE_REQUEST, *TWO_REQUESTS, *SLOT_REUSE]
