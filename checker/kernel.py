@@ -118,18 +118,34 @@ def _select(selector_code, selector_sets, work, chosen):
 
 
 @njit
-def _resolve(made, hashes, made_parents, made_instances, count, width, states, parents, via, table, slots, tail, counters):
+def _resolve(made, hashes, made_parents, made_instances, places, named, pending, count, width, states, parents, via, table, slots, tail, counters):
     """Insert the new ones of some successors, in order; the number of states after that."""
     sink = ZERO
     for k in range(count):
         sink ^= table[((hashes[k] >> S32) * slots) >> S32]
-    for k in range(count):
-        entry = table[((hashes[k] >> S32) * slots) >> S32]
-        if entry and (entry >> S32) == (hashes[k] & LOW32):
-            sink ^= states[((entry & LOW32) - ONE) * U(width)]
-    counters[SINK] ^= np.int64(sink)
+    # A slot once taken keeps its entry: what is passed over here, and a match, need no second look.
     for k in range(count):
         slot, tag = ((hashes[k] >> S32) * slots) >> S32, hashes[k] & LOW32
+        entry = table[slot]
+        while entry != ZERO and (entry >> S32) != tag:
+            slot += ONE
+            if slot == slots:
+                slot = ZERO
+            entry = table[slot]
+        places[k] = slot
+        named[k] = ((entry & LOW32) - ONE) * U(width) if entry else ZERO
+        sink ^= states[named[k]]
+    counters[SINK] ^= np.int64(sink)
+    unknown = 0
+    for k in range(count):
+        differ = ZERO
+        for w in range(width):
+            differ |= states[named[k] + U(w)] ^ made[k * width + w]
+        pending[unknown] = k
+        unknown += 1 if differ else 0
+    for n in range(unknown):
+        k = pending[n]
+        slot, tag = places[k], hashes[k] & LOW32
         while True:
             entry = table[slot]
             if entry == ZERO:
@@ -173,6 +189,7 @@ def explore(
     chosen = np.zeros((instances + 63) // 64, dtype=np.uint64)
     room = hashes.size
     capacity = min(parents.size, np.int64(table.size * 0.8)) - room
+    places, named, pending = np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.int64)
     slots = U(table.size)
     head, tail = counters[HEAD], counters[TAIL]
     transitions = counters[TRANSITIONS]
@@ -240,7 +257,9 @@ def explore(
                     counters[DEADLOCK] = head
                     counters[FOUND] = 1
             head += 1
-        tail = _resolve(made, hashes, made_parents, made_instances, count, width, states, parents, via, table, slots, tail, counters)
+        tail = _resolve(
+            made, hashes, made_parents, made_instances, places, named, pending, count, width, states, parents, via, table, slots, tail, counters
+        )  # fmt: skip
         if stop_when_found and counters[FOUND]:
             break
     counters[HEAD], counters[TAIL], counters[TRANSITIONS] = head, tail, transitions
@@ -256,7 +275,8 @@ def fill(states, width, count, table):
         end = min(start + 1024, count)
         for k in range(start, end):
             hashes[k - start] = _hash(states, k * width, width)
-            sink ^= table[((hashes[k - start] >> S32) * slots) >> S32]
+        for k in range(end - start):
+            sink ^= table[((hashes[k] >> S32) * slots) >> S32]
         for k in range(start, end):
             h = hashes[k - start]
             slot = ((h >> S32) * slots) >> S32

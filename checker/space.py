@@ -20,7 +20,7 @@ from .tables import Tables
 
 LOAD = 0.8
 SLOTS = 1 << 16
-LARGE_SLOTS = 1 << 22
+LARGE_SLOTS = 1 << 24
 MOST_STATES = (1 << 32) - 2
 
 
