@@ -104,7 +104,8 @@ def catalogue_page(scenarios: Iterable[Scenario]) -> str:
 _CATALOGUE = """\
 `interlock check --all` explores every scenario again and fails when a verdict or a count differs. In the matrices: ✗ = some
 scenario of that source and variant is violated, with the steps of the shortest path; ✓ = all of them hold; then how many
-scenarios, and the states of the largest.
+scenarios, and the states of the largest. A scenario that takes a part of a variant away on purpose, to show what it is for
+(*without* in its name), is not in the matrix.
 """
 
 
@@ -178,6 +179,7 @@ def _group_doc(group: str) -> str:
 def _matrix(scenarios: list[Scenario]) -> str:
     variants = sorted(dict.fromkeys(s.variant for s in scenarios), key=lambda v: (v == REFERENCE, v))
     sources = sorted({source for s in scenarios for source in s.sources}, key=_source_key)
+    scenarios = [s for s in scenarios if "-without-" not in s.name]
     rows = []
     for source in sources:
         rows.append((source, *(_cell([s for s in scenarios if source in s.sources and s.variant == v]) for v in variants)))
