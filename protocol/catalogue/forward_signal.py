@@ -9,6 +9,7 @@ follow-ups). The second is the repaired variant, asked everything, with batches 
 | schedule during a forward | always | early zero | early zero; mixed: not gated | never |
 | write conflict on the signal | - | async, unless experts meet before the forward | never | never |
 | lost store on the signal | - | yes | yes | never |
+| write conflict on the announcement | async | async, unless prefill with experts | never | never |
 | late zero | - | only without the barrier at the top | only without it | never |
 | ranks divided over a batch | async | async, unless prefill with experts | never | never |
 | a batch read twice | async | async, mixed role | never | never |
@@ -152,6 +153,11 @@ FOUND = [
               "Ranks that agree on the iteration read each batch once.", variant="B'", forward="async", expert_parallel=True),
     _scenario("some-batch-read-by-every-rank-in-b-prime-tp2", "some_batch_read_by_every_rank", "holds", 619, 17, ("#6680",),
               "Every rank has read the first batch.", variant="B'", forward="async", expert_parallel=True),
+    _scenario("write-conflict-on-announcement-in-a-async-tp2", "no_write_conflict_on_batch_announced", "violated", 1039, 14, ("H2",),
+              "The last reader is about to take the announcement back while rank 0, already in its next iteration, is about to make one.",
+              variant="A", forward="async"),
+    _scenario("no-write-conflict-on-announcement-in-b-prime-async-tp2", "no_write_conflict_on_batch_announced", "holds", 758, None, ("#6680",),
+              "TPB#2' and TPB#0 lie between the last reader's reset and rank 0's next look.", variant="B'", forward="async"),
     # -- the stale announcement ------------------------------------------------------------------------------------------------
     _scenario("worker-killed-in-b-prefill-async-tp2", "no_worker_fails", "violated", 858, 29, ("#6680",),
               "Rank 0 is through a forward that did not block and sees the queue's register up, because rank 1 has yet to read; rank 1 reads,"
@@ -213,6 +219,12 @@ REPAIRED = [
     _scenario("repaired-gate-opens-prefill-experts-async-tp3", "gate_opens", "holds", 2115, None, ("#6680",),
               OWNER, **ENDLESS, role="prefill", forward="async", ranks=3, expert_parallel=True),
     _scenario("repaired-batch-is-read-async-tp3", "batch_is_read", "holds", 5268, None, ("#6680",), OWNER, **ENDLESS, forward="async", ranks=3),
+    _scenario("repaired-no-write-conflict-on-announcement-async-tp3", "no_write_conflict_on_batch_announced", "holds", 5268, None, ("H2",),
+              OWNER, **ENDLESS, forward="async", ranks=3),
+    _scenario("repaired-batch-is-put-async-tp3", "batch_is_put", "holds", 5268, None, ("#6680",), OWNER, **ENDLESS, forward="async", ranks=3),
+    _scenario("repaired-decoding-goes-on-async-tp3", "work_goes_on", "holds", 5268, None, ("#6680",), OWNER, **ENDLESS, forward="async", ranks=3),
+    _scenario("repaired-experts-go-on-async-tp3", "work_goes_on", "holds", 3891, None, ("#6680",),
+              OWNER, **ENDLESS, forward="async", ranks=3, expert_parallel=True),
     _scenario("repaired-early-zero-without-top-barriers-tp2", NO_SCHEDULE, "violated", 743, 22, ("#6680", "H1"),
               "With TPB#0 taken away the owner lowers the signal after its own forward only: the barrier is what makes its zero mean all.",
               variant="repaired", loop_top_barrier=False),

@@ -8,6 +8,7 @@ before it is published. From E2 on a published task takes the layer-0 signal tha
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import partial
 
 from ..effect import when
 from ..expr import TRUE, all_of, me, passed
@@ -15,6 +16,8 @@ from ..machine import Machine, Row
 from ..types import Optional
 from ..variable import private
 from .hand_over import HandOver, members_of
+
+_row = partial(Row, actor="messager")
 
 
 class Registrar(IntEnum):
@@ -38,29 +41,29 @@ def registrar(h: HandOver) -> Machine:
     store = [h.cache_info[r][info[r].value].set(True), *(idle if stored is a.POLLING else [])]
     # fmt: off
     rows = [
-        Row("find_nothing", a.POLLING, a.POLLING, free & unread & h.infos.is_none,  [h.infos_read[r].set(True)], "messager", under=lock, cite="CH2"),
-        Row("fetch_info",   a.POLLING, a.MEETING, free & unread & ~h.infos.is_none, fetch, "messager", under=lock, cite="6.1 a1, a2"),
+        _row("find_nothing", a.POLLING, a.POLLING, free & unread & h.infos.is_none,  [h.infos_read[r].set(True)], under=lock, cite="CH2"),
+        _row("fetch_info",   a.POLLING, a.MEETING, free & unread & ~h.infos.is_none, fetch, under=lock, cite="6.1 a1, a2"),
     ]
     if h.halves == 1:
-        rows.append(Row("store_info", a.MEETING, a.PUBLISHING, passed(h.infos_met), store, "messager", cite="6.1 a3"))
+        rows.append(_row("store_info", a.MEETING, a.PUBLISHING, passed(h.infos_met), store, cite="6.1 a3"))
     else:
         rows += [
-            Row("find_first_half",  a.MEETING, a.STORING,    passed(h.infos_met) & ~known, [], "messager", cite="6.1 a3"),
-            Row("find_second_half", a.MEETING, a.PUBLISHING, passed(h.infos_met) & known,  [], "messager", cite="6.1 a3"),
-            Row("store_info",       a.STORING, stored,       TRUE, store, "messager", cite="6.1 a3"),
+            _row("find_first_half",  a.MEETING, a.STORING,    passed(h.infos_met) & ~known, [], cite="6.1 a3"),
+            _row("find_second_half", a.MEETING, a.PUBLISHING, passed(h.infos_met) & known,  [], cite="6.1 a3"),
+            _row("store_info",       a.STORING, stored,       TRUE, store, cite="6.1 a3"),
         ]
         if h.epoch.acknowledged:
-            rows.append(Row("end_round", a.STORED, a.POLLING, TRUE, [*idle, h.added_met.arrive()], "messager", cite="6.1 a5"))
+            rows.append(_row("end_round", a.STORED, a.POLLING, TRUE, [*idle, h.added_met.arrive()], cite="6.1 a5"))
     publish = [h.registered[r, slot].set(info[r])]
     if h.epoch.acknowledged:
         may_add = ~all_of(h.rank, lambda i: h.added_by[i])
         add = [when(h.added.is_none, h.added.set(info[r])), h.added_by[r].set(True), *idle, h.added_met.arrive()]
         rows += [
-            Row("publish_task", a.PUBLISHING,    a.ACKNOWLEDGING, TRUE,    publish, "messager", cite="6.1 a3"),
-            Row("acknowledge",  a.ACKNOWLEDGING, a.POLLING,       may_add, add,     "messager", under=h.added_lock, cite="6.1 a4, a5, CH3"),
+            _row("publish_task", a.PUBLISHING,    a.ACKNOWLEDGING, TRUE,    publish, cite="6.1 a3"),
+            _row("acknowledge",  a.ACKNOWLEDGING, a.POLLING,       may_add, add,     under=h.added_lock, cite="6.1 a4, a5, CH3"),
         ]
     elif not h.epoch.parks:
-        rows.append(Row("publish_task", a.PUBLISHING, a.POLLING, TRUE, [*publish, *idle], "messager", cite="6.1 a3"))
+        rows.append(_row("publish_task", a.PUBLISHING, a.POLLING, TRUE, [*publish, *idle], cite="6.1 a3"))
     else:
         rows += _forwarding_rows(h, publish, idle, info)
     # fmt: on
@@ -76,11 +79,11 @@ def _forwarding_rows(h: HandOver, publish: list, idle: list, info: object) -> li
     forward = [h.pending[r, slot].set(False), h.work[r].send(members_of(h.batch, lambda s: slot == s)), *idle]
     if h.epoch.repaired:
         return [
-            Row("publish_task", a.PUBLISHING, a.POLLING, ~parked, [*publish, *idle], "messager", under=lock, cite="ours"),
-            Row("publish_and_forward", a.PUBLISHING, a.POLLING, parked, [*publish, *forward], "messager", under=lock, cite="ours"),
+            _row("publish_task", a.PUBLISHING, a.POLLING, ~parked, [*publish, *idle], under=lock, cite="ours"),
+            _row("publish_and_forward", a.PUBLISHING, a.POLLING, parked, [*publish, *forward], under=lock, cite="ours"),
         ]
     return [
-        Row("publish_task", a.PUBLISHING, a.FORWARDING, TRUE, publish, "messager", cite="6.1 a3"),
-        Row("find_nothing_parked", a.FORWARDING, a.POLLING, ~parked, idle, "messager", under=lock, cite="#7872"),
-        Row("forward_parked", a.FORWARDING, a.POLLING, parked, forward, "messager", under=lock, cite="#7872"),
+        _row("publish_task", a.PUBLISHING, a.FORWARDING, TRUE, publish, cite="6.1 a3"),
+        _row("find_nothing_parked", a.FORWARDING, a.POLLING, ~parked, idle, under=lock, cite="#7872"),
+        _row("forward_parked", a.FORWARDING, a.POLLING, parked, forward, under=lock, cite="#7872"),
     ]

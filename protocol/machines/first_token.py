@@ -12,13 +12,16 @@ reading is private to P.T up to the hand-over to P.FIN, and answering early can 
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import partial
 
 from ..effect import Effect, each, when
-from ..expr import TRUE, Expr, all_of, choice
+from ..expr import TRUE, Expr, Param, all_of, choice
 from ..machine import Machine, Row
 from ..types import BOOL
 from ..variable import Variable, private
 from .hand_over import HandOver, Stage, has
+
+_row = partial(Row, actor="prefill")
 
 
 class TokenProcessor(IntEnum):
@@ -38,7 +41,7 @@ def token_processor(h: HandOver) -> Machine:
     t, q = TokenProcessor, choice("request", h.request)
     awaited = private("awaited", BOOL, over=h.request)
     read = [each(h.request, lambda i: awaited[i].set(has(h.tokens.cell().head, i))), h.tokens.receive()]
-    rows = [Row("read_tokens", t.READING, t.COLLECTING, TRUE, read, "prefill", cite="4.9, CH9")]
+    rows = [_row("read_tokens", t.READING, t.COLLECTING, TRUE, read, cite="4.9, CH9")]
     head = awaited[q] & all_of(h.request, lambda i: (i >= q) | ~awaited[i])
     last = all_of(h.request, lambda i: (i == q) | ~awaited[i])
     answer = [awaited[q].set(False), h.finishing.send(q), h.answered[q].set(True)]
@@ -51,15 +54,17 @@ def token_processor(h: HandOver) -> Machine:
     if not h.epoch.repaired:
         full, take = _round(h)
         others = [*take, each(h.request, lambda i: when(h.finished == i, known[i].set(True)))]
-        rows.append(Row("collect_other", t.COLLECTING, t.COLLECTING, head & full & (h.finished != q) & ~known[q], others, "prefill", choose=q, under=h.finished_lock, cite="4.9, CH4"))
+        unknown = head & full & (h.finished != q) & ~known[q]
+        rows.append(_row("collect_other", t.COLLECTING, t.COLLECTING, unknown, others, choose=(q,), under=h.finished_lock, cite="4.9, CH4"))
     return Machine("token_processor", t, rows, final=t.READING, doc="P.T: waits for the cache to be sent, then sends the first token (4.9).")
 
 
-def _answer_counted(h: HandOver, q: Expr, which: Expr, answer: list[Effect], destination: TokenProcessor) -> Row:
+def _answer_counted(h: HandOver, q: Param, which: Expr, answer: list[Effect], destination: TokenProcessor) -> Row:
     """Ours: the request is answered when every rank has reported this very id."""
     reported = all_of(h.rank, lambda r: h.finished_count[q, r])
     forget = [h.finished_count[q, r].set(False) for r in h.rank]
-    return Row("answer", TokenProcessor.COLLECTING, destination, which & reported, [*answer, *forget], "prefill", choose=q, under=h.finished_lock, cite="ours: CH4 by request id")
+    source, effects = TokenProcessor.COLLECTING, [*answer, *forget]
+    return _row("answer", source, destination, which & reported, effects, choose=(q,), under=h.finished_lock, cite="ours: CH4 by request id")
 
 
 def _round(h: HandOver) -> tuple[Expr, list[Effect]]:
@@ -67,16 +72,17 @@ def _round(h: HandOver) -> tuple[Expr, list[Effect]]:
     return all_of(h.rank, lambda r: h.finished_by[r]), [h.finished.set(None), *(h.finished_by[r].set(False) for r in h.rank)]
 
 
-def _answers_of_round(h: HandOver, q: Expr, known: Variable, which: Expr, answer: list[Effect], destination: TokenProcessor) -> list[Row]:
+def _answers_of_round(h: HandOver, q: Param, known: Variable, which: Expr, answer: list[Effect], destination: TokenProcessor) -> list[Row]:
     """The id is the first of the round, or was the first of an earlier one."""
     t = TokenProcessor
     full, take = _round(h)
     others = each(h.request, lambda i: when((h.finished == i) & (q != i), known[i].set(True)))
     forget = known[q].set(False)
-    seen = [*answer, *take, others, forget]
+    now, before = which & full & ((h.finished == q) | known[q]), which & h.finished.is_none & known[q]
+    step = partial(_row, choose=(q,), under=h.finished_lock)
     return [
-        Row("answer", t.COLLECTING, destination, which & full & ((h.finished == q) | known[q]), seen, "prefill", choose=q, under=h.finished_lock, cite="4.9, CH4"),
-        Row("answer_known", t.COLLECTING, destination, which & h.finished.is_none & known[q], [*answer, forget], "prefill", choose=q, under=h.finished_lock, cite="4.9"),
+        step("answer", t.COLLECTING, destination, now, [*answer, *take, others, forget], cite="4.9, CH4"),
+        step("answer_known", t.COLLECTING, destination, before, [*answer, forget], cite="4.9"),
     ]
 
 
@@ -86,7 +92,7 @@ def finisher(h: HandOver) -> Machine:
     free_slot = [h.finishing.receive(), h.stage[q].set(Stage.SLOTLESS)]
     free_blocks = [h.stage[q].set(Stage.FREED), h.freed[q].set(True)]
     rows = [
-        Row("free_slot", f.IDLE, f.FREEING, h.finishing.cell().head == q, free_slot, "prefill", choose=q, under=h.resources, cite="4.10 a"),
-        Row("free_blocks", f.FREEING, f.IDLE, h.stage[q] == Stage.SLOTLESS, free_blocks, "prefill", choose=q, under=h.resources, cite="4.10 c"),
+        _row("free_slot", f.IDLE, f.FREEING, h.finishing.cell().head == q, free_slot, choose=(q,), under=h.resources, cite="4.10 a"),
+        _row("free_blocks", f.FREEING, f.IDLE, h.stage[q] == Stage.SLOTLESS, free_blocks, choose=(q,), under=h.resources, cite="4.10 c"),
     ]
     return Machine("finisher", f, rows, final=f.IDLE, doc="P.FIN: `finish_requests` (4.10).")

@@ -19,6 +19,10 @@ variant keeps the purpose, in every role, and changes this:
 
 The gate looks at the queue without the lock (#5376) and then at the signal, in the mixed role as well.
 
+Every other guard and effect of the repaired loop is needed by some property (each was dropped in turn). Not needed, because
+implied: that `put_tasks` waits for the read flags (the gate has seen an empty queue), point 6 (after point 3), and the
+collective of a `sync` forward. They stay, for callers of the queue that no gate stands before.
+
 Cost against B: none in barriers; the signal falls when the slowest rank has arrived at TPB#0, which is what it should say.
 Alternatives: a signal cell per rank, loaded one after another by the gate (a cell that was down may be up again before the
 last is loaded, so the loop must start over); a counter (shared memory has no atomic increment).
@@ -36,6 +40,9 @@ Where the model says more than the facts did:
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from ..errors import DefinitionError
 from ..expr import all_of, any_of
@@ -143,9 +150,14 @@ def _properties(gate: Machine, worker: Machine, table: WorkerTable, signal: Vari
         never("no_worker_fails", failed, "the assertion that a batch was read holds"),
         deadlock(),
         leads_to("gate_opens", checking, scheduling, about="P11: a closed gate opens again"),
+        leads_to("batch_is_put", gate.at() == Gate.PUTTING, ~queue.tasks.empty, about="put_tasks does not wait for ever"),
         leads_to("batch_is_read", ~queue.tasks.empty, queue.tasks.empty, about="a batch that was put is read by every rank"),
+        write_conflict(table.announced),
     ]
     # fmt: on
+    if table.forwards_without_batch:
+        goes_on = "a rank that decodes, or whose peers of other instances wait for it, runs its next forward"
+        properties.append(leads_to("work_goes_on", *_next_forward(worker, table), each=index, about=goes_on))
     if signal is None:
         return properties
     lowering = any_of(index, lambda r: worker.at(r).is_in(Worker.FINISHED, Worker.AT_IDLE_BARRIER, Worker.AT_TOP_BARRIER))
@@ -156,3 +168,14 @@ def _properties(gate: Machine, worker: Machine, table: WorkerTable, signal: Vari
         never("no_late_zero", witness.late_zero, "no rank lowers the signal that was raised for a batch it has yet to read"),
         sometimes("some_zero_after_one", signal & lowering, "the signal is up, and a rank is about to lower it"),
     ]
+
+
+def _next_forward(worker: Machine, table: WorkerTable) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """That a rank with work begins an iteration, and that it is in a forward."""
+    steps = table.steps
+
+    def begins(rank: Any) -> Any:
+        at_top = worker.at(rank) == table.top
+        return at_top if steps is None else at_top & (steps[rank] > 0)
+
+    return begins, lambda rank: worker.at(rank) == Worker.FORWARDING

@@ -11,6 +11,7 @@ looks into `idx_cache_task_dict`, which that lock does not guard (E2, E3a): one 
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import partial
 
 from ..effect import Effect, each, when
 from ..expr import TRUE, Expr, all_of, any_of, choice, disjunction, me, passed
@@ -18,6 +19,8 @@ from ..machine import Machine, Row
 from ..types import BOOL, Range
 from ..variable import Variable, private
 from .hand_over import HandOver, has, members_of
+
+_work, _consume = partial(Row, actor="worker"), partial(Row, actor="messager")
 
 
 class LayerWorker(IntEnum):
@@ -57,13 +60,13 @@ def layer_worker(h: HandOver) -> Machine:
     met = h.layer_met
     # fmt: off
     rows = [
-        Row("get_tasks",    w.IDLE,      w.FORWARD,   passed(met) & ~h.tasks_read[r], take,            "worker", under=h.tasks_lock, cite="CH1, 6.2 w1"),
-        Row("signal_layer", w.FORWARD,   w.SIGNALLED, TRUE,                    signal,                 "worker", cite="6.2 w2, CH6"),
-        Row("signal_layer", w.MEETING,   w.SIGNALLED, passed(met),             signal,                 "worker", cite="6.2 w2, CH6"),
-        Row("meet",         w.SIGNALLED, w.MEETING,   ~final,                  [met.arrive(), layer[r].add(1)], "worker", cite="13: TP barrier between layers"),
-        Row("end_forward",  w.SIGNALLED, w.EMITTING,  final & (r == 0),        [met.arrive(), layer[r].set(0)], "worker", cite="13"),
-        Row("end_forward",  w.SIGNALLED, w.IDLE,      final & (r != 0),        [met.arrive(), layer[r].set(0), *nothing], "worker", cite="13"),
-        Row("emit_tokens",  w.EMITTING,  w.IDLE,      passed(met),             [*tokens, *nothing],    "worker", cite="CH9"),
+        _work("get_tasks",    w.IDLE,      w.FORWARD,   passed(met) & ~h.tasks_read[r], take, under=h.tasks_lock, cite="CH1, 6.2 w1"),
+        _work("signal_layer", w.FORWARD,   w.SIGNALLED, TRUE,             signal,                           cite="6.2 w2, CH6"),
+        _work("signal_layer", w.MEETING,   w.SIGNALLED, passed(met),      signal,                           cite="6.2 w2, CH6"),
+        _work("meet",         w.SIGNALLED, w.MEETING,   ~final,           [met.arrive(), layer[r].add(1)],  cite="13: TP rendezvous"),
+        _work("end_forward",  w.SIGNALLED, w.EMITTING,  final & (r == 0), [met.arrive(), layer[r].set(0)],  cite="13: TP rendezvous"),
+        _work("end_forward",  w.SIGNALLED, w.IDLE,      final & (r != 0), [met.arrive(), layer[r].set(0), *nothing], cite="13: TP rendezvous"),
+        _work("emit_tokens",  w.EMITTING,  w.IDLE,      passed(met),      [*tokens, *nothing],              cite="CH9"),
     ]
     # fmt: on
     return Machine("layer_worker", w, rows, copies=h.rank, final=w.IDLE, doc="P.W[r] and its stream (6.2).")
@@ -75,23 +78,23 @@ def consumer(h: HandOver) -> Machine:
     seen = _Seen(h)
     receive = [seen.keep(h.signals[r].head), h.signals[r].receive()]
     after = c.CHECKING if h.epoch.drops else c.APPLYING
-    rows = [Row("receive", c.POLLING, after, TRUE, receive, "messager", cite="6.3 c1")]
+    rows = [Row("receive", c.POLLING, after, TRUE, receive, cite="6.3 c1")]
     if h.epoch.drops:
         empty = all_of(h.request, lambda q: ~h.cache_info[r][q])
         rows += [
-            Row("drop", c.CHECKING, c.POLLING, empty, seen.forget, "messager", cite="6.3 c2, H-01"),
-            Row("accept", c.CHECKING, c.APPLYING, ~empty, [], "messager", cite="6.3 c2"),
+            _consume("drop", c.CHECKING, c.POLLING, empty, seen.forget, cite="6.3 c2, H-01"),
+            _consume("accept", c.CHECKING, c.APPLYING, ~empty, [], cite="6.3 c2"),
         ]
     mark = each(h.slot, lambda s: when(seen.slots[r, s], h.progress[r, s].set(seen.layer[r])))
     first = seen.layer[r] == 0
-    rows.append(Row("mark_progress", c.APPLYING, c.POLLING, ~first, [mark, *seen.forget], "messager", under=h.messager[r], cite="6.3 c4"))
+    rows.append(_consume("mark_progress", c.APPLYING, c.POLLING, ~first, [mark, *seen.forget], under=h.messager[r], cite="6.3 c4"))
     if h.epoch.repaired:
         rows.append(_repaired_first(h, seen, mark, first))
     elif h.epoch.parks:
         rows += _split_rows(h, seen, mark, first)
     else:
         queue = h.work[r].send(seen.batch)
-        rows.append(Row("queue_batch", c.APPLYING, c.POLLING, first, [mark, queue, *seen.forget], "messager", under=h.messager[r], cite="6.3 c4"))
+        rows.append(_consume("queue_batch", c.APPLYING, c.POLLING, first, [mark, queue, *seen.forget], under=h.messager[r], cite="6.3 c4"))
     return Machine("consumer", c, rows, copies=h.rank, final=c.POLLING, doc="MC[r]: `consume_signals` (6.3).")
 
 
@@ -128,7 +131,7 @@ def _repaired_first(h: HandOver, seen: _Seen, mark: tuple[Effect, ...], first: E
     batch = members_of(h.batch, lambda s: seen.slots[r, s] & registered(s))
     park = each(h.slot, lambda s: when(seen.slots[r, s] & ~registered(s), h.pending[r, s].set(True)))
     effects = [mark, park, when(ready, h.work[r].send(batch)), *seen.forget]
-    return Row("queue_or_park", c.APPLYING, c.POLLING, first, effects, "messager", under=h.messager[r], cite="ours; #7872")
+    return _consume("queue_or_park", c.APPLYING, c.POLLING, first, effects, under=h.messager[r], cite="ours; #7872")
 
 
 def _split_rows(h: HandOver, seen: _Seen, mark: tuple[Effect, ...], first: Expr) -> list[Row]:
@@ -139,23 +142,24 @@ def _split_rows(h: HandOver, seen: _Seen, mark: tuple[Effect, ...], first: Expr)
     done = all_of(h.slot, lambda i: ~seen.slots[r, i])
     waiting = any_of(h.slot, lambda i: seen.ready[r, i])
     handled = seen.slots[r, s].set(False)
-    ready = [handled, seen.ready[r, s].set(True)]
+    ready, park = [handled, seen.ready[r, s].set(True)], [handled, h.pending[r, s].set(True)]
+    queue = [h.work[r].send(seen.ready_batch), seen.unready]
     # fmt: off
     rows = [
-        Row("begin_split", c.APPLYING,  c.SPLITTING, first, [mark], "messager", acquire=lock, cite="#7872"),
-        Row("park",        c.SPLITTING, c.SPLITTING, seen.next_is(s) & task.is_none, [handled, h.pending[r, s].set(True)], "messager", choose=s, under=lock, cite="#7872"),
+        _consume("begin_split", c.APPLYING,  c.SPLITTING, first, [mark], acquire=lock, cite="#7872"),
+        _consume("park",        c.SPLITTING, c.SPLITTING, seen.next_is(s) & task.is_none, park, choose=(s,), under=lock, cite="#7872"),
     ]
     if h.epoch.singly:
         rows += [
-            Row("find_task",   c.SPLITTING, c.QUEUEING,  seen.next_is(s) & ~task.is_none, ready, "messager", choose=s, under=lock, cite="#8034, E3a"),
-            Row("queue_ready", c.QUEUEING,  c.SPLITTING, TRUE, [h.work[r].send(seen.ready_batch), seen.unready], "messager", under=lock, cite="#8034, E3a"),
-            Row("end_split",   c.SPLITTING, c.POLLING,   done, seen.forget[:1], "messager", release=lock, cite="#7872"),
+            _consume("find_task",   c.SPLITTING, c.QUEUEING,  seen.next_is(s) & ~task.is_none, ready, choose=(s,), under=lock, cite="#8034, E3a"),
+            _consume("queue_ready", c.QUEUEING,  c.SPLITTING, TRUE, queue, under=lock, cite="#8034, E3a"),
+            _consume("end_split",   c.SPLITTING, c.POLLING,   done, seen.forget[:1], release=lock, cite="#7872"),
         ]
     else:
         rows += [
-            Row("find_task",   c.SPLITTING, c.SPLITTING, seen.next_is(s) & ~task.is_none, ready, "messager", choose=s, under=lock, cite="#7872"),
-            Row("queue_ready", c.SPLITTING, c.POLLING,   done & waiting, [h.work[r].send(seen.ready_batch), seen.unready], "messager", release=lock, cite="#7872"),
-            Row("end_split",   c.SPLITTING, c.POLLING,   done & ~waiting, [], "messager", release=lock, cite="#7872"),
+            _consume("find_task",   c.SPLITTING, c.SPLITTING, seen.next_is(s) & ~task.is_none, ready, choose=(s,), under=lock, cite="#7872"),
+            _consume("queue_ready", c.SPLITTING, c.POLLING,   done & waiting, queue, release=lock, cite="#7872"),
+            _consume("end_split",   c.SPLITTING, c.POLLING,   done & ~waiting, [], release=lock, cite="#7872"),
         ]
     # fmt: on
     return rows

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from typing import Any
 
 from ..effect import Effect, each, when
@@ -23,6 +24,8 @@ from ..machine import Machine, Row
 from ..types import Optional, Range
 from ..variable import private
 from .hand_over import HandOver, has
+
+_row = partial(Row, actor="messager")
 
 
 class Sender(IntEnum):
@@ -86,18 +89,18 @@ def _begin_rows(h: HandOver, work: _Work) -> list[Row]:
     find = [work.task[r, slot].set(task)]
     if h.epoch.repaired:
         return [
-            Row("pop", s.WAITING, s.SENDING, TRUE, pop, "messager", cite="6.4 s1"),
-            Row("find_task", s.SENDING, s.SENDING, work.is_next_to_find() & ~task.is_none, find, "messager", choose=slot, under=h.messager[r], cite="6.4 s3"),
+            _row("pop", s.WAITING, s.SENDING, TRUE, pop, cite="6.4 s1"),
+            _row("find_task", s.SENDING, s.SENDING, work.is_next_to_find() & ~task.is_none, find, choose=(slot,), under=h.messager[r], cite="6.4 s3"),
         ]
     rows = [
-        Row("pop", s.WAITING, s.POPPED, TRUE, pop, "messager", cite="6.4 s1"),
-        Row("meet_to_begin", s.POPPED, s.MEETING, TRUE, [h.begin_met.arrive()], "messager", cite="6.4 s2"),
+        _row("pop", s.WAITING, s.POPPED, TRUE, pop, cite="6.4 s1"),
+        _row("meet_to_begin", s.POPPED, s.MEETING, TRUE, [h.begin_met.arrive()], cite="6.4 s2"),
     ]
     for source, may_start in ((s.MEETING, passed(h.begin_met)), (s.SENDING, TRUE)):
         turn = may_start & work.is_next_to_find()
-        rows.append(Row("find_task", source, s.SENDING, turn & ~task.is_none, find, "messager", choose=slot, cite="6.4 s3; E1: waits"))
+        rows.append(_row("find_task", source, s.SENDING, turn & ~task.is_none, find, choose=(slot,), cite="6.4 s3; E1: waits"))
         if h.epoch.asserts:
-            rows.append(Row("abandon", source, s.WAITING, turn & task.is_none, work.drop_all(), "messager", choose=slot, cite="6.4 s3: assert, exception"))
+            rows.append(_row("abandon", source, s.WAITING, turn & task.is_none, work.drop_all(), choose=(slot,), cite="6.4 s3: assert, exception"))
     return rows
 
 
@@ -121,8 +124,8 @@ def _send_rows(h: HandOver, work: _Work) -> list[Row]:
     late = when(some_slot(lambda q: h.freed[q]), h.freed_read.set(True))
     effects, lock = [send, read, late], h.messager[r]
     return [
-        Row("send_layer", s.SENDING, s.SENDING, ready & ~final, [*effects, layer.add(1)], "messager", choose=slot, under=lock, cite="6.4 s4"),
-        Row("send_last_layer", s.SENDING, s.SENT, ready & final, [*effects, layer.set(0)], "messager", choose=slot, under=lock, cite="6.4 s4"),
+        _row("send_layer", s.SENDING, s.SENDING, ready & ~final, [*effects, layer.add(1)], choose=(slot,), under=lock, cite="6.4 s4"),
+        _row("send_last_layer", s.SENDING, s.SENT, ready & final, [*effects, layer.set(0)], choose=(slot,), under=lock, cite="6.4 s4"),
     ]
 
 
@@ -137,14 +140,15 @@ def _finish_rows(h: HandOver, work: _Work) -> list[Row]:
     if h.epoch.parks:
         clear.append(h.pending[r, slot].set(False))
     delete = [h.registered[r, slot].set(None), *work.drop_slot()]
+    step = partial(_row, choose=(slot,))
     # fmt: off
     return [
-        Row("enter_finish",     s.SENT,         s.CLOSING,      TRUE,                        [met.arrive()], "messager", acquire=lock, cite="6.4 finish"),
-        Row("report",           s.CLOSING,      s.REPORTED,     passed(met) & head & may_put, put,    "messager", choose=slot, under=h.finished_lock, cite="CH4"),
-        Row("delete_info",      s.REPORTED,     s.CLEANED,      head,                         clear,  "messager", choose=slot, under=lock, cite="6.4 finish"),
-        Row("unregister_slot",  s.CLEANED,      s.UNREGISTERED, head & ~last,                 delete, "messager", choose=slot, cite="6.4 finish, H-06"),
-        Row("meet_to_finish",   s.UNREGISTERED, s.CLOSING,      TRUE,                         [met.arrive()], "messager", cite="6.4 finish"),
-        Row("unregister_last",  s.CLEANED,      s.WAITING,      head & last,                  delete, "messager", choose=slot, release=lock, cite="6.4 finish, H-06"),
+        _row("enter_finish",    s.SENT,         s.CLOSING,      TRUE,                         [met.arrive()], acquire=lock, cite="6.4 finish"),
+        step("report",          s.CLOSING,      s.REPORTED,     passed(met) & head & may_put, put,    under=h.finished_lock, cite="CH4"),
+        step("delete_info",     s.REPORTED,     s.CLEANED,      head,                         clear,  under=lock, cite="6.4 finish"),
+        step("unregister_slot", s.CLEANED,      s.UNREGISTERED, head & ~last,                 delete, cite="6.4 finish, H-06"),
+        _row("meet_to_finish",  s.UNREGISTERED, s.CLOSING,      TRUE,                         [met.arrive()], cite="6.4 finish"),
+        step("unregister_last", s.CLEANED,      s.WAITING,      head & last,                  delete, release=lock, cite="6.4 finish, H-06"),
     ]
     # fmt: on
 
@@ -155,12 +159,11 @@ def _repaired_finish(h: HandOver, work: _Work) -> list[Row]:
     head, last, task = work.is_head(), work.is_last(), work.task[r, slot]
     clean = [h.progress[r, slot].set(-1), h.registered[r, slot].set(None), h.cache_info[r][task.value].set(False)]
     report = [h.finished_count[task.value, r].set(True), *work.drop_slot()]
-    lock = h.finished_lock
+    step, lock = partial(_row, choose=(slot,)), h.finished_lock
     # fmt: off
     return [
-        Row("clean",       s.SENT,    s.CLEANED, head,         clean,  "messager", choose=slot, under=h.messager[r], cite="ours: clean before report, H-06"),
-        Row("report",      s.CLEANED, s.SENT,    head & ~last, report, "messager", choose=slot, under=lock, cite="ours: CH4 by request id"),
-        Row("report_last", s.CLEANED, s.WAITING, head & last,  report, "messager", choose=slot, under=lock, cite="ours: CH4 by request id"),
+        step("clean",       s.SENT,    s.CLEANED, head,         clean,  under=h.messager[r], cite="ours: clean before report, H-06"),
+        step("report",      s.CLEANED, s.SENT,    head & ~last, report, under=lock, cite="ours: CH4 by request id"),
+        step("report_last", s.CLEANED, s.WAITING, head & last,  report, under=lock, cite="ours: CH4 by request id"),
     ]
     # fmt: on
-

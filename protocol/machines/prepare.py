@@ -11,13 +11,16 @@ the answer's key (it has no reader), a batch of several requests in one preparat
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import partial
 
 from ..effect import Effect, each, when
 from ..expr import TRUE, Expr, all_of, any_of, count, me
 from ..machine import Machine, Row
-from ..variable import private
 from ..types import BOOL
+from ..variable import private
 from .hand_over import Answer, HandOver, Stage
+
+_row = partial(Row, actor="prefill")
 
 
 class Prepare(IntEnum):
@@ -65,16 +68,16 @@ def prepare(h: HandOver) -> Machine:
     ask = [h.answer[q].set(Answer.ASKED)] if h.halves == 2 else []
     answered = (h.answer[q] == Answer.ANSWERED) if h.halves == 2 else TRUE
     rows = [
-        Row("hold", p.WAITING, p.HOLDING, _may_hold(h, q), [h.stage[q].set(Stage.HELD), *ask], "prefill", under=h.resources, cite="4.3, 4.4"),
-        Row("put_prefill_half", p.HOLDING, p.REGISTERED, answered & may_put, put, "prefill", under=h.infos_lock, cite="4.6, 4.7, CH2"),
+        _row("hold", p.WAITING, p.HOLDING, _may_hold(h, q), [h.stage[q].set(Stage.HELD), *ask], under=h.resources, cite="4.3, 4.4"),
+        _row("put_prefill_half", p.HOLDING, p.REGISTERED, answered & may_put, put, under=h.infos_lock, cite="4.6, 4.7, CH2"),
     ]
     ready = p.REGISTERED
     if h.epoch.acknowledged:
         ready = p.ACKNOWLEDGED
         taken = [h.added.set(None), *(h.added_by[r].set(False) for r in h.rank)]
         all_added = all_of(h.rank, lambda r: h.added_by[r])
-        rows.append(Row("collect_acknowledgements", p.REGISTERED, ready, all_added & (h.added == q), taken, "prefill", under=h.added_lock, cite="5.1 F5, CH3"))
-    rows.append(Row("add_to_running", ready, p.DONE, TRUE, [h.stage[q].set(Stage.RUNNING)], "prefill", under=h.resources, cite="4.8"))
+        rows.append(_row("collect_acknowledgements", p.REGISTERED, ready, all_added & (h.added == q), taken, under=h.added_lock, cite="5.1 F5, CH3"))
+    rows.append(_row("add_to_running", ready, p.DONE, TRUE, [h.stage[q].set(Stage.RUNNING)], under=h.resources, cite="4.8"))
     return Machine("prepare", p, rows, copies=h.request, final=p.DONE, doc="P.F: one request's preparation (5.1, 5.2).")
 
 
@@ -83,9 +86,10 @@ def decode_half(h: HandOver) -> Machine:
     q, d = me(h.request), DecodeHalf
     may_put, put = _put_info(h, q)
     alone = "P.F asks before and waits after: nobody else stores to this key between the look and the store"
+    asked, announce = h.answer[q] == Answer.ASKED, [h.answer[q].set(Answer.ANSWERED)]
     rows = [
-        Row("announce_answer", d.IDLE, d.ANNOUNCED, h.answer[q] == Answer.ASKED, [h.answer[q].set(Answer.ANSWERED)], "prefill", assume_atomic=alone, cite="4.5"),
-        Row("put_decode_half", d.ANNOUNCED, d.PUT, may_put, put, "prefill", under=h.infos_lock, cite="4.5: status first, put second"),
+        _row("announce_answer", d.IDLE, d.ANNOUNCED, asked, announce, assume_atomic=alone, cite="4.5"),
+        _row("put_decode_half", d.ANNOUNCED, d.PUT, may_put, put, under=h.infos_lock, cite="4.5: status first, put second"),
     ]
     return Machine("decode_half", d, rows, copies=h.request, final=d.PUT, doc="P.IO: one `cache_sync` from D (4.5).")
 
@@ -99,7 +103,7 @@ def schedule(h: HandOver) -> Machine:
     all_read = all_of(h.rank, lambda r: h.tasks_read[r])
     put = [each(h.request, lambda q: (h.tasks[q].set(batch[q]), batch[q].set(False))), *(h.tasks_read[r].set(False) for r in h.rank)]
     rows = [
-        Row("schedule", s.LOOKING, s.PUTTING, running, take, "prefill", under=h.resources, cite="7.1"),
-        Row("put_tasks", s.PUTTING, s.LOOKING, all_read, put, "prefill", under=h.tasks_lock, cite="CH1"),
+        _row("schedule", s.LOOKING, s.PUTTING, running, take, under=h.resources, cite="7.1"),
+        _row("put_tasks", s.PUTTING, s.LOOKING, all_read, put, under=h.tasks_lock, cite="CH1"),
     ]
     return Machine("schedule", s, rows, final=s.LOOKING, doc="P.S (7.1).")

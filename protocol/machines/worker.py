@@ -113,6 +113,11 @@ class WorkerTable:
         """Whether the ranks of all instances meet between reading and the forward."""
         return self.expert_parallel and self.role == "prefill" and self.variant != "A"
 
+    @property
+    def forwards_without_batch(self) -> bool:
+        """Whether an iteration that saw no batch may run a forward."""
+        return (self.expert_parallel or self.steps is not None) and (self.role == "mixed" or self.variant == "A")
+
     # -- the parts of an iteration -----------------------------------------------------------------------------------
 
     def _top(self) -> list[Row]:
@@ -248,7 +253,7 @@ class WorkerTable:
             sources[w.AT_EXPERT_BARRIER] = passed(self.expert_barrier)
         elif self.variant == "B'":
             sources[w.AT_READ_BARRIER] = passed(self.barrier)
-        if self.variant != "B'" and not self.meets_experts or self._forwards_without_batch:
+        if self.variant != "B'" and not self.meets_experts or self.forwards_without_batch:
             sources[w.READY] = TRUE
         rows = [Row("start_forward", at, w.FORWARDING, gone, insert, "worker", cite="facts 4.1 W10") for at, gone in sources.items()]
         done: list[Any] = [mine.set(None)]
@@ -288,8 +293,3 @@ class WorkerTable:
             lower = [self.forward_signal.set(False), self.witness.lower_signal()]
             rows.append(Row("lower_idle_forward", w.AT_IDLE_BARRIER, self.top, passed(self.barrier), lower, "worker", cite="#6680; facts 4.2 W8"))
         return rows
-
-    @property
-    def _forwards_without_batch(self) -> bool:
-        """Whether an iteration that saw no batch may run a forward."""
-        return (self.expert_parallel or self.steps is not None) and (self.role == "mixed" or self.variant == "A")

@@ -100,12 +100,12 @@ def faults(variant: str, role: str, forward: str, expert_parallel: bool) -> set[
     if variant in ("B", "B'"):
         found.add("no_lost_store_on_forward_signal")
     if variant == "A" and forward == "async":
-        found |= {"same_batch_per_iteration", "each_batch_read_once"}
+        found |= {"same_batch_per_iteration", "each_batch_read_once", "no_write_conflict_on_batch_announced"}
     if variant == "B" and forward == "async" and not (role == "prefill" and expert_parallel):
-        found |= {"no_write_conflict_on_forward_signal", "same_batch_per_iteration"}
+        found |= {"no_write_conflict_on_forward_signal", "no_write_conflict_on_batch_announced", "same_batch_per_iteration"}
         found |= {"no_worker_fails", "deadlock", "gate_opens", "batch_is_read"}
         if role == "mixed":
-            found.add("each_batch_read_once")
+            found |= {"each_batch_read_once", "work_goes_on"}
     return found
 
 
