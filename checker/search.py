@@ -108,23 +108,30 @@ class _Search:
         return ""
 
     def raise_definition_errors(self) -> None:
-        """Raise what the kernel met that makes the definition wrong."""
+        """Raise the first thing that the kernel met which makes the definition wrong."""
         c = self.space.counters
-        if c[k.DOUBLE_STATE] >= 0:
-            state, instance = int(c[k.DOUBLE_STATE]), self.tables.instances[c[k.DOUBLE_INSTANCE]]
-            try:
-                successor(self.system, self.tables.layout.unpack(self.space.words(state)), instance)
-            except DoubleWrite as error:
-                raise DefinitionError(f"{error}; {told((*self.space.path(state), instance))}") from error
-        if c[k.RIVAL_STATE] >= 0:
-            state, two = int(c[k.RIVAL_STATE]), self.tables.instances[c[k.RIVAL_INSTANCE]]
-            what = f"two rows of this event are enabled at once in {two.copy_name}; make their guards exclude each other"
-            where = told((*self.space.path(state), two))
-            raise DefinitionError(f"{what}; {where}", machine=two.action.machine.name, row=two.action.row.event)
-        if c[k.PREDICATE_STATE] >= 0:
-            self.raise_unevaluable(int(c[k.PREDICATE_NUMBER]), int(c[k.PREDICATE_STATE]))
+        raisers = ((k.DOUBLE_STATE, self.raise_double), (k.RIVAL_STATE, self.raise_rivals), (k.PREDICATE_STATE, self.raise_unevaluable))
+        met = [(int(c[place]), order) for order, (place, _) in enumerate(raisers) if c[place] >= 0]
+        if met:
+            state, order = min(met)
+            raisers[order][1](state, int(c[raisers[order][0] + 1]))
 
-    def raise_unevaluable(self, predicate: int, state: int) -> None:
+    def raise_double(self, state: int, number: int) -> None:
+        """Raise that an instance writes one place twice."""
+        instance = self.tables.instances[number]
+        try:
+            successor(self.system, self.tables.layout.unpack(self.space.words(state)), instance)
+        except DoubleWrite as error:
+            raise DefinitionError(f"{error}; {told((*self.space.path(state), instance))}") from error
+
+    def raise_rivals(self, state: int, number: int) -> None:
+        """Raise that an instance is enabled beside another row of its event."""
+        two = self.tables.instances[number]
+        what = f"two rows of this event are enabled at once in {two.copy_name}; make their guards exclude each other"
+        where = told((*self.space.path(state), two))
+        raise DefinitionError(f"{what}; {where}", machine=two.action.machine.name, row=two.action.row.event)
+
+    def raise_unevaluable(self, state: int, predicate: int) -> None:
         """Raise why a property cannot be evaluated in a state."""
         asked = self.tables.predicates[predicate]
         try:
@@ -201,7 +208,7 @@ class _Search:
         answers = self.space.judge(number)
         wrong = np.flatnonzero((answers > k.DISABLED) & (True if where is None else where))
         if len(wrong):
-            self.raise_unevaluable(number, int(wrong[0]))
+            self.raise_unevaluable(int(wrong[0]), number)
         return answers == 0
 
     def units(self) -> tuple[np.ndarray, np.ndarray]:
