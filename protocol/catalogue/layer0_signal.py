@@ -65,6 +65,7 @@ REUSED = (
     "The sender reports a request and only then deletes the entry of its slot. In between the slot goes to the next request, which is "
     "registered there (registration does not take the sender's lock); the late deletion takes the new entry away."
 )
+BOTH = "A run of ours that answers both requests exists."
 TP3, TWO, MERGED, REUSE = {"ranks": 3}, {"requests": 2}, {"requests": 2, "halves": 1}, {"requests": 2, "slots": 1}
 THREE = {"requests": 3, "slots": 2}
 H01, H03, H03E2, H04, H06 = ("#7724", "#7872", "H-01"), ("#7724", "H-03"), ("#7872", "#8034", "H-03"), ("#8034", "H-04"), ("H-06",)
@@ -118,7 +119,7 @@ TWO_REQUESTS = [
     _scenario("answered-after-all-sent-in-ours", ANSWERED, "holds", 6_471_716, None, H03 + ("H-04",), OURS, "repaired", **TWO),
     _scenario("blocks-kept-in-ours", KEPT, "holds", 6_471_716, None, H03 + ("H-04",), OURS, "repaired", **TWO),
     _scenario("sent-after-computed-in-ours", COMPUTED, "holds", 6_471_716, None, H03 + ("H-04",), OURS, "repaired", **TWO),
-    _scenario("some-run-answers-two-in-ours", ALL, "holds", 6_471_716, 78, H03 + ("H-04",), "A run of ours that answers both requests exists.", "repaired", **TWO),
+    _scenario("some-run-answers-two-in-ours", ALL, "holds", 6_471_716, 78, H03 + ("H-04",), BOTH, "repaired", **TWO),
 ]
 
 SLOT_REUSE = [
@@ -131,13 +132,13 @@ SLOT_REUSE = [
     _scenario("slot-reused-in-e2", DEADLOCK, "violated", 271_748, 113, H06, REUSED + " The next signal is parked for good.", "E2", **REUSE),
     _scenario("slot-reused-in-e3a", DEADLOCK, "violated", 296_644, 113, H06, REUSED + " The next signal is parked for good.", "E3a", **REUSE),
     _scenario("slot-reused-answered-after-all-sent-in-e3a", ANSWERED, "holds", 296_644, None, H06,
-              "With one slot there is one work item at a time, so what is answered has been sent; the fault is that an answer never comes.", "E3a", **REUSE),
+              "With one slot there is one work item at a time, so what is answered has been sent; but an answer may never come.", "E3a", **REUSE),
     _scenario("slot-reused-in-ours", DEADLOCK, "holds", 28_196, None, H06, OURS, "repaired", **REUSE),
     _scenario("slot-reused-answered-in-ours", LIVE, "holds", 28_196, None, H06, OURS, "repaired", **REUSE),
     _scenario("slot-reused-answered-after-all-sent-in-ours", ANSWERED, "holds", 28_196, None, H06, OURS, "repaired", **REUSE),
     _scenario("slot-reused-sent-after-computed-in-ours", COMPUTED, "holds", 28_196, None, H06, OURS, "repaired", **REUSE),
     _scenario("slot-reused-blocks-kept-in-ours", KEPT, "holds", 28_196, None, H06, OURS, "repaired", **REUSE),
-    _scenario("slot-reused-some-run-answers-in-ours", ALL, "holds", 28_196, 108, H06, "A run of ours that answers both requests exists.", "repaired", **REUSE),
+    _scenario("slot-reused-some-run-answers-in-ours", ALL, "holds", 28_196, 108, H06, BOTH, "repaired", **REUSE),
     _scenario("three-requests-in-ours", DEADLOCK, "holds", 12_957_493, None, H06, OURS, "repaired", **THREE),
     _scenario("three-requests-answered-after-all-sent-in-ours", ANSWERED, "holds", 4_451_127, None, H06, OURS, "repaired", **THREE, halves=1),
 ]

@@ -156,7 +156,7 @@ class HandOver:
         """The slot in which a request runs."""
         q = lift(request)
         if isinstance(q, Literal):
-            return Literal(q.const % self.slots, self.slot)
+            return lift(q.const % self.slots)
         return if_else(q >= self.slots, q - self.slots, q + 0) if self.requests > self.slots else q + 0
 
     def in_slot(self, slot: Any) -> list[int]:

@@ -44,7 +44,7 @@ def layer_worker(h: HandOver) -> Machine:
     take = [
         h.tasks_read[r].set(True),
         each(h.request, lambda q: rows_of[r, q].set(h.tasks[q])),
-        when(last_reader, each(h.request, lambda q: h.tasks[q].set(False))),
+        when(last_reader, *each(h.request, lambda q: h.tasks[q].set(False))),
     ]
     slots = members_of(h.batch, lambda s: disjunction([rows_of[r, q] for q in h.in_slot(s)]))
     signal: list[Effect | tuple[Effect, ...]] = [
