@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from .effect import Arrive, BreakOpen, Crash, Effect, Receive, Restart, Send, Store
@@ -287,42 +288,44 @@ class Lowering:
     def _crash(self, effect: Crash) -> list[Store]:
         process, condition = effect.process, effect.condition
         stores = [Store(condition, Cell(process.alive, effect.indices, BOOL), Literal(False, BOOL), "crash")]
+        places: list[tuple[Machine, Cell]] = []
         for machine in self.system.machines:
-            if machine.process is not process:
-                continue
-            for indices in _matching(machine.copies, process, effect.indices):
-                place = Cell(machine.state, indices, machine.state.type)
-                stores.append(Store(condition, place, Literal(machine.restart, place.type), "crash"))
-                stores += self._leave_barriers(machine, place, condition)
+            if machine.process is process:
+                states = (Cell(machine.state, i, machine.state.type) for i in _matching(machine.copies, process, effect.indices))
+                places += [(machine, place) for place in states]
+        for machine, place in places:
+            stores.append(Store(condition, place, Literal(machine.restart, place.type), "crash"))
+        stores += self._leave_barriers(places, condition)
         for variable in self.system.memory_of(process):
             for indices in _matching(variable.over, process, effect.indices):
                 lost = Literal(_value_after_crash(variable, process, indices), variable.type)
                 stores.append(Store(condition, Cell(variable, indices, variable.type), lost, "crash"))
         return stores
 
-    def _leave_barriers(self, machine: Machine, place: Cell, condition: Expr) -> list[Store]:
-        """A crashed copy that waited in a barrier: its arrival stays counted, and it leaves without taking a step."""
-        stores = []
-        for row in machine.rows:
-            for effect in row.effects:
-                if not isinstance(effect, Arrive) or row.destination is None:
-                    continue
-                shared = effect.barrier.variable
-                assert isinstance(shared, Barrier)
-                bind = dict(zip(machine.copies, place.indices))
-                barrier = substitute(effect.barrier, lambda e, b=bind: b.get(e.type) if isinstance(e, Me) else None)  # type: ignore[misc]
-                inside = OneOf(place, (Literal(row.destination, place.type),))
-                n = shared.parties
-                if shared.kind == "sense":
-                    bit = Cell(shared.waiting_of(machine), place.indices, BOOL)
-                    stores.append(Store(condition, bit, Literal(False, BOOL), "crash"))
-                    continue
-                assert isinstance(barrier, Cell)
-                filling = conjunction([condition, inside, _compare("<", barrier, n)])
-                draining = conjunction([condition, inside, _compare(">=", barrier, n)])
-                gone = Cell(shared.abandoned, barrier.indices, shared.abandoned.type)
-                left = IfElse(_compare("==", barrier, n), _number(0, barrier), _plus(barrier, -1), Range(0, 2 * n - 1))
-                stores += [Store(filling, gone, _plus(gone, 1), "crash"), Store(draining, barrier, left, "crash")]
+    def _leave_barriers(self, places: list[tuple[Machine, Cell]], condition: Expr) -> list[Store]:
+        """Crashed copies that waited in a barrier: their arrivals stay counted, and they leave without taking a step."""
+        waiting: dict[str, Cell] = {}
+        inside: dict[str, tuple[Cell, list[Expr]]] = {}
+        for machine, place in places:
+            bind = dict(zip(machine.copies, place.indices))
+            entered: dict[str, tuple[Cell, set[IntEnum]]] = {}
+            for row in machine.rows:
+                for barrier in (e.barrier for e in row.effects if isinstance(e, Arrive)):
+                    shared = barrier.variable
+                    assert isinstance(shared, Barrier)
+                    if shared.kind == "sense":
+                        bit = Cell(shared.waiting_of(machine), place.indices, BOOL)
+                        waiting[str(bit)] = bit
+                        continue
+                    cell = substitute(barrier, lambda e, b=bind: b.get(e.type) if isinstance(e, Me) else None)  # type: ignore[misc]
+                    assert isinstance(cell, Cell)
+                    entered.setdefault(str(cell), (cell, set()))[1].update([row.destination] if row.destination is not None else row.sources)
+            for name, (cell, states) in entered.items():
+                here = OneOf(place, tuple(Literal(s, place.type) for s in sorted(states)))
+                inside.setdefault(name, (cell, []))[1].append(here)
+        stores = [Store(condition, bit, Literal(False, BOOL), "crash") for bit in waiting.values()]
+        for cell, copies in inside.values():
+            stores += _abandon(cell, copies, condition)
         return stores
 
     # -- rows --------------------------------------------------------------------------------------------------------
@@ -458,6 +461,26 @@ def _place_store(store: Store, place: Any) -> Store:
     return Store(substitute(store.condition, place), substitute(store.target, place), substitute(store.value, place), store.operation)
 
 
+def _abandon(barrier: Cell, copies: list[Expr], condition: Expr) -> list[Store]:
+    """Those of the copies that wait in a draining barrier leave it: at once when it drains, as soon as it fills otherwise."""
+    shared = barrier.variable
+    assert isinstance(shared, Barrier)
+    n, most = shared.parties, len(copies)
+    leaving: Expr = Literal(0, Range(0, 0))
+    for k, here in enumerate(copies, 1):
+        one = IfElse(here, Literal(1, Range(1, 1)), Literal(0, Range(0, 0)), Range(0, 1))
+        leaving = one if k == 1 else Op("+", leaving, one, Range(0, k))
+    gone = Cell(shared.abandoned, barrier.indices, shared.abandoned.type)
+    filling = conjunction([condition, _compare(">", leaving, 0), _compare("<", barrier, n)])
+    draining = conjunction([condition, _compare(">", leaving, 0), _compare(">=", barrier, n)])
+    rest = Op("-", barrier, leaving, Range(-most, 2 * n - 1))
+    left = IfElse(_compare("==", rest, n - 1), _number(0, barrier), rest, rest.type)
+    return [
+        Store(filling, gone, Op("+", gone, leaving, Range(0, n + most)), "crash"),
+        Store(draining, barrier, left, "crash"),
+    ]
+
+
 def _same_barrier(barrier: Cell, machine: Machine, copy: tuple[Expr, ...], system: System) -> Expr:
     """Whether that copy, when it waits at this barrier variable, waits at this cell of it."""
     if not barrier.indices:
@@ -507,21 +530,25 @@ def _bag_total(cell: Cell) -> Expr:
     return nested(0, ())
 
 
+def _bound(dims: tuple[Scalar, ...], process: Process) -> dict[int, int]:
+    """Which of the dimensions belong to the process: the first of each of its index types; their places in `process.over`."""
+    return {dims.index(d): k for k, d in enumerate(process.over) if d in dims}
+
+
 def _matching(dims: tuple[Scalar, ...], process: Process, at: tuple[Expr, ...]) -> Iterator[tuple[Expr, ...]]:
     """Index tuples over `dims` whose parts that belong to the process are those of `at`."""
-    where = dict(zip(process.over, at))
-    free = tuple(d for d in dims if d not in where)
-    for values in all_values(free):
-        rest = dict(zip(free, values))
-        yield tuple(where[d] if d in where else Literal(rest[d], d) for d in dims)  # type: ignore[index]
+    bound = _bound(dims, process)
+    for values in all_values(tuple(d for k, d in enumerate(dims) if k not in bound)):
+        rest = iter(values)
+        yield tuple(at[bound[k]] if k in bound else Literal(next(rest), d) for k, d in enumerate(dims))
 
 
 def _value_after_crash(variable: Variable, process: Process, at: tuple[Expr, ...]) -> Value:
     """What a lost cell is reset to: its initial value, which must not depend on which process died."""
+    bound = _bound(variable.over, process)
     found = set()
     for copy in all_values(process.over):
-        where = dict(zip(process.over, copy))
-        cell = tuple(where[d] if d in where else i.const for d, i in zip(variable.over, at))  # type: ignore[index, attr-defined]
+        cell = tuple(copy[bound[k]] if k in bound else i.const for k, i in enumerate(at))  # type: ignore[attr-defined]
         found.add(variable.initial[flat_index(variable.over, cell)])
     if len(found) > 1:
         raise DefinitionError(f"variable {variable.name}: a crash of {process.name} resets it, so its copies must start alike")

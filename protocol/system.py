@@ -13,14 +13,14 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
-from .effect import Store, cell_of
 from .errors import DefinitionError
-from .expr import BOOL, TRUE, Cell, Expr, Literal, Not, OneOf, Op, Passed, conjunction, conjuncts, disjunction
-from .lower import Action, Instance, Lowering, _plus, copy_number
+from .expr import BOOL, Cell, Expr, Literal, Not, OneOf, Op, Passed, conjunction, disjunction
+from .lower import Action, Instance, Lowering
 from .machine import Machine, Process
 from .properties import Property
-from .types import Optional, Range, Value, all_values, product_size
-from .variable import Medium, Variable, ghost
+from .types import Value, all_values
+from .variable import Medium, Variable
+from .watch import watch_stores, write_conflict_on
 
 State = tuple[tuple[Value, ...], ...]
 """A state: per variable of `System.variables`, the values of its cells."""
@@ -191,7 +191,7 @@ class System:
             before = len(read)
             for store in stores:
                 if id(store.cell.variable) in read:
-                    read |= ghosts(store.condition) | ghosts(store.value) | {g for i in store.cell.indices for g in ghosts(i)}
+                    read |= ghosts(store.condition) | ghosts(store.value) | ghosts(store.target)
             grown = len(read) > before
         for action in self.actions:
             action.stores = [s for s in action.stores if s.cell.variable.medium is not Medium.GHOST or id(s.cell.variable) in read]
@@ -205,74 +205,10 @@ class System:
 
     def _expanded(self, prop: Property) -> Property:
         if prop.kind == "write_conflict":
-            return replace(prop, expr=self._write_conflict(prop.variable))  # type: ignore[arg-type]
+            return replace(prop, expr=write_conflict_on(prop.variable, self.actions))  # type: ignore[arg-type]
         if prop.kind == "lost_store":
-            return replace(prop, expr=self._watch_stores(prop.variable))  # type: ignore[arg-type]
+            return replace(prop, expr=watch_stores(prop.variable, self.actions))  # type: ignore[arg-type]
         return prop
-
-    def _write_conflict(self, variable: Variable) -> Expr:
-        """Two instances of different copies are enabled and store different values to one cell."""
-        writers = [
-            (instance, store)
-            for action in self.actions
-            for store in action.stores
-            if store.operation == "store" and cell_of(store.target).variable is variable
-            for instance in action.instances()
-        ]
-        if not writers:
-            raise DefinitionError(f"write conflict on {variable.name}: no row stores to it")
-        clashes = []
-        for (one, a), (two, b) in combinations(writers, 2):
-            if one.action.machine is two.action.machine and one.copy == two.copy:
-                continue
-            first, second = (conjunction([i.ground(i.action.guard), i.ground(s.condition)]) for i, s in ((one, a), (two, b)))
-            places = [Op("==", one.ground(x), two.ground(y), BOOL) for x, y in zip(a.cell.indices, b.cell.indices)]
-            differ = Op("!=", one.ground(a.value), two.ground(b.value), BOOL)
-            if isinstance(differ.left, Literal) and isinstance(differ.right, Literal):
-                if differ.left.const == differ.right.const:
-                    continue
-                differ = TRUE  # type: ignore[assignment]
-            clashes.append(conjunction([first, second, *places, differ]))
-        return disjunction(clashes)
-
-    def _watch_stores(self, variable: Variable) -> Expr:
-        """Ghosts for lost stores: who stored a value that no other copy has loaded yet, and whether one was lost."""
-        numbers: dict[int, int] = {}
-        total = 0
-        for machine in self.active:
-            numbers[id(machine)] = total
-            total += product_size(machine.copies)
-        writer = ghost(f"{variable.name}.unread_writer", Optional(Range(0, total - 1)), over=variable.over)
-        lost = ghost(f"{variable.name}.store_was_lost", BOOL, init=False)
-        none = Literal(None, writer.type)
-        for action in self.actions:
-            own = _plus(copy_number(action.machine), numbers[id(action.machine)])
-            for store in [s for s in action.stores if s.operation == "store" and cell_of(s.target).variable is variable]:
-                unread = Cell(writer, store.cell.indices, writer.type)
-                by_other = conjunction([Op("!=", unread, none, BOOL), Op("!=", unread, own, BOOL), Op("!=", store.target, store.value, BOOL)])
-                action.stores += [
-                    Store(conjunction([store.condition, by_other]), lost.cell(), TRUE, "watch"),
-                    Store(store.condition, unread, own, "watch"),
-                ]
-            for cell in loaded_cells(action, variable):
-                seen = Cell(writer, cell.indices, writer.type)
-                action.stores.append(Store(Op("!=", seen, own, BOOL), seen, none, "watch"))
-        return lost.cell()
-
-
-def loaded_cells(action: Action, variable: Variable) -> list[Cell]:
-    """The cells of that variable which firing the action loads, each once."""
-    loads = [e for c in conjuncts(action.guard) for e in c.walk()]
-    for store in action.stores:
-        if store.operation in ("watch", "crash"):
-            continue
-        loads += [e for part in (store.condition, store.value) for e in part.walk()]
-        loads += [e for index in store.cell.indices for e in index.walk()]
-    found: dict[str, Cell] = {}
-    for expr in loads:
-        if isinstance(expr, Cell) and expr.variable is variable:
-            found.setdefault(str(expr), expr)
-    return list(found.values())
 
 
 def raw_cells(row: Any) -> Iterator[Cell]:
