@@ -37,12 +37,14 @@ SHAPES = {
 }
 FONT = 'fontname="Helvetica"'
 STATES_ACROSS = 6
-"""A machine with more states is drawn from top to bottom, so that it stays narrow enough for a page."""
+"""A machine with more states is drawn from top to bottom, so that it stays narrow enough for a page; so is one with loops at
+a state, whose labels Graphviz only makes room for in that direction."""
 
 
 def machine_dot(system: System, machine: Machine) -> str:
     """One machine as a digraph."""
-    direction = "LR" if len(states_of(machine)) <= STATES_ACROSS else "TB"
+    loops = any(edge.source is edge.target for edge in edges_of(system, machine))
+    direction = "LR" if len(states_of(machine)) <= STATES_ACROSS and not loops else "TB"
     return _digraph(machine.name, [f"  rankdir={direction};", *_states(system, machine, "", "  "), *_legend(system, [machine])])
 
 
@@ -122,11 +124,14 @@ def _composition(system: System, indent: str) -> list[str]:
     targets: dict[int, Variable] = {id(k.target): k.target for k in links if isinstance(k.target, Variable)}
     for variable in targets.values():
         label = _quoted(variable_title(variable), f"({medium_title(variable)})")
-        look = f'shape={SHAPES[variable.medium]}, style=filled, fillcolor="{MEDIUM_COLOURS[variable.medium]}", fontsize=10'
+        look = f'shape={SHAPES[variable.medium]}, style=filled, fillcolor="{MEDIUM_COLOURS[variable.medium]}", fontsize=10, margin="0.2,0.09"'
         lines.append(f"{indent}{node_name(variable)} [label={label}, {look}];")
     return lines + [indent + _link(link) for link in links]
 
 
 def _link(link: Link) -> str:
-    arrow = {"in": "back", "out": "forward", "both": "both"}[link.direction]
-    return f'{node_name(link.machine)} -> {node_name(link.target)} [label={_quoted(", ".join(link.verbs))}, dir={arrow}, color="#555555"];'
+    """An edge in the direction in which knowledge flows, so that writers stand before their readers."""
+    ends = [node_name(link.machine), node_name(link.target)]
+    source, target = reversed(ends) if link.direction == "in" else ends
+    both = ", dir=both" if link.direction == "both" else ""
+    return f'{source} -> {target} [label={_quoted(", ".join(link.verbs))}{both}, color="#555555"];'

@@ -6,7 +6,7 @@ The only file of `protocol` with a third-party import, and that one is lazy: eve
 from __future__ import annotations
 
 import re
-from html import escape
+from html import escape, unescape
 
 from ..errors import DefinitionError
 from ..machine import Machine
@@ -40,7 +40,7 @@ def _weighted(picture: str) -> str:
 
     def weigh(found: re.Match[str]) -> str:
         text = found.group(0)
-        if found.group(1).strip()[:1] in ("[", "/", "("):
+        if unescape(found.group(1)).strip()[:1] in ("[", "/", "("):
             return re.sub(r' fill="[^"]*"', "", text).replace("<text", '<text fill="#444444"', 1)
         return text.replace("<text", '<text font-weight="bold"', 1)
 
