@@ -89,7 +89,8 @@ RANK = Index("rank", 2)
 PEER = Index("peer", 2, symmetric=True)
 SCALARS: tuple[Scalar, ...] = (BOOL, Range(0, 2), Range(-2, 1), Enum(Colour), Optional(Range(-1, 0)), RANK, PEER, Optional(PEER))
 PAIR = Record("Pair", flag=BOOL, number=Range(-1, 1))
-TYPES: tuple[Type, ...] = (*SCALARS, PAIR, SetOf(PEER), Array(Range(0, 1), RANK), Array(BOOL, RANK, PEER), Sequence(Range(0, 1), 2), Sequence(PAIR, 1))
+ARRAYS = (SetOf(PEER), Array(Range(0, 1), RANK), Array(BOOL, RANK, PEER))
+TYPES: tuple[Type, ...] = (*SCALARS, PAIR, *ARRAYS, Sequence(Range(0, 1), 2), Sequence(PAIR, 1))
 FAIR = ("none", "weak", "strong")
 
 
@@ -402,7 +403,11 @@ class _Author:
         """A passive machine with a row of two alternatives."""
         tries = unlocked("tries", Range(0, 1), over=PEER)
         mine = tries[me(PEER)]
-        rows = [Row("born", A, B, mine == 0, [mine.set(1)], assume_atomic="a random row"), Row("born", A, C, mine == 1), Row("die", (B, C), self.pick(A, C), effects=[mine.set(0)])]
+        rows = [
+            Row("born", A, B, mine == 0, [mine.set(1)], assume_atomic="a random row"),
+            Row("born", A, C, mine == 1),
+            Row("die", (B, C), self.pick(A, C), effects=[mine.set(0)]),
+        ]
         return Machine("request", S, rows, copies=PEER, passive=True, medium=Medium.UNLOCKED, final=(A, B, C))
 
     def worker(self, name: str) -> Machine:
