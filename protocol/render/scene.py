@@ -106,6 +106,7 @@ def scene_of(trace: Trace) -> Scene:
     copies = [c for c in known if c in taking] + sorted(taking - set(known))
     column = {copy: k for k, copy in enumerate(copies)}
     writers: dict[str, int] = {}
+    media: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
     moments: list[Moment] = []
     for number, step in enumerate(trace.steps, 1):
@@ -116,7 +117,7 @@ def scene_of(trace: Trace) -> Scene:
         for cell, value in step.reads:
             writer = writers.get(cell)
             if writer is not None and trace.steps[writer - 1].copy != step.copy and (cell, step.copy) not in seen:
-                _note(moment.heard, writer, cell, value)
+                _note(moment.heard, writer, cell, value, media[cell])
                 seen.add((cell, step.copy))
         for change in step.changes:
             if not is_shared(change):
@@ -124,8 +125,8 @@ def scene_of(trace: Trace) -> Scene:
             writer = writers.get(change.cell)
             unseen = not any(cell == change.cell for cell, _ in seen)
             if writer is not None and unseen and change.medium in ("register", "unlocked") and trace.steps[writer - 1].copy != step.copy:
-                _note(moment.overwrites, writer, change.cell, change.before)
-            writers[change.cell] = number
+                _note(moment.overwrites, writer, change.cell, change.before, change.medium)
+            writers[change.cell], media[change.cell] = number, change.medium
             seen = {(cell, copy) for cell, copy in seen if cell != change.cell}
     loop = trace.loop_start + 1 if trace.loop_start is not None and trace.loop_start < len(trace.steps) else None
     return Scene(trace, copies, moments, loop)
@@ -146,13 +147,19 @@ def _tells(change: Change, own: str) -> bool:
 
 
 def shown_change(change: Change) -> str:
-    """`cell: before -> after`, or that a store changed nothing."""
+    """`cell: before -> after`; what went into or out of a channel; or that a store changed nothing."""
+    before, after = change.before[1:-1], change.after[1:-1]
+    if change.medium == "channel" and change.before.startswith("<"):
+        if after.startswith(before):
+            return f"{change.cell} ← {after.removeprefix(before).strip()}"
+        if before.endswith(after):
+            return f"{change.cell} → {before.removesuffix(after).strip()}"
     return f"{change.cell}: {change.before} again" if change.before == change.after else f"{change.cell}: {change.before} → {change.after}"
 
 
-def _note(notes: dict[int, list[str]], number: int, cell: str, value: str) -> None:
-    """Note the cell and its value; the inside of a barrier goes by the barrier's name."""
-    name = re.sub(r"\.(waiting|broken|abandoned)\b.*", "", cell)
-    text = name if name != cell else f"{cell} = {value}"
+def _note(notes: dict[int, list[str]], number: int, cell: str, value: str, medium: str) -> None:
+    """Note the cell with its value; a channel or barrier by its name alone, since the change says the rest."""
+    name = re.sub(r"\.(waiting|broken|abandoned)\b.*", "", cell) if medium == "barrier" else cell
+    text = name if medium in ("barrier", "channel") else f"{cell} = {value}"
     if text not in notes.setdefault(number, []):
         notes[number].append(text)

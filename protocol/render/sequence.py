@@ -20,6 +20,8 @@ WIDTH = 120
 NOTES_MIN = 38
 """Columns of text that the notes beside the lifelines get at least."""
 CHANGES_WIDTH = 70
+FIXED = "\u00a0"
+"""A space at which no line is broken."""
 
 
 def trace_rows(trace: Trace) -> list[tuple[str, str, str, str, str]]:
@@ -82,8 +84,8 @@ def _narrow(scene: Scene) -> str:
     """Too many copies for names on the lifelines: a numbered column each, the event in the notes."""
     columns = len(scene.copies)
     width = 3 if 3 * columns <= WIDTH - NOTES_MIN else 1
-    names = ", ".join(f"{k} {copy}" for k, copy in enumerate(scene.copies, 1))
-    lines = [*_heading(scene), "", *wrap(f"lifelines: {names}", WIDTH), ""]
+    names = ", ".join(f"{k}{FIXED}{copy}" for k, copy in enumerate(scene.copies, 1))
+    lines = [*_heading(scene), "", *(line.replace(FIXED, " ") for line in wrap(f"lifelines: {names}", WIDTH)), ""]
     if width == 3:
         lines.append("      " + "".join(f"{k:<3}" for k in range(1, columns + 1)).rstrip())
     for k, moment in enumerate(scene.moments):
