@@ -1,8 +1,11 @@
 """The hand-over of a prefilled request: epochs, index types and the variables that its threads share.
 
-The machines of this subject live one noun a file (`prepare`, `layer0_signal`'s neighbours); each is a function of one
-`HandOver`, which owns every variable that more than one of them touches, with the medium of the real thing. An *epoch* is
-a version of the protocol, described by what it does and not by its number, so that no row asks "which version is this?".
+The machines of this subject (`prepare`, `kv_signal`, `cache_task`, `layer_send`, `first_token`) are functions of one
+`HandOver`, which owns every variable that more than one of them touches, with the medium of the real thing. An *epoch* is a
+version of the protocol, described by what it does and not by its number, so that no row asks "which version is this?".
+
+All barriers are sense-reversing here: the server's threads leave a `threading.Barrier` by themselves, so a rank that has
+been let go but has not moved yet holds nobody up.
 
 Requests are prepared in no particular order; request q runs in slot q modulo the number of slots, hence a request beyond
 the slots waits until the one before it in its slot has been freed. Requests differ in nothing but their slot, so naming
