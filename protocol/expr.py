@@ -604,8 +604,7 @@ def all_of(over: Scalar, body: Callable[[Expr], Any]) -> Expr:
 
 def sum_of(over: Scalar, body: Callable[[Expr], Any]) -> Expr:
     """The sum of the body over the index type."""
-    probe = lift(body(Param(over_name(over), over)))
-    low, high = _bounds(probe)
+    low, high = _bounds(_number(body(Param(over_name(over), over)), "sum_of"))
     return _fold("sum", over, body, Range(low * over.size, high * over.size))
 
 

@@ -486,20 +486,19 @@ def _same_barrier(barrier: Cell, machine: Machine, copy: tuple[Expr, ...], syste
     if not barrier.indices:
         return TRUE
     bind = dict(zip(machine.copies, copy))
+    cells: dict[str, tuple[Expr, ...]] = {}
     for row in machine.rows:
         for effect in row.effects:
             if isinstance(effect, Arrive) and effect.barrier.variable is barrier.variable:
-                theirs = tuple(
-                    substitute(i, lambda e: bind[e.type] if isinstance(e, Me) else None) for i in effect.barrier.indices
-                )
-                if not all(isinstance(i, Literal) for i in theirs):
+                theirs = tuple(substitute(i, lambda e: bind[e.type] if isinstance(e, Me) else None) for i in effect.barrier.indices)
+                cells[", ".join(map(str, theirs))] = theirs
+                if len(cells) > 1 or not all(isinstance(i, Literal) for i in theirs):
                     raise DefinitionError(
-                        f"a sense-reversing barrier is indexed by the copy's own indices, not by `{effect.barrier}`",
+                        f"a sense-reversing barrier is indexed by the copy's own indices, one cell a copy, not by `{effect.barrier}`",
                         machine=machine.name,
                         row=row.event,
                     )
-                return _equal_indices(barrier.indices, theirs)
-    return Literal(False, BOOL)
+    return _equal_indices(barrier.indices, next(iter(cells.values()))) if cells else Literal(False, BOOL)
 
 
 def _message_place(cell: Cell, message: Expr) -> Item:

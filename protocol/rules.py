@@ -145,7 +145,10 @@ def _check_barrier_rows(machine: Machine) -> None:
             for state in row.sources:
                 entries = [r for r in machine.rows if r.destination is state or (r.destination is None and state in r.sources)]
                 arrivals = [r for r in entries if any(isinstance(e, Arrive) and e.barrier.variable is cell.variable for e in r.effects)]
-                if not arrivals or (len(arrivals) < len(entries) and machine.initial is not state):
+                begins, otherwise = state in (machine.initial, machine.restart), len(arrivals) < len(entries)
+                # At a sense-reversing barrier a copy that has not arrived waits for nobody, so it may begin there.
+                draining = isinstance(cell.variable, Barrier) and cell.variable.kind == "draining"
+                if not arrivals or (begins or otherwise if draining else otherwise and not begins):
                     raise DefinitionError(
                         f"passed({cell}) guards a row from {state.name}, which is not entered only by arriving there; arrive in the row before",
                         **_at(machine, row),

@@ -164,7 +164,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "symmetric literal": (lambda: choice("p", ANONYMOUS) == 0, "symmetric index peer has no named values"),
     "symmetric copies unlike": (lambda: register("x", Range(0, 1), over=ANONYMOUS, init=lambda i: i), "start alike"),
     "fold over a list": (lambda: any_of([1, 2], lambda i: R1), "runs over an index type"),
-    "sum of booleans": (lambda: sum_of(RANK, lambda i: R1), "not a number"),
+    "sum of booleans": (lambda: sum_of(RANK, lambda i: R1), "sum_of takes numbers"),
     "python and": (lambda: R1 and R2, "write & for and"),
     "python not": (lambda: not R1, "~ for not"),
     "python if": (lambda: 1 if R1 else 0, r"if_else\(c, a, b\)"),

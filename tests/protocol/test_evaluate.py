@@ -133,6 +133,11 @@ def test_sequence_operations() -> None:
             after(one(Row("go", A, B, True, [effect])), "m.go")
 
 
+def test_symmetric_copies_are_not_summed() -> None:
+    with pytest.raises(DefinitionError, match="sum_of"):
+        sum_of(PEER, lambda i: i)
+
+
 def test_short_circuit_protects_what_stands_on_the_right() -> None:
     slot = private("slot", Optional(Range(0, 1)))
     queue = private("queue", Sequence(BOOL, 1))
@@ -315,6 +320,24 @@ def test_two_rows_that_arrive_are_one_arrival_when_the_copy_crashes() -> None:
     other = Machine("other", S, [Row("come", A, B, True, [gate.arrive()]), Row("go", B, C, passed(gate))])
     system = System("s", [Machine("m", S, rows, process=host), other, faults])
     assert after(system, "m.arrive", "faults.crash", "other.come", "other.go")["gate"] == 0
+
+
+def test_draining_barrier_is_no_state_to_begin_in_but_a_sense_reversing_one_may_be() -> None:
+    for kind in ("draining", "sense"):
+        gate = barrier("gate", 2, kind=kind)
+        rows = [Row("leave", A, B, passed(gate)), Row("arrive", B, A, True, [gate.arrive()])]
+        if kind == "draining":
+            with pytest.raises(DefinitionError, match="arrive in the row before"):
+                System("s", [Machine("m", S, rows, copies=PAIR)])
+        else:
+            assert enabled(System("s", [Machine("m", S, rows, copies=PAIR)])) == {"m[0].leave", "m[1].leave"}
+
+
+def test_copy_arrives_at_one_cell_of_a_sense_reversing_barrier() -> None:
+    gate = barrier("gate", 2, over=PAIR, kind="sense")
+    rows = [Row("arrive", A, B, True, [gate[0].arrive()]), Row("leave", B, C, passed(gate[0])), Row("other", C, D, True, [gate[1].arrive()])]
+    with pytest.raises(DefinitionError, match="one cell a copy"):
+        System("s", [Machine("m", S, rows, copies=PAIR)])
 
 
 def test_broken_barrier_lets_nobody_pass() -> None:
