@@ -4,14 +4,14 @@ Composition of `prepare` (P.F, P.IO, P.S), `kv_signal` (workers, Kq, MC), `cache
 `first_token` (P.T, P.FIN) over the variables of `hand_over`, for the epochs E0, E1, E2, E3 (as E3a) and ours.
 
 Beside the mini model of the facts (section 18): every verdict is the same, and the paths are longer because the rows are
-smaller and there are two layers. What its larger steps hid:
+smaller and there are two layers. What the smaller rows show:
 
-- H-01 needs no rank to be slow with its registration alone: P's half is put and the request added before D's half, which
-  waits in CH2 for every rank to read P's; `cache_info` is empty until the first half is *stored*, and filled long before
-  the task is complete. Only a signal that falls between these two is queued unregistered (E1 then waits).
-- H-06 needs the whole next request, from the free slot to its layer-0 signal, between one report and one deletion. MC cannot
-  mark the next request meanwhile, because the sender holds the lock: in E2 and E3a registration finds nothing parked
-  before the deletion, and the signal is parked after it, for good. Both ranks stop in the same way; no rank need differ.
+- H-01 needs no slow rank: P's half is put and the request added before D's half, which waits in CH2 for every rank to read
+  P's. `cache_info` is empty until that half is *stored*, and filled long before the task is complete: a signal that falls
+  between these two is queued unregistered, which E1 survives by waiting.
+- H-06 needs the whole next request, from the free slot to its registration, between one report and one deletion. The sender
+  holds its lock meanwhile, so in E2 and E3a both MC and the look for a parked signal come after the deletion: whichever is
+  first, the signal stays parked, or is queued for an entry that is gone. The shortest path takes both ranks there.
 - H-03 and H-04 not only answer too early: P frees blocks that a rank has yet to send (S5).
 
 Modelled without evidence: in E2 and E3a a queued slot whose entry is gone waits, as in E1; the sender keeps the record that
