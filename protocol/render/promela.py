@@ -2,12 +2,14 @@
 
 One process, one `d_step` option per instance (copy and values put in as constants), so that SPIN's stored states are our
 states and the transitions it prints (stored + matched, the initial state being stored) our `generated`, self-loops
-included; `-DBFS` gives our depth. Effects go
-through `hidden` temporaries, which are no part of the state, because each of them reads the state before the step. An
-instance that would leave a type has no option's guard: no successor, as with us.
+included; a breadth-first search gives our depth. Effects go through `hidden` temporaries, which are no part of the state,
+because each of them reads the state before the step. An instance that would leave a type is not enabled: no successor, as
+with us.
 
     spin -o2 -a system.pml && gcc -O2 -DSAFETY -DNOREDUCE pan.c -o pan && ./pan -E
+    spin -DBREADTH -o2 -a system.pml && gcc -O2 -DSAFETY -DNOREDUCE -DBFS pan.c -o pan && ./pan -E
 
+`-DBREADTH` because SPIN's breadth-first search knows no hidden variables: then the temporaries are zeroed after each use.
 `-o2` because SPIN otherwise hides globals that are only written. The loop has an `end` label, since an invalid end state
 of SPIN is not our deadlock. Verdicts are options that assert false where a property is violated. They are absent unless
 `spin -DASK_<property>` asks for one, so that they disturb no count; `ASK_range` asks for range errors, and for a `sometimes`
@@ -75,7 +77,8 @@ def export(system: System, liveness: bool = False) -> str:
     lines += ["active proctype system() {", "end:", "    do"]
     for k, one in enumerate(options):
         condition = f"G{k}" if one.effects_ok == 1 else f"G{k} && S{k}"
-        lines.append(f"    :: d_step {{ {condition} -> {'; '.join(one.statements) or 'skip'} }}")
+        forget = f" R{one.temporaries}" if one.temporaries else ""
+        lines.append(f"    :: d_step {{ {condition} -> {'; '.join(one.statements) or 'skip'}{forget} }}")
     for name, violated in [("range", _range_error(options)), *_questions(system, options)]:
         lines += [f"#ifdef {ask_name(name)}", f"    :: d_step {{ ({violated}) -> assert(false) }}", "#endif"]
     return "\n".join([*lines, "    od", "}", ""])
@@ -92,8 +95,14 @@ def declarations(system: System) -> list[str]:
 
 
 def temporaries(options: list[Option]) -> list[str]:
-    """As many temporaries as the most demanding option needs."""
-    return [f"hidden int t{k};" for k in range(max((o.temporaries for o in options), default=0))]
+    """As many temporaries as the most demanding option needs; R<n> forgets the first n where they count as state."""
+    most = max((o.temporaries for o in options), default=0)
+    if most == 0:
+        return []
+    sizes = range(1, most + 1)
+    state = [f"int t{k};" for k in range(most)] + [f"#define R{n} {' '.join(f'; t{k} = 0' for k in range(n))}" for n in sizes]
+    hidden = [f"hidden int t{k};" for k in range(most)] + [f"#define R{n}" for n in sizes]
+    return ["#ifdef BREADTH", *state, "#else", *hidden, "#endif"]
 
 
 def option(instance: Instance) -> Option:
@@ -196,6 +205,8 @@ def _statements(groups: list[tuple[Text, list[tuple[Stored, Text]]]]) -> tuple[l
     groups = [(condition, places) for condition, places in groups if places]
     written = {place.name for _, places in groups for place, _ in places}
     alone = len(groups) == 1 and len(groups[0][1]) == 1
+    if alone and not groups[0][1][0][0].indexes_itself():
+        written = set()
     used = 0
     before: list[str] = []
     after: list[str] = []
@@ -203,7 +214,7 @@ def _statements(groups: list[tuple[Text, list[tuple[Stored, Text]]]]) -> tuple[l
     def keep(text: Text, into: list[str]) -> Text:
         """The text itself where it reads nothing that is written, else a temporary that keeps its value."""
         nonlocal used
-        if isinstance(text, int) or alone or not written & set(re.findall(r"\w+", text)):
+        if isinstance(text, int) or not written & set(re.findall(r"\w+", text)):
             return text
         used += 1
         into.append(f"t{used - 1} = {text}")

@@ -10,6 +10,7 @@ is a violation without a successor, not a crash of the tool. What a constant dec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -143,7 +144,18 @@ class Stored(View):
     count: int = 1
 
     def scalar(self) -> Text:
-        return self.name if self.count == 1 else f"{self.name}[{self.index}]"
+        if self.count == 1:
+            return self.name
+        if self.indexes_itself():
+            shown: Text = f"{self.name}[{self.count - 1}]"
+            for k in reversed(range(self.count - 1)):
+                shown = choose(operate("==", self.index, k), f"{self.name}[{k}]", shown)
+            return shown
+        return f"{self.name}[{self.index}]"
+
+    def indexes_itself(self) -> bool:
+        """Whether the index is read from the same array, which SPIN refuses."""
+        return isinstance(self.index, str) and self.name in re.findall(r"\w+", self.index)
 
     def part(self, place: int) -> View:
         return self.at(place, 0)

@@ -26,7 +26,7 @@ class SpinResult:
 def compile_pan(text: str, where: Path, ask: str = "", flags: tuple[str, ...] = ("-DSAFETY", "-DNOREDUCE"), optimise: str = "-O1") -> Path:
     """The verifier that SPIN generates for the text, compiled in that directory; RuntimeError with what SPIN or gcc said."""
     (where / "system.pml").write_text(text)
-    asked = [f"-D{ask}"] if ask else []
+    asked = [f"-D{name}" for name in (ask, "BREADTH" if "-DBFS" in flags else "") if name]
     for command in (["spin", *asked, "-o2", "-a", "system.pml"], ["gcc", optimise, "-w", *flags, "pan.c", "-o", "pan"]):
         done = subprocess.run(command, cwd=where, capture_output=True, text=True)
         if done.returncode != 0:

@@ -1,30 +1,35 @@
-"""Peterson's mutual exclusion: two registers of intent, one of courtesy, one access a step except the published wait."""
+"""Peterson's mutual exclusion of two processes, with five control locations."""
 
 from enum import IntEnum
 
-from protocol import BOOL, Index, Machine, Row, System, leads_to, me, never, register
+from protocol import BOOL, Index, Machine, Row, System, always, count, leads_to, me, register
 
 
 class Process(IntEnum):
-    RESTING, RAISING, YIELDING, WAITING, CRITICAL = range(5)
+    IDLE, WANTING, YIELDING, WAITING, CRITICAL = range(5)
 
 
 def build(fair: str = "weak") -> System:
-    """34 states, 62 transitions, depth 9. Nobody starves under weak fairness; with fair="none" somebody may."""
+    """34 states, 62 transitions, depth 9; mutual exclusion; free of starvation with `fair="weak"`, not with "none"."""
     sides = Index("side", 2)
-    intent = register("intent", BOOL, over=sides)
+    flag = register("flag", BOOL, over=sides)
     turn = register("turn", sides)
-    own, other, p = me(sides), 1 - me(sides), Process
+    own, other = me(sides), 1 - me(sides)
+    p, look = Process, "the published model looks at flag and turn in one step"
     # fmt: off
     process = Machine("process", p, [
-        Row("try_to_enter", p.RESTING,  p.RAISING,  True,                              [],                      "process", fair="none"),
-        Row("raise_intent", p.RAISING,  p.YIELDING, True,                              [intent[own].set(True)], "process"),
-        Row("yield_turn",   p.YIELDING, p.WAITING,  True,                              [turn.set(other)],       "process"),
-        Row("enter",        p.WAITING,  p.CRITICAL, ~intent[other] | (turn == own),    [],                      "process",
-            assume_atomic="the published wait looks at both registers"),
-        Row("leave",        p.CRITICAL, p.RESTING,  True,                              [intent[own].set(False)], "process"),
-    ], copies=sides, final=p.RESTING, fair=fair)
+        Row("want",  p.IDLE,     p.WANTING,  True,                           [],                     "process"),
+        Row("raise_flag", p.WANTING, p.YIELDING, True,                       [flag[own].set(True)],  "process"),
+        Row("give_way", p.YIELDING, p.WAITING, True,                         [turn.set(other)],      "process"),
+        Row("enter", p.WAITING,  p.CRITICAL, ~flag[other] | (turn == own),   [],                     "process", assume_atomic=look),
+        Row("leave", p.CRITICAL, p.IDLE,     True,                           [flag[own].set(False)], "process"),
+    ], copies=sides, fairness="copy", fair=fair)
     # fmt: on
-    exclusive = never("exclusive", (process.at(0) == p.CRITICAL) & (process.at(1) == p.CRITICAL))
-    served = leads_to("no_starvation", lambda i: process.at(i) == p.RAISING, lambda i: process.at(i) == p.CRITICAL, each=sides)
-    return System("peterson", [process], [exclusive, served])
+    return System(
+        "peterson",
+        [process],
+        [
+            always("exclusive", count(sides, lambda i: process.at(i) == p.CRITICAL) <= 1),
+            leads_to("enters", lambda i: process.at(i) == p.WANTING, lambda i: process.at(i) == p.CRITICAL, each=sides),
+        ],
+    )
