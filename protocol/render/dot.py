@@ -18,6 +18,7 @@ from .picture import (
     Label,
     Link,
     actor_colours,
+    direction_of,
     edges_of,
     links_of,
     machine_title,
@@ -36,16 +37,11 @@ SHAPES = {
     Medium.WORLD: "ellipse",
 }
 FONT = 'fontname="Helvetica"'
-STATES_ACROSS = 6
-"""A machine with more states is drawn from top to bottom, so that it stays narrow enough for a page; so is one with loops at
-a state, whose labels Graphviz only makes room for in that direction."""
 
 
 def machine_dot(system: System, machine: Machine) -> str:
     """One machine as a digraph."""
-    loops = any(edge.source is edge.target for edge in edges_of(system, machine))
-    direction = "LR" if len(states_of(machine)) <= STATES_ACROSS and not loops else "TB"
-    return _digraph(machine.name, [f"  rankdir={direction};", *_states(system, machine, "", "  "), *_legend(system, [machine])])
+    return _digraph(machine.name, [f"  rankdir={direction_of(system, machine)};", *_states(system, machine, "", "  "), *_legend(system, [machine])])
 
 
 def system_dot(system: System) -> str:

@@ -19,6 +19,7 @@ nav a { margin-right: 1rem; } figure { margin: 1rem 0; overflow-x: auto; } svg {
 th { text-align: left; background: #f2f2f2; } th, td { border: 1px solid #ddd; padding: 0.25rem 0.5rem; vertical-align: top; }
 td.code { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 12px; white-space: pre-line; }
 .atomic { background: #fff4e0; }
+p.list { white-space: pre-line; }
 p.legend { color: #444; font-size: 13px; max-width: 60rem; }
 """
 LEGEND = (
@@ -39,7 +40,7 @@ def system_html(system: System, machines: list[Machine]) -> str:
         "<!doctype html>",
         f'<html lang="en"><head><meta charset="utf-8"><title>{escape(system.name)}</title><style>{STYLE}</style></head><body>',
         f"<h1>{escape(system.name)}</h1>",
-        *(f"<p>{escape(p)}</p>" for p in system.doc.split("\n\n") if p),
+        *(_paragraph(text) for text in system.doc.split("\n\n") if text),
         f"<nav>{links}</nav>",
         "<h2>Who touches what</h2>",
         f"<figure>{inline(composition_svg(system), 'composition_')}</figure>",
@@ -60,6 +61,11 @@ def _machine(system: System, machine: Machine) -> list[str]:
     for event, why in assumed_atomic(machine):
         parts.append(f"<p class=atomic><b>{escape(event)}</b> is assumed to be atomic: {escape(why)}</p>")
     return parts
+
+
+def _paragraph(text: str) -> str:
+    """A paragraph of a docstring; a list keeps its lines."""
+    return f"<p{' class=list' if text.lstrip()[:2] in ('- ', '1.') else ''}>{escape(text)}</p>"
 
 
 def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], flagged: Collection[str] = ()) -> str:

@@ -16,6 +16,7 @@ from .picture import (
     Edge,
     Label,
     Link,
+    direction_of,
     edges_of,
     links_of,
     machine_title,
@@ -37,14 +38,14 @@ MARKS = {"solid": "", "dashed": "environment", "dotted": "poll"}
 
 def machine_mermaid(system: System, machine: Machine) -> str:
     """One machine as a `stateDiagram-v2`."""
-    return "\n".join(["stateDiagram-v2", "    direction LR", *_states(system, machine, "", "    ")]) + "\n"
+    return "\n".join(["stateDiagram-v2", f"    direction {direction_of(system, machine)}", *_states(system, machine, "", "    ")]) + "\n"
 
 
 def system_mermaid(system: System) -> str:
     """All machines of a system as composite states of one `stateDiagram-v2`."""
     lines = ["---", f"title: {system.name}", "---", "stateDiagram-v2"]
     for machine in system.machines:
-        lines += [f'    state "{escaped(machine_title(machine))}" as {machine.name} {{', "        direction LR"]
+        lines += [f'    state "{escaped(machine_title(machine))}" as {machine.name} {{', f"        direction {direction_of(system, machine)}"]
         lines += [*_states(system, machine, f"{machine.name}_", "        "), "    }"]
     return "\n".join(lines) + "\n"
 
@@ -96,10 +97,10 @@ def _states(system: System, machine: Machine, prefix: str, indent: str) -> list[
 def _text(label: Label, edge: Edge) -> str:
     text = label.row.event
     marks = [m for m in (label.decided, MARKS[edge.style]) if m]
-    text += f" ({', '.join(marks)})" if marks else ""
-    text += f" [{label.guard}]" if label.guard else ""
-    text += f" / {label.effects}" if label.effects else ""
-    return escaped(text)
+    lines = [f"{text} ({', '.join(marks)})" if marks else text]
+    lines += [f"[{label.guard}]"] if label.guard else []
+    lines += [f"/ {part}" for part in label.effects.split("; ") if part]
+    return "<br/>".join(map(escaped, lines))
 
 
 def escaped(text: str) -> str:

@@ -31,6 +31,7 @@ MEDIUM_COLOURS = {
 }
 DECISIONS = {"prompt": "", "timer": "timer", "observed": "observed", "decided": "decided"}
 HIDDEN = (Medium.PRIVATE, Medium.GHOST, Medium.LOCK)
+STATES_ACROSS = 6
 GUARD_WIDTH, EFFECT_WIDTH, EFFECTS_SHOWN = 38, 34, 2
 
 
@@ -130,6 +131,13 @@ def states_of(machine: Machine) -> list[IntEnum]:
     used = {machine.initial, machine.restart, *machine.final}
     used |= {state for row in machine.rows for state in (*row.sources, row.destination) if state is not None}
     return [state for state in machine.states if state in used]
+
+
+def direction_of(system: System, machine: Machine) -> str:
+    """LR or TB: from top to bottom where there are many states, so that the picture fits a page, and where rows return to
+    their state, since layouts make room for the labels of such loops in that direction only."""
+    loops = any(edge.source is edge.target for edge in edges_of(system, machine))
+    return "TB" if loops or len(states_of(machine)) > STATES_ACROSS else "LR"
 
 
 def short_effect(effect: Effect) -> str:

@@ -75,8 +75,8 @@ class Scene:
 
     @property
     def ending(self) -> str:
-        """The state in which each copy is left."""
-        return ", ".join(f"{copy} {state}" for copy, state in copy_states(self.trace, -1).items())
+        """The state in which each copy is left; empty for a cycle, which leaves nothing."""
+        return "" if self.loop is not None else ", ".join(f"{copy} {state}" for copy, state in copy_states(self.trace, -1).items())
 
     def is_new_turn(self, k: int) -> bool:
         """Whether another copy than in the moment before takes over."""
