@@ -1,0 +1,10 @@
+"""What can go wrong in the engine beside what the protocol already names.
+
+A crash that the protocol models is a row; this is for what it does not: a process of the engine that died under us.
+"""
+
+from protocol import ProtocolError
+
+
+class EngineError(ProtocolError):
+    """A process of the engine ended too early or did not start; the message names it, the cause and the remedy."""
