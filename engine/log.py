@@ -1,0 +1,74 @@
+"""The event log: one line of JSON for every fired row.
+
+One rule: the file appears whole or not at all. Each process writes its own part into an unnamed temporary file, which the
+kernel removes with its last user; the parts are merged by time when the run is over. `began` and `t` (seconds of the run's
+clock) bracket the firing: where the brackets of two rows overlap, either may have been first.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from protocol import TraceError
+
+from .driver import Step
+
+Line = tuple[float, str]
+
+
+class LogPart:
+    """The lines of one process, in the order in which it fired."""
+
+    def __init__(self, stream: IO[str], process: str):
+        self._stream, self._process = stream, process
+
+    def write(self, step: Step, began: float, ended: float) -> None:
+        """One line for a fired row."""
+        event = {
+            "t": round(ended, 9), "began": round(began, 9), "process": self._process, "copy": step.copy_name, "event": step.event,
+            "values": step.values, "reads": step.reads, "writes": step.writes,
+        }  # fmt: skip
+        self._stream.write(json.dumps(event, ensure_ascii=False) + "\n")
+
+    def flush(self) -> None:
+        """Hand everything to the file."""
+        self._stream.flush()
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Refuse a log that could not be written, before anything is started."""
+    target = Path(path)
+    if target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
+        raise TraceError(f"{path}: no file can be written there; choose a file in a directory that exists and can be written")
+
+
+def merge(parts: Iterable[IO[str]], path: str | os.PathLike[str]) -> None:
+    """Write all parts as one log, ordered by time.
+
+    Raises:
+        TraceError: it cannot be written; nothing is left behind.
+    """
+    target, temporary = Path(path), None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.writelines(line for _, line in heapq.merge(*(_lines(part) for part in parts), key=lambda timed: timed[0]))
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+        temporary = None
+    except OSError as error:
+        raise TraceError(f"{path}: {error.strerror or error}; choose a file that can be written") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _lines(part: IO[str]) -> Iterator[Line]:
+    part.seek(0)
+    return ((json.loads(line)["t"], line) for line in part)

@@ -1,0 +1,88 @@
+"""Binding: which method of a role is called for which row.
+
+One rule: a handler is bound to a row by its name, `machine.event`, and sees shared state only through the step it gets.
+`after` acts on the world once the row has committed, and what it returns is delivered to the engine; `decides` names the
+event that a copy takes when decided rows are open to it; `carries` gives the contents that a row puts along with its
+message. A name without a row, and a decided row without a decision, are errors at start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from protocol import DefinitionError
+from protocol.system import System
+from protocol.types import Value
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a decision came to: an event, and values for its choices."""
+
+    event: str
+    values: tuple[Value, ...] = ()
+
+
+def after(*rows: str) -> Callable[[Method], Method]:
+    """Marks a method called with the step once one of these rows has fired."""
+    return _mark("after", rows)
+
+
+def decides(*rows: str) -> Callable[[Method], Method]:
+    """Marks a method that returns the Outcome, or None for "not now", when one of these decided rows is open."""
+    return _mark("decides", rows)
+
+
+def carries(*rows: str) -> Callable[[Method], Method]:
+    """Marks a method that returns what one of these rows puts along with its message."""
+    return _mark("carries", rows)
+
+
+def _mark(kind: str, rows: tuple[str, ...]) -> Callable[[Method], Method]:
+    def mark(method: Method) -> Method:
+        method.bound_to = (kind, rows)  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+class Bindings:
+    """The handlers of some roles over one system.
+
+    Raises:
+        DefinitionError: a handler for a row that does not exist, two for one row, or a decided row without one.
+    """
+
+    def __init__(self, system: System, roles: Iterable[object], machines: Iterable[str]):
+        self._bound: dict[tuple[str, str], Callable[..., Any]] = {}
+        rows = {action.name for action in system.actions}
+        for role in roles:
+            for name in dir(type(role)):
+                kind, named = getattr(getattr(type(role), name), "bound_to", ("", ()))
+                for row in named:
+                    if row not in rows:
+                        raise DefinitionError(f"{type(role).__name__}.{name} is bound to {row}, which system {system.name} has not; rename it")
+                    if (kind, row) in self._bound:
+                        raise DefinitionError(f"{row} has two handlers ({kind}); remove {type(role).__name__}.{name} or the other")
+                    self._bound[kind, row] = getattr(role, name)
+        wanted = [m for m in machines]
+        for action in system.actions:
+            if action.machine.name in wanted and action.row.decided == "decided" and ("decides", action.name) not in self._bound:
+                raise DefinitionError(f"{action.name} is decided by a handler and has none; bind one with @decides({action.name!r})")
+
+    def after(self, row: str) -> Callable[..., Any] | None:
+        """What to call once the row has fired."""
+        return self._bound.get(("after", row))
+
+    def decision(self, row: str) -> Callable[[], Outcome | None]:
+        """Who decides the row."""
+        return self._bound["decides", row]
+
+    def cargo(self, row: str) -> Any:
+        """What the row puts along; None for nothing."""
+        carrier = self._bound.get(("carries", row))
+        return None if carrier is None else carrier()
