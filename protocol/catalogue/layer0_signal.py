@@ -15,7 +15,8 @@ In words:
 | blocks freed, then sent | never | never | H-03 | H-04 | never |
 | the next request in a slot is stuck | H-06 | H-01, H-06 | H-06 | H-06 | never |
 
-The verdicts are those of section 18, at a finer grain and with two layers; what the finer model adds is in the texts.
+`uncounted` and `reports_first` are ours with a part left out, to show that the part is needed. The verdicts are those of
+section 18, at a finer grain and with two layers; what the finer model adds is said in `machines/layer0_signal.py`.
 """
 
 from __future__ import annotations
@@ -157,6 +158,18 @@ ONE_LAYER = [
     _scenario("answered-after-all-sent-in-ours-one-layer", ANSWERED, "holds", 447_110, None, H03 + ("H-04",), OURS, "repaired", **SINGLE),
     _scenario("two-requests-answered-in-ours-one-layer", LIVE, "holds", 447_110, None, H03 + ("H-04",), OURS, "repaired", **SINGLE),
 ]
+
+PARTS = [
+    _scenario("uncounted-reports-answer-unsent", ANSWERED, "violated", 461_861, 44, ("H-04",),
+              "Ours, but CH4 gives the first of a round whatever the ids: without barriers the ranks report in their own order at once.",
+              "uncounted", **SINGLE),
+    _scenario("uncounted-reports-suffice-for-one", ANSWERED, "holds", 14_103, None, ("H-04",),
+              "One request cannot be mistaken for another.", "uncounted"),
+    _scenario("report-before-clean-loses-registration", DEADLOCK, "violated", 148_851, 95, H06, "Ours, but the report comes first: " + REUSED,
+              "reports_first", **REUSE),
+    _scenario("report-before-clean-suffices-without-reuse", DEADLOCK, "holds", 14_112, None, H06,
+              "Nobody takes the slot, so the late deletion finds its own entry.", "reports_first"),
+]
 # fmt: on
 
-SCENARIOS = [*ONE_REQUEST, *TWO_REQUESTS, *SLOT_REUSE, *ONE_LAYER]
+SCENARIOS = [*ONE_REQUEST, *TWO_REQUESTS, *SLOT_REUSE, *ONE_LAYER, *PARTS]

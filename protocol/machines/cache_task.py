@@ -77,7 +77,7 @@ def _forwarding_rows(h: HandOver, publish: list, idle: list, info: object) -> li
     slot = h.slot_of(request)
     parked, lock = h.pending[r, slot], h.messager[r]
     forward = [h.pending[r, slot].set(False), h.work[r].send(members_of(h.batch, lambda s: slot == s)), *idle]
-    if h.epoch.repaired:
+    if h.epoch.unmet:
         return [
             _row("publish_task", a.PUBLISHING, a.POLLING, ~parked, [*publish, *idle], under=lock, cite="ours"),
             _row("publish_and_forward", a.PUBLISHING, a.POLLING, parked, [*publish, *forward], under=lock, cite="ours"),

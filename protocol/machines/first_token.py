@@ -47,11 +47,11 @@ def token_processor(h: HandOver) -> Machine:
     answer = [awaited[q].set(False), h.finishing.send(q), h.answered[q].set(True)]
     known = private("known_finished", BOOL, over=h.request)
     for destination, which in ((t.COLLECTING, head & ~last), (t.READING, head & last)):
-        if h.epoch.repaired:
+        if h.epoch.counted:
             rows.append(_answer_counted(h, q, which, answer, destination))
         else:
             rows += _answers_of_round(h, q, known, which, answer, destination)
-    if not h.epoch.repaired:
+    if not h.epoch.counted:
         full, take = _round(h)
         others = [*take, each(h.request, lambda i: when(h.finished == i, known[i].set(True)))]
         unknown = head & full & (h.finished != q) & ~known[q]

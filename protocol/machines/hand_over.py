@@ -47,7 +47,9 @@ class Epoch:
         parks: a layer-0 signal of an unregistered slot waits in `pending_layer0_signals`.
         singly: registered slots of one signal are queued one by one, not as one batch.
         asserts: a queued slot that is not registered fails an assertion, and its batch is abandoned; otherwise it waits.
-        repaired: ours. No barriers around sending, completion counted per request over the ranks, clean before report.
+        unmet: ours. Sending needs no barriers, and registration is one critical section under the sender's lock.
+        counted: ours. CH4 counts the ranks that have reported a request, per request.
+        cleans_first: ours. The sender cleans the slot before it reports the request.
     """
 
     name: str
@@ -56,7 +58,9 @@ class Epoch:
     parks: bool = False
     singly: bool = False
     asserts: bool = False
-    repaired: bool = False
+    unmet: bool = False
+    counted: bool = False
+    cleans_first: bool = False
 
 
 EPOCHS = {
@@ -66,7 +70,10 @@ EPOCHS = {
         Epoch("E1", drops=True),
         Epoch("E2", parks=True),
         Epoch("E3a", parks=True, singly=True),
-        Epoch("repaired", parks=True, repaired=True),
+        Epoch("repaired", parks=True, unmet=True, counted=True, cleans_first=True),
+        # Ours with one of its parts left out, to show that the part is needed.
+        Epoch("uncounted", parks=True, unmet=True, cleans_first=True),
+        Epoch("reports_first", parks=True, unmet=True, counted=True),
     )
 }
 
@@ -137,7 +144,7 @@ class HandOver:
         self.messager = Lock("messager_lock", over=rank, cite="engine_cache_task_thread_lock")
         self.progress = locked("prefilled_layer", Range(-1, self.layers - 1), self.messager, over=(rank, slot), init=-1, cite="engine_cache_tasks")
         self.pending = locked("pending_layer0", BOOL, self.messager, over=(rank, slot), init=False, cite="#7872: pending_layer0_signals")
-        if self.epoch.repaired:
+        if self.epoch.unmet:
             self.registered = locked("cache_task", Optional(self.request), self.messager, over=(rank, slot), cite="ours: under the lock")
         else:
             self.registered = unlocked("cache_task", Optional(self.request), over=(rank, slot), cite="idx_cache_task_dict: no lock")

@@ -88,8 +88,8 @@ def consumer(h: HandOver) -> Machine:
     mark = each(h.slot, lambda s: when(seen.slots[r, s], h.progress[r, s].set(seen.layer[r])))
     first = seen.layer[r] == 0
     rows.append(_consume("mark_progress", c.APPLYING, c.POLLING, ~first, [mark, *seen.forget], under=h.messager[r], cite="6.3 c4"))
-    if h.epoch.repaired:
-        rows.append(_repaired_first(h, seen, mark, first))
+    if h.epoch.unmet:
+        rows.append(_unmet_first(h, seen, mark, first))
     elif h.epoch.parks:
         rows += _split_rows(h, seen, mark, first)
     else:
@@ -120,7 +120,7 @@ class _Seen:
         return self.slots[self.r, slot] & all_of(self.h.slot, lambda i: (i >= slot) | ~self.slots[self.r, i])
 
 
-def _repaired_first(h: HandOver, seen: _Seen, mark: tuple[Effect, ...], first: Expr) -> Row:
+def _unmet_first(h: HandOver, seen: _Seen, mark: tuple[Effect, ...], first: Expr) -> Row:
     """Ours: the split is one critical section, because registration happens under the same lock."""
     r, c = me(h.rank), Consumer
 

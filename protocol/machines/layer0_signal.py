@@ -36,7 +36,8 @@ def build(epoch: str = "repaired", ranks: int = 2, requests: int = 1, slots: int
     """The hand-over at these bounds.
 
     Args:
-        epoch: E0, E1, E2, E3a or repaired. ranks: tensor-parallel degree. requests: how many, one chunk each.
+        epoch: E0, E1, E2, E3a, repaired, or ours with a part left out: uncounted, reports_first.
+        ranks: tensor-parallel degree. requests: how many, one chunk each.
         slots: P's slots, as many as requests unless given; fewer means reuse. layers: KV layers.
         halves: 2, or 1 for a cache task that arrives merged, as in the mini model of the facts (section 18).
 
@@ -65,7 +66,7 @@ def _properties(h: HandOver, sending: Machine) -> list[Property]:
         sometimes("some_run_answers_all", all_of(h.request, lambda q: h.answered[q]), about="twin of the safety properties"),
         leads_to("first_tokens_answered", lambda q: h.produced[q], lambda q: h.answered[q], each=h.request, about="L1"),
     ]
-    if not h.epoch.repaired:
+    if not h.epoch.unmet:
         # The last arrival at the begin barrier is the only moment at which every rank is in MEETING.
         met = all_of(h.rank, lambda r: sending.at(r) == Sender.MEETING)
         differ = any_of(h.rank, lambda r: any_of(h.slot, lambda s: h.in_hand[0, s] != h.in_hand[r, s]))

@@ -76,7 +76,7 @@ def sender(h: HandOver) -> Machine:
     """MS[r]: `prefill_layerwise_send_cache_thread` (6.4)."""
     work, s = _Work(h), Sender
     rows = [*_begin_rows(h, work), *_send_rows(h, work)]
-    rows += _repaired_finish(h, work) if h.epoch.repaired else _finish_rows(h, work)
+    rows += _unmet_finish(h, work) if h.epoch.unmet else _finish_rows(h, work)
     return Machine("sender", s, rows, copies=h.rank, final=s.WAITING, doc="MS[r]: layer-wise sending (6.4).")
 
 
@@ -87,7 +87,7 @@ def _begin_rows(h: HandOver, work: _Work) -> list[Row]:
     head = h.work[r].head
     pop = [each(h.slot, lambda i: work.slots[r, i].set(has(head, i))), h.work[r].receive()]
     find = [work.task[r, slot].set(task)]
-    if h.epoch.repaired:
+    if h.epoch.unmet:
         return [
             _row("pop", s.WAITING, s.SENDING, TRUE, pop, cite="6.4 s1"),
             _row("find_task", s.SENDING, s.SENDING, work.is_next_to_find() & ~task.is_none, find, choose=(slot,), under=h.messager[r], cite="6.4 s3"),
@@ -134,8 +134,7 @@ def _finish_rows(h: HandOver, work: _Work) -> list[Row]:
     r, s, slot = me(h.rank), Sender, work.slot
     head, last, lock, met = work.is_head(), work.is_last(), h.messager[r], h.finish_met
     task = work.task[r, slot]
-    may_put = ~all_of(h.rank, lambda i: h.finished_by[i])
-    put = [when(h.finished.is_none, h.finished.set(task)), h.finished_by[r].set(True)]
+    may_put, put = _report(h, task)
     clear = [h.progress[r, slot].set(-1), h.cache_info[r][task.value].set(False)]
     if h.epoch.parks:
         clear.append(h.pending[r, slot].set(False))
@@ -153,17 +152,34 @@ def _finish_rows(h: HandOver, work: _Work) -> list[Row]:
     # fmt: on
 
 
-def _repaired_finish(h: HandOver, work: _Work) -> list[Row]:
+def _report(h: HandOver, task: Expr) -> tuple[Expr, list[Effect | tuple[Effect, ...]]]:
+    """Guard and effects of `put_finished_req`: by request (ours), or into the round, which takes nothing while it is full."""
+    r = me(h.rank)
+    if h.epoch.counted:
+        return TRUE, [h.finished_count[task.value, r].set(True)]
+    return ~all_of(h.rank, lambda i: h.finished_by[i]), [when(h.finished.is_none, h.finished.set(task)), h.finished_by[r].set(True)]
+
+
+def _unmet_finish(h: HandOver, work: _Work) -> list[Row]:
     """Ours: clean a slot under the lock, then report its request; no barrier, no lock held across rows."""
     r, s, slot = me(h.rank), Sender, work.slot
     head, last, task = work.is_head(), work.is_last(), work.task[r, slot]
     clean = [h.progress[r, slot].set(-1), h.registered[r, slot].set(None), h.cache_info[r][task.value].set(False)]
-    report = [h.finished_count[task.value, r].set(True), *work.drop_slot()]
-    step, lock = partial(_row, choose=(slot,)), h.finished_lock
+    may_put, put = _report(h, task)
+    clean_under, report_under = h.messager[r], h.finished_lock
+    step = partial(_row, choose=(slot,))
     # fmt: off
+    if h.epoch.cleans_first:
+        done = [*put, *work.drop_slot()]
+        return [
+            step("clean",       s.SENT,    s.CLEANED, head,                   clean, under=clean_under,  cite="ours: clean before report, H-06"),
+            step("report",      s.CLEANED, s.SENT,    head & ~last & may_put, done,  under=report_under, cite="ours: CH4 by request id"),
+            step("report_last", s.CLEANED, s.WAITING, head & last & may_put,  done,  under=report_under, cite="ours: CH4 by request id"),
+        ]
+    done = [*clean, *work.drop_slot()]
     return [
-        step("clean",       s.SENT,    s.CLEANED, head,         clean,  under=h.messager[r], cite="ours: clean before report, H-06"),
-        step("report",      s.CLEANED, s.SENT,    head & ~last, report, under=lock, cite="ours: CH4 by request id"),
-        step("report_last", s.CLEANED, s.WAITING, head & last,  report, under=lock, cite="ours: CH4 by request id"),
+        step("report",      s.SENT,     s.REPORTED, head & may_put, put,  under=report_under, cite="CH4"),
+        step("clean",       s.REPORTED, s.SENT,     head & ~last,   done, under=clean_under,  cite="H-06: late"),
+        step("clean_last",  s.REPORTED, s.WAITING,  head & last,    done, under=clean_under,  cite="H-06: late"),
     ]
     # fmt: on

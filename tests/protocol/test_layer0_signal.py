@@ -97,7 +97,7 @@ def test_late_deletion_leaves_the_next_signal_parked() -> None:
 def test_every_row_fires() -> None:
     two = {"requests": 2, "halves": 1, "layers": 1}
     bounds = [("E0", {}), ("E0", {"requests": 2}), ("E0", {"requests": 2, "slots": 1}), ("E1", {}), ("E2", {}), ("E2", two), ("E3a", {})]
-    bounds += [("repaired", {}), ("repaired", two)]
+    bounds += [("repaired", {}), ("repaired", two), ("reports_first", two)]
     fired: set[str] = set()
     known: set[str] = set()
     for epoch, given in bounds:
