@@ -17,6 +17,9 @@ from ..driver import Copy, Driver, Step
 from ..log import LogPart
 from ..roles.binding import Bindings
 
+POLL_S = 0.0005
+"""Pause after an unsuccessful look of a polling loop, which would else take the processor from those it waits for."""
+
 
 class Agent:
     """Fires the rows of one copy; `deliver` gets what its handlers return."""
@@ -62,4 +65,6 @@ class Agent:
         data = None if act is None else act(step)
         if data is not None:
             self._deliver(data)
+        if instance.action.row.poll:
+            self._clock.sleep(POLL_S)
         return True

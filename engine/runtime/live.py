@@ -1,0 +1,200 @@
+"""The live runtime: a supervisor and real processes - the queue server, the engine, one per tensor-parallel rank.
+
+One rule: whatever happens - Ctrl-C, a killed child, a crash at start - no process and no shared-memory segment is left. The
+supervisor alone makes them, waits for them and removes them; a child that ends before it was told to ends the run.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import secrets
+import signal
+import tempfile
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import IO, Any
+
+from ..errors import EngineError
+from ..log import merge
+from ..metrics import Report
+from ..store import Registers
+from ..workload import Request
+from .child import Part, Spec, run_copy, run_server
+from .plan import Plan
+
+SPAWN = multiprocessing.get_context("spawn")
+START_S = 60.0
+"""Longest time from a child's start to its being ready."""
+STOP_S = 10.0
+"""Longest time for a child to stop once told."""
+SEGMENT_PREFIX = "interlock-"
+
+
+class Child:
+    """One child process as the supervisor sees it: its name, its process and the end of its control pipe."""
+
+    def __init__(self, name: str, target: Callable[..., None], arguments: Callable[[Connection], tuple[Any, ...]]):
+        self.name = name
+        self.control, theirs = SPAWN.Pipe()
+        self.process: BaseProcess = SPAWN.Process(target=target, args=arguments(theirs), name=name, daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def end(self) -> None:
+        """Kill it if it still runs, and forget it."""
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join()
+        self.process.close()
+        self.control.close()
+
+    def fate(self) -> str:
+        """How it ended, in words."""
+        self.process.join(STOP_S)
+        code = self.process.exitcode
+        if code is None:
+            return "does not answer"
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+class Supervisor:
+    """Owns the processes, the register segment and the log parts of one run. Use it as a context manager."""
+
+    def __init__(self, requests: Sequence[Request], plan: Plan, speed: float, *, logged: bool):
+        self._requests, self._plan, self._speed, self._logged = requests, plan, speed, logged
+        self.children: list[Child] = []
+        self.parts: list[IO[str]] = []
+        self._registers: Registers | None = None
+
+    def __enter__(self) -> Supervisor:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in reversed(self.children):
+            child.end()
+        self.children = []
+        if self._registers is not None:
+            self._registers.close()
+            self._registers.unlink()
+            self._registers = None
+        for part in self.parts:
+            part.close()
+
+    def run(self) -> tuple[list[Any], int, float, int]:
+        """Let them go: completions, forwards, seconds and rows fired of the finished run.
+
+        Raises:
+            EngineError: a child ended too early, or reported an error.
+        """
+        server, *copies = self.children
+        for child in copies:
+            child.control.send("go")
+        answers = {"gate": self._answer(copies[0], "stopped", None)}
+        for child in copies[1:]:
+            child.control.send("stop")
+        for child in copies[1:]:
+            answers[child.name] = self._answer(child, "stopped", STOP_S, ended=True)
+        completions, forwards, seconds = answers["gate"][1]
+        return completions, forwards, seconds, sum(fired for fired, _ in answers.values())
+
+    def _start(self) -> None:
+        system = self._plan.system()
+        names = [("gate", 0), *(("worker", rank) for rank in range(self._plan.ranks))]
+        self._registers = Registers.create(system, f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
+        queues = [SPAWN.Pipe() for _ in names]
+        inbox, outbox = SPAWN.Pipe(duplex=False)
+        spare = [end for pair in queues for end in pair] + [inbox, outbox]
+        try:
+            clients = [ours for ours, _ in queues]
+            self._add("queue server", run_server, lambda control: (self._plan, clients, control, os.getpid()))
+            for (machine, rank), (_, queue) in zip(names, queues):
+                results = inbox if machine == "gate" else outbox
+                self._add_copy(machine, rank, queue, results)
+        finally:
+            # The children have their own ends now; ours would keep the pipes open when theirs are gone.
+            for end in spare:
+                end.close()
+        for child in self.children:
+            self._answer(child, "ready", START_S)
+
+    def _add(self, name: str, target: Callable[..., None], arguments: Callable[[Connection], tuple[Any, ...]]) -> None:
+        self.children.append(Child(name, target, arguments))
+
+    def _add_copy(self, machine: str, rank: int, queue: Connection, results: Connection) -> None:
+        assert self._registers is not None
+        segment, part = self._registers.name, None
+        if self._logged:
+            self.parts.append(tempfile.TemporaryFile("w+", encoding="utf-8"))
+            part = Part(self.parts[-1])
+        requests = self._requests if machine == "gate" else ()
+
+        def arguments(control: Connection) -> tuple[Spec]:
+            return (Spec(self._plan, machine, rank, self._speed, segment, os.getpid(), control, queue, results, part, requests),)
+
+        self._add(f"worker[{rank}]" if machine == "worker" else machine, run_copy, arguments)
+
+    def _answer(self, asked: Child, expected: str, seconds: float | None, *, ended: bool = False) -> Any:
+        """The child's next message. With `ended`, copies that have stopped may end meanwhile."""
+        while True:
+            watched = {c.process.sentinel: c for c in self.children if c is asked or not ended}
+            ready = wait([asked.control, *watched], seconds)
+            if not ready:
+                raise EngineError(f"{asked.name} has not said it is {expected} for {seconds:g} s; the run is given up, try again on a less busy machine")
+            if asked.control in ready:
+                return self._received(asked, expected)
+            dead = next(watched[r] for r in ready if r in watched)  # type: ignore[index]
+            raise EngineError(self._obituary(dead))
+
+    def _received(self, asked: Child, expected: str) -> Any:
+        try:
+            kind, content = asked.control.recv()
+        except EOFError:
+            raise EngineError(self._obituary(asked)) from None
+        if kind == expected:
+            return content
+        if kind == "lost":
+            # Its peer is the cause: name the one that is dead.
+            wait([c.process.sentinel for c in self.children if c is not asked], STOP_S)
+            dead = next((c for c in self.children if c is not asked and not c.process.is_alive()), asked)
+            raise EngineError(self._obituary(dead))
+        raise EngineError(f"{asked.name} failed: {content}; no log is written")
+
+    def _obituary(self, dead: Child) -> str:
+        said = ""
+        try:
+            while dead.control.poll():
+                kind, content = dead.control.recv()
+                said = f" after {content}" if kind == "failed" else said
+        except (EOFError, OSError):
+            pass
+        return f"{dead.name} (process {dead.process.pid}) {dead.fate()}{said} before the run was over; the run is given up, no log is written"
+
+
+def run_live(
+    requests: Sequence[Request],
+    plan: Plan,
+    *,
+    speed: float = 1.0,
+    log_path: str | os.PathLike[str] | None = None,
+    started: Callable[[Supervisor], None] | None = None,
+) -> Report:
+    """Run to the last token of the last request; `started` is told when all processes are ready.
+
+    Raises:
+        EngineError: a process ended too early. TraceError: the log cannot be written. Nothing is left in either case.
+    """
+    with Supervisor(requests, plan, speed, logged=log_path is not None) as supervisor:
+        if started is not None:
+            started(supervisor)
+        completions, forwards, seconds, fired = supervisor.run()
+        if log_path is not None:
+            merge(supervisor.parts, log_path)
+    done = tuple(sorted(completions, key=lambda c: c.request))
+    return Report(len(requests), done, seconds, forwards, fired, speed, plan.ranks, plan.variant, seed=0)
