@@ -67,7 +67,7 @@ class Space:
         )
         self.states[: self.width] = tables.layout.pack(tables.system.initial_state())
         self.parents[0] = self.via[0] = 0
-        k.fill(self.states, self.width, 1, self.table)
+        k.fill(self.states, self.width, 1, self.table, False)
 
     # -- growing -----------------------------------------------------------------------------------------------------
 
@@ -112,7 +112,7 @@ class Space:
             return False
         self.table = np.zeros(0, dtype=np.uint64)
         self.table = np.zeros(slots, dtype=np.uint64)
-        k.fill(self.states, self.width, self.distinct, self.table)
+        k.fill(self.states, self.width, self.distinct, self.table, False)
         return True
 
     # -- answers -----------------------------------------------------------------------------------------------------
@@ -142,13 +142,16 @@ class Space:
         return self.distinct * 20 + int(self.counters[k.TRANSITIONS]) * 8
 
     def graph(self) -> Any:
-        """All edges, as `liveness.StateGraph`; the whole space must be explored.
+        """All edges, as `liveness.StateGraph`; the whole space must be explored, and nothing is explored after.
 
         Cost: as long as the exploration; `graph_bytes` of memory.
         """
         from .liveness import StateGraph
 
         t, n, m = self.tables, self.distinct, int(self.counters[k.TRANSITIONS])
+        if self.width == 1:
+            self.table[:] = 0
+            k.fill(self.states, 1, n, self.table, True)
         offsets = np.zeros(n + 1, dtype=np.int64)
         targets, labels = np.empty(m, dtype=np.int32), np.empty(m, dtype=np.int32)
         k.connect(
