@@ -4,6 +4,9 @@ One row sends one layer of the whole batch: the writes go to D's memory, which o
 within the batch shows nowhere. The head of the batch alone steers (H-15). The record found for a slot is kept, as `task`
 is in the loop of the real sender.
 
+A progress mark that is missing or has gone back fails an assertion of the real sender. At the bounds of the catalogue no
+mark ever is (checked over all epochs with two requests), so there is no row for it: the sender would wait.
+
 Before the repair two anonymous barriers pair the ranks by count only, and the finish phase holds
 `engine_cache_task_thread_lock` from the first barrier to the last deletion. Clearing `engine_cache_tasks[slot]` shares
 its row with the deletion that follows: the lock is held, so nobody sees the difference. Ours cleans first, under the lock,
