@@ -67,7 +67,7 @@ from protocol.expr import Expr
 from protocol.types import Scalar, Type
 
 EXAMPLES = settings(
-    max_examples=int(os.environ.get("INTERLOCK_EXAMPLES", "80")),
+    max_examples=int(os.environ.get("INTERLOCK_EXAMPLES", "150")),
     derandomize="INTERLOCK_EXAMPLES" not in os.environ,
     print_blob=True,
     deadline=None,
@@ -90,8 +90,9 @@ PEER = Index("peer", 2, symmetric=True)
 SCALARS: tuple[Scalar, ...] = (BOOL, Range(0, 2), Range(-2, 1), Enum(Colour), Optional(Range(-1, 0)), RANK, PEER, Optional(PEER))
 PAIR = Record("Pair", flag=BOOL, number=Range(-1, 1))
 ARRAYS = (SetOf(PEER), Array(Range(0, 1), RANK), Array(BOOL, RANK, PEER))
-TYPES: tuple[Type, ...] = (*SCALARS, PAIR, *ARRAYS, Sequence(Range(0, 1), 2), Sequence(PAIR, 1))
+TYPES: tuple[Type, ...] = (*SCALARS, PAIR, *ARRAYS, *2 * (Sequence(Range(0, 1), 2),), Sequence(PAIR, 1))
 FAIR = ("none", "weak", "strong")
+TOUCHES = ("nothing", "load", "store", "operate", "under", "under", "send", "receive", "send_bag", "receive_bag", "move", "move", "anything")
 
 
 @st.composite
@@ -133,7 +134,7 @@ class _Author:
 
     def __init__(self, draw: Callable[[Any], Any]):
         self.draw = draw
-        self.process = Process("host", over=self.pick((), RANK)) if self.chance(3) else None
+        self.process = Process("host", over=self.pick((), RANK)) if self.chance(2) else None
         self.lock = Lock("lock", over=self.pick((), RANK))
         self.register = register("reg", self.pick(*SCALARS), over=self.pick((), RANK))
         self.unlocked = unlocked("obj", self.pick(*TYPES), over=self.pick((), RANK))
@@ -323,22 +324,23 @@ class _Author:
         at_hand = [*own, *(me(d) for d in copies), self.fact.cell()]
         options: dict[str, Any] = {"fair": self.pick(None, None, *FAIR), "poll": self.chance(5)}
         chosen = choice("chosen", self.pick(RANK, PEER, BOOL, Range(-1, 0)))
+        touch = self.pick(*TOUCHES)
         try:
             if not self.chance(4):
                 self.readable = list(at_hand)
-                return self.row_of(event, own, source, destination, dict(options))
+                return self.row_of(event, own, source, destination, touch, dict(options))
         except _NoPeer:
             chosen = choice("chosen", PEER)
         self.readable = [*at_hand, chosen]
         try:
-            return self.row_of(event, own, source, destination, options | {"choose": chosen})
+            return self.row_of(event, own, source, destination, touch, options | {"choose": chosen})
         except _NoPeer:
             return [Row(event, source, destination, **options)]
 
-    def row_of(self, event: str, own: list[Expr], source: Any, destination: Any, options: dict[str, Any]) -> list[Row]:
+    def row_of(self, event: str, own: list[Expr], source: Any, destination: Any, touch: str, options: dict[str, Any]) -> list[Row]:
+        """The row that touches that kind of shared thing."""
         effects: list[Any] = []
         guard: Any = TRUE
-        touch = self.pick("nothing", "load", "store", "operate", "under", "send", "receive", "send_bag", "receive_bag", "move", "anything")
         if touch == "load":
             self.readable.append(self.at(self.pick(self.register, self.unlocked)))
         elif touch == "store":
@@ -373,7 +375,7 @@ class _Author:
     def critical(self, options: dict[str, Any]) -> list[Any]:
         """Effects under the lock, held for this row or across rows."""
         lock = self.at(self.lock)
-        options[self.pick("under", "under", "acquire", "release")] = lock
+        options[self.pick("under", "acquire", "release")] = lock
         cells = [v.cell(*lock.indices, *(self.index(d) for d in v.over[len(lock.indices) :])) for v in self.locked]
         self.readable += cells
         return self.changes(cells)
@@ -393,9 +395,9 @@ class _Author:
 
     def system(self) -> System:
         self.passive = self.request()
-        machines = [self.worker(f"worker{k}") for k in range(self.draw(st.integers(1, 3)))]
+        machines = [self.worker(f"worker{k}") for k in range(self.pick(1, 1, 2))]
         machines.append(self.passive)
-        if self.chance(2):
+        if any(m.process is not None for m in machines) or self.chance(3):
             machines.append(self.environment(machines))
         return System("random", machines, self.properties(machines))
 
@@ -412,15 +414,14 @@ class _Author:
 
     def worker(self, name: str) -> Machine:
         """An active machine; some of them meet at a barrier."""
-        living = self.process is not None and self.chance(2)
-        home = self.process.over if living and self.process is not None else ()
+        home = self.process.over if self.process is not None else ()
         copies = home or self.pick((), (RANK,), (PEER,))
         variables = [private(f"{name}_x{k}", self.pick(*TYPES), over=copies) for k in range(self.draw(st.integers(0, 2)))]
         own = [v.cell(*(me(d) for d in copies)) for v in variables]
         rows: list[Row] = []
         for k in range(self.draw(st.integers(3, 6))):
             rows += self.row(f"e{k}", copies, own, self.pick(A, B, C, (A, B), (A, B, C)) if k else A, self.pick(A, B, C, None))
-        if self.chance(3):
+        if self.chance(2):
             meeting = barrier(f"{name}_meeting", 2, over=self.pick((), copies), kind=self.pick("draining", "sense"))
             cell = meeting.cell(*(me(d) for d in meeting.over))
             rows.append(Row("arrive", self.pick(A, (A, B)), WAIT, TRUE, [cell.arrive()]))
@@ -434,7 +435,7 @@ class _Author:
         entered = [A, *(s for s in (B, C) if any(r.destination is s and A in r.sources for r in rows))]
         final = self.pick((), tuple(entered[-1:]), tuple(entered))
         fairness, restart = self.pick("row", "row", "copy"), self.pick(A, B)
-        return Machine(name, S, rows, copies=copies, process=self.process if living else None, fairness=fairness, final=final, restart=restart)
+        return Machine(name, S, rows, copies=copies, process=self.process, fairness=fairness, final=final, restart=restart)
 
     def environment(self, machines: list[Machine]) -> Machine:
         """Faults with a budget of one: a crash and a restart, a broken barrier, a lost message, a changed fact."""

@@ -15,7 +15,7 @@ from protocol.trace import trace_of
 from tests.checker.random_systems import EXAMPLES, digraphs, systems
 from tests.reference.two_phase_commit import build as two_phase_commit
 
-SMALL = Limits(max_states=3000)
+SMALL = Limits(max_states=1500)
 
 
 def agree(system: System) -> None:
