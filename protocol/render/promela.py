@@ -76,12 +76,17 @@ def export(system: System, liveness: bool = False) -> str:
             lines.append(f"#define S{k} ({one.effects_ok})")
     lines += ["active proctype system() {", "end:", "    do"]
     for k, one in enumerate(options):
-        condition = f"G{k}" if one.effects_ok == 1 else f"G{k} && S{k}"
-        forget = f" R{one.temporaries}" if one.temporaries else ""
-        lines.append(f"    :: d_step {{ {condition} -> {'; '.join(one.statements) or 'skip'}{forget} }}")
-    for name, violated in [("range", _range_error(options)), *_questions(system, options)]:
-        lines += [f"#ifdef {ask_name(name)}", f"    :: d_step {{ ({violated}) -> assert(false) }}", "#endif"]
+        lines.append(step(f"G{k}", f"S{k}" if one.effects_ok != 1 else "1", one))
+    for name, wrong in [("range", _range_error(options)), *_questions(system, options)]:
+        lines += [f"#ifdef {ask_name(name)}", f"    :: d_step {{ ({wrong}) -> assert(false) }}", "#endif"]
     return "\n".join([*lines, "    od", "}", ""])
+
+
+def step(guard: str, effects_ok: str, one: Option) -> str:
+    """The instance as an option of a loop."""
+    condition = guard if effects_ok == "1" else f"({guard} && {effects_ok})"
+    forget = f" R{one.temporaries}" if one.temporaries else ""
+    return f"    :: d_step {{ ({condition}) -> {'; '.join(one.statements) or 'skip'}{forget} }}"
 
 
 def ask_name(prop: str) -> str:

@@ -23,7 +23,7 @@ class SpinResult:
     errors: int
 
 
-def compile_pan(text: str, where: Path, ask: str = "", flags: tuple[str, ...] = ("-DSAFETY", "-DNOREDUCE"), optimise: str = "-O1") -> Path:
+def compile_pan(text: str, where: Path, ask: str = "", flags: tuple[str, ...] = ("-DSAFETY", "-DNOREDUCE"), optimise: str = "-O0") -> Path:
     """The verifier that SPIN generates for the text, compiled in that directory; RuntimeError with what SPIN or gcc said."""
     (where / "system.pml").write_text(text)
     asked = [f"-D{name}" for name in (ask, "BREADTH" if "-DBFS" in flags else "") if name]
