@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Any
 
 import transitions
+
 from protocol import DefinitionError, GuardFailed
 from protocol.evaluate import effects_of, evaluate, may_fire
 from protocol.expr import Cell, Param, conjuncts
@@ -147,17 +148,17 @@ class Driver:
         )
         for action in self.system.actions:
             if action.machine is machine:
-                # No row is a transition to a state that it is in already: staying is transitions' internal transition.
+                # A destination of None is an internal transition of `transitions`: the row stays where it is.
                 kind.add_transition(
                     _trigger(action), list(action.row.sources), action.row.destination, conditions=[self._may], before=[self._commit]
                 )
         return kind
 
-    def _may(self, event: transitions.EventData) -> bool:
-        firing: Firing = event.args[0]
+    def _may(self, event: Any) -> bool:
+        firing = event.args[0]
         return may_fire(firing.instance, self._loader(event.model, firing.reads))
 
-    def _commit(self, event: transitions.EventData) -> None:
+    def _commit(self, event: Any) -> None:
         """The effects, before the control state moves: an exception here leaves both unchanged."""
         firing, copy = event.args[0], event.model
         writes = effects_of(firing.instance, self._loader(copy, firing.reads))

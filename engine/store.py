@@ -70,6 +70,7 @@ class Registers:
 
     def __init__(self, system: System, segment: SharedMemory):
         self._segment = segment
+        assert segment.buf is not None
         self._cells = segment.buf.cast("i")
         self._first: dict[str, int] = {}
         place = 0

@@ -52,11 +52,20 @@ class Child:
 
     def fate(self) -> str:
         """How it ended, in words."""
-        self.process.join(STOP_S)
-        code = self.process.exitcode
-        if code is None:
-            return "does not answer"
-        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        code = self.process.exitcode or 0
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return f"{self.name} (process {self.process.pid}) {how}"
+
+    def last_words(self) -> str:
+        """The failure that it reported and nobody has read yet; empty for none."""
+        try:
+            while self.control.poll():
+                kind, content = self.control.recv()
+                if kind == "failed":
+                    return f"{self.name} failed: {content}"
+        except (EOFError, OSError):
+            pass
+        return ""
 
 
 class Supervisor:
@@ -93,16 +102,15 @@ class Supervisor:
         Raises:
             EngineError: a child ended too early, or reported an error.
         """
-        server, *copies = self.children
-        for child in copies:
-            child.control.send("go")
-        answers = {"gate": self._answer(copies[0], "stopped", None)}
-        for child in copies[1:]:
-            child.control.send("stop")
-        for child in copies[1:]:
-            answers[child.name] = self._answer(child, "stopped", STOP_S, ended=True)
-        completions, forwards, seconds = answers["gate"][1]
-        return completions, forwards, seconds, sum(fired for fired, _ in answers.values())
+        gate, *workers = self.children[1:]
+        for child in (gate, *workers):
+            self._tell(child, "go")
+        answers = [self._answer(gate, "stopped", None)]
+        for child in workers:
+            self._tell(child, "stop")
+        answers += [self._answer(child, "stopped", STOP_S, stopping=True) for child in workers]
+        completions, forwards, seconds = answers[0][1]
+        return completions, forwards, seconds, sum(fired for fired, _ in answers)
 
     def _start(self) -> None:
         system = self._plan.system()
@@ -140,41 +148,39 @@ class Supervisor:
 
         self._add(f"worker[{rank}]" if machine == "worker" else machine, run_copy, arguments)
 
-    def _answer(self, asked: Child, expected: str, seconds: float | None, *, ended: bool = False) -> Any:
-        """The child's next message. With `ended`, copies that have stopped may end meanwhile."""
-        while True:
-            watched = {c.process.sentinel: c for c in self.children if c is asked or not ended}
-            ready = wait([asked.control, *watched], seconds)
-            if not ready:
-                raise EngineError(f"{asked.name} has not said it is {expected} for {seconds:g} s; the run is given up, try again on a less busy machine")
-            if asked.control in ready:
-                return self._received(asked, expected)
-            dead = next(watched[r] for r in ready if r in watched)  # type: ignore[index]
-            raise EngineError(self._obituary(dead))
+    def _tell(self, child: Child, order: str) -> None:
+        try:
+            child.control.send(order)
+        except OSError:
+            raise self._early_end() from None
 
-    def _received(self, asked: Child, expected: str) -> Any:
+    def _answer(self, asked: Child, expected: str, seconds: float | None, *, stopping: bool = False) -> Any:
+        """The child's next message. While `stopping`, others may end."""
+        sentinels = [c.process.sentinel for c in self.children if c is asked or not stopping]
+        ready = wait([asked.control, *sentinels], seconds)
+        if not ready:
+            raise EngineError(f"{asked.name} has not said {expected} for {seconds:g} s; try again on a machine that is less busy")
+        if asked.control not in ready:
+            raise self._early_end()
         try:
             kind, content = asked.control.recv()
-        except EOFError:
-            raise EngineError(self._obituary(asked)) from None
-        if kind == expected:
-            return content
-        if kind == "lost":
-            # Its peer is the cause: name the one that is dead.
-            wait([c.process.sentinel for c in self.children if c is not asked], STOP_S)
-            dead = next((c for c in self.children if c is not asked and not c.process.is_alive()), asked)
-            raise EngineError(self._obituary(dead))
-        raise EngineError(f"{asked.name} failed: {content}; no log is written")
+        except (EOFError, ConnectionResetError):
+            raise self._early_end() from None
+        if kind != expected:
+            raise self._early_end(None if kind == "lost" else f"{asked.name} failed: {content}")
+        return content
 
-    def _obituary(self, dead: Child) -> str:
-        said = ""
-        try:
-            while dead.control.poll():
-                kind, content = dead.control.recv()
-                said = f" after {content}" if kind == "failed" else said
-        except (EOFError, OSError):
-            pass
-        return f"{dead.name} (process {dead.process.pid}) {dead.fate()}{said} before the run was over; the run is given up, no log is written"
+    def _early_end(self, said: str | None = None) -> EngineError:
+        """The error for a run that a child has ended: who it was - one that was killed before one that merely lost its peer - and why."""
+        ended = wait([c.process.sentinel for c in self.children], STOP_S)
+        dead = [c for c in self.children if c.process.sentinel in ended]
+        for child in dead:
+            child.process.join(STOP_S)  # the sentinel falls a moment before the exit code can be had
+        dead.sort(key=lambda c: c.process.exitcode or 0)
+        if said is None:
+            failures = [text for text in (c.last_words() for c in self.children) if text]
+            said = failures[0] if failures else dead[0].fate() if dead else "a process closed its pipe"
+        return EngineError(f"{said} before the run was over; the run is given up and no log is written, start it again")
 
 
 def run_live(
