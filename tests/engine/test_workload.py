@@ -1,0 +1,101 @@
+"""Workloads: every format, every malformed line, the generator."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.workload import Request, generate, load
+from protocol import TraceError
+
+MOONCAKE = '{"timestamp": 0, "input_length": 6758, "output_length": 500, "hash_ids": [0, 1]}\n'
+AZURE = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+BURST = "Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "trace"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (MOONCAKE + '{"timestamp": 27500, "input_length": 3, "output_length": 4}\n', [Request(0.0, 6758, 500), Request(27.5, 3, 4)]),
+        (
+            '{"input_toks": 5, "output_toks": 6, "arrival_time_ns": 1000000000}\n{"input_toks": 7, "output_toks": 8, "arrival_time_ns": 3500000000}\n',
+            [Request(0.0, 5, 6), Request(2.5, 7, 8)],
+        ),
+        (AZURE + "2023-11-16 18:15:46.5000000,374,44\n2023-11-16 18:15:50.0000000,396,109\n", [Request(0.0, 374, 44), Request(3.5, 396, 109)]),
+        (BURST + "5,s,1.5,ChatGPT,472,18,490,Conversation log\n45,s,1,GPT-4,1087,230,1317,API log\n", [Request(0.0, 472, 18), Request(40.0, 1087, 230)]),
+    ],
+    ids=["mooncake", "sharegpt", "azure", "burstgpt"],
+)
+def test_each_format_is_recognised_from_its_content(tmp_path: Path, text: str, expected: list[Request]) -> None:
+    assert load(written(tmp_path, text)) == expected
+
+
+def test_arrivals_out_of_order_are_sorted(tmp_path: Path) -> None:
+    later_first = '{"timestamp": 2000, "input_length": 1, "output_length": 2}\n{"timestamp": 1000, "input_length": 3, "output_length": 4}\n'
+    assert load(written(tmp_path, later_first)) == [Request(0.0, 3, 4), Request(1.0, 1, 2)]
+
+
+def test_only_as_many_lines_are_read_as_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path, MOONCAKE * 3 + "not a line\n")
+    assert len(load(path, limit=3)) == 3
+    with pytest.raises(TraceError, match="trace:4: "):
+        load(path, limit=4)
+
+
+@pytest.mark.parametrize(
+    "text, line, what",
+    [
+        ("", 1, "no requests"),
+        (AZURE, 1, "no requests"),
+        ('{"a": 1}\n', 1, "no known trace format"),
+        ("a,b,c\n1,2,3\n", 1, "no known trace format"),
+        (MOONCAKE + '{"timestamp": 0, "input_le\n', 2, "not JSON"),
+        (MOONCAKE + "[1, 2]\n", 2, "not an object"),
+        (MOONCAKE + '{"timestamp": 0, "input_length": 3}\n', 2, "no 'output_length'"),
+        (MOONCAKE + '{"timestamp": -1, "input_length": 3, "output_length": 4}\n', 2, "is no time"),
+        (MOONCAKE + '{"timestamp": NaN, "input_length": 3, "output_length": 4}\n', 2, "is no time"),
+        (MOONCAKE + '{"timestamp": null, "input_length": 3, "output_length": 4}\n', 2, "is no time"),
+        (MOONCAKE + '{"timestamp": 0, "input_length": 3.5, "output_length": 4}\n', 2, "no whole number"),
+        (MOONCAKE + '{"timestamp": 0, "input_length": true, "output_length": 4}\n', 2, "no whole number"),
+        (MOONCAKE + '{"timestamp": 0, "input_length": 0, "output_length": 4}\n', 2, "lies outside"),
+        (MOONCAKE + '{"timestamp": 0, "input_length": 3, "output_length": 99999999999}\n', 2, "lies outside"),
+        (AZURE + "2023-11-16 18:15:46,374\n", 2, "2 fields where the header has 3"),
+        (AZURE + "yesterday,374,44\n", 2, "is no time"),
+        (AZURE + "2023-11-16 18:15:46,many,44\n", 2, "no whole number"),
+        (BURST + "5,s,1.5,ChatGPT,472,,490,Conversation log\n", 2, "no whole number"),
+    ],
+)
+def test_a_malformed_line_is_named_with_its_place_and_a_remedy(tmp_path: Path, text: str, line: int, what: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(TraceError) as raised:
+        load(path)
+    message = str(raised.value)
+    assert message.startswith(f"{path}:{line}: ") and what in message and "; " in message and "\n" not in message
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="absent: No such file or directory; give a request trace"):
+        load(tmp_path / "absent")
+    with pytest.raises(TraceError, match="Is a directory; give a request trace"):
+        load(tmp_path)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(TraceError, match="not text"):
+        load(tmp_path / "binary")
+
+
+def test_the_generator_gives_the_same_requests_for_the_same_seed() -> None:
+    assert generate(seed=3, count=20, rate=5) == generate(seed=3, count=20, rate=5)
+    assert generate(seed=3, count=20, rate=5) != generate(seed=4, count=20, rate=5)
+    arrivals = [r.arrival_s for r in generate(seed=3, count=20, rate=5)]
+    assert arrivals == sorted(arrivals) and arrivals[0] == 0
+
+
+@pytest.mark.parametrize("count, rate", [(0, 1.0), (5, 0.0), (5, float("nan"))])
+def test_the_generator_refuses_what_gives_no_requests(count: int, rate: float) -> None:
+    with pytest.raises(TraceError, match="; give "):
+        generate(seed=0, count=count, rate=rate)
