@@ -1,0 +1,98 @@
+"""Firing rows: steps, rows that are not enabled, handlers that are missing or bound to nothing."""
+
+import pytest
+
+from engine.clock import VirtualClock
+from engine.driver import Copy, Driver
+from engine.roles.binding import Bindings, Outcome, after, carries, decides
+from engine.runtime.agent import Agent
+from engine.store import Store
+from protocol import DefinitionError, GuardFailed
+from protocol.lower import Instance
+
+from .small_system import Giver, Taker, build
+
+
+@pytest.fixture
+def driver() -> Driver:
+    system = build()
+    return Driver(system, Store(system))
+
+
+def row(copy: Copy, event: str, *values: int) -> Instance:
+    return next(i for rows in copy.instances.values() for i in rows if i.action.row.event == event and i.values == values)
+
+
+class Choosing:
+    """Decides on a number, and puts a word along with it."""
+
+    def __init__(self, outcome: Outcome | None):
+        self.outcome = outcome
+
+    @decides("giver.choose_number")
+    def choose(self) -> Outcome | None:
+        return self.outcome
+
+    @carries("giver.give")
+    def contents(self) -> str:
+        return "word"
+
+
+def test_a_fired_row_is_a_step_with_what_it_read_and_wrote(driver: Driver) -> None:
+    giver, taker = driver.copies["giver", ()], driver.copies["taker", (1,)]
+    driver.fire(giver, row(giver, "choose_number", 2))
+    step = driver.fire(giver, row(giver, "give"), "word")
+    assert (step.name, step.copy_name, giver.state) == ("giver.give", "giver", Giver.WAITING)
+    assert step.writes == {"box": "<2>", "box_filled": "True"}
+    step = driver.fire(taker, row(taker, "take"))
+    assert step.cargo == "word" and step.reads["box"] == "<2>" and taker.state is Taker.MEETING
+
+
+def test_a_row_that_is_not_enabled_changes_nothing(driver: Driver) -> None:
+    taker = driver.copies["taker", (0,)]
+    take = row(taker, "take")
+    assert list(driver.enabled(taker)) == [] and driver.attempt(taker, take) is None and taker.state is Taker.TAKING
+    with pytest.raises(GuardFailed, match=r"taker\[0\]\.take: not enabled in state TAKING"):
+        driver.fire(taker, take)
+    assert driver.attempt(taker, row(taker, "meet")) is None
+
+
+def test_a_row_that_names_another_rank_is_no_row_of_this_copy(driver: Driver) -> None:
+    assert [i.action.row.event for i in driver.copies["taker", (0,)].instances[Taker.DONE]] == ["start_over"]
+    assert driver.copies["taker", (1,)].instances[Taker.DONE] == []
+
+
+def test_a_decided_row_fires_on_its_handlers_word_only(driver: Driver) -> None:
+    role, giver = Choosing(None), driver.copies["giver", ()]
+    agent = Agent(driver, giver, Bindings(driver.system, [role], ["giver"]), VirtualClock(), None, lambda data: None)
+    assert not agent.turn() and giver.state is Giver.CHOOSING
+    role.outcome = Outcome("choose_number", (1,))
+    assert agent.turn() and agent.turn() and agent.fired == 2
+    assert driver.store.load(driver.system.variable("box"), ()) == (1,)
+
+
+def test_a_decision_on_a_row_that_is_not_open_is_an_error(driver: Driver) -> None:
+    bindings = Bindings(driver.system, [Choosing(Outcome("give"))], ["giver"])
+    agent = Agent(driver, driver.copies["giver", ()], bindings, VirtualClock(), None, lambda data: None)
+    with pytest.raises(DefinitionError, match="giver: its handler decided on give; open are choose_number"):
+        agent.turn()
+
+
+def test_a_decided_row_without_a_handler_is_an_error_at_start(driver: Driver) -> None:
+    with pytest.raises(DefinitionError, match="giver.choose_number is decided by a handler and has none"):
+        Bindings(driver.system, [], ["giver"])
+    Bindings(driver.system, [], ["taker"])
+
+
+def test_a_handler_for_a_row_that_does_not_exist_is_an_error_at_start(driver: Driver) -> None:
+    class Misnamed:
+        @after("taker.took")
+        def act(self, step: object) -> None: ...
+
+    with pytest.raises(DefinitionError, match="Misnamed.act is bound to taker.took, which system small has not"):
+        Bindings(driver.system, [Misnamed()], ["taker"])
+
+
+def test_two_handlers_for_one_row_are_an_error_at_start(driver: Driver) -> None:
+    with pytest.raises(DefinitionError, match="giver.choose_number has two handlers"):
+        Bindings(driver.system, [Choosing(None), Choosing(None)], ["giver"])
