@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from .effect import Arrive, BreakOpen, Effect, Receive, Send, Store
+from .effect import Arrive, BreakOpen, Crash, Effect, Receive, Restart, Send, Store
 from .errors import DefinitionError
-from .expr import Cell, Edited, Expr, Fold, Me, Param, Passed, conjuncts
+from .expr import Cell, Edited, Expr, Fold, Me, Param, Passed, conjuncts, substitute
 from .machine import Machine, Row
 from .variable import Barrier, Lock, Medium
 
@@ -186,7 +186,10 @@ def check_rules(system: System) -> None:
     owners: dict[int, Machine] = {}
     for machine in system.machines:
         for row in machine.rows:
-            _check_media(machine, row, owners)
+            _check_environment(machine, row)
+            _check_ghosts(machine, row)
+            if not machine.passive:  # what a passive row touches is charged to the active row that moves it
+                _check_media(machine, row, owners)
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,11 @@ def accesses(machine: Machine, row: Row) -> list[Access]:
             note(effect.barrier, "break")
     for move in row.moves:
         note(move.machine.state.cell(*move.indices), "move")
+        bind = dict(zip(move.machine.copies, move.indices))
+        for access in (a for r in move.machine.rows if r.event == move.event for a in accesses(move.machine, r)):
+            placed = substitute(access.cell, lambda e, b=bind: b[e.type] if isinstance(e, Me) else None)  # type: ignore[misc]
+            assert isinstance(placed, Cell)
+            note(placed, access.kind, access.cells)
     return list(found.values())
 
 
@@ -265,6 +273,12 @@ def _cells_read(expr: Expr, times: int) -> Iterator[tuple[Cell, int]]:
         yield from _cells_read(child, times * size)
 
 
+def _check_environment(machine: Machine, row: Row) -> None:
+    faults = [e for e in row.effects if isinstance(e, (BreakOpen, Crash, Restart))]
+    if faults and not machine.environment:
+        raise DefinitionError(f"does `{faults[0]}`; only environment rows do, so put it into a machine with environment=True", **_at(machine, row))
+
+
 def _check_media(machine: Machine, row: Row, owners: dict[int, Machine]) -> None:
     touched = accesses(machine, row)
     for access in touched:
@@ -277,7 +291,6 @@ def _check_media(machine: Machine, row: Row, owners: dict[int, Machine]) -> None
             raise DefinitionError(f"touches the lock {variable.name} as a variable; use under=, acquire= or release=", **_at(machine, row))
         elif medium is Medium.GHOST and access.kind == "move":
             raise DefinitionError(f"moves the ghost {variable.name}: a ghost would restrict the system; give it a real medium", **_at(machine, row))
-    _check_ghosts(machine, row)
     if row.assume_atomic:
         return
     _check_locked(machine, row, touched)

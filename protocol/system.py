@@ -14,7 +14,7 @@ from itertools import combinations
 from typing import Any
 
 from .errors import DefinitionError
-from .expr import BOOL, Cell, Expr, Literal, Not, OneOf, Op, Passed, conjunction, disjunction
+from .expr import BOOL, Cell, Expr, Literal, Not, OneOf, Op, conjunction, disjunction
 from .lower import Action, Instance, Lowering
 from .machine import Machine, Process
 from .properties import Property
@@ -48,12 +48,14 @@ class System:
         check_tables(self)
         lowering = Lowering(self)
         self.actions: list[Action] = []
+        illegal: list[Action] = []
         for machine in self.active:
             for row in machine.rows:
-                self.actions.append(lowering.lower(len(self.actions), machine, row))
+                action = lowering.lower(len(self.actions), machine, row)
+                (illegal if row.illegal else self.actions).append(action)
         check_rules(self)
         self.properties = [self._expanded(p) for p in self.properties]
-        self.properties += self._illegal_messages()
+        self.properties += [_illegal_message(a) for a in illegal]
         self._drop_unread_ghosts()
         self.variables = self._ordered_variables()
         self.position = {id(v): k for k, v in enumerate(self.variables)}
@@ -196,19 +198,19 @@ class System:
         for action in self.actions:
             action.stores = [s for s in action.stores if s.cell.variable.medium is not Medium.GHOST or id(s.cell.variable) in read]
 
-    def _illegal_messages(self) -> Iterator[Property]:
-        for action in self.actions:
-            if action.row.illegal:
-                parts = [i.ground(action.guard) for i in action.instances()]
-                name = f"never_{action.machine.name}_{action.row.event}"
-                yield Property("illegal", name, disjunction(parts), about="a message that this state must never see")
-
     def _expanded(self, prop: Property) -> Property:
         if prop.kind == "write_conflict":
             return replace(prop, expr=write_conflict_on(prop.variable, self.actions))  # type: ignore[arg-type]
         if prop.kind == "lost_store":
             return replace(prop, expr=watch_stores(prop.variable, self.actions))  # type: ignore[arg-type]
         return prop
+
+
+def _illegal_message(action: Action) -> Property:
+    """The property that an illegal row stands for: it is never enabled. The row itself is not explored."""
+    enabled = disjunction([i.ground(action.guard) for i in action.instances()])
+    name = f"never_{action.machine.name}_{action.row.event}"
+    return Property("illegal", name, enabled, about="a message that this state must never see")
 
 
 def raw_cells(row: Any) -> Iterator[Cell]:
@@ -232,8 +234,3 @@ def action_cells(action: Action) -> Iterator[Cell]:
         for expr in part.walk():
             if isinstance(expr, Cell):
                 yield expr
-
-
-def mentions_barrier(guard: Expr) -> list[Cell]:
-    """The barriers whose passing a guard asks for."""
-    return [e.barrier for e in guard.walk() if isinstance(e, Passed)]

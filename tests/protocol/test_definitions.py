@@ -243,6 +243,16 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: System("s", [machine(Row("go", A, B, moves=GHOSTLY[()].shut)), GHOSTLY]),
         "a ghost would restrict the system",
     ),
+    "move and store": (
+        lambda: System("s", [machine(Row("go", A, B, True, [R1.set(True)], moves=REQUEST[()].shut)), REQUEST]),
+        "store first, move request.state",
+    ),
+    "move that loads": (
+        lambda: System("s", [machine(Row("go", A, B, moves=LOADING[()].shut)), LOADING]),
+        "move request.state, load first",
+    ),
+    "crash by a machine": (lambda: doing(Process("p").crash()), "only environment rows do"),
+    "breaking by a machine": (lambda: doing(GATE.break_open()), "only environment rows do"),
     # properties
     "write conflict on a lock's variable": (lambda: write_conflict(HELD), "register and unlocked"),
     "lost store on a channel": (lambda: lost_store(TUBE), "register and unlocked"),
@@ -251,6 +261,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "property of a ghost number": (lambda: never("p", GHOST == 1), "lies outside"),
 }
 
+REQUEST = passive(Row("shut", Door.OPEN, Door.SHUT))
+LOADING = passive(Row("shut", Door.OPEN, Door.SHUT, R1))
 GHOSTLY = Machine("life", Door, [Row("shut", Door.OPEN, Door.SHUT)], passive=True, medium=Medium.GHOST)
 
 

@@ -390,13 +390,13 @@ def moving(second_guard: Any = True) -> System:
     tries = unlocked("tries", Range(0, 2), over=PEER)
     mine = tries[me(PEER)]
     request = Machine("request", S, [
-        Row("admit", A, B, mine == 0, [mine.set(1)], assume_atomic="test"),
-        Row("admit", A, C, mine == 1, assume_atomic="test"),
+        Row("admit", A, B, mine == 0, [mine.set(1)]),
+        Row("admit", A, C, mine == 1),
         Row("retry", (B, C), A),
     ], copies=PEER, passive=True, medium=Medium.UNLOCKED)  # fmt: skip
     chosen = choice("r", PEER)
     actor = Machine("actor", S, [
-        Row("admit", A, A, second_guard, choose=chosen, moves=request[chosen].admit),
+        Row("admit", A, A, second_guard, choose=chosen, moves=request[chosen].admit, assume_atomic="test"),
         Row("retry", A, A, True, choose=chosen, moves=request[chosen].retry),
     ])  # fmt: skip
     return System("s", [request, actor], [sometimes("some_c", any_of(PEER, lambda i: request.at(i) == C))])
