@@ -38,14 +38,12 @@ from protocol.expr import (
 from protocol.types import Array, Index, Optional, Range, Record, Scalar, Sequence, Type, Value
 
 from .circuit import Circuit, Node
+from .kernel import DOUBLE, RANGE
 from .layout import NONE, Layout, Queue, Signal, Tree, parts_of, plain
 
 Bindings = dict[Any, Value]
 Meaning = tuple[Tree, Node]
 """The parts of a value, and where evaluating it is an error."""
-
-RANGE, DOUBLE = 3, 4
-"""Codes of an error among the effects: a value leaves its type; two effects write one place."""
 
 
 @dataclass
@@ -65,10 +63,6 @@ class Elaborator:
         self._inputs: dict[int, list[Tree]] = {
             key: [_map(self.circuit.input, tree) for tree in trees] for key, trees in layout.cells.items()
         }
-
-    def truth(self, expr: Expr, bind: Bindings) -> tuple[Node, Node]:
-        """Value and error of a boolean or any other scalar expression."""
-        return self.value(expr, bind)
 
     def value(self, expr: Expr, bind: Bindings) -> Meaning:
         """Parts and error of an expression."""

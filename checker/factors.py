@@ -19,11 +19,11 @@ import numpy as np
 from protocol.errors import DefinitionError
 
 from .circuit import Circuit, Node, evaluate_on, grid_of
+from .kernel import DISABLED
 from .layout import WORD_BITS, Signal, bits_of
 
-DISABLED, GUARD_ERROR = 1, 2
-"""Codes that end a program; `expressions.RANGE` and `expressions.DOUBLE` are the others."""
 STOP = np.uint64(1 << 63)
+"""Marks the entries that end a program with a code."""
 
 SHARE_BITS = 9
 """Parts share a factor while it reads at most that many bits: such a table stays in the first-level cache."""
@@ -229,7 +229,8 @@ class Tabulator:
             word = next((w for w, used in enumerate(self.scratch) if used + bits <= WORD_BITS), len(self.scratch))
             if word == len(self.scratch):
                 self.scratch.append(0)
-            signal = Signal(len(c.signals), f"({node.operation} of {c.width(node.support)} bits)", bits, decode, 2 * self.words + word, self.scratch[word])
+            name = f"({node.operation} of {c.width(node.support)} bits)"
+            signal = Signal(len(c.signals), name, bits, decode, 2 * self.words + word, self.scratch[word])
             self.scratch[word] += bits
             c.signals.append(signal)
             part = Part(node, signal=signal)

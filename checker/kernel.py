@@ -202,8 +202,8 @@ def _resolve(made, hashes, made_parents, made_instances, places, named, pending,
 
 
 @njit(
-    types.void(_words, _words, _pairs, _words, _words, _small, _short, _numbers, _small, types.int64, types.int64, types.int64, types.int64, types.int64,
-               types.boolean, _words, _links, _links, _words, _numbers, _numbers, _words, _words, _links, _links),
+    types.void(_words, _words, _pairs, _words, _words, _small, _short, _numbers, _small, types.int64, types.int64, types.int64,
+               types.int64, types.int64, types.boolean, _words, _links, _links, _words, _numbers, _numbers, _words, _words, _links, _links),
     cache=True, nogil=True,
 )  # fmt: skip
 def explore(
@@ -347,7 +347,8 @@ def find(states, width, table, wanted):
 
 
 @njit(
-    types.void(_words, _words, _pairs, _words, _words, types.int64, types.int64, types.int64, _words, _words, types.int64, types.int64, _numbers, _short, _short),
+    types.void(_words, _words, _pairs, _words, _words, types.int64, types.int64, types.int64, _words, _words, types.int64, types.int64,
+               _numbers, _short, _short),
     cache=True, nogil=True,
 )  # fmt: skip
 def connect(

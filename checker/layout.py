@@ -9,14 +9,15 @@ The file's one rule: it knows types and bits, and neither expressions nor rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence as AbstractSequence
+from collections.abc import Iterator
+from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from protocol.system import State, System
-from protocol.types import Array, Optional, Record, Scalar, Sequence, Type, Value
+from protocol.types import Array, Optional, Range, Record, Scalar, Sequence, Type, Value
 from protocol.variable import Variable
 
 WORD_BITS = 63
@@ -113,8 +114,6 @@ class Layout:
         if isinstance(kind, Array):
             return tuple(self._tree(kind.element, f"{name}[{k}]") for k in range(kind.length))
         assert isinstance(kind, Sequence)
-        from protocol.types import Range
-
         length = self._leaf(Range(0, kind.capacity), f"len({name})")
         return Queue(length, tuple(self._tree(kind.element, f"{name}.at({k})") for k in range(kind.capacity)))
 

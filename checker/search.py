@@ -180,7 +180,8 @@ class _Search:
 
         needed = self.space.bytes_used + self.space.graph_bytes()
         if needed > self.space.most_bytes:
-            forecast = f"the graph of {self.space.distinct:,} states needs {needed / 1e9:.3g} GB in all, more than {self.space.most_bytes / 1e9:.3g} GB"
+            allowed = f"{self.space.most_bytes / 1e9:.3g} GB"
+            forecast = f"the graph of {self.space.distinct:,} states needs {needed / 1e9:.3g} GB in all, more than {allowed}"
             return Finding(prop.name, Verdict.INCONCLUSIVE, reason=forecast)
         if not hasattr(self, "graph"):
             self.graph = self.space.graph()

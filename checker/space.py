@@ -9,6 +9,7 @@ the table.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,16 @@ MOST_STATES = (1 << 32) - 2
 
 
 def physical_bytes() -> int:
-    """The machine's memory; 8 GB where it does not say."""
+    """The memory that this process may have: the machine's, or its control group's; 8 GB where neither says."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
-        return 8 * 10**9
+        total = 8 * 10**9
+    try:
+        group = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return total
+    return min(total, int(group)) if group.isdigit() else total
 
 
 class Space:

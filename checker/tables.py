@@ -18,10 +18,10 @@ from protocol.system import System
 
 from .circuit import Node, evaluate_on, grid_of
 from .expressions import Elaborator
-from .factors import GUARD_ERROR, SELECT_BITS, Part, Tabulator, failure, gathers_of, requirement
+from .factors import SELECT_BITS, Part, Tabulator, failure, gathers_of, requirement
+from .kernel import GUARD_ERROR, TOLERANT, WHEN_FALSE, WHEN_TRUE
 from .layout import Layout
 
-WHEN_FALSE, WHEN_TRUE, TOLERANT = 0, 1, 2
 STATE_KINDS = ("always", "never", "sometimes", "illegal", "write_conflict", "lost_store")
 """Properties that look at one state."""
 
@@ -234,7 +234,8 @@ def predicates_of(system: System) -> list[Predicate]:
     if any(p.kind in ("deadlock", "hang") for p in system.properties):
         found.append(Predicate("", system.all_final(), False, False, WHEN_FALSE))
     for prop in system.properties:
-        found += [Predicate(case_name(prop, k, side), (p, q)[side], False, False, WHEN_FALSE) for k, (_, p, q) in enumerate(prop.cases) for side in (0, 1)]
+        for case, (_, p, q) in enumerate(prop.cases):
+            found += [Predicate(case_name(prop, case, side), expr, False, False, WHEN_FALSE) for side, expr in enumerate((p, q))]
     return found
 
 

@@ -9,7 +9,25 @@ from checker import Limits, Verdict, check
 from checker import kernel as k
 from checker.space import Space
 from checker.tables import tabulate
-from protocol import BOOL, DefinitionError, Index, Machine, Range, Row, System, always, choice, deadlock, hang, leads_to, me, private, sometimes, unlocked
+from protocol import (
+    BOOL,
+    DefinitionError,
+    Index,
+    Machine,
+    Range,
+    Row,
+    System,
+    always,
+    choice,
+    deadlock,
+    hang,
+    leads_to,
+    me,
+    private,
+    sometimes,
+    unlocked,
+)
+from protocol.evaluate import successor
 from protocol.trace import trace_of
 from tests.reference.two_phase_commit import build as two_phase_commit
 
@@ -23,7 +41,7 @@ class Walk(IntEnum):
 
 def counters(width: int, last: int, *properties) -> System:
     """`width` counters 0 .. last that step one by one: (last + 1) ** width states."""
-    slots, slot = Index("slot", width), None
+    slots = Index("slot", width)
     slot = choice("slot", slots)
     level = private("level", Range(0, last), over=slots)
     row = Row("step", Walk.GOING, Walk.GOING, level[slot] < last, [level[slot].add(1)], choose=slot)
@@ -66,7 +84,8 @@ def test_the_path_is_shortest_and_least():
 
 
 def test_a_witness_has_its_path_and_a_missing_one_is_a_violation():
-    result = check(counters(2, 2, lambda level: sometimes("top", level[0] + level[1] == 4), lambda level: sometimes("beyond", level[0] > level[1] + 2)))
+    asked = (lambda level: sometimes("top", level[0] + level[1] == 4), lambda level: sometimes("beyond", level[0] > level[1] + 2))
+    result = check(counters(2, 2, *asked))
     assert result.findings["top"].verdict is Verdict.HOLDS and result.findings["top"].path_length == 4
     assert result.findings["beyond"].verdict is Verdict.VIOLATED and result.findings["beyond"].path is None
 
@@ -102,7 +121,8 @@ def test_a_property_that_cannot_be_evaluated_is_a_definition_error():
 
 
 def test_a_budget_of_states_is_inconclusive():
-    system = counters(8, 3, lambda level: always("low", level[0] + level[1] < 3), lambda level: always("sane", level[0] < 4), lambda level: deadlock())
+    asked = (lambda level: always("low", level[0] + level[1] < 3), lambda level: always("sane", level[0] < 4), lambda level: deadlock())
+    system = counters(8, 3, *asked)
     result = check(system, limits=Limits(max_states=20_000))
     assert not result.complete and "20,000 states" in result.reason
     assert result.findings["low"].verdict is Verdict.VIOLATED
@@ -134,7 +154,8 @@ def test_progress_is_told():
 
 
 def test_liveness_is_asked_of_the_whole_graph():
-    result = check(counters(3, 2, lambda level: hang(), lambda level: leads_to("rises", level[0] == 0, level[0] == 2), lambda level: leads_to("stays", level[1] == 2, level[1] == 0)))
+    rises, stays = (lambda v: leads_to("rises", v[0] == 0, v[0] == 2)), (lambda v: leads_to("stays", v[1] == 2, v[1] == 0))
+    result = check(counters(3, 2, lambda level: hang(), rises, stays))
     assert result.findings["rises"].verdict is Verdict.HOLDS
     assert result.findings["stays"].verdict is Verdict.VIOLATED
     assert result.findings["hang"].verdict is Verdict.VIOLATED and result.findings["hang"].path_length == 6
@@ -155,8 +176,6 @@ def test_the_graph_has_every_edge():
     assert graph.offsets[-1] == len(graph.targets) == 8_258 - 1
     states = [tables.layout.unpack(space.words(s)) for s in range(space.distinct)]
     number = {state: s for s, state in enumerate(states)}
-    from protocol.evaluate import successor
-
     for s in range(0, len(states), 37):
         for e in range(graph.offsets[s], graph.offsets[s + 1]):
             assert number[successor(tables.system, states[s], tables.instances[graph.instances[e]])] == graph.targets[e]

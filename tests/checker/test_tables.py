@@ -5,8 +5,7 @@ from enum import IntEnum
 
 import pytest
 
-from checker.factors import DISABLED, GUARD_ERROR
-from checker.kernel import DOUBLE, RANGE
+from checker.kernel import DISABLED, DOUBLE, GUARD_ERROR, RANGE
 from checker.tables import tabulate
 from protocol import (
     BOOL,
@@ -44,10 +43,9 @@ from protocol import (
     when,
 )
 from protocol.evaluate import holds, loader, may_fire, successor
-from protocol.types import all_values
 from protocol.types import Array as ArrayType
 from protocol.types import Record as RecordType
-from protocol.types import Scalar
+from protocol.types import Scalar, all_values
 from tests.reference.two_phase_commit import build as two_phase_commit
 
 
@@ -76,7 +74,8 @@ def queues() -> System:
         Row("front",     s.IDLE, s.DONE, True, [todo.push_front(task(slot=here, grade=0)), inbox.send(task(slot=here, grade=1))], assume_atomic=free),
         Row("pop",       s.BUSY, s.IDLE, todo.length > 0, [todo.pop(), kept[here].push(todo.head.grade)], assume_atomic=free),
         Row("pop_back",  s.BUSY, s.DONE, todo.at(1).slot == here, [todo.pop_back()], assume_atomic=free),
-        Row("remove",    s.DONE, s.IDLE, todo.has(task(slot=here, grade=0)), [todo.remove(task(slot=here, grade=0)), bag.send(here)], assume_atomic=free),
+        Row("remove",    s.DONE, s.IDLE, todo.has(task(slot=here, grade=0)), [todo.remove(task(slot=here, grade=0)), bag.send(here)],
+            assume_atomic=free),
         Row("remove_at", s.DONE, s.BUSY, ~todo.empty & (todo.head.grade >= 1), [todo.remove_at(todo.length - 2)], assume_atomic=free),
         Row("amend",     s.DONE, s.DONE, todo.length == 2, [todo.at(todo.head.grade).grade.set(todo.at(1).grade - 1)], assume_atomic=free),
         Row("find",      s.DONE, s.IDLE, kept[here].index_of(1) == 0, [kept[here].clear(), strict.send(1)], assume_atomic=free),
@@ -100,13 +99,15 @@ def arrays() -> System:
     s = Side
     # fmt: off
     worker = Machine("worker", s, [
-        Row("claim",   s.IDLE, s.BUSY, owner[block].is_none & ~used[block], [owner[block].set(here), used[block].set(True)], choose=block, assume_atomic=free),
+        Row("claim",   s.IDLE, s.BUSY, owner[block].is_none & ~used[block],
+            [owner[block].set(here), used[block].set(True)], choose=block, assume_atomic=free),
         Row("count",   s.BUSY, s.BUSY, count(blocks, lambda b: owner[b] == here) >= 1,
             [grid[here, cursor[here]].set(sum_of(blocks, lambda b: grid[here, b])), cursor[here].add(1)], assume_atomic=free),
         Row("step",    s.BUSY, s.DONE, any_of(blocks, lambda b: used[b] & (owner[b].value == here)),
             [when(owner[0] != here, owner[cursor[here]].set(None)), owner[1].set(here)], assume_atomic=free),
         Row("back",    s.DONE, s.IDLE, all_of(slots, lambda i: (cursor[i] >= 0) | (owner[cursor[i]] == i)),
-            [each(blocks, lambda b: when(owner[b] == here, owner[b].set(None), used[b].set(False))), cursor[here].set(if_else(used[0], 0, cursor[here] - 1))],
+            [each(blocks, lambda b: when(owner[b] == here, owner[b].set(None), used[b].set(False))),
+             cursor[here].set(if_else(used[0], 0, cursor[here] - 1))],
             assume_atomic=free),
         Row("measure", s.DONE, s.DONE, True, [total.set(sum_of(slots, lambda i: sum_of(blocks, lambda b: grid[i, b])))], assume_atomic=free),
     ], copies=slots, final=(s.DONE,))
@@ -256,7 +257,8 @@ def test_equal_tables_are_kept_once():
         slots = Index("slot", copies)
         flags = unlocked("flags", BOOL, over=slots)
         here = me(slots)
-        return System("many", [Machine("worker", Side, [Row("go", Side.IDLE, Side.DONE, flags[here], [flags[here].set(False)], assume_atomic="a test")], copies=slots)])
+        row = Row("go", Side.IDLE, Side.DONE, flags[here], [flags[here].set(False)], assume_atomic="the test looks at values, not media")
+        return System("many", [Machine("worker", Side, [row], copies=slots)])
 
     # Only where the bits stand differs between copies; words are written at different places, so a table is kept per place.
     assert tabulate(build(4)).entries.size <= 4 * 8
