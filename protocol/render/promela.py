@@ -29,23 +29,8 @@ from ..properties import Property
 from ..system import System
 from ..types import Optional, Scalar, Type
 from ..variable import Variable
-from .promela_text import (
-    NONE,
-    Bindings,
-    Constant,
-    Stored,
-    Text,
-    both,
-    bounds,
-    either,
-    holds,
-    inside,
-    leaves,
-    negated,
-    scalar,
-    variable_name,
-    view,
-)
+from .promela_text import Bindings, holds, leaves, scalar, view
+from .promela_views import NONE, Constant, Stored, Text, both, bounds, either, inside, negated, variable_name
 
 CANNOT_SAY = ("hang", "leads_to")
 

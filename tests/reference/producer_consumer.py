@@ -19,7 +19,9 @@ def build(producers: int = 2, consumers: int = 2, items: int = 3, capacity: int 
     put = private("put", Range(0, items), over=makers)
     got = private("got", Range(0, producers * items), over=takers)
     mine, yours, stay = put[me(makers)], got[me(takers)], Thread.RUNNING
-    producer = Machine("producer", Thread, [Row("put", stay, stay, mine < items, [fifo.send(me(makers)), mine.add(1)], "producer")], copies=makers, final=stay)
-    consumer = Machine("consumer", Thread, [Row("get", stay, stay, True, [fifo.receive(), yours.add(1)], "consumer")], copies=takers, final=stay)
+    put_item = Row("put", stay, stay, mine < items, [fifo.send(me(makers)), mine.add(1)], "producer")
+    get_item = Row("get", stay, stay, True, [fifo.receive(), yours.add(1)], "consumer")
+    producer = Machine("producer", Thread, [put_item], copies=makers, final=stay)
+    consumer = Machine("consumer", Thread, [get_item], copies=takers, final=stay)
     conserved = sum_of(makers, lambda i: put[i]) == sum_of(takers, lambda i: got[i]) + fifo.length
     return System("producer_consumer", [producer, consumer], [always("conserved", conserved), deadlock()])
