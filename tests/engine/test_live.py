@@ -1,0 +1,114 @@
+"""The live engine: real processes that complete their work, and leave nothing however they end."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine import run
+from engine.errors import EngineError
+from engine.runtime.live import SEGMENT_PREFIX, Supervisor
+from engine.workload import Request
+from protocol import DefinitionError, TraceError
+
+SHARED_MEMORY = Path("/dev/shm")
+ROOT = Path(__file__).resolve().parents[2]
+ENDLESS = [Request(0.0, 10, 10), Request(1e6, 1, 1)]
+PATIENCE_S = 60
+
+pytestmark = pytest.mark.live
+
+
+def segments() -> set[str]:
+    return {p.name for p in SHARED_MEMORY.glob(f"{SEGMENT_PREFIX}{os.getpid()}-*")}
+
+
+def process_numbers(supervisor: Supervisor) -> list[int]:
+    return [child.process.pid for child in supervisor.children if child.process.pid is not None]
+
+
+def is_gone(process: int) -> bool:
+    """Whether the process has ended, waiting for it as long as it takes (within reason)."""
+    try:
+        descriptor = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], PATIENCE_S)[0])
+    finally:
+        os.close(descriptor)
+
+
+def test_twenty_requests_complete_and_nothing_is_left(tmp_path: Path) -> None:
+    log, processes = tmp_path / "events.ndjson", []
+    requests = [Request(k / 10, 700, 5) for k in range(20)]
+    report = run(requests, ranks=2, speed=1000, log_path=log, started=lambda s: processes.extend(process_numbers(s)))
+    assert [c.request for c in report.completions] == list(range(20))
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len(events) == report.rows_fired and [e["t"] for e in events] == sorted(e["t"] for e in events)
+    assert {e["copy"] for e in events} == {"gate", "worker[0]", "worker[1]"}
+    assert sum(e["event"] == "put_batch" for e in events) == report.forwards
+    assert len(processes) == 4 and all(map(is_gone, processes)) and not segments()
+    assert os.listdir(tmp_path) == ["events.ndjson"]
+
+
+@pytest.mark.parametrize("victim, name", [(0, "queue server"), (1, "gate"), (3, r"worker\[1\]")])
+def test_a_killed_process_ends_the_run_with_its_name(tmp_path: Path, victim: int, name: str) -> None:
+    processes: list[int] = []
+
+    def kill(supervisor: Supervisor) -> None:
+        processes.extend(process_numbers(supervisor))
+        os.kill(processes[victim], signal.SIGKILL)
+
+    with pytest.raises(EngineError, match=rf"^{name} \(process \d+\) was killed by SIGKILL"):
+        run(ENDLESS, ranks=2, log_path=tmp_path / "events.ndjson", started=kill)
+    assert all(map(is_gone, processes)) and not segments() and os.listdir(tmp_path) == []
+
+
+def test_a_failure_in_a_process_is_told(tmp_path: Path) -> None:
+    """A request without a length cannot be served; the scheduler's own process finds out."""
+    broken = [Request(0.0, None, 1)]  # type: ignore[arg-type]
+    with pytest.raises(EngineError, match="gate failed: TypeError"):
+        run(broken, ranks=1, log_path=tmp_path / "events.ndjson")
+    assert not segments() and os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path, how: signal.Signals) -> None:
+    """Ctrl-C reaches the whole group; a killed supervisor cannot clean up, so the kernel and the resource tracker do."""
+    program = f"""
+from engine import run
+from engine.workload import Request
+from multiprocessing import resource_tracker
+def tell(s):
+    numbers = [c.process.pid for c in s.children] + [resource_tracker._resource_tracker._pid]
+    print(*numbers, flush=True)
+run([Request(0.0, 10, 10), Request(1e6, 1, 1)], log_path={str(tmp_path / "events.ndjson")!r}, started=tell)
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert child.stdout is not None
+    processes = [int(word) for word in child.stdout.readline().split()]
+    if how is signal.SIGINT:
+        os.killpg(child.pid, how)
+    else:
+        os.kill(child.pid, how)
+    child.communicate(timeout=PATIENCE_S)
+    assert child.returncode != 0 and len(processes) == 5 and all(map(is_gone, processes))
+    assert list(SHARED_MEMORY.glob(f"{SEGMENT_PREFIX}{child.pid}-*")) == [] and os.listdir(tmp_path) == []
+
+
+def test_bad_arguments_start_nothing(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="choose a file in a directory that exists"):
+        run(ENDLESS, log_path=tmp_path / "absent" / "events.ndjson")
+    with pytest.raises(DefinitionError, match="speed=0: give a positive number"):
+        run(ENDLESS, speed=0)
+    with pytest.raises(DefinitionError, match="needs at least one rank"):
+        run(ENDLESS, ranks=0)
+    assert not segments()
