@@ -26,6 +26,7 @@ def check(
     limits: Limits = UNLIMITED,
     explorer: str = "table",
     first: bool = False,
+    workers: int = 1,
     progress: Callable[[int, int, float, int], None] | None = None,
 ) -> Result:
     """Explore every state of the system and answer each of its properties, `range` always among them.
@@ -34,11 +35,14 @@ def check(
         limits: budgets; running out of one makes what is not yet decided inconclusive.
         explorer: "table" (compiled, packed states) or "reference" (the interpreter and a queue; slow).
         first: stop at the first violation instead of exploring the whole space.
+        workers: threads that may be used; both explorers use one so far, and the answer never depends on it.
         progress: called now and then with (states, depth, states per second, states waiting).
 
     Raises:
         DefinitionError: the system is wrong in a way that only tabulating or exploring it shows; with a path.
     """
+    if workers < 1:
+        raise DefinitionError(f"workers={workers}: a search needs at least one")
     if explorer == "reference":
         from . import reference
 

@@ -200,3 +200,16 @@ def test_rows_of_symmetric_copies_are_explored_in_canonical_order():
     rows = [Row("first", Walk.GOING, Walk.DONE, here == 1, [flag.set(1)]), Row("second", Walk.GOING, Walk.DONE, True, [flag.set(1)])]
     finding = check(System("order", [Machine("walker", Walk, rows, copies=slots)], [always("never_set", flag == 0)])).findings["never_set"]
     assert [str(step) for step in finding.path] == ["walker[1].first"]
+
+
+def test_the_answer_does_not_depend_on_the_number_of_workers():
+    one, two = (check(counters(5, 3, lambda level: always("low", level[3] < 2)), workers=n) for n in (1, 2))
+    assert (one.distinct, one.generated, one.depth) == (two.distinct, two.generated, two.depth)
+    assert list(map(str, one.findings["low"].path)) == list(map(str, two.findings["low"].path))
+
+
+def test_no_workers_and_no_such_explorer_are_usage_errors():
+    with pytest.raises(DefinitionError, match="at least one"):
+        check(counters(2, 2), workers=0)
+    with pytest.raises(DefinitionError, match="choose 'table' or 'reference'"):
+        check(counters(2, 2), explorer="guess")
