@@ -11,6 +11,7 @@ import os
 import secrets
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -30,6 +31,7 @@ START_S = 60.0
 STOP_S = 10.0
 """Longest time for a child to stop once told."""
 SEGMENT_PREFIX = "interlock-"
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Child:
@@ -76,8 +78,11 @@ class Supervisor:
         self.children: list[Child] = []
         self.parts: list[IO[str]] = []
         self._registers: Registers | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Supervisor:
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._interrupted) for number in STOPPING}
         try:
             self._start()
         except BaseException:
@@ -95,6 +100,16 @@ class Supervisor:
             self._registers = None
         for part in self.parts:
             part.close()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _interrupted(self, number: int, _: object) -> None:
+        """End the run, once: a second Ctrl-C must not interrupt the clean-up."""
+        for each in STOPPING:
+            signal.signal(each, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
 
     def run(self) -> tuple[list[Any], int, float, int]:
         """Let them go: completions, forwards, seconds and rows fired of the finished run.

@@ -78,9 +78,9 @@ def test_a_failure_in_a_process_is_told(tmp_path: Path) -> None:
     assert not segments() and os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path, how: signal.Signals) -> None:
-    """Ctrl-C reaches the whole group; a killed supervisor cannot clean up, so the kernel and the resource tracker do."""
+    """Ctrl-C reaches the whole group, and here twice; a killed supervisor cannot clean up, so the kernel and the resource tracker do."""
     program = f"""
 from engine import run
 from engine.workload import Request
@@ -97,9 +97,11 @@ run([Request(0.0, 10, 10), Request(1e6, 1, 1)], log_path={str(tmp_path / "events
     processes = [int(word) for word in child.stdout.readline().split()]
     if how is signal.SIGINT:
         os.killpg(child.pid, how)
+        os.killpg(child.pid, how)
     else:
         os.kill(child.pid, how)
-    child.communicate(timeout=PATIENCE_S)
+    _, errors = child.communicate(timeout=PATIENCE_S)
+    assert "leaked" not in errors or how is signal.SIGKILL
     assert child.returncode != 0 and len(processes) == 5 and all(map(is_gone, processes))
     assert list(SHARED_MEMORY.glob(f"{SEGMENT_PREFIX}{child.pid}-*")) == [] and os.listdir(tmp_path) == []
 

@@ -23,11 +23,12 @@ def written(folder: Path, text: str) -> Path:
     [
         (MOONCAKE + '{"timestamp": 27500, "input_length": 3, "output_length": 4}\n', [Request(0.0, 6758, 500), Request(27.5, 3, 4)]),
         (
-            '{"input_toks": 5, "output_toks": 6, "arrival_time_ns": 1000000000}\n{"input_toks": 7, "output_toks": 8, "arrival_time_ns": 3500000000}\n',
+            '{"input_toks": 5, "output_toks": 6, "arrival_time_ns": 1000000000}\n'
+            '{"input_toks": 7, "output_toks": 8, "arrival_time_ns": 3500000000}\n',
             [Request(0.0, 5, 6), Request(2.5, 7, 8)],
         ),
         (AZURE + "2023-11-16 18:15:46.5000000,374,44\n2023-11-16 18:15:50.0000000,396,109\n", [Request(0.0, 374, 44), Request(3.5, 396, 109)]),
-        (BURST + "5,s,1.5,ChatGPT,472,18,490,Conversation log\n45,s,1,GPT-4,1087,230,1317,API log\n", [Request(0.0, 472, 18), Request(40.0, 1087, 230)]),
+        (BURST + "5,s,1.5,ChatGPT,472,18,490,Chat log\n45,s,1,GPT-4,1087,230,1317,API log\n", [Request(0.0, 472, 18), Request(40.0, 1087, 230)]),
     ],
     ids=["mooncake", "sharegpt", "azure", "burstgpt"],
 )
