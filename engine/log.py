@@ -54,11 +54,17 @@ def merge(parts: Iterable[IO[str]], path: str | os.PathLike[str]) -> None:
     Raises:
         TraceError: it cannot be written; nothing is left behind.
     """
+    lines = (line for _, line in heapq.merge(*(_lines(part) for part in parts), key=lambda timed: timed[0]))
     target, temporary = Path(path), None
     try:
+        if target.exists() and not target.is_file():
+            # A device or a pipe cannot be replaced, only written to.
+            with open(target, "w", encoding="utf-8") as stream:
+                stream.writelines(lines)
+            return
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.writelines(line for _, line in heapq.merge(*(_lines(part) for part in parts), key=lambda timed: timed[0]))
+            stream.writelines(lines)
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)
         temporary = None
