@@ -77,8 +77,8 @@ def _same_place(a: Expr, b: Expr) -> list[Expr] | None:
                 return None
         elif isinstance(x, At) and isinstance(y, At):
             equations.append(Op("==", x.position, y.position, BOOL))
-        else:
-            equations += [Op("==", i, j, BOOL) for i, j in zip(x.indices, y.indices)]  # type: ignore[attr-defined]
+        elif isinstance(x, (Cell, Item)) and isinstance(y, (Cell, Item)):
+            equations += [Op("==", i, j, BOOL) for i, j in zip(x.indices, y.indices)]
     return equations
 
 

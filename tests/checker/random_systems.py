@@ -102,10 +102,10 @@ def digraphs(draw: Callable[[Any], Any]) -> System:
     for name in ("one", "two")[: draw(st.integers(1, 2))]:
         size = draw(st.integers(2, 5))
         states = IntEnum("States", [(f"S{k}", k) for k in range(size)])  # type: ignore[misc]
-        number = st.integers(0, size - 1)
+        number, fair = st.integers(0, size - 1), st.sampled_from(("weak", "strong", "strong", "none"))
         rows = [
-            Row(f"e{k}", states(draw(number)), states(draw(number)), fair=draw(st.sampled_from(FAIR)), poll=draw(st.booleans()))
-            for k in range(draw(st.integers(1, 9)))
+            Row(f"e{k}", states(draw(number)), states(draw(number)), fair=draw(fair), poll=draw(st.booleans()))
+            for k in range(draw(st.integers(2, 9)))
         ]
         fairness = draw(st.sampled_from(("row", "copy")))
         machines.append(Machine(name, states, rows, copies=draw(st.sampled_from(((), RANK))), fairness=fairness))
@@ -113,6 +113,10 @@ def digraphs(draw: Callable[[Any], Any]) -> System:
     for name in ("first", "second"):
         p, q = ([m.at(*(0 for _ in m.copies)) == draw(st.sampled_from(list(m.states))) for m in machines] for _ in range(2))
         properties.append(leads_to(name, p[0], q[-1]))
+    for machine in machines:
+        for state in machine.states:
+            where = machine.at(*(0 for _ in machine.copies))
+            properties.append(leads_to(f"{machine.name}_{state.name}", TRUE, where == state))
     return System("digraph", machines, properties)
 
 
