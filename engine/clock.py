@@ -29,16 +29,28 @@ class LiveClock:
             time.sleep(seconds)
 
 
-class VirtualClock:
-    """A clock that moves only when somebody sleeps: one process, no waiting, the same readings every time."""
+class VirtualTime:
+    """One time for all copies of a lockstep run; it moves only when it is told to."""
 
     def __init__(self) -> None:
-        self._now = 0.0
+        self.now = 0.0
+
+    def advance(self, moment: float) -> None:
+        """Move on to a later moment."""
+        self.now = max(self.now, moment)
+
+
+class VirtualClock:
+    """One copy's clock over a virtual time: who sleeps is not given a turn before `wakes`, and holds nobody else up."""
+
+    def __init__(self, time: VirtualTime | None = None):
+        self._time = time if time is not None else VirtualTime()
+        self.wakes = 0.0
 
     def now(self) -> float:
-        """Seconds slept so far, by anybody."""
-        return self._now
+        """Seconds of virtual time."""
+        return self._time.now
 
     def sleep(self, seconds: float) -> None:
-        """Move the clock on."""
-        self._now += max(0.0, seconds)
+        """Put the copy to sleep from now on, or for longer if it sleeps already."""
+        self.wakes = max(self.wakes, self._time.now) + max(0.0, seconds)

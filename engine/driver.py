@@ -28,6 +28,7 @@ from protocol.variable import Medium, Variable
 from .store import Store, shared_between_copies
 
 UNSEEN = (Medium.PRIVATE, Medium.GHOST, Medium.LOCK)
+RUN = ("prompt", "decided")
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,19 @@ class Driver:
     """Fires the rows of some copies of a system over a store.
 
     Raises:
-        DefinitionError: rows that an engine cannot run: a private variable of two machines.
+        DefinitionError: what an engine cannot run: a private variable of two machines, a row that neither fires by itself
+            nor is decided by a handler.
     """
 
     def __init__(self, system: System, store: Store):
         foreign = shared_between_copies(system)
         if foreign:
             raise DefinitionError(f"variable {min(foreign)} is private, but several machines use it; give it a shared medium")
+        for action in system.actions:
+            row = action.row
+            if not action.machine.environment and row.decided not in RUN:
+                text = f"decided={row.decided!r}: the engine runs rows that are {' or '.join(RUN)}"
+                raise DefinitionError(text, machine=action.machine.name, row=row.event)
         self.system, self.store = system, store
         self._kinds = {m.name: self._kind(m) for m in system.active if not m.environment}
         self.copies = {(m.name, c): self._copy(m, c) for m in system.active if not m.environment for c in all_values(m.copies)}

@@ -7,7 +7,7 @@ from engine.driver import Copy, Driver
 from engine.roles.binding import Bindings, Outcome, after, carries, decides
 from engine.runtime.agent import Agent
 from engine.store import Store
-from protocol import DefinitionError, GuardFailed
+from protocol import DefinitionError, GuardFailed, Machine, Row, System
 from protocol.lower import Instance
 
 from .small_system import Giver, Taker, build
@@ -91,6 +91,13 @@ def test_a_handler_for_a_row_that_does_not_exist_is_an_error_at_start(driver: Dr
 
     with pytest.raises(DefinitionError, match="Misnamed.act is bound to taker.took, which system small has not"):
         Bindings(driver.system, [Misnamed()], ["taker"])
+
+
+def test_a_row_that_a_timer_decides_is_refused_at_start() -> None:
+    giver = Machine("giver", Giver, [Row("expire", Giver.CHOOSING, Giver.GIVING, True, [], "giver", decided="timer")])
+    system = System("timed", [giver])
+    with pytest.raises(DefinitionError, match="giver.expire: decided='timer': the engine runs rows that are prompt or decided"):
+        Driver(system, Store(system))
 
 
 def test_two_handlers_for_one_row_are_an_error_at_start(driver: Driver) -> None:

@@ -2,11 +2,15 @@
 
 import io
 import json
+import random
 
 import pytest
 
+from engine.clock import VirtualClock, VirtualTime
+from engine.errors import EngineError
 from engine.metrics import Report
-from engine.runtime.lockstep import run_lockstep
+from engine.roles.rank import FORWARD_S, IDLE_S, TOKEN_S
+from engine.runtime.lockstep import run_lockstep, take_turns
 from engine.runtime.plan import Plan
 from engine.workload import Request, generate
 
@@ -42,3 +46,22 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
 
 def test_a_gate_that_waits_for_the_forward_makes_fewer_and_fuller_batches() -> None:
     assert run("repaired")[0].forwards < run("B'")[0].forwards
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_ranks_run_their_forwards_side_by_side(ranks: int) -> None:
+    report = run_lockstep([Request(0.0, 1000, 1)], Plan(ranks, "mixed", "repaired"))
+    forward = FORWARD_S + TOKEN_S * 1000
+    assert forward <= report.completions[0].ttft_s <= forward + 2 * IDLE_S
+
+
+def test_a_run_in_which_nobody_can_fire_is_an_error() -> None:
+    class Waiting:
+        finished = False
+
+        def turn(self) -> bool:
+            return False
+
+    time, waiting = VirtualTime(), Waiting()
+    with pytest.raises(EngineError, match="no copy can fire a row any more"):
+        take_turns([waiting], [VirtualClock(time)], time, waiting, random.Random(0))  # type: ignore[list-item, arg-type]
