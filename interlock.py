@@ -331,12 +331,11 @@ def run(
     from engine.workload import generate, load
 
     requests = load(workload, limit=limit) if workload is not None else generate(seed=seed, count=limit, rate=rate)
-    if workload is None:
-        print(f"workload: generated, seed {seed}", file=sys.stderr)
     report = run_engine(requests, ranks=ranks, speed=speed, log_path=log)
     if json_file:
         _write_json(json_file, report.as_json())
     if json_file != "-":
+        print(f"workload: {workload or f'generated with seed {seed}'}")
         _print_report(report)
         print(f"event log written to {log}")
 

@@ -369,9 +369,12 @@ class Lowering:
                 changes += [_place_store(s, place) for s in lowered]
             if row.destination is not None:
                 changes.append(Store(TRUE, state, Literal(row.destination, state.type), "move"))
+            elif len(rows) > 1:
+                changes.append(Store(TRUE, state, state, "move"))
             taken = conjunction(guards)
             alternatives.append(taken)
             if len(rows) > 1:
+                # Each alternative stores the state, so that two of them enabled at once are a double write, hence an error.
                 changes = [replace(s, condition=conjunction([taken, s.condition])) for s in changes]
             stores += changes
         return disjunction(alternatives), stores

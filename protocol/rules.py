@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .effect import Arrive, BreakOpen, Crash, Effect, Receive, Restart, Send, Store
 from .errors import DefinitionError
-from .expr import Cell, Edited, Expr, Fold, Me, Param, Passed, conjuncts, substitute
+from .expr import TRUE, Cell, Edited, Expr, Fold, Me, Param, Passed, conjuncts, substitute
 from .machine import Machine, Row
 from .variable import Barrier, Lock, Medium
 
@@ -156,6 +156,8 @@ def _check_barrier_rows(machine: Machine) -> None:
         for effect in row.effects:
             if not isinstance(effect, Arrive):
                 continue
+            if effect.condition is not TRUE:
+                raise DefinitionError(f"arrives at {effect.barrier} on a condition; give it a row of its own", **_at(machine, row))
             barrier = effect.barrier.variable
             assert isinstance(barrier, Barrier)
             if row.destination is None or barrier.kind != "draining":

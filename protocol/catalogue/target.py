@@ -62,6 +62,9 @@ def load_builder(spec: str) -> Callable[..., System]:
     if not path.is_file():
         raise DefinitionError(f"{path}: there is no such file; give path/to/file.py:build or a scenario of `interlock list`")
     name, root = _module_name(path)
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "__file__", None) != str(path.resolve()):
+        del sys.modules[name]  # another file of that name was asked about before
     sys.path.insert(0, str(root))
     try:
         module = import_module(name)
@@ -140,6 +143,7 @@ def _where(error: Exception, path: object) -> str:
     """`file:line` of the last frame that lies in the user's file."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}"
-    file = str(path).partition(".py")[0] + ".py"
+    name, dot_py, _ = str(path).partition(".py")
+    file = name + dot_py
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(Path(file).name)]
-    return f"{path}:{frames[-1].lineno}" if frames else str(path)
+    return f"{file}:{frames[-1].lineno}" if frames else file
