@@ -283,7 +283,7 @@ def explain(
     if output is None:
         print(trace_table(trace))
         print()
-        print(sequence_text(trace))
+        print(sequence_text(trace, heading=False))
         return
     forms = {".txt": sequence_text, ".mmd": sequence_mermaid, ".svg": sequence_svg}
     if output.suffix not in forms:

@@ -42,11 +42,14 @@ def trace_table(trace: Trace) -> str:
     return "\n".join([*_heading(scene), "", table + _ending(scene)])
 
 
-def sequence_text(trace: Trace) -> str:
-    """The trace as lifelines of text: one per copy, one line per step, what changed beside it."""
+def sequence_text(trace: Trace, heading: bool = True) -> str:
+    """The trace as lifelines of text: one per copy, one line per step, what changed beside it; the property on top."""
     scene = scene_of(trace)
-    if not scene.moments:
-        return "\n".join([*_heading(scene), "", _ending(scene)])
+    top = "\n".join([*_heading(scene), "", ""]) if heading else ""
+    return top + (_lifelines(scene) if scene.moments else _ending(scene))
+
+
+def _lifelines(scene: Scene) -> str:
     widest = max([len(c) for c in scene.copies] + [len(m.title) + 2 for m in scene.moments]) + 1
     width = min(widest, (WIDTH - NOTES_MIN - 6) // len(scene.copies))
     if width >= 12:
@@ -70,8 +73,7 @@ def _ending(scene: Scene) -> str:
 def _wide(scene: Scene, width: int) -> str:
     """Events on the lifelines."""
     columns = len(scene.copies)
-    lines = [*_heading(scene), ""]
-    lines.append("      " + "".join(shortened(c, width - 1).ljust(width) for c in scene.copies).rstrip())
+    lines = ["      " + "".join(shortened(c, width - 1).ljust(width) for c in scene.copies).rstrip()]
     for k, moment in enumerate(scene.moments):
         lines += _between(scene, k, columns, width)
         cells = ["│".ljust(width)] * columns
@@ -85,7 +87,7 @@ def _narrow(scene: Scene) -> str:
     columns = len(scene.copies)
     width = 3 if 3 * columns <= WIDTH - NOTES_MIN else 1
     names = ", ".join(f"{k}{FIXED}{copy}" for k, copy in enumerate(scene.copies, 1))
-    lines = [*_heading(scene), "", *(line.replace(FIXED, " ") for line in wrap(f"lifelines: {names}", WIDTH)), ""]
+    lines = [*(line.replace(FIXED, " ") for line in wrap(f"lifelines: {names}", WIDTH)), ""]
     if width == 3:
         lines.append("      " + "".join(f"{k:<3}" for k in range(1, columns + 1)).rstrip())
     for k, moment in enumerate(scene.moments):
