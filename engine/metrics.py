@@ -57,7 +57,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Report:
-    """A finished run. `duration_s` and all latencies are on the run's clock; `speed` says how much faster than the trace it ran."""
+    """A finished run. `duration_s` and all latencies are on the run's clock; `speed` says how much faster than the trace it ran.
+
+    `seed`: of the generated workload, or of the policy in lockstep; None where nothing was drawn.
+    """
 
     requests: int
     completions: tuple[Completion, ...]
@@ -67,7 +70,7 @@ class Report:
     speed: float
     ranks: int
     variant: str
-    seed: int
+    seed: int | None
 
     @property
     def ttft(self) -> Summary | None:

@@ -23,7 +23,9 @@ def run(
     variant: str = "repaired",
     speed: float = 1.0,
     log_path: str | os.PathLike[str] | None = None,
+    seed: int | None = None,
     started: Callable[[Supervisor], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Drive the live engine over the requests, with a process per rank.
 
@@ -32,7 +34,9 @@ def run(
         role, variant: of the forward-signal machines.
         speed: how much faster than the trace requests arrive and forwards go.
         log_path: where the event log goes, whole or not at all; None for none.
+        seed: of the workload, for the report; None when it came from a file. The live engine itself draws nothing.
         started: told once, when all processes are ready.
+        progress: told how many requests are completed, each time that changes.
 
     Raises:
         DefinitionError: a bad argument. TraceError: the log cannot be written. EngineError: a process ended too early.
@@ -43,4 +47,4 @@ def run(
     plan.system()  # a wrong argument is told before anything is started
     if log_path is not None:
         check_target(log_path)
-    return run_live(requests, plan, speed=speed, log_path=log_path, started=started)
+    return run_live(requests, plan, speed=speed, log_path=log_path, seed=seed, started=started, progress=progress)

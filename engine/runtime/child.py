@@ -117,14 +117,17 @@ def _run(spec: Spec) -> None:
 
 
 def _take_turns(agent: Agent, clock: LiveClock, control: Connection, scheduler: Scheduler | None) -> None:
-    """Turn until told to stop; the scheduler's process says when it has finished, and stops with it."""
-    pause, busy = BACK_OFF_S[0], 0
+    """Turn until told to stop; the scheduler's process says how many requests are completed, and stops with the last."""
+    pause, busy, told = BACK_OFF_S[0], 0, 0
     while scheduler is None or not scheduler.finished:
         if agent.turn():
             pause, busy = BACK_OFF_S[0], busy + 1
         else:
             clock.sleep(pause)
             pause, busy = min(2 * pause, BACK_OFF_S[1]), 0
+        if scheduler is not None and len(scheduler.completions) > told:
+            told = len(scheduler.completions)
+            control.send(("completed", told))
         if busy % TURNS_BETWEEN_LOOKS == 0 and control.poll():
             return
 

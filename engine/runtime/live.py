@@ -73,8 +73,10 @@ class Child:
 class Supervisor:
     """Owns the processes, the register segment and the log parts of one run. Use it as a context manager."""
 
-    def __init__(self, requests: Sequence[Request], plan: Plan, speed: float, *, logged: bool):
-        self._requests, self._plan, self._speed, self._logged = requests, plan, speed, logged
+    def __init__(
+        self, requests: Sequence[Request], plan: Plan, speed: float, *, logged: bool, progress: Callable[[int], None] | None = None
+    ):
+        self._requests, self._plan, self._speed, self._logged, self._progress = requests, plan, speed, logged, progress
         self.children: list[Child] = []
         self.parts: list[IO[str]] = []
         self._registers: Registers | None = None
@@ -170,20 +172,24 @@ class Supervisor:
             raise self._early_end() from None
 
     def _answer(self, asked: Child, expected: str, seconds: float | None, *, stopping: bool = False) -> Any:
-        """The child's next message. While `stopping`, others may end."""
+        """What the child says when it says what is expected; how many requests are completed goes to `progress`. While `stopping`, others may end."""
         sentinels = [c.process.sentinel for c in self.children if c is asked or not stopping]
-        ready = wait([asked.control, *sentinels], seconds)
-        if not ready:
-            raise EngineError(f"{asked.name} has not said {expected} for {seconds:g} s; try again on a machine that is less busy")
-        if asked.control not in ready:
-            raise self._early_end()
-        try:
-            kind, content = asked.control.recv()
-        except (EOFError, ConnectionResetError):
-            raise self._early_end() from None
-        if kind != expected:
-            raise self._early_end(None if kind == "lost" else f"{asked.name} failed: {content}")
-        return content
+        while True:
+            ready = wait([asked.control, *sentinels], seconds)
+            if not ready:
+                raise EngineError(f"{asked.name} has not said {expected} for {seconds:g} s; try again on a machine that is less busy")
+            if asked.control not in ready:
+                raise self._early_end()
+            try:
+                kind, content = asked.control.recv()
+            except (EOFError, ConnectionResetError):
+                raise self._early_end() from None
+            if kind == expected:
+                return content
+            if kind != "completed":
+                raise self._early_end(None if kind == "lost" else f"{asked.name} failed: {content}")
+            if self._progress is not None:
+                self._progress(content)
 
     def _early_end(self, said: str | None = None) -> EngineError:
         """The error for a run that a child has ended: who it was - one that was killed before one that merely lost its peer - and why."""
@@ -204,18 +210,22 @@ def run_live(
     *,
     speed: float = 1.0,
     log_path: str | os.PathLike[str] | None = None,
+    seed: int | None = None,
     started: Callable[[Supervisor], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Report:
-    """Run to the last token of the last request; `started` is told when all processes are ready.
+    """Run to the last token of the last request.
+
+    `started` is told when all processes are ready, `progress` how many requests are completed each time it changes.
 
     Raises:
         EngineError: a process ended too early. TraceError: the log cannot be written. Nothing is left in either case.
     """
-    with Supervisor(requests, plan, speed, logged=log_path is not None) as supervisor:
+    with Supervisor(requests, plan, speed, logged=log_path is not None, progress=progress) as supervisor:
         if started is not None:
             started(supervisor)
         completions, forwards, seconds, fired = supervisor.run()
         if log_path is not None:
             merge(supervisor.parts, log_path)
     done = tuple(sorted(completions, key=lambda c: c.request))
-    return Report(len(requests), done, seconds, forwards, fired, speed, plan.ranks, plan.variant, seed=0)
+    return Report(len(requests), done, seconds, forwards, fired, speed, plan.ranks, plan.variant, seed)
