@@ -208,9 +208,13 @@ class _Progress:
         return self
 
     def __call__(self, states: int, depth: int, rate_per_s: float, queue: int) -> None:
+        self.show(f"{states:,} states, depth {depth}, {rate_per_s:,.0f} states/s, {queue:,} waiting")
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
         if self.terminal and time.perf_counter() - self.started > 1:
             self.shown = True
-            line = f"{self.name}: {states:,} states, depth {depth}, {rate_per_s:,.0f} states/s, {queue:,} waiting"
+            line = f"{self.name}: {text}"
             sys.stderr.write("\r\x1b[K" + line[: os.get_terminal_size(sys.stderr.fileno()).columns - 1])
             sys.stderr.flush()
 
@@ -331,7 +335,15 @@ def run(
     from engine.workload import generate, load
 
     requests = load(workload, limit=limit) if workload is not None else generate(seed=seed, count=limit, rate=rate)
-    report = run_engine(requests, ranks=ranks, speed=speed, log_path=log)
+    with _Progress("run") as progress:
+        report = run_engine(
+            requests,
+            ranks=ranks,
+            speed=speed,
+            log_path=log,
+            seed=seed if workload is None else None,
+            progress=lambda completed: progress.show(f"{completed:,} of {len(requests):,} requests completed"),
+        )
     if json_file:
         _write_json(json_file, report.as_json())
     if json_file != "-":

@@ -172,7 +172,7 @@ class Supervisor:
             raise self._early_end() from None
 
     def _answer(self, asked: Child, expected: str, seconds: float | None, *, stopping: bool = False) -> Any:
-        """What the child says when it says what is expected; how many requests are completed goes to `progress`. While `stopping`, others may end."""
+        """What the child has to say with the expected message; counts of completed requests go to `progress`. While `stopping`, others may end."""
         sentinels = [c.process.sentinel for c in self.children if c is asked or not stopping]
         while True:
             ready = wait([asked.control, *sentinels], seconds)

@@ -45,9 +45,14 @@ def is_gone(process: int) -> bool:
 
 
 def test_twenty_requests_complete_and_nothing_is_left(tmp_path: Path) -> None:
-    log, processes = tmp_path / "events.ndjson", []
-    requests = [Request(k / 10, 700, 5) for k in range(20)]
-    report = run(requests, ranks=2, speed=1000, log_path=log, started=lambda s: processes.extend(process_numbers(s)))
+    log, processes = tmp_path / "events.ndjson", list[int]()
+    requests, counts = [Request(k / 10, 700, 5) for k in range(20)], list[int]()
+
+    def tell(supervisor: Supervisor) -> None:
+        processes.extend(process_numbers(supervisor))
+
+    report = run(requests, ranks=2, speed=1000, log_path=log, started=tell, progress=counts.append)
+    assert counts == sorted(set(counts)) and set(counts) <= set(range(1, 21))
     assert [c.request for c in report.completions] == list(range(20))
     events = [json.loads(line) for line in log.read_text().splitlines()]
     assert len(events) == report.rows_fired and [e["t"] for e in events] == sorted(e["t"] for e in events)
