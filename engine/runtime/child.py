@@ -1,7 +1,8 @@
 """A child: what each operating-system process of the live engine runs - the queue server, the engine, a rank.
 
-One rule: a child outlives neither its work nor its parent. The kernel kills it when the parent dies; Ctrl-C is the
-parent's business. A child says `ready`, waits for `go`, takes turns until it is told to stop, and says how many rows it fired.
+One rule: a child outlives neither its work nor its parent. The kernel kills it when the parent dies; Ctrl-C is blocked
+for it, being the parent's business. A child says `ready`, waits for `go`, takes turns until it is told to stop, and says
+how many rows it fired.
 """
 
 from __future__ import annotations
@@ -138,8 +139,7 @@ def _received(results: Connection) -> Iterator[Result]:
 
 
 def _tie_to(parent: int) -> None:
-    """Die with the parent, and leave Ctrl-C to it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Die with the parent."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -41,7 +41,12 @@ class Child:
         self.name = name
         self.control, theirs = SPAWN.Pipe()
         self.process: BaseProcess = SPAWN.Process(target=target, args=arguments(theirs), name=name, daemon=True)
-        self.process.start()
+        # The child inherits the mask for life: Ctrl-C is the supervisor's business, from the child's first instruction on.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
     def end(self) -> None:
