@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from protocol.expr import Expr, conjuncts
+from protocol.combine import conjuncts
+from protocol.expr import Expr
 from protocol.lower import Instance
 from protocol.properties import Property
 from protocol.system import System

@@ -17,8 +17,9 @@ from typing import Any
 import transitions
 
 from protocol import DefinitionError, GuardFailed
+from protocol.combine import conjuncts
 from protocol.evaluate import effects_of, evaluate, may_fire
-from protocol.expr import Cell, Param, conjuncts
+from protocol.expr import Cell, Param
 from protocol.lower import Action, Instance
 from protocol.machine import Machine
 from protocol.system import System

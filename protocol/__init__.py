@@ -3,9 +3,10 @@
 `from protocol import Machine, Row, System, register, always ...` is all that a file of machines needs.
 """
 
+from .combine import all_of, any_of, choice, count, if_else, me, passed, sum_of
 from .effect import each, when
 from .errors import DefinitionError, DoubleWrite, GuardFailed, OutOfRange, ProtocolError, TraceError
-from .expr import FALSE, TRUE, all_of, any_of, choice, count, if_else, me, passed, sum_of
+from .expr import FALSE, TRUE
 from .machine import Machine, Process, Row, ignored, illegal
 from .properties import Property, always, deadlock, hang, leads_to, lost_store, never, sometimes, write_conflict
 from .system import System

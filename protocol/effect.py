@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from .combine import conjunction, over_name
 from .errors import DefinitionError
-from .expr import TRUE, At, Cell, Edited, Expr, Field, Item, Param, _boolean, coerce, conjunction, lift, over_name
+from .expr import TRUE, At, Cell, Edited, Expr, Field, Item, Param, boolean, coerce, lift
 from .types import Record, Scalar
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Restart(Effect):
 
 def when(condition: Any, *effects: Effect) -> tuple[Effect, ...]:
     """The effects, happening only where the condition holds."""
-    guard = _boolean(condition, "when")
+    guard = boolean(condition, "when")
     return tuple(replace(e, condition=conjunction([guard, e.condition])) for e in flatten(effects))
 
 

@@ -11,10 +11,10 @@ symmetric indices are neither ordered nor added to, and a constant outside the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, dataclass_transform
 
 from .errors import DefinitionError
 from .types import BOOL, Array, Enum, Index, Optional, Range, Record, Scalar, Sequence, Type, Value
@@ -55,7 +55,7 @@ class Expr:
         return _logic("or", other, self)
 
     def __invert__(self) -> Expr:
-        return Not(_boolean(self, "~"))
+        return Not(boolean(self, "~"))
 
     def __eq__(self, other: Any) -> Expr:  # type: ignore[override]
         return _equality("==", self, other)
@@ -96,7 +96,7 @@ class Expr:
         base = lift(self)
         if not isinstance(base.type, Array):
             raise DefinitionError(f"`{base}` is not an array and cannot be indexed")
-        return Item(base, _indices(base, base.type.dims, index), base.type.element)
+        return Item(base, indices_of(base, base.type.dims, index), base.type.element)
 
     def __getattr__(self, name: str) -> Expr:
         # Reached only for names that are no method: a field of a record.
@@ -141,7 +141,7 @@ class Expr:
         """Element at that position; past the end a range error."""
         base = _sequence(self, "at")
         assert isinstance(base.type, Sequence)
-        return At(base, _number(position, "at"), base.type.element)
+        return At(base, number(position, "at"), base.type.element)
 
     def has(self, value: Any) -> Expr:
         """Whether a sequence holds the value."""
@@ -255,6 +255,7 @@ class Expr:
             yield from child.walk()
 
 
+@dataclass_transform(eq_default=False, frozen_default=True)
 def _node(cls: type) -> type:
     """A frozen expression node; equality stays an expression, so identity is what hashes."""
     return dataclass(frozen=True, eq=False, repr=False)(cls)
@@ -544,8 +545,8 @@ def coerce(value: Any, target: Type) -> Expr:
     fits = source == goal or (
         isinstance(source, NUMERIC)
         and isinstance(goal, NUMERIC)
-        and not _is_symmetric(source)
-        and not _is_symmetric(goal)
+        and not is_symmetric(source)
+        and not is_symmetric(goal)
         and (isinstance(source, Range) or isinstance(goal, Range))
     )
     if not fits:
@@ -555,122 +556,10 @@ def coerce(value: Any, target: Type) -> Expr:
     return expr
 
 
-def make_record(record: Record, values: dict[str, Any]) -> Expr:
-    """A record expression; a DefinitionError for a missing or unknown field."""
-    names = [n for n, _ in record.fields]
-    if sorted(names) != sorted(values):
-        raise DefinitionError(f"{record.name}({', '.join(values)}): give exactly the fields {', '.join(names)}")
-    return MakeRecord(record, tuple(coerce(values[n], t) for n, t in record.fields))
-
-
-def me(index: Index) -> Me:
-    """The copy's own value of that index type (DESIGN's `self`)."""
-    return Me(index)
-
-
-def choice(name: str, of: Scalar) -> Param:
-    """A value that a row chooses; list it in the row's `choose`."""
-    if not name.isidentifier() or not isinstance(of, Scalar):
-        raise DefinitionError(f"choice({name!r}, {of}): give an identifier and a scalar type")
-    return Param(name, of)
-
-
-def if_else(condition: Any, then: Any, other: Any) -> Expr:
-    """`then` where the condition holds, else `other`."""
-    like = next((lift(v).type for v in (then, other) if isinstance(v, Expr)), None)
-    a, b = (lift(v, like=like if not isinstance(v, Expr) and like and like.contains(v) else None) for v in (then, other))
-    if a.type != b.type:
-        if not (isinstance(a.type, NUMERIC) and isinstance(b.type, NUMERIC)):
-            raise DefinitionError(f"if_else: `{a}` is {a.type} but `{b}` is {b.type}; give both sides one type")
-        (a_low, a_high), (b_low, b_high) = _bounds(a), _bounds(b)
-        return IfElse(_boolean(condition, "if_else"), a, b, Range(min(a_low, b_low), max(a_high, b_high)))
-    return IfElse(_boolean(condition, "if_else"), a, b, a.type)
-
-
-def count(over: Scalar, body: Callable[[Expr], Any]) -> Expr:
-    """How many values of the index type satisfy the body."""
-    return _fold("count", over, body, Range(0, over.size))
-
-
-def any_of(over: Scalar, body: Callable[[Expr], Any]) -> Expr:
-    """Whether some value of the index type satisfies the body."""
-    return _fold("any", over, body, BOOL)
-
-
-def all_of(over: Scalar, body: Callable[[Expr], Any]) -> Expr:
-    """Whether every value of the index type satisfies the body."""
-    return _fold("all", over, body, BOOL)
-
-
-def sum_of(over: Scalar, body: Callable[[Expr], Any]) -> Expr:
-    """The sum of the body over the index type."""
-    low, high = _bounds(_number(body(Param(over_name(over), over)), "sum_of"))
-    return _fold("sum", over, body, Range(low * over.size, high * over.size))
-
-
-def passed(barrier: Any) -> Expr:
-    """Whether the barrier at which this copy has arrived let it pass."""
-    cell = lift(barrier)
-    if not isinstance(cell, Cell) or not cell.variable.is_barrier:
-        raise DefinitionError(f"passed({cell}): takes a barrier")
-    return Passed(cell)
-
-
-def over_name(over: Scalar) -> str:
-    """The name of a bound variable over that type."""
-    return f"any_{over}".replace(" ", "_").replace(".", "_").replace("?", "_or_none")
-
-
-def conjuncts(guard: Expr) -> list[Expr]:
-    """The operands of a conjunction, left to right."""
-    if isinstance(guard, Op) and guard.kind == "and":
-        return conjuncts(guard.left) + conjuncts(guard.right)
-    return [] if guard is TRUE else [guard]
-
-
-def conjunction(parts: list[Expr]) -> Expr:
-    """The conjunction of the parts, left to right; TRUE for none."""
-    guard: Expr = TRUE
-    for part in parts:
-        if part is TRUE:
-            continue
-        guard = part if guard is TRUE else Op("and", guard, part, BOOL)
-    return guard
-
-
-def disjunction(parts: list[Expr]) -> Expr:
-    """The disjunction of the parts, left to right; FALSE for none."""
-    result: Expr = FALSE
-    for part in parts:
-        result = part if result is FALSE else Op("or", result, part, BOOL)
-    return result
-
-
-def substitute(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
-    """The expression with every node that `change` answers for replaced; the answers are not searched again."""
-    new = change(expr)
-    if new is not None:
-        return new
-    changed: dict[str, Any] = {}
-    for field in fields(expr):  # type: ignore[arg-type]
-        part = getattr(expr, field.name)
-        if isinstance(part, Expr):
-            replaced: Any = part if part.is_variable else substitute(part, change)
-        elif isinstance(part, tuple) and any(isinstance(p, Expr) for p in part):
-            replaced = tuple(substitute(p, change) if isinstance(p, Expr) else p for p in part)
-            if all(a is b for a, b in zip(replaced, part)):
-                replaced = part
-        else:
-            continue
-        if replaced is not part:
-            changed[field.name] = replaced
-    return replace(expr, **changed) if changed else expr  # type: ignore[type-var]
-
-
 # -- type rules ------------------------------------------------------------------------------------------------------
 
 
-def _is_symmetric(of: Type) -> bool:
+def is_symmetric(of: Type) -> bool:
     return isinstance(of, Index) and of.symmetric
 
 
@@ -678,21 +567,21 @@ def _wrapped(expr: Expr) -> str:
     return f"({expr})" if isinstance(expr, Op) and expr.kind not in ("*",) else str(expr)
 
 
-def _boolean(value: Any, operator: str) -> Expr:
+def boolean(value: Any, operator: str) -> Expr:
     expr = lift(value)
     if expr.type != BOOL:
         raise DefinitionError(f"{operator} takes booleans, and `{expr}` is {expr.type}; compare it first")
     return expr
 
 
-def _number(value: Any, operator: str) -> Expr:
+def number(value: Any, operator: str) -> Expr:
     expr = lift(value)
-    if not isinstance(expr.type, NUMERIC) or _is_symmetric(expr.type):
+    if not isinstance(expr.type, NUMERIC) or is_symmetric(expr.type):
         raise DefinitionError(f"{operator} takes numbers or ordered indices, and `{expr}` is {expr.type}")
     return expr
 
 
-def _bounds(expr: Expr) -> tuple[int, int]:
+def bounds_of(expr: Expr) -> tuple[int, int]:
     if isinstance(expr.type, Range):
         return expr.type.low, expr.type.high
     if isinstance(expr.type, Index):
@@ -708,7 +597,7 @@ def _sequence(value: Any, operator: str) -> Expr:
 
 
 def _logic(kind: str, left: Any, right: Any) -> Expr:
-    a, b = _boolean(left, kind), _boolean(right, kind)
+    a, b = boolean(left, kind), boolean(right, kind)
     if kind == "and":
         return b if a is TRUE else a if b is TRUE else Op("and", a, b, BOOL)
     return Op("or", a, b, BOOL)
@@ -719,19 +608,19 @@ def _equality(kind: str, left: Any, right: Any) -> Expr:
     b = lift(right, like=a.type) if not isinstance(right, Expr) else lift(right)
     source, goal = (e.type.inner if isinstance(e.type, Optional) else e.type for e in (a, b))
     numbers = isinstance(source, NUMERIC) and isinstance(goal, NUMERIC)
-    if source != goal and not (numbers and not _is_symmetric(source) and not _is_symmetric(goal)):
+    if source != goal and not (numbers and not is_symmetric(source) and not is_symmetric(goal)):
         raise DefinitionError(f"`{a}` is {a.type} and `{b}` is {b.type}: they never compare; give both one type")
     return Op(kind, a, b, BOOL)
 
 
 def _order(kind: str, left: Any, right: Any) -> Expr:
-    a, b = _number(left, kind), _number(right, kind)
+    a, b = number(left, kind), number(right, kind)
     return Op(kind, a, b, BOOL)
 
 
 def _arithmetic(kind: str, left: Any, right: Any) -> Expr:
-    a, b = _number(left, kind), _number(right, kind)
-    (a_low, a_high), (b_low, b_high) = _bounds(a), _bounds(b)
+    a, b = number(left, kind), number(right, kind)
+    (a_low, a_high), (b_low, b_high) = bounds_of(a), bounds_of(b)
     if kind == "+":
         low, high = a_low + b_low, a_high + b_high
     elif kind == "-":
@@ -742,25 +631,11 @@ def _arithmetic(kind: str, left: Any, right: Any) -> Expr:
     return Op(kind, a, b, Range(low, high))
 
 
-def _indices(base: Any, dims: tuple[Scalar, ...], index: Any) -> tuple[Expr, ...]:
+def indices_of(base: Any, dims: tuple[Scalar, ...], index: Any) -> tuple[Expr, ...]:
     given = index if isinstance(index, tuple) else (index,)
     if len(given) != len(dims):
         raise DefinitionError(f"`{base}` takes {len(dims)} indices ({', '.join(map(str, dims))}), not {len(given)}")
     return tuple(coerce(value, dim) for value, dim in zip(given, dims))
-
-
-def _fold(kind: str, over: Scalar, body: Callable[[Expr], Any], result: Type) -> Expr:
-    if not isinstance(over, Scalar):
-        raise DefinitionError(f"{kind} runs over an index type, not over {over!r}")
-    param = Param(over_name(over), over)
-    inner = lift(body(param))
-    # Nested folds over one type need distinct bound names: the outer gets a prime per fold of that name inside.
-    while any(isinstance(e, Fold) and e.param.name == param.name for e in inner.walk()):
-        param = Param(param.name + "_", over)
-        inner = lift(body(param))
-    if kind != "sum":
-        _boolean(inner, kind)
-    return Fold(kind, param, inner, result)
 
 
 def _edit(target: Any, operation: str, *arguments: Any) -> Effect:
@@ -769,7 +644,7 @@ def _edit(target: Any, operation: str, *arguments: Any) -> Effect:
     base = _sequence(target, operation)
     assert isinstance(base.type, Sequence)
     if operation == "remove_at":
-        given = tuple(_number(a, operation) for a in arguments)
+        given = tuple(number(a, operation) for a in arguments)
     else:
         given = tuple(coerce(a, base.type.element) for a in arguments)
     return store(base, Edited(operation, base, given), operation)

@@ -17,32 +17,10 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from .combine import conjunction, conjuncts, disjunction, substitute, sum_of
 from .effect import Arrive, BreakOpen, Crash, Effect, Receive, Restart, Send, Store
 from .errors import DefinitionError
-from .expr import (
-    BOOL,
-    TRUE,
-    Cell,
-    Edited,
-    Expr,
-    Field,
-    IfElse,
-    Item,
-    Length,
-    Literal,
-    MakeRecord,
-    Me,
-    Not,
-    OneOf,
-    Op,
-    Param,
-    Passed,
-    conjunction,
-    conjuncts,
-    disjunction,
-    substitute,
-    sum_of,
-)
+from .expr import BOOL, TRUE, Cell, Edited, Expr, Field, IfElse, Item, Length, Literal, MakeRecord, Me, Not, OneOf, Op, Param, Passed
 from .machine import Machine, Move, Process, Row
 from .types import Range, Record, Scalar, Value, all_values, flat_index
 from .variable import Barrier, Channel, Lock, Variable
@@ -162,7 +140,7 @@ class Lowering:
         """The number by which this copy holds the lock, if its machine ever does."""
         for candidate, first in lock.holders:
             if candidate is machine:
-                return _plus(copy_number(machine), first)
+                return plus(copy_number(machine), first)
         return None
 
     def _lock_guard(self, machine: Machine, row: Row) -> tuple[list[Expr], list[Store]]:
@@ -203,7 +181,7 @@ class Lowering:
         if shared.kind == "sense":
             return [*guards, Not(Cell(shared.waiting_of(machine), own_indices(machine), BOOL))], []
         n = shared.parties
-        left = IfElse(_compare("==", barrier, n), _number(0, barrier), _plus(barrier, -1), Range(0, 2 * n - 1))
+        left = IfElse(_compare("==", barrier, n), _number(0, barrier), plus(barrier, -1), Range(0, 2 * n - 1))
         return [*guards, _compare(">=", barrier, n)], [Store(TRUE, barrier, left, "leave")]
 
     def _arrive(self, effect: Arrive, machine: Machine) -> tuple[list[Expr], list[Store]]:
@@ -213,7 +191,7 @@ class Lowering:
         condition = effect.condition
         last = _compare("==", barrier, n - 1)
         if shared.kind == "sense":
-            stores = [Store(condition, barrier, IfElse(last, _number(0, barrier), _plus(barrier, 1), Range(0, n)), "arrive")]
+            stores = [Store(condition, barrier, IfElse(last, _number(0, barrier), plus(barrier, 1), Range(0, n)), "arrive")]
             own = own_indices(machine)
             # The last arrival lets everybody of this barrier go: its own bit stays down, the others' are cleared.
             for other in self._sense_users(shared):
@@ -231,7 +209,7 @@ class Lowering:
             return [], stores
         gone: Expr = Cell(shared.abandoned, barrier.indices, shared.abandoned.type) if self._abandons(shared) else Literal(0, Range(0, 0))
         full = Op("-", Literal(2 * n - 1, Range(2 * n - 1, 2 * n - 1)), gone, Range(n - 1, 2 * n - 1))
-        value = IfElse(last, full, _plus(barrier, 1), Range(0, 2 * n - 1))
+        value = IfElse(last, full, plus(barrier, 1), Range(0, 2 * n - 1))
         stores = [Store(condition, barrier, value, "arrive")]
         if self._abandons(shared):
             stores.append(Store(conjunction([condition, last]), gone, Literal(0, gone.type), "arrive"))
@@ -262,7 +240,7 @@ class Lowering:
             place = _message_place(cell, effect.message)
             total: Expr = _bag_total(cell)
             room = _compare("<", total, channel.capacity)
-            more = _plus(place, 1)
+            more = plus(place, 1)
             if channel.on_full == "error":  # the total may be at capacity while each count is not
                 more = IfElse(room, more, Literal(channel.capacity + 1, more.type), more.type)
             store = Store(condition, place, more, "send")
@@ -279,7 +257,7 @@ class Lowering:
         cell, condition = effect.channel, effect.condition
         if effect.message is not None:
             place = _message_place(cell, effect.message)
-            return [_unless(condition, _compare(">", place, 0))], [Store(condition, place, _plus(place, -1), "receive")]
+            return [_unless(condition, _compare(">", place, 0))], [Store(condition, place, plus(place, -1), "receive")]
         ready = _unless(condition, _compare(">", Length(cell), 0))
         return [ready], [Store(condition, cell, Edited("pop", cell, ()), "receive")]
 
@@ -439,7 +417,7 @@ def _number(value: int, like: Expr) -> Literal:
     return Literal(value, Range(min(value, 0), max(value, 0)) if not isinstance(like.type, Range) else like.type)
 
 
-def _plus(expr: Expr, amount: int) -> Expr:
+def plus(expr: Expr, amount: int) -> Expr:
     if amount == 0:
         return expr
     low, high = (expr.type.low, expr.type.high) if isinstance(expr.type, Range) else (0, expr.type.size - 1)  # type: ignore[attr-defined]

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from .combine import count
 from .effect import Crash, Effect, Receive, Restart, flatten
 from .errors import DefinitionError
-from .expr import TRUE, Expr, Param, _boolean, coerce, count, lift
+from .expr import TRUE, Expr, Param, boolean, coerce, lift
 from .types import BOOL, Enum, Index, Value
 from .variable import Medium, Variable
 
@@ -121,7 +122,7 @@ class Row:
         self.event = event
         self.sources: tuple[IntEnum, ...] = tuple(source) if isinstance(source, (tuple, list)) else (source,)
         self.destination: IntEnum | None = destination
-        self.guard = _boolean(guard, f"the guard of row {event}")
+        self.guard = boolean(guard, f"the guard of row {event}")
         self.effects: list[Effect] = flatten(effects)
         self.actor, self.cite, self.assume_atomic = actor, cite, assume_atomic
         self.choose: tuple[Param, ...] = tuple(choose) if isinstance(choose, (tuple, list)) else (choose,)  # type: ignore[assignment]

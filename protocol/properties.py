@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import DefinitionError
-from .expr import FALSE, Expr, Literal, _boolean
+from .expr import FALSE, Expr, Literal, boolean
 from .types import Scalar
 from .variable import Medium, Variable
 
@@ -39,17 +39,17 @@ class Property:
 
 def always(name: str, expr: Any, about: str = "") -> Property:
     """Holds in every reachable state."""
-    return Property("always", name, _boolean(expr, "always"), about=about)
+    return Property("always", name, boolean(expr, "always"), about=about)
 
 
 def never(name: str, expr: Any, about: str = "") -> Property:
     """Holds in no reachable state."""
-    return Property("never", name, _boolean(expr, "never"), about=about)
+    return Property("never", name, boolean(expr, "never"), about=about)
 
 
 def sometimes(name: str, expr: Any, about: str = "") -> Property:
     """Holds in at least one reachable state: the twin that keeps an `always` from holding vacuously."""
-    return Property("sometimes", name, _boolean(expr, "sometimes"), about=about)
+    return Property("sometimes", name, boolean(expr, "sometimes"), about=about)
 
 
 def leads_to(name: str, p: Any, q: Any, *, each: Scalar | None = None, about: str = "") -> Property:
@@ -58,11 +58,11 @@ def leads_to(name: str, p: Any, q: Any, *, each: Scalar | None = None, about: st
     With `each`, p and q are functions of an index value and the property is asked for every value by itself.
     """
     if each is None:
-        return Property("leads_to", name, cases=(("", _boolean(p, "leads_to"), _boolean(q, "leads_to")),), about=about)
+        return Property("leads_to", name, cases=(("", boolean(p, "leads_to"), boolean(q, "leads_to")),), about=about)
     cases = []
     for value in each.values():
         bound = Literal(value, each)
-        cases.append((f"{each}={each.show(value)}", _boolean(p(bound), "leads_to"), _boolean(q(bound), "leads_to")))
+        cases.append((f"{each}={each.show(value)}", boolean(p(bound), "leads_to"), boolean(q(bound), "leads_to")))
     return Property("leads_to", name, cases=tuple(cases), about=about)
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from .combine import conjuncts, substitute
 from .effect import Arrive, BreakOpen, Crash, Effect, Receive, Restart, Send, Store
 from .errors import DefinitionError
-from .expr import TRUE, Cell, Edited, Expr, Fold, Me, Param, Passed, conjuncts, substitute
+from .expr import TRUE, Cell, Edited, Expr, Fold, Me, Param, Passed
 from .machine import Machine, Row
 from .variable import Barrier, Lock, Medium
 

@@ -13,8 +13,9 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+from .combine import conjunction, disjunction
 from .errors import DefinitionError
-from .expr import BOOL, Cell, Expr, Literal, Not, OneOf, Op, conjunction, disjunction
+from .expr import BOOL, Cell, Expr, Literal, Not, OneOf, Op
 from .lower import Action, Instance, Lowering
 from .machine import Machine, Process
 from .properties import Property

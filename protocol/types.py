@@ -236,7 +236,7 @@ class Record(Type):
         return "(" + ", ".join(f"{n}={t.show(v)}" for (n, t), v in zip(self.fields, value)) + ")"
 
     def __call__(self, **values: Any) -> Any:
-        from .expr import make_record  # a record literal is an expression; expr imports this file
+        from .combine import make_record  # a record literal is an expression; expr imports this file
 
         return make_record(self, values)
 

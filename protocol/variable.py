@@ -14,7 +14,7 @@ import enum
 from typing import TYPE_CHECKING, Any
 
 from .errors import DefinitionError
-from .expr import Cell, Expr, _indices, lift
+from .expr import Cell, Expr, indices_of, lift
 from .types import BOOL, Array, Index, Range, Record, Scalar, Sequence, Type, Value, all_values, product_size
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Variable(Expr):
 
     def cell(self, *indices: Any) -> Cell:
         """The cell with these indices; without any, the single cell of a variable that has no `over`."""
-        return Cell(self, _indices(self.name, self.over, indices), self.type)
+        return Cell(self, indices_of(self.name, self.over, indices), self.type)
 
     def __getitem__(self, index: Any) -> Expr:
         if not self.over:

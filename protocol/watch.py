@@ -10,28 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
+from .combine import conjunction, conjuncts, disjunction, substitute
 from .effect import Store
 from .errors import DefinitionError
-from .expr import (
-    BOOL,
-    TRUE,
-    At,
-    Cell,
-    Expr,
-    Field,
-    Fold,
-    IfElse,
-    Item,
-    Literal,
-    Not,
-    Op,
-    Param,
-    conjunction,
-    conjuncts,
-    disjunction,
-    substitute,
-)
-from .lower import Action, _plus, copy_number
+from .expr import BOOL, TRUE, At, Cell, Expr, Field, Fold, IfElse, Item, Literal, Not, Op, Param
+from .lower import Action, copy_number, plus
 from .types import Optional, Range, all_values, product_size
 from .variable import Variable, ghost
 
@@ -101,7 +84,7 @@ def watch_stores(variable: Variable, actions: list[Action]) -> Expr:
     writer = ghost(f"{variable.name}.unread_writer", Optional(Range(0, total - 1)), over=variable.over)
     lost = ghost(f"{variable.name}.store_was_lost", BOOL, init=False)
     for action in actions:
-        own = _plus(copy_number(action.machine), numbers[action.machine.name])
+        own = plus(copy_number(action.machine), numbers[action.machine.name])
         action.stores += _watching(action, variable, writer, lost, own)
     return lost.cell()
 

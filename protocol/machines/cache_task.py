@@ -10,8 +10,9 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
+from ..combine import all_of, me, passed
 from ..effect import when
-from ..expr import TRUE, all_of, me, passed
+from ..expr import TRUE
 from ..machine import Machine, Row
 from ..types import Optional
 from ..variable import private

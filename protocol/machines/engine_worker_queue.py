@@ -14,8 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..combine import all_of, me
 from ..effect import each, when
-from ..expr import Expr, all_of, me
+from ..expr import Expr
 from ..types import BOOL, Index, Range, Sequence
 from ..variable import Lock, Variable, locked, register
 

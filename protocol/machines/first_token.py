@@ -14,8 +14,9 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
+from ..combine import all_of, choice
 from ..effect import Effect, each, when
-from ..expr import TRUE, Expr, Param, all_of, choice
+from ..expr import TRUE, Expr, Param
 from ..machine import Machine, Row
 from ..types import BOOL
 from ..variable import Variable, private

@@ -44,8 +44,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..combine import all_of, any_of
 from ..errors import DefinitionError
-from ..expr import all_of, any_of
 from ..machine import Machine
 from ..properties import Property, always, deadlock, leads_to, lost_store, never, sometimes, write_conflict
 from ..system import System

@@ -21,7 +21,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from ..expr import if_else
+from ..combine import if_else
 from ..machine import Machine, Row
 from ..types import Range
 from ..variable import Variable, private

@@ -20,7 +20,8 @@ it found. Left out: chunks (H-04b), errors, aborts, D's side, faults of any kind
 
 from __future__ import annotations
 
-from ..expr import Expr, all_of, any_of
+from ..combine import all_of, any_of
+from ..expr import Expr
 from ..machine import Machine
 from ..properties import Property, always, deadlock, leads_to, sometimes
 from ..system import System

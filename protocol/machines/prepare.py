@@ -13,8 +13,9 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
+from ..combine import all_of, any_of, count, me
 from ..effect import Effect, each, when
-from ..expr import TRUE, Expr, all_of, any_of, count, me
+from ..expr import TRUE, Expr
 from ..machine import Machine, Row
 from ..types import BOOL
 from ..variable import private

@@ -37,8 +37,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from ..combine import if_else, me, passed
 from ..effect import when
-from ..expr import TRUE, Expr, if_else, me, passed
+from ..expr import TRUE, Expr
 from ..machine import Machine, Row
 from ..types import Index
 from ..variable import Barrier, Variable

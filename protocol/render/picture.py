@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from ..combine import conjuncts
 from ..effect import Effect, Store
-from ..expr import TRUE, conjuncts
+from ..expr import TRUE
 from ..machine import Machine, Row
 from ..rules import accesses
 from ..system import System

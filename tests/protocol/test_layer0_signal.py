@@ -10,7 +10,7 @@ from checker import Verdict, check
 from protocol import DefinitionError, System, sometimes
 from protocol.catalogue import Scenario
 from protocol.catalogue.layer0_signal import SCENARIOS
-from protocol.expr import disjunction
+from protocol.combine import disjunction
 from protocol.machines.layer0_signal import build
 
 SMALL = [s for s in SCENARIOS if not s.deep and (s.distinct or 0) <= 50_000]
