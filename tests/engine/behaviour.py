@@ -8,14 +8,14 @@ from typing import Any
 from protocol.evaluate import loader, may_fire, successor
 from protocol.lower import Instance
 from protocol.system import State, System
-from protocol.types import Value
+from protocol.types import Value, all_values
 from protocol.variable import Variable
 
 Event = dict[str, Any]
 
 
-def unexplained(system: System, events: list[Event]) -> Event | None:
-    """The event behind the longest order that fits; None when all of them fit."""
+def explained(system: System, events: list[Event]) -> int:
+    """How many rows the longest order has that the system allows: all of them when the log is a behaviour."""
     lines = [[e for e in events if e["copy"] == copy] for copy in sorted({e["copy"] for e in events})]
     instances: dict[tuple[str, str], list[Instance]] = {}
     for instance in system.instances():
@@ -32,7 +32,7 @@ def unexplained(system: System, events: list[Event]) -> Event | None:
         farthest = max(farthest, sum(places))
         following = [(line[place]["t"], k) for k, (line, place) in enumerate(zip(lines, places)) if place < len(line)]
         if not following:
-            return None
+            break
         first_end = min(following)[0]
         # The stack is last in, first out: the earliest event goes on top.
         for _, k in sorted(following, reverse=True):
@@ -41,7 +41,7 @@ def unexplained(system: System, events: list[Event]) -> Event | None:
                 after = _fired(system, state, event, instances[event["copy"], event["event"]])
                 if after is not None:
                     stack.append(((*places[:k], places[k] + 1, *places[k + 1 :]), after))
-    return events[farthest]
+    return farthest
 
 
 def _fired(system: System, state: State, event: Event, instances: list[Instance]) -> State | None:
@@ -62,7 +62,5 @@ def _reads(system: System, event: Event, state: State) -> bool:
 
 
 def _shown(variable: Variable, cells: tuple[Value, ...]) -> dict[str, str]:
-    from protocol.types import all_values
-
     names = [",".join(d.show(w) for d, w in zip(variable.over, where)) for where in all_values(variable.over)]
     return {f"{variable.name}[{n}]" if n else variable.name: variable.type.show(v) for n, v in zip(names, cells)}

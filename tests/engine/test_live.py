@@ -13,8 +13,11 @@ import pytest
 from engine import run
 from engine.errors import EngineError
 from engine.runtime.live import SEGMENT_PREFIX, Supervisor
+from engine.runtime.plan import Plan
 from engine.workload import Request
 from protocol import DefinitionError, TraceError
+
+from .behaviour import explained
 
 SHARED_MEMORY = Path("/dev/shm")
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,8 +61,23 @@ def test_twenty_requests_complete_and_nothing_is_left(tmp_path: Path) -> None:
     assert len(events) == report.rows_fired and [e["t"] for e in events] == sorted(e["t"] for e in events)
     assert {e["copy"] for e in events} == {"gate", "worker[0]", "worker[1]"}
     assert sum(e["event"] == "put_batch" for e in events) == report.forwards
+    assert explained(Plan(2, "mixed", "repaired").system(), events) == len(events)
     assert len(processes) == 4 and all(map(is_gone, processes)) and not segments()
     assert os.listdir(tmp_path) == ["events.ndjson"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_ctrl_c_is_blocked_in_every_process_from_its_first_instruction() -> None:
+    blocked: list[bool] = []
+
+    def look(supervisor: Supervisor) -> None:
+        for process in process_numbers(supervisor):
+            status = Path(f"/proc/{process}/status").read_text()
+            mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk"))
+            blocked.append(bool(int(mask, 16) >> (signal.SIGINT - 1) & 1))
+
+    run([Request(0.0, 10, 1)], ranks=1, speed=1000, started=look)
+    assert blocked == [True] * 3
 
 
 @pytest.mark.parametrize("victim, name", [(0, "queue server"), (1, "gate"), (3, r"worker\[1\]")])
