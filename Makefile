@@ -25,6 +25,7 @@ test: $(VENV)/installed lint
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 docs: $(VENV)/installed
 	$(BIN)/python -m protocol.render.pages --rewrite

@@ -56,7 +56,7 @@ def list_scenarios(json_file: JsonFile = "") -> None:
     """The catalogue: every scenario with its source, property and recorded answer."""
     from protocol.catalogue import scenarios
 
-    entries = [
+    entries: list[dict[str, Any]] = [
         {
             "name": s.name,
             "group": s.group,

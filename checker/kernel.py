@@ -59,7 +59,7 @@ _directory = _cache_directory()
 _first_run = not _directory.exists()
 if _first_run:
     print("compiling the checker's kernel (once on this machine, a few seconds) ...", file=sys.stderr, flush=True)
-_numba_directory, config.CACHE_DIR = config.CACHE_DIR, str(_directory)
+_numba_directory, config.CACHE_DIR = config.CACHE_DIR, str(_directory)  # type: ignore[attr-defined]
 
 _words = types.Array(types.uint64, 1, "C")
 _numbers = types.Array(types.int64, 1, "C")
@@ -394,4 +394,4 @@ def judge(code, entries, first, last, width, work_words, states, count, answers)
         answers[k] = _run(code, entries, first, last, work)
 
 
-config.CACHE_DIR = _numba_directory
+config.CACHE_DIR = _numba_directory  # type: ignore[attr-defined]

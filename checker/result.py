@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -44,7 +45,7 @@ class Finding:
     loop_start: int | None = None
     reason: str = ""
 
-    @property
+    @builtins.property  # the field named property hides the built-in from type checkers
     def path_length(self) -> int | None:
         """Steps of the path; None when there is none."""
         return None if self.path is None else len(self.path)

@@ -138,7 +138,7 @@ def store(target: Any, value: Any, operation: str = "store") -> Store:
 def send(target: Any, message: Any) -> Send:
     """Send into a channel."""
     cell = _channel(target)
-    return Send(TRUE, cell, coerce(message, cell.variable.message))  # type: ignore[attr-defined]
+    return Send(TRUE, cell, coerce(message, cell.variable.message))  # type: ignore[arg-type]
 
 
 def receive(target: Any, message: Any) -> Receive:
@@ -147,7 +147,7 @@ def receive(target: Any, message: Any) -> Receive:
     bag = cell.variable.kind == "bag"  # type: ignore[attr-defined]
     if bag == (message is None):
         raise DefinitionError(f"`{cell}`: a bag names the message it gives, receive(message); a FIFO gives its head, receive()")
-    return Receive(TRUE, cell, coerce(message, cell.variable.message) if bag else None)  # type: ignore[attr-defined]
+    return Receive(TRUE, cell, coerce(message, cell.variable.message) if bag else None)  # type: ignore[arg-type]
 
 
 def arrive(target: Any) -> Arrive:

@@ -510,7 +510,7 @@ FALSE = Literal(False, BOOL)
 def lift(value: Any, like: Type | None = None) -> Expr:
     """The value as an expression; `like` is the type that a bare constant should have."""
     if isinstance(value, Expr):
-        return value.cell() if value.is_variable else value  # type: ignore[attr-defined,no-any-return]
+        return value.cell() if value.is_variable else value  # type: ignore[operator]
     if like is not None:
         return constant(value, like)
     if isinstance(value, IntEnum):

@@ -318,7 +318,8 @@ class Lowering:
         if isinstance(effect, Arrive):
             return self._arrive(effect, machine)
         if isinstance(effect, BreakOpen):
-            broken = effect.barrier.variable.broken  # type: ignore[attr-defined]
+            assert isinstance(effect.barrier.variable, Barrier)
+            broken = effect.barrier.variable.broken
             return [], [Store(effect.condition, Cell(broken, effect.barrier.indices, BOOL), Literal(True, BOOL), "break")]
         if isinstance(effect, Crash):
             return [], self._crash(effect)

@@ -257,10 +257,9 @@ def _read_parts(row: Row) -> Iterator[Expr]:
             else:
                 yield effect.value
             yield from (i for c in effect.target.walk() if isinstance(c, Cell) for i in c.indices)
-        for name in ("message",):
-            part = getattr(effect, name, None)
-            if isinstance(part, Expr):
-                yield part
+        message = getattr(effect, "message", None)
+        if isinstance(message, Expr):
+            yield message
         for name in ("channel", "barrier"):
             cell = getattr(effect, name, None)
             if isinstance(cell, Cell):

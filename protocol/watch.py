@@ -141,7 +141,7 @@ def _same_cell(a: Cell, b: Cell) -> Expr:
 def _loaded(action: Action, variable: Variable) -> list[tuple[Expr, Cell]]:
     """The cells of that variable which firing the action loads, each once, and when it does."""
     found: dict[str, tuple[list[Expr], Cell]] = {}
-    parts = [(TRUE, c) for c in conjuncts(action.guard)]
+    parts: list[tuple[Expr, Expr]] = [(TRUE, c) for c in conjuncts(action.guard)]
     for store in action.stores:
         if store.operation not in ("watch", "crash"):
             parts += [(TRUE, store.condition), (store.condition, store.value)]
