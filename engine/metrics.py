@@ -97,7 +97,7 @@ class Report:
             ("forwards", f"{self.forwards:,}"),
             ("rows fired", f"{self.rows_fired:,}"),
             ("duration (s)", f"{self.duration_s:,.2f}"),
-            ("speed", f"{self.speed:g}"),
+            ("speed (latencies are not scaled back)", f"{self.speed:g}"),
             ("variant, ranks", f"{self.variant}, {self.ranks}"),
         ]
 

@@ -18,13 +18,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import IO, Any
 
 from protocol import TraceError
 
 FORMATS = "Mooncake or ShareGPT JSONL, Azure or BurstGPT CSV"
 TOKENS_MAX = 10_000_000
 """No request is longer: a larger count is a damaged line, and would never end."""
+
+LINE_BYTES_MAX = 1 << 24
+"""No line is longer: a longer one is no text file, and may have no end."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,10 @@ def load(path: str | os.PathLike[str], limit: int | None = None) -> list[Request
     """
     check_limit(limit)
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
+        with open(path, "rb") as stream:
             requests = list(islice(_read(str(path), stream), limit))
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror or error}; give a request trace ({FORMATS})") from error
-    except UnicodeDecodeError as error:
-        raise TraceError(f"{path}: not text ({error.reason}); give a request trace ({FORMATS})") from error
     if not requests:
         raise TraceError(f"{path}:1: no requests; give a request trace ({FORMATS})")
     first = min(r.arrival_s for r in requests)
@@ -110,9 +111,22 @@ def check_limit(limit: int | None) -> None:
         raise TraceError(f"workload: {limit} requests asked for; give at least 1")
 
 
-def _read(path: str, stream: Any) -> Iterator[Request]:
+def _lines(path: str, stream: IO[bytes]) -> Iterator[tuple[int, str]]:
+    """The lines of an open file with their numbers, decoded one by one so that an error can name its line."""
+    number = 0
+    while raw := stream.readline(LINE_BYTES_MAX + 1):
+        number += 1
+        if len(raw) > LINE_BYTES_MAX:
+            raise TraceError(f"{path}:{number}: a line of more than {LINE_BYTES_MAX} bytes; give a request trace ({FORMATS})")
+        try:
+            yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise TraceError(f"{path}:{number}: not text ({error.reason}); give a request trace ({FORMATS})") from error
+
+
+def _read(path: str, stream: IO[bytes]) -> Iterator[Request]:
     """The requests of an open file, in file order, arrivals on the file's own clock."""
-    lines = enumerate(stream, 1)
+    lines = _lines(path, stream)
     for number, line in lines:
         if not line.strip():
             continue
@@ -121,14 +135,17 @@ def _read(path: str, stream: Any) -> Iterator[Request]:
             yield _json_request(form, path, number, line)
             yield from (_json_request(form, path, n, text) for n, text in lines if text.strip())
         else:
-            header = [name.strip() for name in _fields(line)]
+            header = [name.strip() for name in _fields(path, number, line)]
             form = _csv_format(path, number, header)
             yield from (_csv_request(form, header, path, n, text) for n, text in lines if text.strip())
         return
 
 
-def _fields(line: str) -> list[str]:
-    return next(csv.reader([line.strip()]), [])
+def _fields(path: str, number: int, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line.strip()]), [])
+    except csv.Error as error:
+        raise TraceError(f"{path}:{number}: not CSV ({error}); mend or remove the line") from error
 
 
 def _json_format(path: str, number: int, line: str) -> Format:
@@ -161,7 +178,7 @@ def _json_request(form: Format, path: str, number: int, line: str) -> Request:
 
 
 def _csv_request(form: Format, header: list[str], path: str, number: int, line: str) -> Request:
-    fields = _fields(line)
+    fields = _fields(path, number, line)
     if len(fields) != len(header):
         raise TraceError(f"{path}:{number}: {len(fields)} fields where the header has {len(header)}; mend or remove the line")
     return _request(form, dict(zip(header, fields)), path, number)

@@ -69,6 +69,7 @@ def test_only_as_many_lines_are_read_as_asked_for(tmp_path: Path) -> None:
         (AZURE + "yesterday,374,44\n", 2, "is no time"),
         (AZURE + "2023-11-16 18:15:46,many,44\n", 2, "no whole number"),
         (BURST + "5,s,1.5,ChatGPT,472,,490,Conversation log\n", 2, "no whole number"),
+        (AZURE + "x" * 200_000 + "\n", 2, "not CSV"),
     ],
 )
 def test_a_malformed_line_is_named_with_its_place_and_a_remedy(tmp_path: Path, text: str, line: int, what: str) -> None:
@@ -84,9 +85,19 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load(tmp_path / "absent")
     with pytest.raises(TraceError, match="Is a directory; give a request trace"):
         load(tmp_path)
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(TraceError, match="not text"):
+
+
+def test_what_is_not_text_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(MOONCAKE.encode() + b"\xff\xfe\x00\x01\n")
+    with pytest.raises(TraceError, match="binary:2: not text"):
         load(tmp_path / "binary")
+    with pytest.raises(TraceError, match="/dev/zero:1: a line of more than"):
+        load("/dev/zero")
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> None:
+    (tmp_path / "trace").write_bytes(b"\xef\xbb\xbf" + (AZURE + "2023-11-16 18:15:46,374,44\n").replace("\n", "\r\n").encode())
+    assert load(tmp_path / "trace") == [Request(0.0, 374, 44)]
 
 
 def test_the_generator_gives_the_same_requests_for_the_same_seed() -> None:
