@@ -30,6 +30,7 @@ from .store import Store, shared_between_copies
 
 UNSEEN = (Medium.PRIVATE, Medium.GHOST, Medium.LOCK)
 RUN = ("prompt", "decided")
+"""Who may decide a row that the engine runs: nobody else is there yet."""
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class Bindings:
                     if (kind, row) in self._bound:
                         raise DefinitionError(f"{row} has two handlers ({kind}); remove {type(role).__name__}.{name} or the other")
                     self._bound[kind, row] = getattr(role, name)
-        wanted = [m for m in machines]
+        wanted = set(machines)
         for action in system.actions:
             if action.machine.name in wanted and action.row.decided == "decided" and ("decides", action.name) not in self._bound:
                 raise DefinitionError(f"{action.name} is decided by a handler and has none; bind one with @decides({action.name!r})")

@@ -49,7 +49,7 @@ class Scheduler:
         self._clock, self._inbox, self._speed = clock, inbox, speed
         self._coming = deque(enumerate(requests))
         self._running: dict[int, Progress] = {}
-        self._left = len(requests)
+        self._requested = len(requests)
         self._start: float | None = None
         self._batch: Batch | None = None
         self.completions: list[Completion] = []
@@ -58,7 +58,7 @@ class Scheduler:
     @property
     def finished(self) -> bool:
         """Whether every request has its last token."""
-        return len(self.completions) == self._left
+        return len(self.completions) == self._requested
 
     @decides("gate.schedule", "gate.schedule_nothing")
     def schedule(self) -> Outcome:

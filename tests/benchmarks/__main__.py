@@ -38,7 +38,7 @@ def spin(name: str, arguments: list[int]) -> Numbers:
         pan = compile_pan(export(SYSTEMS[name](*arguments)), Path(folder), optimise="-O2")
         child = "import resource, subprocess, sys; r = subprocess.run(sys.argv[1:], capture_output=True, text=True); print(r.stdout); "
         child += "print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)"
-        said = subprocess.run([sys.executable, "-c", child, pan, "-E", "-m1000000", "-w24"], cwd=folder, capture_output=True, text=True).stdout
+        said = subprocess.run([sys.executable, "-c", child, pan, "-E", "-m1000000", "-w26"], cwd=folder, capture_output=True, text=True).stdout
     counts = read_counts(said)
     seconds = re.search(r"elapsed time ([\d.]+)", said)
     peak = re.search(r"peak (\d+)", said)
@@ -51,7 +51,7 @@ def row(label: str, measured: list[Numbers], idle: Numbers) -> float:
     states, generated = measured[0]["states"], measured[0]["generated"]
     rate = median(states / m["seconds"] for m in measured)
     size = median((m["peak_bytes"] - idle["peak_bytes"]) / states for m in measured)
-    print(f"  {label:<28}{states:>14,.0f}{generated:>15,.0f}{rate:>14,.0f}{size:>11,.0f}")
+    print(f"  {label:<28}{states:>14,.0f}{generated:>15,.0f}{rate:>14,.0f}{size:>13,.0f}")
     return rate
 
 
@@ -67,7 +67,7 @@ def main() -> None:
         ("producer_consumer", [2, 20, 3, 4], [2, 4, 3, 4], [1, 1, 1, 1]),  # two words a state
     ]
     for name, arguments, small, tiny in jobs:
-        print(f"{name}{tuple(arguments)}\n  {'':<28}{'states':>14}{'generated':>15}{'states/s':>14}{'bytes/state':>11}")
+        print(f"{name}{tuple(arguments)}\n  {'':<28}{'states':>14}{'generated':>15}{'states/s':>14}{'bytes/state':>13}")
         table = row("table kernel", [ours("table", name, arguments) for _ in range(given.runs)], ours("table", name, tiny))
         reference = row(f"plain Python, {tuple(small)}", [ours("reference", name, small)], ours("reference", name, tiny))
         print(f"  table kernel / plain Python: {table / reference:.0f}")

@@ -55,10 +55,10 @@ def read_counts(said: str) -> SpinResult:
         found = re.search(pattern, said)
         if found is None:
             raise RuntimeError(f"no {pattern!r} in: {said}")
-        return int(found[1])
+        return int(float(found[1]))  # pan prints large counts as 1.2e+08
 
     if "max search depth too small" in said or "indexing" in said:
         raise RuntimeError(said)
     return SpinResult(
-        number(r"(\d+) states, stored"), number(r"(\d+) transitions \(="), number(r"depth reached (\d+)"), number(r"errors: (\d+)")
+        number(r"([\d.e+]+) states, stored"), number(r"([\d.e+]+) transitions \(="), number(r"depth reached (\d+)"), number(r"errors: (\d+)")
     )
