@@ -39,7 +39,7 @@ def run(
         progress: told how many requests are completed, each time that changes.
 
     Raises:
-        DefinitionError: a bad argument. TraceError: the log cannot be written. EngineError: a process ended too early.
+        DefinitionError: a bad argument. TraceError: the log cannot be written. EngineError: a process ended too early or could not be started.
     """
     if not math.isfinite(speed) or speed <= 0:
         raise DefinitionError(f"speed={speed}: give a positive number")

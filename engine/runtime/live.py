@@ -92,6 +92,9 @@ class Supervisor:
             self._handlers = {number: signal.signal(number, self._interrupted) for number in STOPPING}
         try:
             self._start()
+        except OSError as error:
+            self.__exit__()
+            raise EngineError(f"the engine cannot be started: {error}; make room for its processes and its shared memory") from error
         except BaseException:
             self.__exit__()
             raise
@@ -224,7 +227,7 @@ def run_live(
     `started` is told when all processes are ready, `progress` how many requests are completed each time it changes.
 
     Raises:
-        EngineError: a process ended too early. TraceError: the log cannot be written. Nothing is left in either case.
+        EngineError: a process ended too early or could not be started. TraceError: the log cannot be written. Nothing is left in either case.
     """
     with Supervisor(requests, plan, speed, logged=log_path is not None, progress=progress) as supervisor:
         if started is not None:

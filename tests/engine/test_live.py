@@ -1,11 +1,13 @@
 """The live engine: real processes that complete their work, and leave nothing however they end."""
 
+import errno
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,24 @@ def test_a_failure_in_a_process_is_told(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="gate failed: TypeError"):
         run(broken, ranks=1, log_path=tmp_path / "events.ndjson")
     assert not segments() and os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("room", [0, 2])
+def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """The system refuses a process after so many."""
+    started: list[int] = []
+    start = SpawnProcess.start
+
+    def refuse(process: SpawnProcess) -> None:
+        if len(started) == room:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        start(process)
+        started.append(process.pid or 0)
+
+    monkeypatch.setattr(SpawnProcess, "start", refuse)
+    with pytest.raises(EngineError, match="the engine cannot be started: .*Resource temporarily unavailable; make room"):
+        run(ENDLESS, ranks=2, log_path=tmp_path / "events.ndjson")
+    assert all(map(is_gone, started)) and not segments() and os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

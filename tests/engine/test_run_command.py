@@ -1,0 +1,52 @@
+"""`interlock run` from the outside: its table, its files, its errors."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MOONCAKE = '{"timestamp": 0, "input_length": 50, "output_length": 3, "hash_ids": [0]}\n'
+
+pytestmark = pytest.mark.live
+
+
+def interlock(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "interlock.py"), "run", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_a_run_prints_its_latencies_and_writes_its_log(tmp_path: Path) -> None:
+    (tmp_path / "trace").write_text(MOONCAKE * 6)
+    done = interlock("--workload", tmp_path / "trace", "--limit", "4", "--speed", "100", "--log", tmp_path / "log", "--json", tmp_path / "report")
+    assert (done.returncode, done.stderr) == (0, "")
+    for text in ("requests completed", "4 of 4", "TTFT", "end to end", "P50", "P90", "P99"):
+        assert text in done.stdout
+    report = json.loads((tmp_path / "report").read_text())
+    assert (report["completed"], report["output_tokens"], report["seed"]) == (4, 12, None)
+    assert len((tmp_path / "log").read_text().splitlines()) == report["rows_fired"]
+
+
+def test_the_generators_seed_is_reported(tmp_path: Path) -> None:
+    done = interlock("--limit", "2", "--seed", "5", "--rate", "1000", "--speed", "100", "--log", tmp_path / "log", "--json", "-")
+    assert json.loads(done.stdout)["seed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--workload", "trace"), "trace:2: not JSON"),
+        (("--workload", "absent"), "absent: No such file or directory; give a request trace"),
+        (("--limit", "2", "--log", "absent/log"), "absent/log: no file can be written there; choose a file"),
+        (("--limit", "2", "--speed", "inf"), "speed=inf: give a positive number"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trace").write_text(MOONCAKE + "{\n")
+    done = interlock(*words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert message in done.stderr and os.listdir(tmp_path) == ["trace"]
