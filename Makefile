@@ -14,8 +14,11 @@ run: $(VENV)/installed
 	$(BIN)/interlock check --all
 	mkdir -p $(OUT)
 	$(BIN)/interlock diagram early-zero-in-b-async-tp2 -o $(OUT)/forward-signal-b.html
+	$(BIN)/interlock diagram early-zero-in-b-prime-prefill-async-tp2 -o $(OUT)/forward-signal-b-prime.html
+	$(BIN)/interlock diagram repaired-no-early-zero-async-tp2 -o $(OUT)/forward-signal-repaired.html
 	$(BIN)/interlock diagram repaired-no-early-zero-async-tp2 -o $(OUT)/forward-signal-repaired.svg
 	$(BIN)/interlock diagram layer0-signal-dropped-in-e1 -o $(OUT)/layer0-signal-e1.html
+	$(BIN)/interlock diagram layer0-signal-answered-in-ours -o $(OUT)/layer0-signal-repaired.html
 	-$(BIN)/interlock check early-zero-in-b-async-tp2 --trace $(OUT)/early-zero.itf.json
 	$(BIN)/interlock explain $(OUT)/early-zero.itf.json -o $(OUT)/early-zero.svg
 	$(BIN)/interlock run $(if $(WORKLOAD),--workload $(WORKLOAD)) --limit $(REQUESTS) --speed $(SPEED) --log $(OUT)/events.ndjson

@@ -73,7 +73,7 @@ def list_scenarios(json_file: JsonFile = "") -> None:
     if json_file:
         _write_json(json_file, entries)
     if json_file != "-":
-        columns = ["scenario", "sources", "variant", "property", "expected", ">distinct", ">path"]
+        columns = ["scenario", "sources", "?variant", "?property", "expected", ">distinct", ">path"]
         for group in dict.fromkeys(e["group"] for e in entries):
             rows = [
                 [e["name"] + (" (deep)" if e["deep"] else ""), " ".join(e["sources"]), e["variant"], e["property"], _verdict(e["expected"])]
@@ -115,6 +115,7 @@ def _show_one(name: str, settings: list[str]) -> None:
     for record in records:
         trace = _trace(target, result, record.property)
         if trace is not None:
+            trace.about = ""  # printed above
             print()
             print(trace_table(trace))
 
@@ -237,7 +238,7 @@ def _trace(target: Target, result: Result, property_name: str) -> Any:
 
 
 def _print_records(records: list[Record], *, paths: bool = False) -> None:
-    columns = ["scenario", "property", "verdict", ">distinct", ">generated", ">depth", ">seconds", ">path"]
+    columns = ["scenario", "property", "verdict", ">distinct", ">?generated", ">?depth", ">seconds", ">path"]
     rows = []
     for r in records:
         verdict = _verdict(r.verdict) + ("" if r.expected in (None, r.verdict) else f" (recorded: {r.expected})")
@@ -361,17 +362,21 @@ def _print_report(report: Report) -> None:
 
 
 def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table for people; a column whose name starts with > is set right."""
+    """A table for people: `>name` is set right, `?name` is left out where the terminal is too narrow for all columns."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    widths = [max(len(c.lstrip("?>")), *(Text.from_markup(r[k]).cell_len for r in rows), 0) + 3 for k, c in enumerate(columns)]
+    shown = [k for k, c in enumerate(columns) if "?" not in c or sum(widths) <= console.width]
     table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    for number, k in enumerate(shown):
+        right = columns[k].startswith(">")
+        table.add_column(columns[k].lstrip("?>"), justify="right" if right else "left", overflow="fold", no_wrap=right or number == 0)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(row[k] for k in shown))
     console.print(table)
 
 
