@@ -73,7 +73,7 @@ def list_scenarios(json_file: JsonFile = "") -> None:
     if json_file:
         _write_json(json_file, entries)
     if json_file != "-":
-        columns = ["scenario", "sources", "?variant", "?property", "expected", ">distinct", ">path"]
+        columns = ["scenario", "?sources", "?variant", "?property", "expected", ">distinct", ">path"]
         for group in dict.fromkeys(e["group"] for e in entries):
             rows = [
                 [e["name"] + (" (deep)" if e["deep"] else ""), " ".join(e["sources"]), e["variant"], e["property"], _verdict(e["expected"])]
@@ -362,7 +362,7 @@ def _print_report(report: Report) -> None:
 
 
 def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table for people: `>name` is set right, `?name` is left out where the terminal is too narrow for all columns."""
+    """A table for people: `>name` is set right; the last `?name` is left out while the terminal is too narrow."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -370,11 +370,13 @@ def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     widths = [max(len(c.lstrip("?>")), *(Text.from_markup(r[k]).cell_len for r in rows), 0) + 3 for k, c in enumerate(columns)]
-    shown = [k for k, c in enumerate(columns) if "?" not in c or sum(widths) <= console.width]
+    shown = list(range(len(columns)))
+    while sum(widths[k] for k in shown) > console.width and (spare := [k for k in shown if "?" in columns[k]]):
+        shown.remove(spare[-1])
     table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for number, k in enumerate(shown):
+    for k in shown:
         right = columns[k].startswith(">")
-        table.add_column(columns[k].lstrip("?>"), justify="right" if right else "left", overflow="fold", no_wrap=right or number == 0)
+        table.add_column(columns[k].lstrip("?>"), justify="right" if right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(row[k] for k in shown))
     console.print(table)
