@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from protocol.combine import conjuncts
+from protocol.errors import DefinitionError
 from protocol.expr import Expr
 from protocol.lower import Instance
 from protocol.properties import Property
@@ -130,7 +131,11 @@ class _Builder:
         changes = self.elaborator.changes(instance.action.stores, instance.environment())
         parts += [failure(error, code) for error, code in changes.errors]
         parts += [Part(node, signal=leaf) for leaf, node in changes.values]
-        program = self.tabulator.program(parts)
+        action = instance.action
+        try:
+            program = self.tabulator.program(parts)
+        except DefinitionError as error:
+            raise DefinitionError(str(error), machine=action.machine.name, row=action.row.event) from error
         if program is None:
             self.possible[number] = False
             return 0, 0
@@ -140,7 +145,10 @@ class _Builder:
         parts: list[Part] = []
         for node, error in self.elaborator.obligations(predicate.expr, {}, predicate.negated):
             parts += [failure(error, GUARD_ERROR), requirement(node)]
-        program = self.tabulator.program(parts)
+        try:
+            program = self.tabulator.program(parts)
+        except DefinitionError as error:
+            raise DefinitionError(f"property {predicate.name}: {error}") from error
         return (-1, -1) if program is None else program
 
     # -- selectors ---------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from checker.tables import tabulate
 from protocol import (
     BOOL,
     Array,
+    DefinitionError,
     DoubleWrite,
     Index,
     Lock,
@@ -290,3 +291,15 @@ def test_a_wide_fold_goes_through_temporaries():
             words = tables.layout.pack(state)
             for number in (30, 31):
                 assert run_program(tables, number, words)[0] == interpreted(system, state, tables.instances[number])[0]
+
+
+class Working(IntEnum):
+    ON = 0
+
+
+def test_a_table_that_is_too_large_names_its_variables() -> None:
+    wide = Range(0, 2047)
+    left, right, product = private("left", wide), private("right", wide), private("product", Range(0, 2047 * 2047))
+    system = System("s", [Machine("multiplier", Working, [Row("multiply", Working.ON, None, True, [product.set(left * right)])])])
+    with pytest.raises(DefinitionError, match=r"multiplier.multiply: one table would need 2\^22 entries over .*left.*right"):
+        tabulate(system)
