@@ -133,7 +133,7 @@ def check(
     max_states: Annotated[int | None, typer.Option(min=1, help="Budget: distinct states.")] = None,
     max_memory: Annotated[float | None, typer.Option(min=0.001, help="Budget: GB of the search's own memory.")] = None,
     time_limit: Annotated[float | None, typer.Option(min=0.001, help="Budget: seconds per scenario.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads of the table explorer; the answer does not depend on it.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Threads of the table explorer, two at most; a completed answer does not depend on it.")] = 1,
     first: Annotated[bool, typer.Option("--first", help="Stop at the first violation; counts then cover what was explored.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="With --all: the proofs above a million states, too.")] = False,
     explorer: Annotated[Explorer, typer.Option(help="The compiled explorer, or the slow and obvious one.")] = Explorer.TABLE,

@@ -35,7 +35,8 @@ def check(
         limits: budgets; running out of one makes what is not yet decided inconclusive.
         explorer: "table" (compiled, packed states) or "reference" (the interpreter and a queue; slow).
         first: stop at the first violation instead of exploring the whole space.
-        workers: threads that may be used; both explorers use one so far, and the answer never depends on it.
+        workers: threads that may be used; the table explorer uses two at most. A completed search answers alike with any
+            number; how far a budget reaches may depend on it.
         progress: called now and then with (states, depth, states per second, states waiting).
 
     Raises:
@@ -50,5 +51,5 @@ def check(
     if explorer == "table":
         from . import search
 
-        return search.explore(system, limits=limits, first=first, progress=progress)
+        return search.explore(system, limits=limits, first=first, workers=workers, progress=progress)
     raise DefinitionError(f"there is no explorer {explorer!r}; choose 'table' or 'reference'")

@@ -202,6 +202,104 @@ def _resolve(made, hashes, made_parents, made_instances, places, named, pending,
 
 
 @njit(
+    types.int64(_words, _words, _pairs, _words, _words, _small, _short, _numbers, _small, types.int64, types.int64, types.int64,
+                _words, _numbers, _numbers, _words, _words, _links, _links, _words, _words, types.int64),
+    cache=True, nogil=True,
+)  # fmt: skip
+def expand(
+    code, entries, programs, selector_code, selector_sets, environment, rivals, last_rival, event, watched, final_program, width,
+    states, counters, events, made, hashes, made_parents, made_instances, work, chosen, end,
+):  # fmt: skip
+    """Expand states from `counters[HEAD]` on, up to `end` or until the successors of one more might not fit; how many were made.
+
+    Shapes:  states [capacity * width]; made [room * width]; hashes, made_parents, made_instances [room]; work [work words];
+             chosen [instances / 64]; events [watched] int64 (-1: not yet); last_rival [groups].
+    """
+    instances, room = environment.size, hashes.size
+    head, transitions = counters[HEAD], counters[TRANSITIONS]
+    count = 0
+    while head < end and count + instances <= room:
+        for w in range(width):
+            work[w] = states[head * width + w]
+        for q in range(watched):
+            if events[q] < 0:
+                first, last = programs[instances + q, 0], programs[instances + q, 1]
+                status = np.int64(DISABLED) if first < 0 else _run(code, entries, first, last, work)
+                if status > DISABLED and event[q] != TOLERANT:
+                    if counters[PREDICATE_STATE] < 0:
+                        counters[PREDICATE_STATE], counters[PREDICATE_NUMBER], counters[FOUND] = head, q, 1
+                elif (status == 0 and event[q] == WHEN_TRUE) or (status == DISABLED and event[q] != WHEN_TRUE):
+                    events[q] = head
+                    if event[q] != WHEN_TRUE:
+                        counters[FOUND] = 1
+        _select(selector_code, selector_sets, work, chosen)
+        moved = False
+        for v in range(chosen.size):
+            rest = chosen[v]
+            while rest:
+                lowest = rest & (~rest + ONE)
+                i = v * 64 + BIT_PLACE[(lowest * LOWEST_BIT) >> S58]
+                rest ^= lowest
+                for w in range(width):
+                    work[width + w] = work[w]
+                status = _run(code, entries, programs[i, 0], programs[i, 1], work)
+                if status == DISABLED:
+                    continue
+                if status == GUARD_ERROR or status == RANGE:
+                    if counters[RANGE_STATE] < 0:
+                        counters[RANGE_STATE], counters[RANGE_INSTANCE], counters[FOUND] = head, i, 1
+                    if status == GUARD_ERROR:
+                        continue
+                elif status == DOUBLE and counters[DOUBLE_STATE] < 0:
+                    counters[DOUBLE_STATE], counters[DOUBLE_INSTANCE], counters[FOUND] = head, i, 1
+                if environment[i] == 0:
+                    moved = True
+                if rivals[i] >= 0:
+                    if last_rival[rivals[i]] == head and counters[RIVAL_STATE] < 0:
+                        counters[RIVAL_STATE], counters[RIVAL_INSTANCE], counters[FOUND] = head, i, 1
+                    last_rival[rivals[i]] = head
+                if status:
+                    continue
+                transitions += 1
+                same = True
+                for w in range(width):
+                    made[count * width + w] = work[width + w]
+                    same &= work[width + w] == work[w]
+                if not same:
+                    hashes[count] = _hash(made, count * width, width)
+                    made_parents[count] = head
+                    made_instances[count] = i
+                    count += 1
+        if not moved and final_program >= 0 and counters[DEADLOCK] < 0:
+            first, last = programs[final_program, 0], programs[final_program, 1]
+            if first < 0 or _run(code, entries, first, last, work):
+                counters[DEADLOCK] = head
+                counters[FOUND] = 1
+        head += 1
+    counters[HEAD], counters[TRANSITIONS] = head, transitions
+    return count
+
+
+@njit(
+    types.void(_words, _words, _links, _links, _words, _words, _numbers, types.int64, types.int64, _words, _links, _links, _words, _numbers),
+    cache=True, nogil=True,
+)  # fmt: skip
+def insert(made, hashes, made_parents, made_instances, places, named, pending, count, width, states, parents, via, table, counters):
+    """Insert the new ones of `count` successors, in order: numbers from `counters[TAIL]` on.
+
+    Shapes:  as for `expand`; places, named, pending [room] are scratch; parents, via [capacity]; table [slots].
+    """
+    slots, tail = U(table.size), counters[TAIL]
+    if width == 1:
+        tail = _resolve_single(made, hashes, made_parents, made_instances, pending, count, states, parents, via, table, slots, tail)
+    else:
+        tail = _resolve(
+            made, hashes, made_parents, made_instances, places, named, pending, count, width, states, parents, via, table, slots, tail, counters
+        )  # fmt: skip
+    counters[TAIL] = tail
+
+
+@njit(
     types.void(_words, _words, _pairs, _words, _words, _small, _short, _numbers, _small, types.int64, types.int64, types.int64,
                types.int64, types.int64, types.boolean, _words, _links, _links, _words, _numbers, _numbers, _words, _words, _links, _links),
     cache=True, nogil=True,
@@ -212,92 +310,26 @@ def explore(
 ):  # fmt: skip
     """Expand states from `counters[HEAD]` on, until `head_target`, or until the arrays might overflow in the next block.
 
-    Shapes:  states [capacity * width]; parents, via [capacity]; table [slots]; made [room * width]; hashes [room];
-             events [watched] int64 (-1: not yet); last_rival [groups].
+    Shapes:  as for `expand` and `insert`.
     Returns: nothing; all in `counters` and `events`. HEAD == TAIL: the whole space is explored.
     """
-    instances = environment.size
     work = np.zeros(work_words, dtype=np.uint64)
-    chosen = np.zeros((instances + 63) // 64, dtype=np.uint64)
+    chosen = np.zeros((environment.size + 63) // 64, dtype=np.uint64)
     room = hashes.size
     capacity = min(parents.size, np.int64(table.size * 0.8)) - room
     places, named, pending = np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.int64)
-    slots = U(table.size)
-    head, tail = counters[HEAD], counters[TAIL]
-    transitions = counters[TRANSITIONS]
-    while head < tail and head < head_target and tail <= capacity:
-        if head == counters[LEVEL_END]:
+    while counters[HEAD] < counters[TAIL] and counters[HEAD] < head_target and counters[TAIL] <= capacity:
+        if counters[HEAD] == counters[LEVEL_END]:
             counters[DEPTH] += 1
-            counters[LEVEL_END] = tail
-        block_end = min(head + BLOCK, counters[LEVEL_END])
-        count = 0
-        while head < block_end and count + instances <= room:
-            for w in range(width):
-                work[w] = states[head * width + w]
-            for q in range(watched):
-                if events[q] < 0:
-                    first, last = programs[instances + q, 0], programs[instances + q, 1]
-                    status = np.int64(DISABLED) if first < 0 else _run(code, entries, first, last, work)
-                    if status > DISABLED and event[q] != TOLERANT:
-                        if counters[PREDICATE_STATE] < 0:
-                            counters[PREDICATE_STATE], counters[PREDICATE_NUMBER], counters[FOUND] = head, q, 1
-                    elif (status == 0 and event[q] == WHEN_TRUE) or (status == DISABLED and event[q] != WHEN_TRUE):
-                        events[q] = head
-                        if event[q] != WHEN_TRUE:
-                            counters[FOUND] = 1
-            _select(selector_code, selector_sets, work, chosen)
-            moved = False
-            for v in range(chosen.size):
-                rest = chosen[v]
-                while rest:
-                    lowest = rest & (~rest + ONE)
-                    i = v * 64 + BIT_PLACE[(lowest * LOWEST_BIT) >> S58]
-                    rest ^= lowest
-                    for w in range(width):
-                        work[width + w] = work[w]
-                    status = _run(code, entries, programs[i, 0], programs[i, 1], work)
-                    if status == DISABLED:
-                        continue
-                    if status == GUARD_ERROR or status == RANGE:
-                        if counters[RANGE_STATE] < 0:
-                            counters[RANGE_STATE], counters[RANGE_INSTANCE], counters[FOUND] = head, i, 1
-                        if status == GUARD_ERROR:
-                            continue
-                    elif status == DOUBLE and counters[DOUBLE_STATE] < 0:
-                        counters[DOUBLE_STATE], counters[DOUBLE_INSTANCE], counters[FOUND] = head, i, 1
-                    if environment[i] == 0:
-                        moved = True
-                    if rivals[i] >= 0:
-                        if last_rival[rivals[i]] == head and counters[RIVAL_STATE] < 0:
-                            counters[RIVAL_STATE], counters[RIVAL_INSTANCE], counters[FOUND] = head, i, 1
-                        last_rival[rivals[i]] = head
-                    if status:
-                        continue
-                    transitions += 1
-                    same = True
-                    for w in range(width):
-                        made[count * width + w] = work[width + w]
-                        same &= work[width + w] == work[w]
-                    if not same:
-                        hashes[count] = _hash(made, count * width, width)
-                        made_parents[count] = head
-                        made_instances[count] = i
-                        count += 1
-            if not moved and final_program >= 0 and counters[DEADLOCK] < 0:
-                first, last = programs[final_program, 0], programs[final_program, 1]
-                if first < 0 or _run(code, entries, first, last, work):
-                    counters[DEADLOCK] = head
-                    counters[FOUND] = 1
-            head += 1
-        if width == 1:
-            tail = _resolve_single(made, hashes, made_parents, made_instances, pending, count, states, parents, via, table, slots, tail)
-        else:
-            tail = _resolve(
-                made, hashes, made_parents, made_instances, places, named, pending, count, width, states, parents, via, table, slots, tail, counters
-            )  # fmt: skip
+            counters[LEVEL_END] = counters[TAIL]
+        count = expand(
+            code, entries, programs, selector_code, selector_sets, environment, rivals, last_rival, event, watched, final_program, width,
+            states, counters, events, made, hashes, made_parents, made_instances, work, chosen,
+            min(counters[HEAD] + BLOCK, counters[LEVEL_END]),
+        )  # fmt: skip
+        insert(made, hashes, made_parents, made_instances, places, named, pending, count, width, states, parents, via, table, counters)
         if stop_when_found and counters[FOUND]:
             break
-    counters[HEAD], counters[TAIL], counters[TRANSITIONS] = head, tail, transitions
 
 
 @njit(types.void(_words, types.int64, types.int64, _words, types.boolean), cache=True, nogil=True)

@@ -33,12 +33,15 @@ MEMORY_SHARE = 0.85
 """The part of the machine's memory that a search without a budget may use."""
 
 
-def explore(system: System, *, limits: Limits = UNLIMITED, first: bool = False, progress: Progress | None = None) -> Result:
+def explore(
+    system: System, *, limits: Limits = UNLIMITED, first: bool = False, workers: int = 1, progress: Progress | None = None
+) -> Result:
     """Explore every state of the system and answer each of its properties.
 
     Args:
         limits: running out of one ends the exploration; what is not found violated by then is inconclusive.
         first: stop at the first violation; the other properties are then inconclusive.
+        workers: threads, of which two at most are used; the answer of a completed search does not depend on it.
         progress: called after every batch of states.
 
     Raises:
@@ -46,17 +49,17 @@ def explore(system: System, *, limits: Limits = UNLIMITED, first: bool = False, 
             a property that cannot be evaluated, with the path.
     Cost:    tables: about a millisecond per instance; then a few hundred nanoseconds per state.
     """
-    return _Search(system, limits, first).run(progress)
+    return _Search(system, limits, first, workers).run(progress)
 
 
 class _Search:
-    def __init__(self, system: System, limits: Limits, first: bool):
+    def __init__(self, system: System, limits: Limits, first: bool, workers: int):
         self.started = time.perf_counter()
         self.system, self.limits, self.first = system, limits, first
         self.tables = tabulate(system)
         budget = MEMORY_SHARE * physical_bytes() if limits.max_memory_gb is None else limits.max_memory_gb * 1e9
         most_states = MOST_STATES if limits.max_states is None else limits.max_states
-        self.space = Space(self.tables, most_states, int(budget))
+        self.space = Space(self.tables, most_states, int(budget), workers)
         kinds = {p.kind for p in system.properties}
         self.final_program = len(self.tables.instances) + self.tables.predicate("") if "deadlock" in kinds else -1
 
@@ -67,7 +70,10 @@ class _Search:
 
     def run(self, progress: Progress | None) -> Result:
         """Explore and answer."""
-        reason = self.explore(progress)
+        try:
+            reason = self.explore(progress)
+        finally:
+            self.space.close()
         c = self.space.counters
         result = Result(self.system.name, "table", distinct=self.space.distinct, generated=int(c[k.TRANSITIONS]) + 1, depth=int(c[k.DEPTH]))
         result.complete, result.reason = not reason, reason

@@ -9,6 +9,7 @@ the table.
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from .tables import Tables
 
 LOAD = 0.8
 SLOTS = 1 << 16
+PIPELINE_ROOM = 1 << 16
+"""Successors handed over at a time: enough that handing over costs nothing beside making them."""
 LARGE_SLOTS = 1 << 24
 MOST_STATES = (1 << 32) - 2
 
@@ -44,13 +47,14 @@ class Space:
     Args:
         most_states: reserve no more than that many.
         most_bytes: the memory budget of all arrays.
+        workers: threads; from two on, one expands while another inserts what was made before.
     """
 
-    def __init__(self, tables: Tables, most_states: int, most_bytes: int):
+    def __init__(self, tables: Tables, most_states: int, most_bytes: int, workers: int = 1):
         self.tables = tables
         self.width = tables.layout.words
         self.most_bytes = most_bytes
-        self.room = max(8192, 2 * len(tables.instances))
+        self.room = max(8192 if workers == 1 else PIPELINE_ROOM, 2 * len(tables.instances))
         self.slots = max(SLOTS, 4 * self.room)
         per_state = 8 * self.width + 8
         capacity = min(most_states, MOST_STATES, most_bytes // per_state) + self.room + 1
@@ -65,15 +69,21 @@ class Space:
         self.events = np.full(len(watched), -1, dtype=np.int64)
         self.waited = np.array([p.event for p in watched], dtype=np.uint8)
         self.last_rival = np.full(tables.rival_groups, -1, dtype=np.int64)
-        self.buffers = (
-            np.empty(self.room * self.width, dtype=np.uint64),
-            np.empty(self.room, dtype=np.uint64),
-            np.empty(self.room, dtype=np.uint32),
-            np.empty(self.room, dtype=np.uint32),
-        )
+        self.buffers = [self._buffer() for _ in range(min(workers, 2))]
+        self.inserter = ThreadPoolExecutor(1) if workers > 1 else None
         self.states[: self.width] = tables.layout.pack(tables.system.initial_state())
         self.parents[0] = self.via[0] = 0
         k.fill(self.states, self.width, 1, self.table, False)
+
+    def _buffer(self) -> tuple[np.ndarray, ...]:
+        """Room for successors: their words, hashes, parents and instances."""
+        of_words, of_links = np.dtype(np.uint64), np.dtype(np.uint32)
+        return (
+            np.empty(self.room * self.width, of_words),
+            np.empty(self.room, of_words),
+            np.empty(self.room, of_links),
+            np.empty(self.room, of_links),
+        )
 
     # -- growing -----------------------------------------------------------------------------------------------------
 
@@ -93,13 +103,57 @@ class Space:
         return self.distinct * (8 * self.width + 8) + 8 * self.table.size
 
     def expand(self, batch: int, final_program: int, stop_when_found: bool) -> None:
-        """Expand up to `batch` more states."""
+        """Expand states up to the next multiple of `batch`, or until an array has to grow.
+
+        The order of states, hence every count and path, does not depend on the number of workers.
+        """
+        target = (self.expanded // batch + 1) * batch
+        if self.inserter is not None and not stop_when_found:
+            self._expand_and_insert(target, final_program)
+            return
         t = self.tables
         k.explore(
             t.code, t.entries, t.programs, t.selector_code, t.selector_sets, t.environment, t.rivals, self.last_rival, self.waited, len(self.events),
-            final_program, self.width, t.work_words, self.expanded + batch, stop_when_found, self.states, self.parents, self.via, self.table,
-            self.counters, self.events, *self.buffers,
+            final_program, self.width, t.work_words, target, stop_when_found, self.states, self.parents, self.via, self.table,
+            self.counters, self.events, *self.buffers[0],
         )  # fmt: skip
+
+    def _expand_and_insert(self, target: int, final_program: int) -> None:
+        """As `kernel.explore`, in two threads: this one expands, the other inserts the successors made before, in order."""
+        t, c = self.tables, self.counters
+        limit = min(self.parents.size, int(LOAD * self.table.size))
+        work, chosen = (np.zeros(n, dtype=np.uint64) for n in (t.work_words, (len(t.instances) + 63) // 64))
+        scratch = np.empty(self.room, dtype=np.uint64), np.empty(self.room, dtype=np.uint64), np.empty(self.room, dtype=np.int64)
+        assert self.inserter is not None
+        pending, coming, turn = None, 0, 0
+        while True:
+            if pending is not None and (c[k.HEAD] == c[k.LEVEL_END] or c[k.TAIL] + coming + self.room > limit):
+                pending.result()
+                pending, coming = None, 0
+            tail = int(c[k.TAIL])
+            if c[k.HEAD] >= min(tail if pending is None else target, target) or tail + coming + self.room > limit:
+                break
+            if c[k.HEAD] == c[k.LEVEL_END]:
+                c[k.DEPTH] += 1
+                c[k.LEVEL_END] = tail
+            buffer = self.buffers[turn]
+            count = k.expand(
+                t.code, t.entries, t.programs, t.selector_code, t.selector_sets, t.environment, t.rivals, self.last_rival, self.waited,
+                len(self.events), final_program, self.width, self.states, c, self.events, *buffer, work, chosen,
+                min(target, int(c[k.LEVEL_END])),
+            )  # type: ignore[call-arg]  # fmt: skip
+            if pending is not None:
+                pending.result()
+            arrays = self.states, self.parents, self.via, self.table, c
+            pending, coming = self.inserter.submit(k.insert, *buffer, *scratch, count, self.width, *arrays), count  # type: ignore[call-arg]
+            turn = 1 - turn
+        if pending is not None:
+            pending.result()
+
+    def close(self) -> None:
+        """Let the second thread go."""
+        if self.inserter is not None:
+            self.inserter.shutdown()
 
     @property
     def crowded(self) -> bool:

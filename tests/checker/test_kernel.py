@@ -202,12 +202,6 @@ def test_rows_of_symmetric_copies_are_explored_in_canonical_order():
     assert [str(step) for step in finding.path] == ["walker[1].first"]
 
 
-def test_the_answer_does_not_depend_on_the_number_of_workers():
-    one, two = (check(counters(5, 3, lambda level: always("low", level[3] < 2)), workers=n) for n in (1, 2))
-    assert (one.distinct, one.generated, one.depth) == (two.distinct, two.generated, two.depth)
-    assert list(map(str, one.findings["low"].path)) == list(map(str, two.findings["low"].path))
-
-
 def test_no_workers_and_no_such_explorer_are_usage_errors():
     with pytest.raises(DefinitionError, match="at least one"):
         check(counters(2, 2), workers=0)
