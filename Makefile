@@ -7,6 +7,8 @@ OUT := out
 WORKLOAD ?= $(firstword $(wildcard ../shared/traces/mooncake_conversation_trace.jsonl))
 REQUESTS ?= 200
 SPEED ?= 100
+# `make bench BENCH=--full`: nine resource managers.
+BENCH ?=
 
 .PHONY: run test lint docs bench clean
 
@@ -34,7 +36,7 @@ docs: $(VENV)/installed
 	$(BIN)/python -m protocol.render.pages --rewrite
 
 bench: $(VENV)/installed
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
