@@ -2,11 +2,13 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from interlock import main
+from protocol.catalogue import scenarios
 
 COMMIT = f"{Path(__file__).parent}/reference/two_phase_commit.py:build"
 DINING = f"{Path(__file__).parent}/reference/dining.py:build"
@@ -147,6 +149,20 @@ def test_list_names_source_and_recorded_answer_of_every_scenario(interlock, tmp_
         assert entry["expected"] in ("holds", "violated")
         assert entry["distinct"] > 0
         assert entry["path_length"] is not None or entry["expected"] == "holds"
+
+
+def test_the_whole_catalogue_is_as_recorded(interlock) -> None:  # noqa: ANN001
+    code, out, err = interlock("check", "--all")
+    assert (code, err) == (0, "")
+    assert "scenarios" in out.splitlines()[-1]
+
+
+def test_a_count_that_differs_from_the_record_is_told_and_exits_1(interlock, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    kept = next(iter(scenarios().values()))
+    monkeypatch.setattr("protocol.catalogue.scenarios", lambda: {kept.name: replace(kept, distinct=7)})
+    code, _, err = interlock("check", "--all")
+    assert code == 1
+    assert f"not as recorded: {kept.name}: distinct is {kept.distinct}, recorded 7" in err
 
 
 @pytest.mark.parametrize("hazard", ["H1", "H2", "H-01", "H-03", "H-04", "H-06"])
