@@ -21,7 +21,7 @@ run: $(VENV)/installed
 	$(BIN)/interlock diagram repaired-no-early-zero-async-tp2 -o $(OUT)/forward-signal-repaired.svg
 	$(BIN)/interlock diagram layer0-signal-dropped-in-e1 -o $(OUT)/layer0-signal-e1.html
 	$(BIN)/interlock diagram layer0-signal-answered-in-ours -o $(OUT)/layer0-signal-repaired.html
-	-$(BIN)/interlock check early-zero-in-b-async-tp2 --trace $(OUT)/early-zero.itf.json
+	$(BIN)/interlock check early-zero-in-b-async-tp2 --trace $(OUT)/early-zero.itf.json || test $$? -eq 1
 	$(BIN)/interlock explain $(OUT)/early-zero.itf.json -o $(OUT)/early-zero.svg
 	$(BIN)/interlock run $(if $(WORKLOAD),--workload $(WORKLOAD)) --limit $(REQUESTS) --speed $(SPEED) --log $(OUT)/events.ndjson
 
