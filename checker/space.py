@@ -125,13 +125,13 @@ class Space:
         work, chosen = (np.zeros(n, dtype=np.uint64) for n in (t.work_words, (len(t.instances) + 63) // 64))
         scratch = np.empty(self.room, dtype=np.uint64), np.empty(self.room, dtype=np.uint64), np.empty(self.room, dtype=np.int64)
         assert self.inserter is not None
-        pending, coming, turn = None, 0, 0
+        # The tail is read only while nothing is being inserted, so that where a batch stops does not depend on timing.
+        pending, tail, coming, turn = None, int(c[k.TAIL]), 0, 0
         while True:
-            if pending is not None and (c[k.HEAD] == c[k.LEVEL_END] or c[k.TAIL] + coming + self.room > limit):
+            if pending is not None and (c[k.HEAD] == c[k.LEVEL_END] or tail + coming + self.room > limit):
                 pending.result()
-                pending, coming = None, 0
-            tail = int(c[k.TAIL])
-            if c[k.HEAD] >= min(tail if pending is None else target, target) or tail + coming + self.room > limit:
+                pending, tail, coming = None, int(c[k.TAIL]), 0
+            if c[k.HEAD] >= target or (pending is None and c[k.HEAD] >= tail) or tail + coming + self.room > limit:
                 break
             if c[k.HEAD] == c[k.LEVEL_END]:
                 c[k.DEPTH] += 1
@@ -144,6 +144,7 @@ class Space:
             )  # type: ignore[call-arg]  # fmt: skip
             if pending is not None:
                 pending.result()
+                tail = int(c[k.TAIL])
             arrays = self.states, self.parents, self.via, self.table, c
             pending, coming = self.inserter.submit(k.insert, *buffer, *scratch, count, self.width, *arrays), count  # type: ignore[call-arg]
             turn = 1 - turn
