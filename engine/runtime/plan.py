@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protocol.machines.forward_signal import build
+from protocol.machines.signalling.forward_signal import build
 from protocol.system import System
 
 

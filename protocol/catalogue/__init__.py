@@ -10,10 +10,29 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from ..errors import DefinitionError
 from ..system import System
+from .hazard import Hazard
+
+GROUPS = (
+    "forward_signal",
+    "collectives",
+    "engine_threads",
+    "intake",
+    "lifecycle",
+    "preparation",
+    "prefix_cache",
+    "layer0_signal",
+    "sending",
+    "network",
+    "decode",
+    "buffers",
+    "repaired",
+)
+"""The modules of this package that hold a group each: its SCENARIOS and the HAZARDS that it owns."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +70,28 @@ class Scenario:
 @cache
 def scenarios() -> dict[str, Scenario]:
     """Every scenario by name, in catalogue order."""
-    from . import forward_signal, layer0_signal
-
     found: dict[str, Scenario] = {}
-    for scenario in [*forward_signal.SCENARIOS, *layer0_signal.SCENARIOS]:
-        if scenario.name in found:
-            raise DefinitionError(f"two scenarios are called {scenario.name}; rename one")
-        found[scenario.name] = scenario
+    for group in GROUPS:
+        for scenario in _module(group).SCENARIOS:
+            if scenario.name in found:
+                raise DefinitionError(f"two scenarios are called {scenario.name}; rename one")
+            found[scenario.name] = scenario
     return found
+
+
+@cache
+def hazards() -> dict[str, Hazard]:
+    """Every hazard by number, H1 .. H31 before H-01 .. H-43."""
+    listed = [hazard for group in GROUPS for hazard in _module(group).HAZARDS]
+    found = {hazard.number: hazard for hazard in sorted(listed, key=lambda h: ("-" in h.number, int(h.number.lstrip("H-"))))}
+    if len(found) < len(listed):
+        twice = sorted(n for n in found if sum(h.number == n for h in listed) > 1)
+        raise DefinitionError(f"hazards given by two groups: {', '.join(twice)}; leave each to one")
+    return found
+
+
+def _module(group: str) -> Any:
+    return import_module(f".{group}", __package__)
 
 
 def find_scenario(name: str) -> Scenario:

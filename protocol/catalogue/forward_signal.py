@@ -20,8 +20,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..machines.forward_signal import build
+from ..machines.signalling.forward_signal import build
 from . import Scenario
+from .hazard import Hazard
 
 NO_SCHEDULE, SAME_BATCH, READ_ONCE = "no_schedule_during_forward", "same_batch_per_iteration", "each_batch_read_once"
 NO_CONFLICT, NO_LOSS, NO_LATE = "no_write_conflict_on_forward_signal", "no_lost_store_on_forward_signal", "no_late_zero"
@@ -234,3 +235,5 @@ REPAIRED = [
 
 # fmt: on
 SCENARIOS = [*FOUND, *REPAIRED]
+
+HAZARDS: list[Hazard] = []

@@ -16,15 +16,16 @@ In words:
 | the next request in a slot is stuck | H-06 | H-01, H-06 | H-06 | H-06 | never |
 
 `uncounted` and `reports_first` are ours with a part left out, to show that the part is needed. The verdicts are those of
-section 18, at a finer grain and with two layers; what the finer model adds is said in `machines/layer0_signal.py`.
+section 18, at a finer grain and with two layers; what the finer model adds is said in `machines/hand_over/layer0_signal.py`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..machines.layer0_signal import build
+from ..machines.hand_over.layer0_signal import build
 from . import Scenario
+from .hazard import Hazard
 
 DEADLOCK, ANSWERED, KEPT, COMPUTED = "deadlock", "answered_only_when_sent", "blocks_kept_until_sent", "sent_only_when_computed"
 AGREE, MET, ALL, LIVE = "work_items_agree", "some_work_item_met", "some_run_answers_all", "first_tokens_answered"
@@ -173,3 +174,5 @@ PARTS = [
 # fmt: on
 
 SCENARIOS = [*ONE_REQUEST, *TWO_REQUESTS, *SLOT_REUSE, *ONE_LAYER, *PARTS]
+
+HAZARDS: list[Hazard] = []

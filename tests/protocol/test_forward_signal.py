@@ -11,7 +11,7 @@ from protocol import DefinitionError, System
 from protocol.catalogue import Scenario
 from protocol.catalogue.forward_signal import SCENARIOS
 from protocol.evaluate import loader, may_fire, successor
-from protocol.machines.forward_signal import build
+from protocol.machines.signalling.forward_signal import build
 
 SMALL = [s for s in SCENARIOS if not s.deep and (s.distinct or 0) <= 200_000]
 

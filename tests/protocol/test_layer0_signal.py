@@ -11,7 +11,7 @@ from protocol import DefinitionError, System, sometimes
 from protocol.catalogue import Scenario
 from protocol.catalogue.layer0_signal import SCENARIOS
 from protocol.combine import disjunction
-from protocol.machines.layer0_signal import build
+from protocol.machines.hand_over.layer0_signal import build
 
 SMALL = [s for s in SCENARIOS if not s.deep and (s.distinct or 0) <= 50_000]
 

@@ -21,10 +21,10 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from ..combine import if_else
-from ..machine import Machine, Row
-from ..types import Range
-from ..variable import Variable, private
+from ...combine import if_else
+from ...machine import Machine, Row
+from ...types import Range
+from ...variable import Variable, private
 from .engine_worker_queue import EngineWorkerQueue
 
 

@@ -44,13 +44,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..combine import all_of, any_of
-from ..errors import DefinitionError
-from ..machine import Machine
-from ..properties import Property, always, deadlock, leads_to, lost_store, never, sometimes, write_conflict
-from ..system import System
-from ..types import BOOL, Index, Optional, Range
-from ..variable import Variable, barrier, private, register
+from ...combine import all_of, any_of
+from ...errors import DefinitionError
+from ...machine import Machine
+from ...properties import Property, always, deadlock, leads_to, lost_store, never, sometimes, write_conflict
+from ...system import System
+from ...types import BOOL, Index, Optional, Range
+from ...variable import Variable, barrier, private, register
 from .engine_worker_queue import EngineWorkerQueue
 from .gate import Gate, gate_machine
 from .witness import Witness

@@ -14,12 +14,12 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
-from ..combine import all_of, choice
-from ..effect import Effect, each, when
-from ..expr import TRUE, Expr, Param
-from ..machine import Machine, Row
-from ..types import BOOL
-from ..variable import Variable, private
+from ...combine import all_of, choice
+from ...effect import Effect, each, when
+from ...expr import TRUE, Expr, Param
+from ...machine import Machine, Row
+from ...types import BOOL
+from ...variable import Variable, private
 from .hand_over import HandOver, Stage, has
 
 _row = partial(Row, actor="prefill")

@@ -13,12 +13,12 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
-from ..combine import all_of, any_of, choice, disjunction, me, passed
-from ..effect import Effect, each, when
-from ..expr import TRUE, Expr
-from ..machine import Machine, Row
-from ..types import BOOL, Range
-from ..variable import Variable, private
+from ...combine import all_of, any_of, choice, disjunction, me, passed
+from ...effect import Effect, each, when
+from ...expr import TRUE, Expr
+from ...machine import Machine, Row
+from ...types import BOOL, Range
+from ...variable import Variable, private
 from .hand_over import HandOver, has, members_of
 
 _work, _consume = partial(Row, actor="worker"), partial(Row, actor="messager")

@@ -20,11 +20,11 @@ it found. Left out: chunks (H-04b), errors, aborts, D's side, faults of any kind
 
 from __future__ import annotations
 
-from ..combine import all_of, any_of
-from ..expr import Expr
-from ..machine import Machine
-from ..properties import Property, always, deadlock, leads_to, sometimes
-from ..system import System
+from ...combine import all_of, any_of
+from ...expr import Expr
+from ...machine import Machine
+from ...properties import Property, always, deadlock, leads_to, sometimes
+from ...system import System
 from .cache_task import registrar
 from .first_token import finisher, token_processor
 from .hand_over import HandOver

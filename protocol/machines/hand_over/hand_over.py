@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from ..combine import if_else
-from ..errors import DefinitionError
-from ..expr import Expr, Literal, lift
-from ..types import BOOL, Enum, Index, Optional, Range, Record, SetOf
-from ..variable import Lock, barrier, channel, ghost, locked, private, unlocked
+from ...combine import if_else
+from ...errors import DefinitionError
+from ...expr import Expr, Literal, lift
+from ...types import BOOL, Enum, Index, Optional, Range, Record, SetOf
+from ...variable import Lock, barrier, channel, ghost, locked, private, unlocked
 
 
 class Stage(IntEnum):

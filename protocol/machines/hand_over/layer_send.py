@@ -21,12 +21,12 @@ from enum import IntEnum
 from functools import partial
 from typing import Any
 
-from ..combine import all_of, any_of, choice, me, passed
-from ..effect import Effect, each, when
-from ..expr import TRUE, Expr
-from ..machine import Machine, Row
-from ..types import Optional, Range
-from ..variable import private
+from ...combine import all_of, any_of, choice, me, passed
+from ...effect import Effect, each, when
+from ...expr import TRUE, Expr
+from ...machine import Machine, Row
+from ...types import Optional, Range
+from ...variable import private
 from .hand_over import HandOver, has
 
 _row = partial(Row, actor="messager")

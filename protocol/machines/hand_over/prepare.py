@@ -13,12 +13,12 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
-from ..combine import all_of, any_of, count, me
-from ..effect import Effect, each, when
-from ..expr import TRUE, Expr
-from ..machine import Machine, Row
-from ..types import BOOL
-from ..variable import private
+from ...combine import all_of, any_of, count, me
+from ...effect import Effect, each, when
+from ...expr import TRUE, Expr
+from ...machine import Machine, Row
+from ...types import BOOL
+from ...variable import private
 from .hand_over import Answer, HandOver, Stage
 
 _row = partial(Row, actor="prefill")

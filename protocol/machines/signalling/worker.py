@@ -37,12 +37,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from ..combine import if_else, me, passed
-from ..effect import when
-from ..expr import TRUE, Expr
-from ..machine import Machine, Row
-from ..types import Index
-from ..variable import Barrier, Variable
+from ...combine import if_else, me, passed
+from ...effect import when
+from ...expr import TRUE, Expr
+from ...machine import Machine, Row
+from ...types import Index
+from ...variable import Barrier, Variable
 from .engine_worker_queue import EngineWorkerQueue
 from .witness import Witness
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
-from ..combine import all_of, me, passed
-from ..effect import when
-from ..expr import TRUE
-from ..machine import Machine, Row
-from ..types import Optional
-from ..variable import private
+from ...combine import all_of, me, passed
+from ...effect import when
+from ...expr import TRUE
+from ...machine import Machine, Row
+from ...types import Optional
+from ...variable import private
 from .hand_over import HandOver, members_of
 
 _row = partial(Row, actor="messager")

@@ -17,11 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..combine import any_of, if_else, me
-from ..effect import when
-from ..expr import Expr
-from ..types import BOOL, Index, Optional, Range
-from ..variable import Variable, ghost
+from ...combine import any_of, if_else, me
+from ...effect import when
+from ...expr import Expr
+from ...types import BOOL, Index, Optional, Range
+from ...variable import Variable, ghost
 
 LAPS = Range(0, 2)
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..combine import all_of, me
-from ..effect import each, when
-from ..expr import Expr
-from ..types import BOOL, Index, Range, Sequence
-from ..variable import Lock, Variable, locked, register
+from ...combine import all_of, me
+from ...effect import each, when
+from ...expr import Expr
+from ...types import BOOL, Index, Range, Sequence
+from ...variable import Lock, Variable, locked, register
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The schedulers' queues: LocalScheduler, the data-parallel scheduler, the fetching thread."""

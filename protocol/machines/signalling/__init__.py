@@ -1,0 +1,1 @@
+"""Engine and workers: the gate, the engine-worker queue, the forward signal, the ranks' barriers."""
