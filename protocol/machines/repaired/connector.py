@@ -1,0 +1,70 @@
+"""P's connector: what P hears from D, and the timer that says again what D has not answered.
+
+Each reply is handled in one critical section, whichever of the pool's threads does it. A reply that finds the request in another
+stage than it answers changes nothing: it was delayed, or sent twice. The timer's rows are polls: they may send at any time,
+first and again, and a message of which `copies` are under way is not sent once more.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import partial
+
+from ...combine import choice
+from ...effect import when
+from ...machine import Machine, Row
+from .plane import Plane, Stage
+
+_row = partial(Row, actor="prefill")
+
+
+class Connector(IntEnum):
+    """The connector's pool is ..."""
+
+    LISTENING = 0
+
+
+class Timer(IntEnum):
+    """The timer is ..."""
+
+    RUNNING = 0
+
+
+def connector(p: Plane, request: Machine) -> Machine:
+    """P.RX and P.IO (4.5)."""
+    c, q, life = Connector.LISTENING, choice("request", p.request), choice("life", p.life)
+    fair = "strong" if p.bounds.losses else None
+    grant = [p.grant[q].receive(life), when(request.at(q) == Stage.ASKED, p.granted_life[q].set(life))]
+    step = partial(_row, under=p.resources, fair=fair)
+    # fmt: off
+    rows = [
+        step("receive_grant",   c, c, True, grant, choose=(q, life), moves=request[q].granted, cite="4.5, 4.6"),
+        step("receive_refusal", c, c, request.at(q) == Stage.ASKED, [p.refusal[q].receive(0)], choose=(q,), moves=request[q].refused, cite="9.1"),
+        step("ignore_refusal",  c, c, request.at(q) != Stage.ASKED, [p.refusal[q].receive(0)], choose=(q,), cite="ours: late"),
+        step("receive_settled", c, c, True, [p.settled[q].receive(0)], choose=(q,), moves=request[q].settled, cite="ours"),
+    ]
+    # fmt: on
+    if p.decode_process is not None:
+        waits = request.at(q).is_in(Stage.ASKED, Stage.REFUSED, Stage.COMMITTING, Stage.CANCELLING)
+        for d in p.decode:
+            dead = ~p.decode_process.is_alive(d) & (p.home(q) == d) & waits
+            rows.append(_row("hear_decode_dead", c, c, dead, [], choose=(q,), moves=request[q].settled, under=p.resources, cite="ours: heartbeat"))
+    return Machine("connector", Connector, rows, final=c, process=p.prefill_process, doc="P.RX and P.IO: D's replies (4.5).")
+
+
+def timer(p: Plane, request: Machine) -> Machine:
+    """The periodic sender of what D has yet to answer, and the deadline of a wait."""
+    t, q = Timer.RUNNING, choice("request", p.request)
+    at = request.at(q)
+    once = {} if p.rules.sends_again else {"moves": request[q].sent_once}
+    say = partial(_row, poll=p.rules.sends_again, choose=(q,), under=p.resources, decided="timer")
+    rows = [
+        say("send_commit", t, t, at == Stage.COMMITTING, [p.commit[q].send(0)], cite="4.9; ours: until answered", **once),
+        say("send_cancel", t, t, at == Stage.CANCELLING, [p.cancel[q].send(0)], cite="ours: H22", **once),
+    ]
+    if p.rules.sends_again:
+        rows.append(say("ask_once_more", t, t, at == Stage.ASKED, [p.ask[q].send(0)], cite="ours: 9.2"))
+    if p.bounds.deadlines:
+        give_up = _row("give_up", t, t, True, [], choose=(q,), moves=request[q].give_up, under=p.resources, decided="timer", fair="none", cite="9.2")
+        rows.append(give_up)
+    return Machine("timer", Timer, rows, final=t, process=p.prefill_process, doc="Says again what D has not answered; ends waits.")

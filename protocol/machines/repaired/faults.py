@@ -1,0 +1,45 @@
+"""What may go wrong beside the protocol: lost messages, a broken link, a crash.
+
+Unfair: nothing here has to happen. Losses have no budget; crashes and the links' breaks happen once.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from ...combine import choice
+from ...effect import each, when
+from ...machine import Machine, Row
+from .plane import Plane
+
+
+class Faults(IntEnum):
+    """The world is ..."""
+
+    RUNNING = 0
+
+
+def faults(p: Plane) -> Machine | None:
+    """The fault rows that the bounds allow; None without any."""
+    f, q, rows = Faults.RUNNING, choice("request", p.request), []
+    if p.bounds.losses:
+        for name in ("ask", "cancel", "commit", "refusal", "settled"):
+            rows.append(Row(f"lose_{name}", f, f, True, [getattr(p, name)[q].receive(0)], "network", choose=(q,), decided="observed", cite="9.3"))
+        life = choice("life", p.life)
+        rows.append(Row("lose_grant", f, f, True, [p.grant[q].receive(life)], "network", choose=(q, life), decided="observed", cite="9.3"))
+    if p.bounds.errors:
+        r = choice("rank", p.rank)
+        rows.append(Row("break_link", f, f, p.link_up[r], [p.link_up[r].set(False)], "network", choose=(r,), decided="observed", cite="9.5"))
+    if p.prefill_process is not None:
+        rows.append(Row("crash_prefill", f, f, p.prefill_process.is_alive(), [p.prefill_process.crash()], "world", decided="observed", cite="9.7"))
+    if p.decode_process is not None:
+        d = choice("decode", p.decode)
+        process = p.decode_process
+        lost = each(p.request, lambda i: when(p.home(i) == d, p.decode_holds[i].set(False)))
+        crash = [process.crash(d), p.decode_life[d].add(1), lost]
+        may = process.is_alive(d) & (p.decode_life[d] == 0)
+        rows.append(Row("crash_decode", f, f, may, crash, "world", choose=(d,), decided="observed", cite="9.7"))
+        rows.append(Row("restart_decode", f, f, ~process.is_alive(d), [process.restart(d)], "world", choose=(d,), decided="observed", cite="ours"))
+    if not rows:
+        return None
+    return Machine("faults", Faults, rows, final=f, environment=True, doc="Losses, broken links, crashes.")

@@ -1,0 +1,61 @@
+"""The gate: P's scheduling thread, which schedules only after the forward, and then everything there is.
+
+A forward is over when the queue is empty and then the forward signal is down; the order matters (see
+`signalling/gate.py`). `schedule` takes the next chunk of every running request, and the withdrawal of every doomed one, which
+reaches the messagers behind all signals of that request. It allocates nothing, preempts nobody and has no waiting queue: a
+request is running only when all it needs is held (the purpose of #7944, without its assert).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import partial
+
+from ...combine import all_of, any_of, if_else
+from ...effect import each, when
+from ...expr import Expr
+from ...machine import Machine, Row
+from ...variable import private
+from .plane import Plane, Stage
+
+_row = partial(Row, actor="prefill")
+
+
+class Gate(IntEnum):
+    """The scheduling thread is ..."""
+
+    CHECKING, CHECKING_FORWARD, SCHEDULING, PUTTING = range(4)
+
+
+def gate(p: Plane, request: Machine) -> Machine:
+    """P.S: the gate and `prefill_schedule()` (7.2, 7.3)."""
+    g = Gate
+    batch = private("gate_batch", p.task, over=p.request)
+
+    def unfinished(q: Expr) -> Expr:
+        return p.scheduled[q] < p.chunks
+
+    def runs(q: Expr) -> Expr:
+        return request.at(q) == Stage.RUNNING
+
+    def is_due(q: Expr) -> Expr:
+        return request.at(q).is_in(Stage.RUNNING, Stage.DOOMED) & unfinished(q)
+
+    task = each(p.request, lambda q: when(is_due(q), batch[q].set(if_else(runs(q), p.scheduled[q] + 1, p.withdraw))))
+    count = each(p.request, lambda q: when(is_due(q), p.scheduled[q].set(if_else(runs(q), p.scheduled[q] + 1, p.chunks))))
+    some = any_of(p.request, is_due)
+    unread = [p.queue_read[r].set(False) for r in p.rank]
+    moved = each(p.request, lambda q: (p.queue[q].set(batch[q]), batch[q].set(0)))
+    put = [moved, *unread, p.queue_filled.set(True), p.batch_number.set(1 - p.batch_number)]
+    all_read, lock = all_of(p.rank, lambda r: p.queue_read[r]), p.resources
+    # fmt: off
+    rows = [
+        _row("find_queue_empty",     g.CHECKING,         g.CHECKING_FORWARD, ~p.queue_filled,   [], cite="#5376; 3.3"),
+        _row("find_forward_over",    g.CHECKING_FORWARD, g.SCHEDULING,       ~p.forward_signal, [], cite="#6680; 3.2 B3"),
+        _row("find_forward_running", g.CHECKING_FORWARD, g.CHECKING,         p.forward_signal,  [], poll=True, cite="#6680; 3.2 B3"),
+        _row("schedule",             g.SCHEDULING,       g.PUTTING,          some,  [task, count], under=lock, cite="#7944; 7.2"),
+        _row("schedule_nothing",     g.SCHEDULING,       g.CHECKING,         ~some, [], under=lock, poll=True, cite="3.1 A8"),
+        _row("put_tasks",            g.PUTTING,          g.CHECKING,         all_read, put, under=p.queue_lock, cite="CH1"),
+    ]
+    # fmt: on
+    return Machine("gate", g, rows, process=p.prefill_process, doc="P.S: schedules after the forward, everything at once.")

@@ -1,0 +1,146 @@
+"""The messager of a rank: three threads, one lock, tables by request.
+
+Registration, the consumption of signals and the sender share `messager_lock` and nothing else; no rank waits for another. What
+the sender does is decided by *work items*, one per chunk or withdrawal of a request, in the order of the rank's own signals: an
+item is queued when both its signal and its registration are there, whichever comes second (#7872, H-01). Items of one request
+never overtake each other, so the withdrawal finds nothing left to do.
+
+A rank reports a request once, at its last item: sent, failed or withdrawn. A failure is kept in the task until then, so that
+a report always means: this rank writes nothing more for the request (H-13, H-16).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import partial
+
+from ...combine import all_of, choice, if_else, me
+from ...effect import each, when
+from ...expr import TRUE, Expr
+from ...machine import Machine, Row
+from ...types import Enum, Optional, Range
+from ...variable import private
+from .plane import Plane, Report, field
+
+_row = partial(Row, actor="messager")
+
+
+class Registrar(IntEnum):
+    """The registering thread is ..."""
+
+    POLLING, REGISTERING = range(2)
+
+
+class Consumer(IntEnum):
+    """The thread that consumes signals is ..."""
+
+    POLLING, APPLYING = range(2)
+
+
+class Sender(IntEnum):
+    """The sending thread is ..."""
+
+    WAITING, SENDING, CLEANING, REPORTING = range(4)
+
+
+def registrar(p: Plane) -> Machine:
+    """MA[r]: takes cache tasks from the mailbox and registers them (6.1)."""
+    r, s = me(p.rank), Registrar
+    hand = private("registrar_hand", Optional(p.request), over=p.rank)
+    life = private("registrar_life", p.life, over=p.rank)
+    last = all_of(p.rank, lambda i: (i == r) | p.info_read[i])
+    fetch = [hand[r].set(p.info_request), life[r].set(p.info_life), p.info_read[r].set(True), when(last, p.info_request.set(None), p.info_life.set(0))]
+    q = hand[r].value
+    parked, lock = p.parked[r, q], p.messager[r]
+    register = [p.registered[r, q].set(life[r]), hand[r].set(None), life[r].set(0)]
+    forward = [p.items[r].send(p.item(request=q, task=parked)), parked.set(0)]
+    # fmt: off
+    rows = [
+        _row("fetch_task",           s.POLLING,     s.REGISTERING, ~p.info_read[r], fetch,            under=p.infos_lock, cite="6.1 a1"),
+        _row("register",             s.REGISTERING, s.POLLING,     parked == 0, register,             under=lock, cite="6.1 a3; ours: under the lock"),
+        _row("register_and_forward", s.REGISTERING, s.POLLING,     parked != 0, [*register, *forward], under=lock, cite="#7872; ours"),
+    ]
+    # fmt: on
+    return Machine("registrar", s, rows, copies=p.rank, final=s.POLLING, process=p.prefill_process, doc="MA[r]: registration (6.1).")
+
+
+def consumer(p: Plane) -> Machine:
+    """MC[r]: takes signals, moves progress marks, queues or parks work items (6.3)."""
+    r, s, q = me(p.rank), Consumer, choice("request", p.request)
+    seen = private("seen_task", p.task, over=(p.rank, p.request))
+    layer = private("seen_layer", Range(0, p.layers - 1), over=p.rank)
+    head, lock = p.signals[r].head, p.messager[r]
+    receive = [
+        each(p.request, lambda i: seen[r, i].set(field(head.tasks, i))),
+        layer[r].set(head.layer),
+        p.signals[r].receive(),
+    ]
+    first = layer[r] == 0
+
+    def marked(i: Expr) -> tuple:
+        return when(p.is_chunk(seen[r, i]) & known(i), p.progress[r, i].set(p.steps(seen[r, i], layer[r])))
+
+    def known(i: Expr) -> Expr:
+        """Without parking, what is not registered leaves no trace."""
+        return TRUE if p.rules.parks_early_signals else ~p.registered[r, i].is_none
+
+    mark = [each(p.request, lambda i: (marked(i), seen[r, i].set(0))), layer[r].set(0)]
+    turn = (seen[r, q] != 0) & all_of(p.request, lambda i: (i >= q) | (seen[r, i] == 0))
+    alone = all_of(p.request, lambda i: (i == q) | (seen[r, i] == 0))
+    there = ~p.registered[r, q].is_none
+    queue = [marked(q), p.items[r].send(p.item(request=q, task=seen[r, q])), seen[r, q].set(0)]
+    park = [marked(q), *([p.parked[r, q].set(seen[r, q])] if p.rules.parks_early_signals else []), seen[r, q].set(0)]
+    rows = [
+        _row("receive", s.POLLING, s.APPLYING, TRUE, receive, cite="6.3 c1"),
+        _row("mark_progress", s.APPLYING, s.POLLING, ~first, mark, under=lock, cite="6.3 c4"),
+    ]
+    for destination, which in ((s.APPLYING, first & turn & ~alone), (s.POLLING, first & turn & alone)):
+        rows += [
+            _row("queue_item", s.APPLYING, destination, which & there, queue, choose=(q,), under=lock, cite="6.3 c4; #8034: singly"),
+            _row("park_item", s.APPLYING, destination, which & ~there, park, choose=(q,), under=lock, cite="#7872"),
+        ]
+    return Machine("consumer", s, rows, copies=p.rank, final=s.POLLING, process=p.prefill_process, doc="MC[r]: `consume_signals` (6.3).")
+
+
+def sender(p: Plane) -> Machine:
+    """MS[r]: writes layer after layer into D's memory, and reports at the last item (6.4)."""
+    r, s = me(p.rank), Sender
+    hand = private("sender_hand", Optional(p.request), over=p.rank)
+    task = private("sender_task", p.task, over=p.rank)
+    layer = private("sender_layer", Range(0, p.layers - 1), over=p.rank)
+    outcome = private("sender_outcome", Enum(Report), over=p.rank)
+    q, lock, item = hand[r].value, p.messager[r], p.items[r].head
+    steps = p.steps(task[r], layer[r])
+    registered, failed = p.registered[r, q], p.failed[r, q]
+    computed, final = p.progress[r, q] >= steps, layer[r] == p.layers - 1
+    chunk, last = p.is_chunk(task[r]), task[r] == p.chunks
+    reaches = p.link_up[r]
+    if p.rules.fences_lives:
+        reaches = reaches & (registered == p.decode_life[p.home(q)])
+    send = [
+        when((p.computed[r, q] >= steps) & (p.sent[r, q] + 1 == steps), p.sent[r, q].set(steps)),
+        when(p.computed[r, q] < steps, p.uncomputed_sent.set(True)),
+        when(~p.prefill_holds[q], p.freed_read.set(True)),
+        when(~p.decode_holds[q], p.foreign_written.set(True)),
+    ]
+    rest = [hand[r].set(None), task[r].set(0)]
+    kept = [outcome[r].set(if_else(failed, Report.FAILED, if_else(chunk, Report.SENT, Report.WITHDRAWN))), task[r].set(0), layer[r].set(0)]
+    clean = [*kept, registered.set(None), failed.set(False), p.progress[r, q].set(0)]
+    report = [p.report[q, r].set(outcome[r]), hand[r].set(None), outcome[r].set(Report.NOTHING)]
+    begin = [hand[r].set(item.request), task[r].set(item.task), p.items[r].receive()]
+    ready = chunk & ~failed & computed
+    # fmt: off
+    rows = [
+        _row("take_item",       s.WAITING,   s.SENDING,   TRUE, begin, cite="6.4 s1"),
+        _row("send_layer",      s.SENDING,   s.SENDING,   ready & reaches & ~final, [*send, layer[r].add(1)], under=lock, cite="6.4 s4"),
+        _row("send_last_layer", s.SENDING,   s.WAITING,   ready & reaches & final & ~last, [*send, layer[r].set(0), *rest], under=lock, cite="6.4 s4"),
+        _row("send_last_layer", s.SENDING,   s.CLEANING,  ready & reaches & final & last, send, under=lock, cite="6.4 s4"),
+        _row("fail_to_write",   s.SENDING,   s.SENDING,   ready & ~reaches, [failed.set(True)], under=lock, cite="9.5, CH8"),
+        _row("skip_item",       s.SENDING,   s.WAITING,   chunk & failed & ~last, [layer[r].set(0), *rest], under=lock, cite="9.5; ours: kept until the last item"),
+        _row("skip_last_item",  s.SENDING,   s.CLEANING,  chunk & failed & last, [], under=lock, cite="9.5"),
+        _row("take_withdrawal", s.SENDING,   s.CLEANING,  task[r] == p.withdraw, [], cite="ours: drained"),
+        _row("clean",           s.CLEANING,  s.REPORTING, TRUE, clean, under=lock, cite="6.4; ours: clean before report, H-06"),
+        _row("report",          s.REPORTING, s.WAITING,   TRUE, report, under=p.finished_lock, cite="CH4; ours: by request"),
+    ]
+    # fmt: on
+    return Machine("sender", s, rows, copies=p.rank, final=s.WAITING, process=p.prefill_process, doc="MS[r]: the layer-wise send (6.4).")

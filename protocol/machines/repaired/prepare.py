@@ -1,0 +1,61 @@
+"""Preparation: N threads, each with one request in hand for a few steps, none of which waits for D or for another request.
+
+What waits is the request, in its stage. A thread takes a new request and asks D for it; asks again for one that was
+refused; or takes a granted one, P's slot with it, hands its cache task to the messagers and makes it schedulable. D's
+reservation comes first and P's slot last: a request that holds P's slot waits for nothing but P's own work, so slots come
+back whatever any D does, and a full D holds up nobody else (#7724's purpose; H-07, H16).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import partial
+
+from ...combine import all_of, any_of, choice, me
+from ...effect import when
+from ...machine import Machine, Row
+from ...types import Optional
+from ...variable import private
+from .plane import Plane, Stage
+
+_row = partial(Row, actor="prefill")
+
+
+class Prepare(IntEnum):
+    """The prepare thread is ..."""
+
+    IDLE, TAKEN, HOLDING, PUT = range(4)
+
+
+def prepare(p: Plane, request: Machine) -> Machine:
+    """P.F1 .. FN: the prepare threads (5.2)."""
+    t, s, q = me(p.thread), Prepare, choice("request", p.request)
+    free = choice("slot", p.slot)
+    hand = private("prepare_hand", Optional(p.request), over=p.thread)
+    life = private("prepare_life", p.life, over=p.thread)
+    head = p.intake.cell().head
+    take = [hand[t].set(head), p.intake.pop(), when(p.taken[head], p.taken_twice.set(True)), p.taken[head].set(True)]
+    mine = hand[t] == q
+    is_free = ~any_of(p.request, lambda i: p.slot_of[i] == free)
+    lowest = is_free & ~any_of(p.slot, lambda i: (i < free) & ~any_of(p.request, lambda j: p.slot_of[j] == i))
+    hold = [p.slot_of[q].set(free), p.prefill_holds[q].set(True)]
+    keep, done = [hand[t].set(q), life[t].set(p.granted_life[q])], [hand[t].set(None), life[t].set(0)]
+    put = [p.info_request.set(hand[t]), p.info_life.set(life[t]), *(p.info_read[r].set(False) for r in p.rank)]
+    all_read = all_of(p.rank, lambda r: p.info_read[r])
+    ask, lock = [p.ask[q].send(0)], p.resources
+    move, state = request[q], request.at(q)
+    own = p.rules.asks_first
+    # fmt: off
+    rows = [
+        _row("take",      s.IDLE,    s.TAKEN,   ~p.intake.empty, take, under=p.mutex, cite="4.2; ours: H-10"),
+        _row("ask",       s.TAKEN,   s.IDLE,    mine & (lowest if not own else True), [*ask, *([] if own else hold), hand[t].set(None)],
+             choose=(q,) if own else (q, free), moves=move.ask, under=lock, cite="4.4"),
+        _row("skip",      s.TAKEN,   s.IDLE,    mine & (state != Stage.NEW), [hand[t].set(None)], choose=(q,), under=lock, cite="ours: aborted in the queue"),
+        _row("ask_again", s.IDLE,    s.IDLE,    True, ask, choose=(q,), moves=move.ask_again, under=lock, cite="9.1"),
+        _row("hold",      s.IDLE,    s.HOLDING, lowest if own else True, [*(hold if own else []), *keep],
+             choose=(q, free) if own else (q,), moves=move.hold, under=lock, cite="4.3; ours: D first"),
+        _row("put_task",  s.HOLDING, s.PUT,     all_read, put, under=p.infos_lock, cite="4.7, CH2"),
+        _row("add",       s.PUT,     s.IDLE,    mine, done, choose=(q,), moves=move.add, under=lock, cite="4.8"),
+    ]
+    # fmt: on
+    return Machine("prepare", s, rows, copies=p.thread, final=s.IDLE, process=p.prefill_process, doc="P.F1 .. FN: preparation (5.2).")

@@ -1,0 +1,149 @@
+"""The repaired protocol, whole: from the router's post to the client's answer.
+
+Composition of every file of this folder; the rules are in `plane.py`, each with its reason where it is obeyed. What is asked:
+S1-S5, S7 and L1-L3 of the cache hand-over (CH-...), P1-P12 and P14 of the engine-worker side (EW-...). S6 belongs to the
+prefix cache, P1 (the senders' meetings) has no object here because senders do not meet, P13 belongs to the rounds of the data-parallel
+instances and P15 to the engine's threads: each has scenarios of its own group.
+"""
+
+from __future__ import annotations
+
+from ...combine import all_of, any_of, count
+from ...expr import FALSE, Expr
+from ...machine import Machine
+from ...properties import Property, always, leads_to, never, sometimes
+from ...system import System
+from .completion import completer, token_processor
+from .connector import connector, timer
+from .decode import decode_loop, decode_worker, listener
+from .faults import faults
+from .gate import Gate, gate
+from .messager import consumer, registrar, sender
+from .plane import HOLDING, RESERVING, Bounds, Entry, Plane, Report, Rules, Stage
+from .prepare import prepare
+from .request import entry_machine, request_machine
+from .router import Router, router
+from .worker import worker
+
+
+def build(
+    without: str | None = None,
+    requests: int = 1,
+    ranks: int = 1,
+    slots: int = 1,
+    layers: int = 1,
+    chunks: int = 1,
+    decodes: int = 1,
+    room: int = 1,
+    full: bool = False,
+    threads: int = 1,
+    copies: int = 1,
+    aborts: bool = False,
+    deadlines: bool = False,
+    losses: bool = False,
+    errors: bool = False,
+    crash: str = "none",
+) -> System:
+    """The repaired protocol at these bounds; see `plane.Bounds`. `without` leaves one of `plane.Rules` out.
+
+    Raises:
+        DefinitionError: an unknown rule, or a bound outside its choices.
+    """
+    bounds = Bounds(requests, ranks, slots, layers, chunks, decodes, room, full, threads, copies, aborts, deadlines, losses, errors, crash)
+    p = Plane(Rules.all_but(without), bounds)
+    request, entry = request_machine(p), entry_machine(p)
+    routing, scheduling, working = router(p, request, entry), gate(p, request), worker(p)
+    machines = [request, entry, routing, prepare(p, request), scheduling, working, registrar(p), consumer(p), sender(p)]
+    machines += [token_processor(p, request), completer(p, request), connector(p, request), timer(p, request)]
+    machines += [listener(p, entry), decode_loop(p, entry), decode_worker(p, entry)]
+    fault = faults(p)
+    if fault is not None:
+        machines.append(fault)
+    return System("repaired", machines, _properties(p, request, entry, routing, scheduling, working), doc=__doc__ or "")
+
+
+def _properties(p: Plane, request: Machine, entry: Machine, routing: Machine, scheduling: Machine, working: Machine) -> list[Property]:
+    return [*_hand_over(p, request, entry, routing), *_engine_worker(p, request, scheduling, working), *_progress(p, request, entry, routing)]
+
+
+def _hand_over(p: Plane, request: Machine, entry: Machine, routing: Machine) -> list[Property]:
+    """S1-S5, S7."""
+
+    def holds_slot(q: Expr) -> Expr:
+        return request.at(q).is_in(*HOLDING) == ~p.slot_of[q].is_none
+
+    def is_shared(q: Expr) -> Expr:
+        return any_of(p.request, lambda i: (i != q) & ~p.slot_of[q].is_none & (p.slot_of[i] == p.slot_of[q]))
+
+    def is_counted(d: Expr) -> Expr:
+        return p.reserved[d] == count(p.request, lambda q: (p.home(q) == d) & entry.at(d, q).is_in(*RESERVING))
+
+    def is_decoding(q: Expr) -> Expr:
+        return any_of(p.decode, lambda d: entry.at(d, q) == Entry.DECODING)
+
+    over = all_of(p.request, lambda q: request.at(q) == Stage.CLOSED)
+    kept = any_of(p.request, lambda q: ~p.slot_of[q].is_none | any_of(p.rank, lambda r: _is_kept(p, r, q)))
+    return [
+        never("committed_unsent", p.committed_unsent, about="CH-S1: D decodes from a cache that every rank has written whole"),
+        sometimes("some_request_decodes", any_of(p.request, is_decoding), about="twin of CH-S1"),
+        never("uncomputed_sent", p.uncomputed_sent, about="CH-S2"),
+        never("foreign_written", p.foreign_written, about="CH-S3, CH-S5: no write into memory of D that is not reserved for the request"),
+        always("slots_owned_once", all_of(p.request, lambda q: holds_slot(q) & ~is_shared(q)), about="CH-S4 on P"),
+        always("reservations_counted", all_of(p.decode, is_counted), about="CH-S4 on D"),
+        never("freed_block_read", p.freed_read, about="CH-S5: no read of a block of P that was freed"),
+        never("leaks_when_over", over & kept, about="CH-S7: when every request is closed, P keeps nothing of any"),
+        sometimes("some_run_closes_all", over, about="twin of CH-S7"),
+    ]
+
+
+def _is_kept(p: Plane, r: Expr, q: Expr) -> Expr:
+    """Something of the request is left in the messager or in CH4."""
+    return ~p.registered[r, q].is_none | (p.parked[r, q] != 0) | (p.progress[r, q] != 0) | (p.report[q, r] != Report.NOTHING)
+
+
+def _engine_worker(p: Plane, request: Machine, scheduling: Machine, working: Machine) -> list[Property]:
+    """P1-P10 of the engine-worker side."""
+    witness = p.witness
+    from .worker import Worker
+
+    forwarding = any_of(p.rank, lambda r: working.at(r).is_in(Worker.COMPUTING, Worker.SIGNALLED, Worker.MEETING))
+    scheduling_now = scheduling.at() == Gate.SCHEDULING
+    return [
+        never("misread_batch", witness.misread, about="EW-P1, EW-P4: every rank reads every batch once, in put order"),
+        always("same_batch_per_iteration", ~witness.is_divided(), about="EW-P2"),
+        never("schedule_during_forward", scheduling_now & forwarding, about="EW-P3: the purpose of #6680"),
+        sometimes("some_schedule_after_forward", scheduling_now & any_of(p.request, lambda q: p.computed[0, q] == p.mark.high), about="twin of EW-P3"),
+        never("barrier_slipped", p.slipped, about="EW-P5, EW-P6: the ranks meet from the same place of their loops"),
+        never("freed_block_written", p.freed_written, about="EW-P7"),
+        never("token_miscredited", p.miscredited, about="EW-P8"),
+        never("taken_twice", p.taken_twice, about="EW-P9: nobody is fetched twice; that nobody is skipped is EW-P12"),
+        always("answered_at_most_once", all_of(p.request, lambda q: p.times_answered[q] <= 1), about="EW-P10, CH-L2"),
+        sometimes("some_request_is_answered", any_of(p.request, lambda q: p.times_answered[q] == 1), about="twin of EW-P10"),
+        leads_to("gate_opens", scheduling.at() != Gate.SCHEDULING, scheduling_now | _is_dead(p), about="EW-P11"),
+    ]
+
+
+def _is_dead(p: Plane) -> Expr:
+    """P has crashed."""
+    return ~p.prefill_process.is_alive() if p.prefill_process is not None else FALSE
+
+
+def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> list[Property]:
+    """L1-L3, P12, P14; while P lives, where it can die."""
+    dead = _is_dead(p)
+
+    def closed(q: Expr) -> Expr:
+        return (request.at(q) == Stage.CLOSED) | dead
+
+    def posted(q: Expr) -> Expr:
+        return routing.at(q) != Router.NEW
+
+    def reserved(q: Expr) -> Expr:
+        return any_of(p.decode, lambda d: entry.at(d, q).is_in(*RESERVING))
+
+    return [
+        leads_to("first_tokens_committed", lambda q: p.produced[q], closed, each=p.request, about="CH-L1"),
+        leads_to("requests_answered", posted, lambda q: routing.at(q) == Router.ANSWERED, each=p.request, about="CH-L2, CH-L3, EW-P12"),
+        leads_to("slots_come_back", lambda q: ~p.slot_of[q].is_none, lambda q: p.slot_of[q].is_none | dead, each=p.request, about="EW-P14 on P"),
+        leads_to("reservations_come_back", reserved, lambda q: ~reserved(q), each=p.request, about="EW-P14 on D"),
+    ]

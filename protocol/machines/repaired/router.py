@@ -1,0 +1,54 @@
+"""The router and its clients: one copy a request.
+
+It posts a request to D first and to P when D has it, because D is the one who answers. A client may give up at any time: P
+is told first and D second, so that one of the two is in a state to act: P until its first token, D from the reservation
+on. When D's connection breaks, the router itself tells the client; it notices by the break, not by a message.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from ...combine import me
+from ...effect import when
+from ...machine import Machine, Row
+from ...variable import private
+from .plane import Entry, Plane
+
+
+class Router(IntEnum):
+    """The client's request is ..."""
+
+    NEW, POSTED, WAITING, ABORTING, ABORTED, ANSWERED = range(6)
+
+
+def router(p: Plane, request: Machine, entry: Machine) -> Machine:
+    """R: posts, aborts, and hands the one answer to the client (1.3)."""
+    q, r = me(p.request), Router
+    life = private("posted_life", p.life, over=p.request)
+    rows = []
+    for d in p.decode:
+        here = p.home(q) == d
+        alive = p.decode_process.is_alive(d) if p.decode_process else True
+        post = [life[q].set(p.decode_life[d])]
+        at_decode = entry[d, q]
+        free = when(entry.at(d, q) == Entry.DECODING, *p.release_reservation(d, q))
+        # fmt: off
+        rows.append(Row("post_to_decode", r.NEW, r.POSTED, here & alive, post, "router", moves=at_decode.post, under=p.decode_lock[d], fair="none", cite="4.1"))
+        if p.bounds.aborts:
+            rows.append(Row("abort_at_decode", r.ABORTING, r.ABORTED, here & alive, [free], "router", moves=at_decode.abort, under=p.decode_lock[d], cite="9.4"))
+        # fmt: on
+    alive = p.prefill_process.is_alive() if p.prefill_process else True
+    rows.append(Row("post_to_prefill", r.POSTED, r.WAITING, alive, [p.intake.push(q)], "router", under=p.mutex, cite="4.1"))
+    if p.bounds.aborts:
+        freed = [] if p.rules.drains_before_cancel and p.rules.aborts_by_state else p.release_slot(q)
+        to_prefill = Row(
+            "abort_at_prefill", r.WAITING, r.ABORTING, alive, freed, "router", moves=request[q].abort, under=p.resources, fair="none", cite="9.4"
+        )
+        rows.append(to_prefill)
+    open_states = (r.POSTED, r.WAITING, r.ABORTING, r.ABORTED)
+    rows.append(Row("receive_answer", open_states, r.ANSWERED, True, [p.answers[q].receive()], "router", cite="1.3"))
+    if p.decode_process is not None:
+        broken = (life[q] != p.decode_life[p.home(q)]) & p.answers[q].empty
+        rows.append(Row("report_lost", open_states, r.ANSWERED, broken, [], "router", cite="ours: D's connection broke"))
+    return Machine("router", r, rows, copies=p.request, final=(r.NEW, r.ANSWERED), doc="R and its clients (1.3).")

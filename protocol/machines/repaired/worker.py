@@ -1,0 +1,127 @@
+"""The worker of a rank: the loop around the forward, and the forward, layer by layer.
+
+The loop is that of `signalling/worker.py`, repaired: two meetings an iteration, rank 0 looks, announces, raises the forward
+signal before it reads and lowers it behind the barrier at the top, where every rank has finished. In a forward each layer is
+written and signalled, and the ranks meet; a batch of withdrawals only is signalled without a forward.
+
+All meetings are one barrier, as collectives of one group are: a ghost notes from where each rank arrived.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import partial
+
+from ...combine import all_of, any_of, me, passed
+from ...effect import each, when
+from ...expr import TRUE, Expr
+from ...machine import Machine, Row
+from ...types import Range
+from ...variable import private
+from .plane import Plane, Point, per_request
+
+_row = partial(Row, actor="worker")
+
+
+class Worker(IntEnum):
+    """The rank is ..., in the order of one iteration."""
+
+    STARTING, AT_TOP, LOOKING, ANNOUNCING, RETRACTING, LOOKED, AT_FLAG = range(7)
+    RAISING, READING, COMPUTING, SIGNALLED, MEETING, LOWERING = range(7, 13)
+
+
+def worker(p: Plane) -> Machine:
+    """P.W[r]: the event loop (engine_worker facts 4) and the forward (6.2)."""
+    hand = private("worker_hand", p.task, over=(p.rank, p.request))
+    layer = private("worker_layer", Range(0, p.layers - 1), over=p.rank)
+    rows = [*_look_rows(p), *_read_rows(p, hand), *_forward_rows(p, hand, layer)]
+    return Machine("worker", Worker, rows, copies=p.rank, process=p.prefill_process, doc="P.W[r]: the event loop and the forward.")
+
+
+def _look_rows(p: Plane) -> list[Row]:
+    """Meet, lower, look, announce, meet."""
+    w, r, met = Worker, me(p.rank), passed(p.met)
+    leads, follows = r == 0, r != 0
+    lower = [p.forward_signal.set(False)]
+    if not p.rules.lowers_behind_barrier:
+        behind = [_row("leave_top_barrier", w.AT_TOP, w.LOOKING, met, [])]
+    else:
+        behind = [
+            _row("lower_forward", w.AT_TOP, w.LOOKING, met & leads, lower, cite="ours: zero by its owner, H1"),
+            _row("leave_top_barrier", w.AT_TOP, w.LOOKING, met & follows, []),
+        ]
+    begin = [*p.arrive(Point.TOP)]
+    meet = [*p.arrive(Point.FLAG), *p.witness.begin()]
+    # fmt: off
+    return [
+        _row("arrive_at_top_barrier",  w.STARTING,   w.AT_TOP,     TRUE,                      begin, cite="4.3: TPB#0"),
+        *behind,
+        _row("find_batch",             w.LOOKING,    w.ANNOUNCING, leads & p.queue_filled,    [],   cite="4.1 W3"),
+        _row("find_no_batch",          w.LOOKING,    w.RETRACTING, leads & ~p.queue_filled,   [],   cite="4.1 W3"),
+        _row("follow",                 w.LOOKING,    w.LOOKED,     follows,                   [],   cite="4.1 W3"),
+        _row("announce",               w.ANNOUNCING, w.LOOKED,     TRUE, [p.announced.set(True)],   cite="4.1 W3"),
+        _row("retract",                w.RETRACTING, w.LOOKED,     TRUE, [p.announced.set(False)],  cite="4.3 W3'"),
+        _row("arrive_at_flag_barrier", w.LOOKED,     w.AT_FLAG,    TRUE,                      meet, cite="4.1 W4: TPB#1"),
+    ]
+    # fmt: on
+
+
+def _read_rows(p: Plane, hand: object) -> list[Row]:
+    """See the announcement; raise the signal; `get_tasks`."""
+    w, r, met = Worker, me(p.rank), passed(p.met)
+    mine = each(p.request, lambda q: hand[r, q].set(p.queue[q]))  # type: ignore[index]
+    read = [p.queue_read[r].set(True), mine, *p.witness.hold(p.batch_number)]
+    last = all_of(p.rank, lambda i: (i == r) | p.queue_read[i])
+    empty = [each(p.request, lambda q: p.queue[q].set(0)), p.queue_filled.set(False)]
+    fresh, lock = ~p.queue_read[r], p.queue_lock
+    raises = r == 0 if p.rules.lowers_behind_barrier else TRUE
+    # fmt: off
+    rows = [
+        _row("see_batch",       w.AT_FLAG, w.RAISING,   met & raises & p.announced,  [], cite="4.1 W6"),
+        _row("see_no_batch",    w.AT_FLAG, w.STARTING,  met & ~p.announced, p.witness.hold(), cite="4.2: else-branch"),
+        _row("raise_forward",   w.RAISING, w.READING,   TRUE, [p.forward_signal.set(True)], cite="#6680; 4.2 W6"),
+        _row("read_batch",      w.READING, w.COMPUTING, fresh & ~last, read,            under=lock, cite="2.2: get_tasks"),
+        _row("read_last_batch", w.READING, w.COMPUTING, fresh & last, [*read, *empty],  under=lock, cite="2.2: get_tasks"),
+    ]
+    # fmt: on
+    if p.rules.lowers_behind_barrier:
+        rows.append(_row("see_batch", w.AT_FLAG, w.READING, met & ~raises & p.announced, [], cite="4.1 W6"))
+    return rows
+
+
+def _forward_rows(p: Plane, hand: object, layer: object) -> list[Row]:
+    """Per layer: write, signal, meet; then rank 0 emits the tokens of the requests that are through."""
+    w, r, met = Worker, me(p.rank), passed(p.met)
+    now = layer[r]  # type: ignore[index]
+
+    def task(q: object) -> Expr:
+        return hand[r, q]  # type: ignore[index]
+
+    def written(q: Expr) -> tuple:
+        return when(p.is_chunk(task(q)), p.computed[r, q].set(p.steps(task(q), now)), when(~p.prefill_holds[q], p.freed_written.set(True)))
+
+    message = p.signal(layer=now, tasks=per_request(p.tasks, lambda k: task(k)))
+    signal = [each(p.request, written), p.signals[r].send(message)]
+    forget = [each(p.request, lambda q: task(q).set(0)), now.set(0)]
+    forwards = any_of(p.request, lambda q: p.is_chunk(task(q)))
+    final, through = now == p.layers - 1, any_of(p.request, lambda q: task(q) == p.chunks)
+    tokens = [
+        p.tokens.send(per_request(p.rows, lambda k: task(k) == p.chunks)),
+        each(p.request, lambda q: when(task(q) == p.chunks, p.produced[q].set(True))),
+    ]
+    arrive = p.arrive(Point.LAYER)
+    emits = (r == 0) & through
+    ends = w.STARTING if p.rules.lowers_behind_barrier else w.LOWERING
+    # fmt: off
+    rows = [
+        _row("signal_layer",       w.COMPUTING, w.SIGNALLED, forwards,              signal, cite="6.2 w2, CH6"),
+        _row("signal_withdrawals", w.COMPUTING, ends,        ~forwards, [*signal, *forget], cite="ours: behind every signal of the request"),
+        _row("meet",               w.SIGNALLED, w.MEETING,   TRUE,                  arrive, cite="13: TP rendezvous"),
+        _row("next_layer",         w.MEETING,   w.COMPUTING, met & ~final,  [now.add(1)],   cite="6.2"),
+        _row("end_forward",        w.MEETING,   ends,        met & final & ~emits,  forget, cite="4.1 W10"),
+        _row("emit_tokens",        w.MEETING,   ends,        met & final & emits, [*tokens, *forget], cite="CH9"),
+    ]
+    # fmt: on
+    if not p.rules.lowers_behind_barrier:
+        rows.append(_row("lower_forward", w.LOWERING, w.STARTING, TRUE, [p.forward_signal.set(False)], cite="#6680; 4.2 W10, H1"))
+    return rows
