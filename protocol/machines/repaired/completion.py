@@ -2,7 +2,7 @@
 
 The token processor waits for nobody (H-30): it notes that the prompt is through, and a later token is read at once. The completer
 takes a request when every rank has reported it, frees slot and blocks in one critical section, and leaves the request to
-commit or to cancel. This is the one place where P gives anything back (H9, H-22, H23).
+commit or to cancel, and says so to D. This is the one place where P gives anything back (H9, H-22, H23).
 """
 
 from __future__ import annotations
@@ -66,12 +66,14 @@ def completer(p: Plane, request: Machine) -> Machine:
     collect = [hand.set(q), success.set(sent), *(p.report[q, r].set(Report.NOTHING) for r in p.rank)]
     release = [hand.set(None), success.set(False), *p.release_slot(q)]
     mine = hand.cell() == q
+    commit, cancel, lock = p.commit[q].send(0), p.cancel[q].send(0), p.resources
     step = partial(_row, choose=(q,))
     # fmt: off
     rows = [
         step("collect",        c.COLLECTING, c.RELEASING,  reported, collect, under=p.finished_lock, cite="CH4; ours: all ranks, this request"),
-        step("release_sent",   c.RELEASING,  c.COLLECTING, mine & success, release, moves=request[q].sent, under=p.resources, cite="4.10"),
-        step("release_failed", c.RELEASING,  c.COLLECTING, mine & ~success, release, moves=request[q].failed, under=p.resources, cite="9.5"),
+        step("release_sent",   c.RELEASING,  c.COLLECTING, mine & success,  [*release, commit], moves=request[q].sent, under=lock, cite="4.10"),
+        step("release_failed", c.RELEASING,  c.COLLECTING, mine & ~success, [*release, cancel], moves=request[q].failed, under=lock, cite="9.5"),
+        step("release_doomed", c.RELEASING,  c.COLLECTING, mine,            [*release, cancel], moves=request[q].drained, under=lock, cite="ours: H-13"),
     ]
     # fmt: on
     return Machine("completer", c, rows, final=c.COLLECTING, process=p.prefill_process, doc="P.FIN: the one place where P lets go (4.10).")

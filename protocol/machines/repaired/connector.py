@@ -1,8 +1,8 @@
 """P's connector: what P hears from D, and the timer that says again what D has not answered.
 
 Each reply is handled in one critical section, whichever of the pool's threads does it. A reply that finds the request in another
-stage than it answers changes nothing: it was delayed, or sent twice. The timer's rows are polls: they may send at any time,
-first and again, and a message of which `copies` are under way is not sent once more.
+stage than it answers changes nothing: it was delayed, or sent twice. Each message is sent at once by whoever moves the request;
+the timer may send it again at any time until it is answered.
 """
 
 from __future__ import annotations
@@ -52,19 +52,24 @@ def connector(p: Plane, request: Machine) -> Machine:
     return Machine("connector", Connector, rows, final=c, process=p.prefill_process, doc="P.RX and P.IO: D's replies (4.5).")
 
 
-def timer(p: Plane, request: Machine) -> Machine:
-    """The periodic sender of what D has yet to answer, and the deadline of a wait."""
+def timer(p: Plane, request: Machine) -> Machine | None:
+    """The periodic sender of what D has yet to answer, and the deadline of a wait; None where neither can happen."""
     t, q = Timer.RUNNING, choice("request", p.request)
     at = request.at(q)
-    once = {} if p.rules.sends_again else {"moves": request[q].sent_once}
-    say = partial(_row, poll=p.rules.sends_again, choose=(q,), under=p.resources, decided="timer")
-    rows = [
-        say("send_commit", t, t, at == Stage.COMMITTING, [p.commit[q].send(0)], cite="4.9; ours: until answered", **once),
-        say("send_cancel", t, t, at == Stage.CANCELLING, [p.cancel[q].send(0)], cite="ours: H22", **once),
-    ]
-    if p.rules.sends_again:
-        rows.append(say("ask_once_more", t, t, at == Stage.ASKED, [p.ask[q].send(0)], cite="ours: 9.2"))
+    say = partial(_row, poll=True, choose=(q,), under=p.resources, decided="timer")
+    rows = []
+    if p.bounds.repeats and p.rules.sends_again:
+        # fmt: off
+        rows += [
+            say("ask_once_more", t, t, at == Stage.ASKED,      [p.ask[q].send(0)],    cite="ours: 9.2"),
+            say("commit_again",  t, t, at == Stage.COMMITTING, [p.commit[q].send(0)], cite="ours: 9.3"),
+            say("cancel_again",  t, t, at == Stage.CANCELLING, [p.cancel[q].send(0)], cite="ours: H22"),
+        ]
+        # fmt: on
     if p.bounds.deadlines:
-        give_up = _row("give_up", t, t, True, [], choose=(q,), moves=request[q].give_up, under=p.resources, decided="timer", fair="none", cite="9.2")
+        effects = [p.cancel[q].send(0), *([] if p.rules.asks_first else p.release_slot(q))]
+        give_up = _row("give_up", t, t, True, effects, choose=(q,), moves=request[q].give_up, under=p.resources, decided="timer", fair="none", cite="9.2")
         rows.append(give_up)
+    if not rows:
+        return None
     return Machine("timer", Timer, rows, final=t, process=p.prefill_process, doc="Says again what D has not answered; ends waits.")

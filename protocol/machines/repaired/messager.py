@@ -110,10 +110,11 @@ def sender(p: Plane) -> Machine:
     layer = private("sender_layer", Range(0, p.layers - 1), over=p.rank)
     outcome = private("sender_outcome", Enum(Report), over=p.rank)
     q, lock, item = hand[r].value, p.messager[r], p.items[r].head
-    steps = p.steps(task[r], layer[r])
+    chunk = p.chunks_sent[r, q] + 1  # of what is sent now; an item that was parked may stand for several
+    steps = p.steps(chunk, layer[r])
     registered, failed = p.registered[r, q], p.failed[r, q]
     computed, final = p.progress[r, q] >= steps, layer[r] == p.layers - 1
-    chunk, last = p.is_chunk(task[r]), task[r] == p.chunks
+    sends, through, last = p.is_chunk(task[r]), chunk == task[r], task[r] == p.chunks
     reaches = p.link_up[r]
     if p.rules.fences_lives:
         reaches = reaches & (registered == p.decode_life[p.home(q)])
@@ -124,20 +125,22 @@ def sender(p: Plane) -> Machine:
         when(~p.decode_holds[q], p.foreign_written.set(True)),
     ]
     rest = [hand[r].set(None), task[r].set(0)]
-    kept = [outcome[r].set(if_else(failed, Report.FAILED, if_else(chunk, Report.SENT, Report.WITHDRAWN))), task[r].set(0), layer[r].set(0)]
-    clean = [*kept, registered.set(None), failed.set(False), p.progress[r, q].set(0)]
+    kept = [outcome[r].set(if_else(failed, Report.FAILED, if_else(sends, Report.SENT, Report.WITHDRAWN))), task[r].set(0), layer[r].set(0)]
+    clean = [*kept, registered.set(None), failed.set(False), p.progress[r, q].set(0), p.chunks_sent[r, q].set(0)]
     report = [p.report[q, r].set(outcome[r]), hand[r].set(None), outcome[r].set(Report.NOTHING)]
     begin = [hand[r].set(item.request), task[r].set(item.task), p.items[r].receive()]
-    ready = chunk & ~failed & computed
+    ready = sends & ~failed & computed
+    next_chunk = [layer[r].set(0), p.chunks_sent[r, q].set(chunk)]
     # fmt: off
     rows = [
         _row("take_item",       s.WAITING,   s.SENDING,   TRUE, begin, cite="6.4 s1"),
         _row("send_layer",      s.SENDING,   s.SENDING,   ready & reaches & ~final, [*send, layer[r].add(1)], under=lock, cite="6.4 s4"),
-        _row("send_last_layer", s.SENDING,   s.WAITING,   ready & reaches & final & ~last, [*send, layer[r].set(0), *rest], under=lock, cite="6.4 s4"),
-        _row("send_last_layer", s.SENDING,   s.CLEANING,  ready & reaches & final & last, send, under=lock, cite="6.4 s4"),
+        _row("send_last_layer", s.SENDING,   s.SENDING,   ready & reaches & final & ~through, [*send, *next_chunk], under=lock, cite="6.4 s4"),
+        _row("send_last_layer", s.SENDING,   s.WAITING,   ready & reaches & final & through & ~last, [*send, *next_chunk, *rest], under=lock, cite="6.4 s4"),
+        _row("send_last_layer", s.SENDING,   s.CLEANING,  ready & reaches & final & through & last, send, under=lock, cite="6.4 s4"),
         _row("fail_to_write",   s.SENDING,   s.SENDING,   ready & ~reaches, [failed.set(True)], under=lock, cite="9.5, CH8"),
-        _row("skip_item",       s.SENDING,   s.WAITING,   chunk & failed & ~last, [layer[r].set(0), *rest], under=lock, cite="9.5; ours: kept until the last item"),
-        _row("skip_last_item",  s.SENDING,   s.CLEANING,  chunk & failed & last, [], under=lock, cite="9.5"),
+        _row("skip_item",       s.SENDING,   s.WAITING,   sends & failed & ~last, [layer[r].set(0), *rest], under=lock, cite="9.5; ours: kept until the last item"),
+        _row("skip_last_item",  s.SENDING,   s.CLEANING,  sends & failed & last, [], under=lock, cite="9.5"),
         _row("take_withdrawal", s.SENDING,   s.CLEANING,  task[r] == p.withdraw, [], cite="ours: drained"),
         _row("clean",           s.CLEANING,  s.REPORTING, TRUE, clean, under=lock, cite="6.4; ours: clean before report, H-06"),
         _row("report",          s.REPORTING, s.WAITING,   TRUE, report, under=p.finished_lock, cite="CH4; ours: by request"),

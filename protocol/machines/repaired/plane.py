@@ -113,7 +113,8 @@ class Bounds:
         requests, ranks, slots: requests; tensor-parallel degree; P's slots. layers, chunks: KV layers; chunks of a prompt.
         decodes: D instances. room: reservations that a D takes. full: D number 0 takes none at all.
         threads: prepare threads. copies: equal messages under way at once.
-        aborts: clients may give up. deadlines: P may give up waiting. losses: messages may be lost.
+        aborts: clients may give up. deadlines: P may give up waiting. repeats: P may say again what has not been answered.
+        losses: messages may be lost.
         errors: the link of a rank may break. crash: "none", "prefill" (for good), or "decode" (with restarts).
     """
 
@@ -129,6 +130,7 @@ class Bounds:
     copies: int
     aborts: bool
     deadlines: bool
+    repeats: bool
     losses: bool
     errors: bool
     crash: str
@@ -215,6 +217,7 @@ class Plane:
         self.messager = Lock("messager_lock", over=rank, cite="engine_cache_task_thread_lock")
         self.registered = locked("cache_task", Optional(self.life), self.messager, over=(rank, request), cite="idx_cache_task_dict; ours: by request")
         self.failed = locked("cache_task_failed", BOOL, self.messager, over=(rank, request), cite="6.4: status")
+        self.chunks_sent = locked("chunks_sent", Range(0, self.chunks), self.messager, over=(rank, request), cite="6.4: sended_block_num")
         self.progress = locked("computed_mark", self.mark, self.messager, over=(rank, request), cite="engine_cache_tasks; ours: by request")
         self.parked = locked("parked_task", self.task, self.messager, over=(rank, request), cite="#7872: pending_layer0_signals")
 

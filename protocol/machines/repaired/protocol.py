@@ -40,6 +40,7 @@ def build(
     copies: int = 1,
     aborts: bool = False,
     deadlines: bool = False,
+    repeats: bool = False,
     losses: bool = False,
     errors: bool = False,
     crash: str = "none",
@@ -49,16 +50,14 @@ def build(
     Raises:
         DefinitionError: an unknown rule, or a bound outside its choices.
     """
-    bounds = Bounds(requests, ranks, slots, layers, chunks, decodes, room, full, threads, copies, aborts, deadlines, losses, errors, crash)
+    bounds = Bounds(requests, ranks, slots, layers, chunks, decodes, room, full, threads, copies, aborts, deadlines, repeats, losses, errors, crash)
     p = Plane(Rules.all_but(without), bounds)
     request, entry = request_machine(p), entry_machine(p)
     routing, scheduling, working = router(p, request, entry), gate(p, request), worker(p)
     machines = [request, entry, routing, prepare(p, request), scheduling, working, registrar(p), consumer(p), sender(p)]
-    machines += [token_processor(p, request), completer(p, request), connector(p, request), timer(p, request)]
+    machines += [token_processor(p, request), completer(p, request), connector(p, request)]
     machines += [listener(p, entry), decode_loop(p, entry), decode_worker(p, entry)]
-    fault = faults(p)
-    if fault is not None:
-        machines.append(fault)
+    machines += [m for m in (timer(p, request), faults(p)) if m is not None]
     return System("repaired", machines, _properties(p, request, entry, routing, scheduling, working), doc=__doc__ or "")
 
 

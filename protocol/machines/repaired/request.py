@@ -41,8 +41,8 @@ def request_machine(p: Plane) -> Machine:
         Row("token",     s.RUNNING,     s.PREFILLED,   cite="4.9"),
         Row("token",     others["token"], None,        cite="ours: the token of an aborted request"),
         Row("sent",      s.PREFILLED,   s.COMMITTING,  cite="4.9"),
-        Row("sent",      s.DOOMED,      s.CANCELLING,  cite="ours: drained"),
-        Row("failed",    (s.PREFILLED, s.DOOMED), s.CANCELLING, cite="9.5; ours: drained"),
+        Row("failed",    s.PREFILLED,   s.CANCELLING,  cite="9.5"),
+        Row("drained",   s.DOOMED,      s.CANCELLING,  cite="ours: H-13"),
         Row("abort",     (s.NEW, *waiting), s.CANCELLING, cite="9.4"),
         Row("abort",     s.HELD,        s.DOOMED_HELD, cite="ours: H-22"),
         Row("abort",     s.RUNNING,     s.DOOMED if p.rules.aborts_by_state and p.rules.drains_before_cancel else s.CANCELLING, cite="ours: H9, H-22"),
@@ -51,8 +51,6 @@ def request_machine(p: Plane) -> Machine:
         Row("settled",   others["settled"], None,      cite="ours: a late reply"),
     ]
     # fmt: on
-    if not p.rules.sends_again:
-        rows.append(Row("sent_once", (s.COMMITTING, s.CANCELLING), s.CLOSED, cite="9.3: fire and forget"))
     return Machine("request", s, rows, copies=p.request, passive=True, lock=p.resources, process=None, doc="P's view of a request.")
 
 

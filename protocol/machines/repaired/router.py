@@ -11,9 +11,10 @@ from enum import IntEnum
 
 from ...combine import me
 from ...effect import when
+from ...expr import Expr
 from ...machine import Machine, Row
 from ...variable import private
-from .plane import Entry, Plane
+from .plane import Entry, Plane, Stage
 
 
 class Router(IntEnum):
@@ -41,14 +42,21 @@ def router(p: Plane, request: Machine, entry: Machine) -> Machine:
     alive = p.prefill_process.is_alive() if p.prefill_process else True
     rows.append(Row("post_to_prefill", r.POSTED, r.WAITING, alive, [p.intake.push(q)], "router", under=p.mutex, cite="4.1"))
     if p.bounds.aborts:
-        freed = [] if p.rules.drains_before_cancel and p.rules.aborts_by_state else p.release_slot(q)
-        to_prefill = Row(
-            "abort_at_prefill", r.WAITING, r.ABORTING, alive, freed, "router", moves=request[q].abort, under=p.resources, fair="none", cite="9.4"
-        )
-        rows.append(to_prefill)
+        rows += _aborts_at_prefill(p, request, q, alive)
     open_states = (r.POSTED, r.WAITING, r.ABORTING, r.ABORTED)
     rows.append(Row("receive_answer", open_states, r.ANSWERED, True, [p.answers[q].receive()], "router", cite="1.3"))
     if p.decode_process is not None:
         broken = (life[q] != p.decode_life[p.home(q)]) & p.answers[q].empty
         rows.append(Row("report_lost", open_states, r.ANSWERED, broken, [], "router", cite="ours: D's connection broke"))
     return Machine("router", r, rows, copies=p.request, final=(r.NEW, r.ANSWERED), doc="R and its clients (1.3).")
+
+
+def _aborts_at_prefill(p: Plane, request: Machine, q: Expr, alive: Expr | bool) -> list[Row]:
+    """P.ZI hears the abort. Where P holds nothing for the request yet, it cancels at once."""
+    r, at = Router, request.at(q)
+    holds_nothing = at.is_in(Stage.NEW, Stage.ASKED, Stage.REFUSED, Stage.GRANTED)
+    if not (p.rules.drains_before_cancel and p.rules.aborts_by_state):
+        holds_nothing = holds_nothing | (at == Stage.RUNNING)
+    effects = [when(holds_nothing, p.cancel[q].send(0), *p.release_slot(q))]
+    move = request[q].abort
+    return [Row("abort_at_prefill", r.WAITING, r.ABORTING, alive, effects, "router", moves=move, under=p.resources, fair="none", cite="9.4")]
