@@ -1,0 +1,136 @@
+"""The round of expert-parallel instances: gates, queues and ranks of several data-parallel instances, put together.
+
+Layers with experts exchange tokens between all ranks of all instances, so all must run the same number of forwards. #6680
+(after #6085 and #6164) makes that a round: every engine puts exactly one batch, empty when it has nothing, and with
+the prefill role every rank waits at EPB until all have read theirs. That needs every engine to be alive and willing.
+
+The repaired rule, in two sentences: *Behind TPB#0 all ranks of all instances enter one all_gather, in every iteration and
+at one place, which says who has a batch: if anybody has, everybody runs one forward, with its own batch or an empty one, and
+if nobody has, nobody does. Engines put real batches only, so the workers of a stopped engine answer its rounds themselves;
+whatever else must be agreed (weights, controls, balancing) is agreed at that place.*
+
+It replaces TPB#1, EPB and the empty batches; a rank rests without a forward when no instance has work, as in B, and a
+batch is never held up by an instance that has none, as in A.
+
+What the model says more than the facts:
+
+- In B the drift of rounds is bounded by EPB alone, not by the gates: without EPB, an engine whose forward does not block runs
+  on by itself. With it, at most one.
+- A pause of one instance heals with its resume, in prefill too: the batch it then puts completes the open round.
+- The sleeping branch keeps the signal up only while the ranks sleep: the batch that wakes them is executed (facts H6:
+  "closed until the next executed iteration").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...combine import any_of
+from ...errors import DefinitionError
+from ...machine import Machine
+from ...properties import Property, always, leads_to, never, sometimes
+from ...system import System
+from .loop import LOOPS, Batch, Round
+from .meeting import Call
+from .round_gate import Gate, control_machine, fault_machine, gate_machine, operator_machine
+from .round_worker import Rank, RankTable
+
+ROLES = ("prefill", "decode")
+FORWARDS = ("sync", "async")
+COLLECTIVES = (None, "top", "middle", "end")
+TRAFFIC = ("all", "first")
+FAULTS = (None, "stop", "pause", "kill", "sleep", "sleep_and_wake")
+
+
+def build(
+    variant: str = "repaired",
+    instances: int = 2,
+    ranks: int = 1,
+    role: str = "prefill",
+    forward: str = "sync",
+    collective: str | None = None,
+    traffic: str = "all",
+    fault: str | None = None,
+) -> System:
+    """The system of so many data-parallel instances with so many tensor-parallel ranks each.
+
+    Args:
+        variant: a version of `loop.LOOPS`: A, B, B', repaired, or one of these with a part changed.
+        role: prefill or decode. forward: sync (over when all have entered its all-to-all) or async.
+        collective: where a collective of all ranks besides lies: at the "top", in the "middle", at the "end", or nowhere.
+        traffic: requests come to all instances, or to the first only.
+        fault: one engine stops for good, or pauses and is resumed; one rank is killed; the ranks are put to sleep, and woken.
+
+    Raises:
+        DefinitionError: an unknown choice or a bound that is too small, naming what there is.
+    """
+    choices: list[tuple[str, Any, tuple[Any, ...]]] = [
+        ("variant", variant, tuple(LOOPS)),
+        ("role", role, ROLES),
+        ("forward", forward, FORWARDS),
+        ("collective", collective, COLLECTIVES),
+        ("traffic", traffic, TRAFFIC),
+        ("fault", fault, FAULTS),
+    ]
+    for name, value, known in choices:
+        if value not in known:
+            raise DefinitionError(f"{name}={value!r}: choose one of {', '.join(map(str, known))}")
+    if instances < 1 or ranks < 1:
+        raise DefinitionError(f"instances={instances}, ranks={ranks}: needs at least one of each")
+    sleeps = fault in ("sleep", "sleep_and_wake")
+    if sleeps and instances > 1:
+        raise DefinitionError(f"fault={fault!r}: an instance sleeps by itself; give instances=1")
+    system = Round.create(LOOPS[variant], role, instances, ranks, crashes=fault == "kill")
+    gate = gate_machine(system, traffic)
+    worker = RankTable(system, forward, collective, sleeps).machine()
+    machines = [gate, worker]
+    if fault in ("stop", "pause"):
+        machines.append(operator_machine(system, resumes=fault == "pause"))
+    if fault == "kill":
+        machines.append(fault_machine(system))
+    if sleeps:
+        machines.append(control_machine(system, wakes=fault == "sleep_and_wake"))
+    return System("expert_round", machines, _properties(system, gate, worker), doc=__doc__ or "")
+
+
+def _properties(s: Round, gate: Machine, worker: Machine) -> list[Property]:
+    batch, lead, meetings = s.batch, s.lead, s.meetings
+
+    def works(j: Any) -> Any:
+        return any_of(s.ranks, lambda r: forwards(j, r) & (batch[j, r] == Batch.REQUESTS) & (meetings.entered[j, r] == Call.NONE))
+
+    def holds_batch(j: Any) -> Any:
+        return any_of(s.ranks, lambda r: ~batch[j, r].is_none)
+
+    def forwards(j: Any, r: Any) -> Any:
+        return worker.at(j, r) == Rank.FORWARDING
+
+    def checks(j: Any) -> Any:
+        return gate.at(j).is_in(Gate.CHECKING, Gate.CHECKING_FORWARD) & ~s.stopped[j]
+
+    def answers(j: Any) -> Any:
+        return gate.at(j).is_in(Gate.SCHEDULING, Gate.GAVE_UP) | s.stopped[j]
+
+    scheduling = any_of(s.instances, lambda j: (gate.at(j) == Gate.SCHEDULING) & holds_batch(j))
+    # fmt: off
+    properties = [
+        never("no_crossed_collectives", meetings.is_crossed(), "P5: no two ranks wait for each other in different groups"),
+        never("no_mismatched_collectives", meetings.mismatched, "P6: who meets has entered the same collective"),
+        sometimes("some_rank_waits", s.any_rank(lambda j, r: meetings.entered[j, r] == Call.MEET), "a rank waits for the others of all instances"),
+        always("rounds_drift_at_most_one", s.all_ranks(lambda j, r: lead[j, r] <= 1), "no rank begins a forward two ahead of another"),
+        sometimes("some_rank_begins_ahead", s.any_rank(lambda j, r: lead[j, r] == 1), "a rank is one forward ahead of another"),
+        never("no_schedule_during_forward", scheduling, "P3: schedule() does not run while a rank has a batch whose forward is not over"),
+        sometimes("some_batch_forwarded", any_of(s.instances, works), "a forward with requests is over"),
+        leads_to("batch_is_read", lambda j: s.queues.tasks[j] == Batch.REQUESTS, lambda j: s.queues.tasks[j].is_none, each=s.instances,
+                 about="P4: requests that were put are read by every rank"),
+        leads_to("batch_is_forwarded", lambda j: batch[j, 0] == Batch.REQUESTS, lambda j: batch[j, 0].is_none, each=s.instances,
+                 about="P13: the forward of requests that were read ends, whatever the other instances do"),
+        leads_to("gate_opens", checks, answers, each=s.instances, about="P11: a closed gate opens, or gives up with an answer"),
+    ]
+    # fmt: on
+    signal = s.forward_signal
+    if signal is not None:
+        about = "a signal that is up falls, unless the engine has given up"
+        falls = leads_to("signal_falls", lambda j: signal[j], lambda j: ~signal[j] | (gate.at(j) == Gate.GAVE_UP), each=s.instances, about=about)
+        properties.append(falls)
+    return properties

@@ -1,0 +1,152 @@
+"""Versions of the rounds of several data-parallel instances, told by what they do, and what their machines share.
+
+`Loop` describes a version by flags, so that no row asks "which version is this?". `Round` holds the variables that the
+engines' gates (`round_gate.py`) and the workers' ranks (`round_worker.py`) both touch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any
+
+from ...combine import all_of, any_of, me
+from ...effect import each, when
+from ...expr import Expr
+from ...machine import Process
+from ...types import BOOL, Enum, Index, Optional, Range
+from ...variable import Variable, ghost, locked, private, register, world
+from .meeting import Meetings
+from .queues import TaskQueues
+
+
+class Batch(IntEnum):
+    """What a batch holds: nothing, requests, or a control request that puts the workers to sleep or wakes them."""
+
+    EMPTY, REQUESTS, SLEEP, WAKE = range(4)
+
+
+class Part(IntEnum):
+    """What the all_gather of the repaired loop tells a rank to do: no forward, an empty one, or one with its own batch."""
+
+    REST, ACCOMPANY, WORK = range(3)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One version of the round.
+
+    Args:
+        gated: the engine schedules only while the forward signal is down.
+        pushes_empty: an engine that has nothing to schedule puts an empty batch.
+        meets: roles in which ranks meet (EPB) between reading a batch and its forward.
+        skips: roles in which an iteration without a batch has no forward.
+        top_barrier: TPB#0 before rank 0 looks; rank 0 also takes its announcement back.
+        read_barrier: TPB#2' after reading.
+        owned: ours. Rank 0 alone raises the signal, and lowers it behind TPB#0 of the next iteration.
+        asks: ours. Instead of TPB#1 one all_gather of all ranks, which says what each has to do in this iteration.
+        raises_for_others: the signal goes up for an empty forward, too.
+        gives_up: ours. The wait for the signal has a time-out, which ends in an error reply.
+    """
+
+    gated: bool = False
+    pushes_empty: bool = False
+    meets: tuple[str, ...] = ()
+    skips: tuple[str, ...] = ()
+    top_barrier: bool = False
+    read_barrier: bool = False
+    owned: bool = False
+    asks: bool = False
+    raises_for_others: bool = False
+    gives_up: bool = False
+
+
+_B = Loop(gated=True, pushes_empty=True, meets=("prefill",), skips=("prefill",))
+_OURS = Loop(gated=True, top_barrier=True, owned=True, asks=True, gives_up=True)
+
+LOOPS = {
+    "A": Loop(),
+    "#6085": replace(_B, meets=("prefill", "decode")),
+    "B": _B,
+    "B'": replace(_B, top_barrier=True, read_barrier=True),
+    "B-without-empty-batches": replace(_B, pushes_empty=False),
+    "B-without-meeting": replace(_B, meets=()),
+    "repaired": _OURS,
+    "repaired-without-asking": replace(_OURS, asks=False, skips=("prefill",)),
+    "repaired-without-top-barrier": replace(_OURS, top_barrier=False),
+    "repaired-raising-for-others": replace(_OURS, raises_for_others=True),
+    "repaired-without-time-out": replace(_OURS, gives_up=False),
+}
+"""The versions by name; the last ones are those of the facts and ours with one part left out."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """What the gates and the ranks of all instances share.
+
+    `announced`: exist_task_signal (or read_finish_flag) of an instance. `forward_signal`: engine_forward_signal, None in A.
+    `offered`, `part`: the payload of the repaired all_gather, as given and as received. `stopped`: the engine of that
+    instance does nothing more (paused, or its thread is dead). `lead`: how many forwards a rank has begun more than the
+    slowest, at most two.
+    """
+
+    loop: Loop
+    role: str
+    instances: Index
+    ranks: Index
+    queues: TaskQueues
+    meetings: Meetings
+    process: Process | None
+    announced: Variable
+    forward_signal: Variable | None
+    offered: Variable
+    part: Variable
+    batch: Variable
+    asleep: Variable
+    stopped: Variable
+    lead: Variable
+
+    @classmethod
+    def create(cls, loop: Loop, role: str, instances: int, ranks: int, crashes: bool) -> Round:
+        """The variables of so many instances with so many ranks each."""
+        index, rank = Index("instance", instances), Index("rank", ranks)
+        both, meetings = (index, rank), Meetings.create(index, rank)
+        signal = register("forward_signal", BOOL, over=index, cite="engine_forward_signal; facts 1.2: FWD") if loop.gated else None
+        return cls(
+            loop,
+            role,
+            index,
+            rank,
+            TaskQueues.create(index, rank, Enum(Batch)),
+            meetings,
+            Process("rank_process", over=both) if crashes else None,
+            announced=register("batch_announced", BOOL, over=index, cite="exist_task_signal or read_finish_flag; facts 1.2: XT, RF"),
+            forward_signal=signal,
+            offered=locked("batch_offered", BOOL, meetings.lock, over=index, cite="ours: what rank 0 gives to the all_gather"),
+            part=locked("forward_part", Enum(Part), meetings.lock, over=both, cite="ours: what each rank receives from it"),
+            batch=private("worker_batch", Optional(Enum(Batch)), over=both),
+            asleep=private("worker_asleep", BOOL, over=both),
+            stopped=world("engine_stopped", BOOL, over=index),
+            lead=ghost("forwards_ahead", Range(0, 2), over=both),
+        )
+
+    @property
+    def own(self) -> tuple[Expr, Expr]:
+        """The caller: its instance and its rank."""
+        return me(self.instances), me(self.ranks)
+
+    def any_rank(self, fact: Any) -> Expr:
+        """Whether the fact is true of some rank of some instance."""
+        return any_of(self.instances, lambda j: any_of(self.ranks, lambda s: fact(j, s)))
+
+    def all_ranks(self, fact: Any) -> Expr:
+        """Whether the fact is true of every rank of every instance."""
+        return all_of(self.instances, lambda j: all_of(self.ranks, lambda s: fact(j, s)))
+
+    def count_forward(self) -> list[Any]:
+        """Effects on the ghosts when the caller begins a forward: it leads by one more, or the others by one less."""
+        i, r = self.own
+        mine, lead = self.lead[i, r], self.lead
+        catches_up = (mine == 0) & self.all_ranks(lambda j, s: ((j == i) & (s == r)) | (lead[j, s] > 0))
+        follow = each(self.instances, lambda j: each(self.ranks, lambda s: when(((j != i) | (s != r)) & catches_up, lead[j, s].sub(1))))
+        return [*follow, when(~catches_up & (mine < 2), mine.add(1))]
