@@ -1,0 +1,222 @@
+"""Prefill and decode instances at preparation: variants, index types and the variables that several machines touch.
+
+The machines of this folder are functions of one `Instances`. A *variant* says what it does, so that no row asks which
+version it is in. Which prefill instance a request is sent to and which decode instance it will be sent on to is the
+router's choice before anything here happens: two constants a request.
+
+*Room.* An instance grants slot and blocks in one critical section and takes them back together, so one number stands for
+what is scarcer: the blocks, in units of a request. Slots are no limit here, because `available_batch()` bounds a batch by the
+free slots before it is fetched; nothing bounds it by the blocks.
+
+*Channels* are bags: `_process_message` runs in four threads, so no two messages are ordered. They lose nothing and
+duplicate nothing by themselves. Their capacity is never reached: `on_full="error"` shows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from ...combine import if_else, sum_of
+from ...effect import Effect
+from ...errors import DefinitionError
+from ...expr import Expr
+from ...types import BOOL, Enum, Index, Range, Record
+from ...variable import Lock, channel, ghost, locked, unlocked, world
+
+
+class Stage(IntEnum):
+    """For the prefill instance the request is ..."""
+
+    QUEUED, ASKED, GRANTED, HELD, RUNNING, DONE, FAILED, GIVEN_UP = range(8)
+
+
+class Place(IntEnum):
+    """For the decode instance the request is ..."""
+
+    UNKNOWN, RESERVED, DONE = range(3)
+
+
+class Key(IntEnum):
+    """`current_request_ids[id]`: absent, "init", "finished", or an error text."""
+
+    ABSENT, INIT, FINISHED, ERROR = range(4)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One version of preparation.
+
+    Args:
+        single: one thread a prefill instance, whatever `threads` says; else `threads` of them.
+        splits: ours. No thread waits for D; the request does, and each goes on alone.
+        decode_first: ours. P's blocks are taken only after D has granted; else before it is asked.
+        numbered: ours. Asks, answers and cancellations carry the attempt, and D grants an attempt once.
+        cancels: ours. A grant that nobody waits for any more is answered with a cancellation.
+        bounded: ours. After `tries` refusals the request gets an error; else it is asked for again, for ever.
+        told: an error of P's is an answer to the client; else the router returns D's response only.
+    """
+
+    name: str
+    single: bool = False
+    splits: bool = False
+    decode_first: bool = False
+    numbered: bool = False
+    cancels: bool = False
+    bounded: bool = False
+    told: bool = False
+
+
+_OURS = {"splits": True, "decode_first": True, "numbered": True, "cancels": True, "bounded": True, "told": True}
+
+VARIANTS = {
+    v.name: v
+    for v in (
+        Variant("E0", single=True),
+        Variant("E1"),
+        Variant("repaired", **_OURS),
+        # Ours with one of its parts left out, to show that the part is needed.
+        Variant("prefill_first", **{**_OURS, "decode_first": False}),
+        Variant("unnumbered", **{**_OURS, "numbered": False}),
+        Variant("uncancelled", **{**_OURS, "cancels": False}),
+        Variant("endless", **{**_OURS, "bounded": False}),
+        Variant("untold", **{**_OURS, "told": False}),
+    )
+}
+
+WAITS = ("continuous", "once", "cache_task")
+REFUSALS = ("told", "silent", "client_too")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a configuration fixes; see `preparation.build`."""
+
+    variant: str
+    waits: str
+    refusals: str
+    prefills: str
+    decodes: str
+    sizes: str
+    prefill_room: int
+    decode_room: str
+    threads: int
+    batch: int
+    tries: int
+    timeouts: int
+
+    def validated(self) -> Bounds:
+        """Itself.
+
+        Raises:
+            DefinitionError: a parameter outside its choices.
+        """
+        for name, value, known in (("variant", self.variant, VARIANTS), ("waits", self.waits, WAITS), ("refusals", self.refusals, REFUSALS)):
+            if value not in known:
+                raise DefinitionError(f"{name}={value!r}: choose one of {', '.join(known)}")
+        for name, value, low, high in (
+            ("prefill_room", self.prefill_room, 1, 8),
+            ("threads", self.threads, 1, 4),
+            ("batch", self.batch, 1, 3),
+            ("tries", self.tries, 1, 3),
+            ("timeouts", self.timeouts, 0, 2),
+        ):
+            if not low <= value <= high:
+                raise DefinitionError(f"{name}={value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+        for name, text in (("prefills", self.prefills), ("decodes", self.decodes), ("sizes", self.sizes), ("decode_room", self.decode_room)):
+            if not text.isdigit() or (name != "decode_room" and len(text) != len(self.decodes)):
+                raise DefinitionError(f"{name}={text!r}: give one digit for each {'decode instance' if name == 'decode_room' else 'request'}")
+        if max(map(int, self.decodes)) >= len(self.decode_room):
+            raise DefinitionError(f"decodes={self.decodes!r}: choose one of {', '.join(map(str, range(len(self.decode_room))))} for each request")
+        return self
+
+
+class Instances:
+    """The shared variables of some prefill and decode instances at given bounds."""
+
+    def __init__(self, bounds: Bounds):
+        self.bounds, self.variant = bounds.validated(), VARIANTS[bounds.variant]
+        homes, goals = [int(c) for c in bounds.prefills], [int(c) for c in bounds.decodes]
+        self.request, self.prefill = Index("request", len(homes)), Index("prefill", max(homes) + 1)
+        self.decode = Index("decode", len(bounds.decode_room))
+        self.thread = Index("thread", 1 if self.variant.single else bounds.threads)
+        self.tries = Range(0, bounds.tries - 1)
+        self.attempt = self.tries if self.variant.numbered else Range(0, 0)
+        self.home = world("request_prefill", self.prefill, over=self.request, init=lambda q: homes[q])
+        self.goal = world("request_decode", self.decode, over=self.request, init=lambda q: goals[q])
+        self.size = world("request_size", Range(0, 9), over=self.request, init=lambda q: int(bounds.sizes[q]))
+        self.decode_room = world("decode_room", Range(0, 9), over=self.decode, init=lambda d: int(bounds.decode_room[d]))
+        self._declare_prefill(homes)
+        self._declare_decode()
+        self._declare_network()
+        self._declare_ghosts()
+
+    def _declare_prefill(self, homes: list[int]) -> None:
+        """P's engine process."""
+        self.queue_lock = Lock("scheduler_mutex", over=self.prefill, cite="facts 2.1: scheduler.mutex")
+        self.queued = locked(
+            "scheduler_ids", BOOL, self.queue_lock, over=(self.prefill, self.request), init=lambda p, q: homes[q] == p, cite="facts 2.1: ids"
+        )
+        self.resources = Lock("resource_lock", over=self.prefill, cite="facts 2.1: RM.lock")
+        self.stage = locked("request_stage", Enum(Stage), self.resources, over=(self.prefill, self.request), cite="facts 2.1: RM.requests")
+        self.tried = locked("request_tries", self.tries, self.resources, over=(self.prefill, self.request), cite="ours")
+        self.key = unlocked("current_request_ids", Enum(Key), over=self.request, cite="facts 2.1: no lock")
+
+    def _declare_decode(self) -> None:
+        """D's engine process."""
+        self.decode_lock = Lock("decode_resource_lock", over=self.decode, cite="facts 8: RM.lock of D")
+        self.place = locked("decode_place", Enum(Place), self.decode_lock, over=(self.decode, self.request), cite="facts 8.1: requests")
+        self.granted_to = locked("decode_attempt", self.attempt, self.decode_lock, over=(self.decode, self.request), cite="ours")
+        self.overwritten = locked("decode_room_overwritten", Range(0, 9), self.decode_lock, over=self.decode, cite="8.1: overwritten silently")
+
+    def _declare_network(self) -> None:
+        """CH7, and what the router sees."""
+        parts: dict[str, Any] = {"request": self.request, "attempt": self.attempt}
+        most = len(self.bounds.decodes) + self.bounds.timeouts * self.thread.size * self.prefill.size
+        self.ask, self.answer = Record("Ask", **parts), Record("Answer", **parts, granted=BOOL)
+        self.asks = channel("prefill_messages", self.ask, most, kind="bag", on_full="error", cite="CH7: `prefill`")
+        self.answers = channel("cache_sync_messages", self.answer, most, kind="bag", on_full="error", cite="CH7: `cache_sync`")
+        self.deliveries = channel("disaggregate_requests", self.ask, most, over=self.decode, on_full="error", cite="facts 2.2: queue.Queue")
+        self.cancels = channel("cancel_messages", self.ask, most, kind="bag", on_full="error", cite="ours")
+        self.first_tokens = channel("decode_messages", self.request, len(self.bounds.decodes), kind="bag", on_full="error", cite="CH7: `decode`")
+
+    def _declare_ghosts(self) -> None:
+        """What really happened, for the properties."""
+        self.ended = ghost("ended_at_prefill", BOOL, over=self.request)
+        self.served = ghost("served", BOOL, over=self.request)
+        self.client_answers = ghost("client_answers", Range(0, 2), over=self.request)
+        self.granted = ghost("grant_seen", BOOL, over=self.request)
+        self.dropped = ghost("ask_dropped", BOOL, over=self.request)
+
+    def used(self, p: Any) -> Expr:
+        """The room that is taken at a prefill instance."""
+        holds = (Stage.HELD, Stage.RUNNING) if self.variant.decode_first or not self.variant.splits else (
+            Stage.HELD, Stage.ASKED, Stage.GRANTED, Stage.RUNNING)
+        return sum_of(self.request, lambda q: if_else(self.stage[p, q].is_in(*holds), self.size[q], 0))
+
+    def has_room(self, p: Any, q: Any) -> Expr:
+        """Whether the request fits into its prefill instance."""
+        return self.used(p) + self.size[q] <= self.bounds.prefill_room
+
+    def decode_has_room(self, d: Any, q: Any) -> Expr:
+        """Whether the request fits into its decode instance."""
+        held = sum_of(self.request, lambda i: if_else(self.place[d, i] == Place.RESERVED, self.size[i], 0))
+        return held + self.overwritten[d] + self.size[q] <= self.decode_room[d]
+
+    def attempt_of(self, p: Any, q: Any) -> Any:
+        """The number that an ask of this request carries now."""
+        return self.tried[p, q] if self.variant.numbered else 0
+
+    def asked(self, q: Any) -> Effect:
+        """A new ask is on its way: D has not dropped it."""
+        return self.dropped[q].set(False)
+
+    def end_with_error(self, q: Any) -> list[Effect]:
+        """P's one error result for a request; the client sees it where the router returns it."""
+        told = [self.tell_client(q)] if self.variant.told else []
+        return [self.ended[q].set(True), *told]
+
+    def tell_client(self, q: Any) -> Effect:
+        """The client gets one more answer."""
+        return self.client_answers[q].set(if_else(self.client_answers[q] == 2, 2, self.client_answers[q] + 1))
