@@ -6,7 +6,8 @@ item is queued when both its signal and its registration are there, whichever co
 never overtake each other, so the withdrawal finds nothing left to do.
 
 A rank reports a request once, at its last item: sent, failed or withdrawn. A failure is kept in the task until then, so that
-a report always means: this rank writes nothing more for the request (H-13, H-16).
+a report always means: this rank sends nothing more for the request (H-13, H-16), and its worker has written the last layer. A
+failed request must not be reported earlier than a sent one, or P would free its blocks under the forward.
 """
 
 from __future__ import annotations
@@ -114,6 +115,7 @@ def sender(p: Plane) -> Machine:
     steps = p.steps(chunk, layer[r])
     registered, failed = p.registered[r, q], p.failed[r, q]
     computed, final = p.progress[r, q] >= steps, layer[r] == p.layers - 1
+    written = p.progress[r, q] == p.mark.high
     sends, through, last = p.is_chunk(task[r]), chunk == task[r], task[r] == p.chunks
     reaches = p.link_up[r]
     if p.rules.fences_lives:
@@ -140,7 +142,7 @@ def sender(p: Plane) -> Machine:
         _row("send_last_layer", s.SENDING,   s.CLEANING,  ready & reaches & final & through & last, send, under=lock, cite="6.4 s4"),
         _row("fail_to_write",   s.SENDING,   s.SENDING,   ready & ~reaches, [failed.set(True)], under=lock, cite="9.5, CH8"),
         _row("skip_item",       s.SENDING,   s.WAITING,   sends & failed & ~last, [layer[r].set(0), *rest], under=lock, cite="9.5; ours: kept until the last item"),
-        _row("skip_last_item",  s.SENDING,   s.CLEANING,  sends & failed & last, [], under=lock, cite="9.5"),
+        _row("skip_last_item",  s.SENDING,   s.CLEANING,  sends & failed & last & written, [], under=lock, cite="9.5"),
         _row("take_withdrawal", s.SENDING,   s.CLEANING,  task[r] == p.withdraw, [], cite="ours: drained"),
         _row("clean",           s.CLEANING,  s.REPORTING, TRUE, clean, under=lock, cite="6.4; ours: clean before report, H-06"),
         _row("report",          s.REPORTING, s.WAITING,   TRUE, report, under=p.finished_lock, cite="CH4; ours: by request"),

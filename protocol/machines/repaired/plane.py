@@ -38,7 +38,8 @@ class Rules:
         lowers_behind_barrier: rank 0 alone stores the forward signal, and lowers it behind the barrier at the top of the loop.
         parks_early_signals: a layer-0 signal of a request that is not registered yet waits for the registration.
         counts_reports: a request is sent when every rank has reported this very request.
-        drains_before_cancel: P gives nothing back, here or on D, before every rank has reported.
+        drains_before_cancel: an abort is a state on which the owner of the stage acts; P gives nothing back, here or on D, before
+            every rank has reported.
         keeps_until_sent: P keeps slot and blocks until the cache is sent, not until the first token.
         asks_first: P takes its own slot only when D has reserved.
         reserves_once: D answers a repeated ask with the reservation that it has.
@@ -46,7 +47,6 @@ class Rules:
         sends_again: a message is sent again until it is answered.
         fences_lives: a write with the memory key of an earlier life of D fails.
         names_outputs: what a decode step puts out names its request.
-        aborts_by_state: an abort is a state, on which the owner of the stage acts.
     """
 
     lowers_behind_barrier: bool = True
@@ -60,7 +60,6 @@ class Rules:
     sends_again: bool = True
     fences_lives: bool = True
     names_outputs: bool = True
-    aborts_by_state: bool = True
 
     @classmethod
     def all_but(cls, without: str | None) -> Rules:
@@ -143,6 +142,8 @@ class Bounds:
                 raise DefinitionError(f"{name} = {value}: choose one of 1 .. 8")
         if self.crash not in ("none", "prefill", "decode"):
             raise DefinitionError(f"crash={self.crash!r}: choose one of none, prefill, decode")
+        if (self.losses or self.crash == "decode") and not self.repeats:
+            raise DefinitionError("a message may be lost, or heard by a D that crashes: set repeats=true, or P waits for ever")
 
 
 class Plane:
@@ -268,11 +269,11 @@ class Plane:
         """The D instance of a request."""
         q, n = lift(request), self.bounds.decodes
         if isinstance(q, Literal):
-            return lift(q.const % n)
-        number: Expr = lift(0)
+            return Literal(q.const % n, self.decode)
+        number: Expr = Literal(0, self.decode)
         for position in self.request:
             if position % n:
-                number = if_else(q == position, position % n, number)
+                number = if_else(q == position, Literal(position % n, self.decode), number)
         return number
 
     def steps(self, task: Any, layer: Any) -> Expr:

@@ -140,9 +140,17 @@ def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> l
     def reserved(q: Expr) -> Expr:
         return any_of(p.decode, lambda d: entry.at(d, q).is_in(*RESERVING))
 
+    def elsewhere(q: Expr) -> Expr:
+        return posted(q) & (p.home(q) != 0)
+
+    def answered(q: Expr) -> Expr:
+        return routing.at(q) == Router.ANSWERED
+
+    served = [leads_to("other_decodes_served", elsewhere, answered, each=p.request, about="no head-of-line blocking: D number 0 is full")]
     return [
+        *(served if p.bounds.full else []),
         leads_to("first_tokens_committed", lambda q: p.produced[q], closed, each=p.request, about="CH-L1"),
-        leads_to("requests_answered", posted, lambda q: routing.at(q) == Router.ANSWERED, each=p.request, about="CH-L2, CH-L3, EW-P12"),
+        leads_to("requests_answered", posted, answered, each=p.request, about="CH-L2, CH-L3, EW-P12"),
         leads_to("slots_come_back", lambda q: ~p.slot_of[q].is_none, lambda q: p.slot_of[q].is_none | dead, each=p.request, about="EW-P14 on P"),
         leads_to("reservations_come_back", reserved, lambda q: ~reserved(q), each=p.request, about="EW-P14 on D"),
     ]

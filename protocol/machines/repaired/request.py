@@ -45,7 +45,7 @@ def request_machine(p: Plane) -> Machine:
         Row("drained",   s.DOOMED,      s.CANCELLING,  cite="ours: H-13"),
         Row("abort",     (s.NEW, *waiting), s.CANCELLING, cite="9.4"),
         Row("abort",     s.HELD,        s.DOOMED_HELD, cite="ours: H-22"),
-        Row("abort",     s.RUNNING,     s.DOOMED if p.rules.aborts_by_state and p.rules.drains_before_cancel else s.CANCELLING, cite="ours: H9, H-22"),
+        Row("abort",     s.RUNNING,     s.DOOMED if p.rules.drains_before_cancel else s.CANCELLING, cite="ours: H9, H-22"),
         Row("abort",     others["abort"], None,        cite="ours: too late for P; D hears it next"),
         Row("settled",   (s.ASKED, s.REFUSED, s.COMMITTING, s.CANCELLING), s.CLOSED, cite="ours"),
         Row("settled",   others["settled"], None,      cite="ours: a late reply"),

@@ -55,7 +55,7 @@ def _aborts_at_prefill(p: Plane, request: Machine, q: Expr, alive: Expr | bool) 
     """P.ZI hears the abort. Where P holds nothing for the request yet, it cancels at once."""
     r, at = Router, request.at(q)
     holds_nothing = at.is_in(Stage.NEW, Stage.ASKED, Stage.REFUSED, Stage.GRANTED)
-    if not (p.rules.drains_before_cancel and p.rules.aborts_by_state):
+    if not p.rules.drains_before_cancel:
         holds_nothing = holds_nothing | (at == Stage.RUNNING)
     effects = [when(holds_nothing, p.cancel[q].send(0), *p.release_slot(q))]
     move = request[q].abort
