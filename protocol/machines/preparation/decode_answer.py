@@ -21,7 +21,7 @@ from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...types import BOOL
 from ...variable import private
-from .instances import Instances, Key, Stage
+from .instances import Half, Instances, Key, Stage
 
 _row = partial(Row, actor="prefill")
 
@@ -29,7 +29,7 @@ _row = partial(Row, actor="prefill")
 class DecodeAnswer(IntEnum):
     """The thread that handles D's answer is ..."""
 
-    IDLE, STORING = range(2)
+    IDLE, STORING, PUTTING = range(3)
 
 
 class Reply(IntEnum):
@@ -52,8 +52,18 @@ def decode_answer(i: Instances) -> Machine:
     for granted, event in ((True, "take_grant"), (False, "take_refusal")):
         take = [i.answers.receive(i.answer(request=q, attempt=0, granted=granted)), held[q].set(granted)]
         rows.append(_row(event, d.IDLE, d.STORING, TRUE, take, cite="4.5"))
-    store = [i.key[q].set(if_else(held[q], Key.FINISHED, Key.ERROR)), held[q].set(False)]
-    rows.append(_row("store_answer", d.STORING, d.IDLE, TRUE, store, cite="4.5: creates the key if absent; H22"))
+    answer = i.key[q].set(if_else(held[q], Key.FINISHED, Key.ERROR))
+    store = partial(_row, "store_answer", d.STORING, cite="4.5: creates the key if absent; H22")
+    if i.bounds.messager:
+        home = i.home[q]
+        put = [*i.put_halves(home, lambda j: if_else(j == q, Half.DECODE, Half.NONE)), held[q].set(False)]
+        rows += [
+            store(d.PUTTING, held[q], [answer]),
+            store(d.IDLE, ~held[q], [answer]),
+            _row("put_decode_half", d.PUTTING, d.IDLE, i.infos_read[home], put, under=i.infos_lock[home], cite="4.5: status first, put second"),
+        ]
+    else:
+        rows.append(store(d.IDLE, TRUE, [answer, held[q].set(False)]))
     return Machine("decode_answer", d, rows, copies=i.request, final=d.IDLE, doc="P.IO: one `cache_sync` from D (4.5).")
 
 

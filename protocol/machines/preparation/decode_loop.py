@@ -22,7 +22,7 @@ from ...combine import choice, if_else, me
 from ...effect import Effect, when
 from ...expr import TRUE
 from ...machine import Machine, Row
-from ...types import Optional, Sequence
+from ...types import Optional
 from ...variable import private
 from .instances import Instances, Place
 
@@ -62,7 +62,9 @@ def delivery(i: Instances) -> Machine:
 def decode_loop(i: Instances) -> Machine:
     """D.L: `_process_allocate_resource_requests` (4.4, 8.1)."""
     table = _CacheTask(i) if i.bounds.waits == "cache_task" else _Loop(i)
-    return Machine("decode_loop", DecodeLoop, list(table.rows()), copies=i.decode, final=DecodeLoop.POLLING, doc="D.L: reserves or refuses (4.4, 8.1).")
+    return Machine(
+        "decode_loop", DecodeLoop, list(table.rows()), copies=i.decode, final=DecodeLoop.POLLING, doc="D.L: reserves or refuses (4.4, 8.1)."
+    )
 
 
 class _Loop:
@@ -86,7 +88,15 @@ class _Loop:
         if i.bounds.refusals != "silent":
             yield self._answer("refuse", s.REFUSING, granted=False)
         else:
-            yield _row("drop", s.REFUSING, s.POLLING, self.mine, [*self.empty, i.dropped[self.q].set(True)], choose=(self.q,), cite="4.4: addressed to nobody")
+            yield _row(
+                "drop",
+                s.REFUSING,
+                s.POLLING,
+                self.mine,
+                [*self.empty, i.dropped[self.q].set(True)],
+                choose=(self.q,),
+                cite="4.4: addressed to nobody",
+            )
 
     def _check_rows(self) -> Iterator[Row]:
         i, d, s, q, mine = self.i, self.d, DecodeLoop, self.q, self.mine
@@ -118,7 +128,7 @@ class _CacheTask:
 
     def __init__(self, i: Instances):
         self.i, self.d = i, me(i.decode)
-        self.kept = private("allocate_resource_requests", Sequence(i.request, len(i.bounds.decodes)), over=i.decode)
+        self.kept = i.kept
 
     def rows(self) -> Iterator[Row]:
         i, d, s = self.i, self.d, DecodeLoop
@@ -128,7 +138,9 @@ class _CacheTask:
         q = choice("request", i.request)
         first = (kept.length > 0) & (kept.head == q)
         reserve: list[Effect] = [i.place[d, q].set(Place.RESERVED)]
-        yield _row("reserve", s.POLLING, s.GRANTING, first & i.decode_has_room(d, q), reserve, choose=(q,), under=i.decode_lock[d], cite="4.4: first only")
+        yield _row(
+            "reserve", s.POLLING, s.GRANTING, first & i.decode_has_room(d, q), reserve, choose=(q,), under=i.decode_lock[d], cite="4.4: first only"
+        )
         grant = [i.answers.send(i.answer(request=q, attempt=0, granted=True)), kept.pop()]
         yield _row("grant", s.GRANTING, s.POLLING, first, grant, choose=(q,), cite="4.4: cache_sync")
 

@@ -14,22 +14,29 @@ duplicate nothing by themselves. Their capacity is never reached: `on_full="erro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 from ...combine import if_else, sum_of
-from ...effect import Effect
+from ...effect import Effect, each
 from ...errors import DefinitionError
 from ...expr import Expr
-from ...types import BOOL, Enum, Index, Range, Record
-from ...variable import Lock, channel, ghost, locked, unlocked, world
+from ...types import BOOL, Enum, Index, Optional, Range, Record, Sequence
+from ...variable import Lock, channel, ghost, locked, private, unlocked, world
 
 
 class Stage(IntEnum):
     """For the prefill instance the request is ..."""
 
-    QUEUED, ASKED, GRANTED, HELD, RUNNING, DONE, FAILED, GIVEN_UP = range(8)
+    QUEUED, ASKED, GRANTED, HELD, RUNNING, COMPUTED, DONE, FAILED, GIVEN_UP = range(9)
+
+
+class Half(IntEnum):
+    """What is known of a request's cache task: P's blocks, D's, or both."""
+
+    NONE, PREFILL, DECODE, BOTH = range(4)
 
 
 class Place(IntEnum):
@@ -105,6 +112,7 @@ class Bounds:
     batch: int
     tries: int
     timeouts: int
+    messager: bool
 
     def validated(self) -> Bounds:
         """Itself.
@@ -129,6 +137,8 @@ class Bounds:
                 raise DefinitionError(f"{name}={text!r}: give one digit for each {'decode instance' if name == 'decode_room' else 'request'}")
         if max(map(int, self.decodes)) >= len(self.decode_room):
             raise DefinitionError(f"decodes={self.decodes!r}: choose one of {', '.join(map(str, range(len(self.decode_room))))} for each request")
+        if self.waits == "cache_task" and not self.messager:
+            raise DefinitionError("waits='cache_task': only the messager waits for D then; set messager=True")
         return self
 
 
@@ -150,6 +160,7 @@ class Instances:
         self._declare_prefill(homes)
         self._declare_decode()
         self._declare_network()
+        self._declare_messager()
         self._declare_ghosts()
 
     def _declare_prefill(self, homes: list[int]) -> None:
@@ -170,6 +181,8 @@ class Instances:
         self.granted_to = locked("decode_attempt", self.attempt, self.decode_lock, over=(self.decode, self.request), cite="ours")
         self.overwritten = locked("decode_room_overwritten", Range(0, 9), self.decode_lock, over=self.decode, cite="8.1: overwritten silently")
 
+        self.kept = private("allocate_resource_requests", Sequence(self.request, len(self.bounds.decodes)), over=self.decode)
+
     def _declare_network(self) -> None:
         """CH7, and what the router sees."""
         parts: dict[str, Any] = {"request": self.request, "attempt": self.attempt}
@@ -181,6 +194,31 @@ class Instances:
         self.cancels = channel("cancel_messages", self.ask, most, kind="bag", on_full="error", cite="ours")
         self.first_tokens = channel("decode_messages", self.request, len(self.bounds.decodes), kind="bag", on_full="error", cite="CH7: `decode`")
 
+    def _declare_messager(self) -> None:
+        """CH2, and the messager process of each P, with one rank."""
+        p, q, most = self.prefill, self.request, len(self.bounds.decodes)
+        self.infos_lock = Lock("cache_infos_lock", over=p, cite="facts 2.2: lock_info")
+        self.infos = locked("cache_infos", Enum(Half), self.infos_lock, over=(p, q), cite="CH2")
+        self.infos_read = locked("cache_infos_read", BOOL, self.infos_lock, over=p, init=False, cite="CH2: initially 0")
+        self.added_lock = Lock("added_lock", over=p, cite="facts 2.2: finish_add_cache_task_lock")
+        self.added = locked("added", BOOL, self.added_lock, over=(p, q), cite="CH3")
+        self.messager = Lock("messager_lock", over=p, cite="engine_cache_task_thread_lock")
+        self.cache_info = unlocked("cache_info", Enum(Half), over=(p, q), cite="facts 2.3: no lock")
+        if self.variant.splits:
+            self.cache_task = locked("cache_task", BOOL, self.messager, over=(p, q), cite="ours: under the lock")
+        else:
+            self.cache_task = unlocked("cache_task", BOOL, over=(p, q), cite="idx_cache_task_dict: no lock")
+        kind = "bag" if self.variant.splits else "fifo"
+        self.work = channel("prefilled_queue", q, most, over=p, kind=kind, on_full="error", cite="cache_prefilled_engine_ids_queue")
+        self.work_in_hand = private("work_in_hand", Optional(q), over=p)
+        self.reports = channel("finished_send", q, most, over=p, on_full="error", cite="CH4")
+        self.registered, self.registered_again = ghost("registered", BOOL, over=q), ghost("registered_again", BOOL)
+        self.assertion_failed = ghost("assertion_failed", BOOL)
+
+    def put_halves(self, p: Any, half_of: Callable[[Any], Expr]) -> list[Effect]:
+        """CH2: the list of halves replaces what the messager has read; NONE for a request that is not in it."""
+        return [self.infos_read[p].set(False), *each(self.request, lambda q: self.infos[p, q].set(half_of(q)))]
+
     def _declare_ghosts(self) -> None:
         """What really happened, for the properties."""
         self.ended = ghost("ended_at_prefill", BOOL, over=self.request)
@@ -191,9 +229,10 @@ class Instances:
 
     def used(self, p: Any) -> Expr:
         """The room that is taken at a prefill instance."""
-        holds = (Stage.HELD, Stage.RUNNING) if self.variant.decode_first or not self.variant.splits else (
-            Stage.HELD, Stage.ASKED, Stage.GRANTED, Stage.RUNNING)
-        return sum_of(self.request, lambda q: if_else(self.stage[p, q].is_in(*holds), self.size[q], 0))
+        holding = [Stage.HELD, Stage.RUNNING, Stage.COMPUTED]
+        if self.variant.splits and not self.variant.decode_first:
+            holding += [Stage.ASKED, Stage.GRANTED]
+        return sum_of(self.request, lambda q: if_else(self.stage[p, q].is_in(*holding), self.size[q], 0))
 
     def has_room(self, p: Any, q: Any) -> Expr:
         """Whether the request fits into its prefill instance."""

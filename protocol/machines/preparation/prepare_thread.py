@@ -21,13 +21,13 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
-from ...combine import all_of, any_of, choice, count, me
+from ...combine import all_of, any_of, choice, count, if_else, me
 from ...effect import each, when
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...types import BOOL, Range
 from ...variable import private
-from .instances import Instances, Key, Stage
+from .instances import Half, Instances, Key, Stage
 
 _row = partial(Row, actor="prefill")
 
@@ -35,7 +35,7 @@ _row = partial(Row, actor="prefill")
 class Prepare(IntEnum):
     """The thread is ..."""
 
-    IDLE, HOLDING, MARKING, SENDING, WAITING, GRANTED, REFUSED, FAILING, RECYCLING, ADDING = range(10)
+    IDLE, HOLDING, MARKING, SENDING, WAITING, GRANTED, REFUSED, FAILING, RECYCLING, REGISTERING, ACKNOWLEDGING, ADDING = range(12)
 
 
 class PrepareTable:
@@ -51,6 +51,7 @@ class PrepareTable:
         self.q = choice("request", i.request)
         self.head = self.todo[*self.me, self.q] & all_of(i.request, lambda j: (j >= self.q) | ~self.todo[*self.me, j])
         self.last = all_of(i.request, lambda j: (j == self.q) | ~self.todo[*self.me, j])
+        self.prepared = Prepare.REGISTERING if instances.bounds.messager else Prepare.ADDING
         self.done = self.todo[*self.me, self.q].set(False)
 
     def machine(self) -> Machine:
@@ -60,7 +61,10 @@ class PrepareTable:
 
     def _take_rows(self) -> list[Row]:
         i, p, (home, _), q = self.i, Prepare, self.me, self.q
-        taken = each(i.request, lambda j: when(self._is_taken(j), i.queued[home, j].set(False), self.batch[*self.me, j].set(True), self.todo[*self.me, j].set(True)))
+        taken = each(
+            i.request,
+            lambda j: when(self._is_taken(j), i.queued[home, j].set(False), self.batch[*self.me, j].set(True), self.todo[*self.me, j].set(True)),
+        )
         waiting = any_of(i.request, lambda j: i.queued[home, j])
         fits = self.head & i.has_room(home, q)
         # fmt: off
@@ -82,7 +86,7 @@ class PrepareTable:
         send = partial(_row, "send_ask", p.SENDING, choose=(q,), cite="4.4, CH7")
         asked = i.asks.send(message)
         if i.bounds.waits == "cache_task":
-            return [mark(), send(p.HOLDING, head & ~self.last, [asked, self.done]), send(p.ADDING, head & self.last, [asked, self.done])]
+            return [mark(), send(p.HOLDING, head & ~self.last, [asked, self.done]), send(self.prepared, head & self.last, [asked, self.done])]
         if i.bounds.waits == "continuous":
             rows = [mark(), send(p.WAITING, head, [asked])]
         else:
@@ -104,7 +108,7 @@ class PrepareTable:
             look("time_out",    destination=p.REFUSED, guard=head & (self.timeouts[self.me] > 0) & (key == Key.INIT), effects=expired,
                  decided="timer", fair="none", cite="4.6: 30 s; H22, H-12"),
             _row("take_grant",      p.GRANTED, more,     head & ~self.last, [*forget, self.done], choose=(q,), cite="4.6"),
-            _row("take_last_grant", p.GRANTED, p.ADDING, head & self.last,  [*forget, self.done], choose=(q,), cite="4.6"),
+            _row("take_last_grant", p.GRANTED, self.prepared, head & self.last,  [*forget, self.done], choose=(q,), cite="4.6"),
         ]
         # fmt: on
         if continuous:
@@ -120,11 +124,26 @@ class PrepareTable:
         return [
             _row("put_error", p.FAILING, p.RECYCLING, self.head, i.end_with_error(q), choose=(q,), cite="4.6; H-38"),
             step(p.WAITING, self.head & ~self.last, recycle),
-            step(p.ADDING, self.head & self.last & ~alone, recycle),
+            step(self.prepared, self.head & self.last & ~alone, recycle),
             step(p.IDLE, self.head & self.last & alone, recycle),
         ]
 
     def _end_rows(self) -> list[Row]:
         i, p, home = self.i, Prepare, self.me[0]
         run = each(i.request, lambda j: when(self.batch[*self.me, j], i.stage[home, j].set(Stage.RUNNING), self.batch[*self.me, j].set(False)))
-        return [_row("add_to_running", p.ADDING, p.IDLE, TRUE, [run], under=i.resources[home], cite="4.8: the whole batch at once; H-07")]
+        rows = self._register_rows() if i.bounds.messager else []
+        return [*rows, _row("add_to_running", p.ADDING, p.IDLE, TRUE, [run], under=i.resources[home], cite="4.8: the whole batch at once; H-07")]
+
+    def _register_rows(self) -> list[Row]:
+        """CH2: P's halves of the whole batch; E0: then the acknowledgement of each."""
+        i, p, home = self.i, Prepare, self.me[0]
+        put = i.put_halves(home, lambda j: if_else(self.batch[*self.me, j], Half.PREFILL, Half.NONE))
+        register = partial(
+            _row, "put_prefill_halves", p.REGISTERING, guard=i.infos_read[home], effects=put, under=i.infos_lock[home], cite="4.7, CH2"
+        )
+        if not i.variant.single:
+            return [register(destination=p.ADDING)]
+        added = all_of(i.request, lambda j: ~self.batch[*self.me, j] | i.added[home, j])
+        collect = each(i.request, lambda j: when(self.batch[*self.me, j], i.added[home, j].set(False)))
+        collected = _row("collect_acknowledgements", p.ACKNOWLEDGING, p.ADDING, added, [collect], under=i.added_lock[home], cite="5.1 F5, CH3")
+        return [register(destination=p.ACKNOWLEDGING), collected]

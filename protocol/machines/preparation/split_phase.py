@@ -17,12 +17,12 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
-from ...combine import choice, me
+from ...combine import choice, if_else, me
 from ...effect import Effect
 from ...machine import Machine, Row
 from ...types import Optional, Range
 from ...variable import private
-from .instances import Instances, Stage
+from .instances import Half, Instances, Stage
 
 _row = partial(Row, actor="prefill")
 
@@ -30,7 +30,7 @@ _row = partial(Row, actor="prefill")
 class SplitPhase(IntEnum):
     """The thread is ..."""
 
-    LOOKING, SENDING, ADDING, ANSWERING = range(4)
+    LOOKING, SENDING, REGISTERING, ADDING, ANSWERING = range(5)
 
 
 def split_phase(i: Instances) -> Machine:
@@ -52,6 +52,7 @@ def split_phase(i: Instances) -> Machine:
     act = partial(_row, destination=s.LOOKING, guard=mine, choose=(q,))
     hold = [stage.set(Stage.HELD)]
     sent = [i.asks.send(i.ask(request=q, attempt=number[own])), i.asked(q), number[own].set(0), *empty]
+    ready = s.REGISTERING if i.bounds.messager else s.ADDING
     # fmt: off
     rows = [
         look("ask",     destination=s.SENDING, guard=(i.home[q] == home) & (stage == first), effects=[stage.set(Stage.ASKED), number_it, hand[own].set(q)],
@@ -65,8 +66,11 @@ def split_phase(i: Instances) -> Machine:
     ]
     # fmt: on
     if i.variant.decode_first:
-        rows.append(look("hold", destination=s.ADDING, guard=fits, effects=[*hold, hand[own].set(q)], cite="ours: P's blocks after D's grant, H-07"))
+        rows.append(look("hold", destination=ready, guard=fits, effects=[*hold, hand[own].set(q)], cite="ours: P's blocks after D's grant, H-07"))
     else:
         rows.append(look("hold", destination=s.LOOKING, guard=(i.home[q] == home) & fits, effects=hold, cite="as in E1: P first"))
-        rows.append(look("find_granted", destination=s.ADDING, guard=stage == Stage.GRANTED, effects=[*hold, hand[own].set(q)]))
+        rows.append(look("find_granted", destination=ready, guard=stage == Stage.GRANTED, effects=[*hold, hand[own].set(q)]))
+    if i.bounds.messager:
+        whole = i.put_halves(home, lambda j: if_else(hand[own] == j, Half.BOTH, Half.NONE))
+        rows.append(_row("put_task", s.REGISTERING, s.ADDING, i.infos_read[home], whole, under=i.infos_lock[home], cite="4.7: both halves in one"))
     return Machine("split_phase", s, rows, copies=copies, final=s.LOOKING, doc="The prepare threads, ours: the request waits, not the thread.")
