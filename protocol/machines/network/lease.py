@@ -1,0 +1,81 @@
+"""A lease of a place at D: asked for, granted, written into, committed, given back, whatever the network and a crash do."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ...combine import all_of, any_of, count, if_else
+from ...expr import Expr
+from ...machine import Machine
+from ...properties import Property, always, hang, leads_to, never, sometimes
+from ...system import System
+from .decode_side import Reservation, keeper, reservation
+from .faults import client, crashes, doubling, lossy
+from .prefill_side import Exchange, exchange
+from .terms import Client, Order, Terms
+from .writing import writer
+
+
+def build(
+    variant: str = "repaired",
+    requests: int = 1,
+    ranks: int = 1,
+    layers: int = 2,
+    prefill_places: int = 1,
+    decode_places: int = 1,
+    attempts: int = 2,
+    in_flight: int = 2,
+    losses: int = 0,
+    doublings: int = 0,
+    prefill_crashes: int = 0,
+    decode_crashes: int = 0,
+    rank_crashes: int = 0,
+) -> System:
+    """The lease at these bounds (see `Terms`).
+
+    Raises:
+        DefinitionError: a parameter outside its choices.
+    """
+    bounds = {k: v for k, v in locals().items() if k != "variant"}
+    t = Terms(variant, **bounds)
+    machines = [client(t), exchange(t), writer(t), reservation(t)]
+    if prefill_crashes or decode_crashes:
+        machines.append(keeper(t))
+    machines += lossy((t.to_decode, t.to_prefill, t.grants), t.request, losses)
+    machines += [m for sent in (t.to_decode, t.to_prefill, t.grants) for m in doubling(sent, t.request, doublings)]
+    machines += crashes(t)
+    return System(f"lease_{variant}", machines, _properties(t, machines[1], machines[3]), doc=__doc__ or "")
+
+
+def _properties(t: Terms, asked: Machine, reserved: Machine) -> list[Property]:
+    """Safety (S1, S4, S5, S7, P10), progress (L2, L3, S7) and the witnesses that keep them from holding vacuously."""
+    r, x, c = Reservation, Exchange, Client
+    every = partial(all_of, t.request)
+    some = partial(any_of, t.request)
+
+    def is_filled(q: Expr) -> Expr:
+        place = t.held_place[q]
+        return ~place.is_none & (t.lease[place.value] == q) & t.is_complete(place.value)
+
+    def places_of(q: Expr) -> Expr:
+        return count(t.place, lambda p: t.holder[p] == q)
+
+    def own_places(q: Expr) -> Expr:
+        return if_else(reserved.at(q).is_in(r.HELD, r.REVOKING, r.RUNNING), 1, 0)
+
+    busy = (x.SENDING, x.STOPPING)
+    idle = every(lambda q: asked.at(q).is_in(*busy) | all_of(t.rank, lambda k: t.orders[q, k] == Order.NONE))
+    return [
+        hang(about="L3: nobody is stuck, or left repeating himself with nobody to hear him"),
+        never("foreign_write", t.foreign.cell(), about="S5: a write into a place that is not held for that attempt"),
+        always("decoded_only_when_written", every(lambda q: (reserved.at(q) != r.RUNNING) | is_filled(q)), about="S1, for every rank and layer"),
+        always("decode_places_kept", every(lambda q: places_of(q) == own_places(q)), about="S4, S7: D's places are taken as long as needed"),
+        always("prefill_places_kept", (t.prefill_free.cell() + asked.count(*busy) == t.bounds["prefill_places"]) & idle, about="S4, S7 at P"),
+        always("one_answer", every(lambda q: t.client[q] != c.TWO_ANSWERS), about="P10"),
+        leads_to("answered", lambda q: t.client[q] == c.NO_ANSWER, lambda q: t.client[q] == c.ONE_ANSWER, each=t.request, about="L2"),
+        leads_to("places_returned", lambda p: ~t.holder[p].is_none, lambda p: t.holder[p].is_none, each=t.place, about="S7: no lease is for ever"),
+        leads_to("exchanges_end", lambda q: asked.at(q) != x.UNKNOWN, lambda q: asked.at(q) == x.UNKNOWN, each=t.request, about="S7 at P"),
+        sometimes("some_all_decoded", every(lambda q: t.served_once[q]), about="a run in which every request is decoded"),
+        sometimes("some_write_refused", t.refused.cell(), about="the key stops a writer"),
+        sometimes("some_revoked", some(lambda q: reserved.at(q) == r.REVOKING), about="D wants a place back"),
+    ]
