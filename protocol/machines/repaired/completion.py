@@ -67,13 +67,14 @@ def completer(p: Plane, request: Machine) -> Machine:
     release = [hand.set(None), success.set(False), *p.release_slot(q)]
     mine = hand.cell() == q
     commit, cancel, lock = p.commit[q].send(0), p.cancel[q].send(0), p.resources
-    step = partial(_row, choose=(q,))
+    step, move = partial(_row, choose=(q,)), request[q]
+    commits, cancels, good, bad = [*release, commit], [*release, cancel], mine & success, mine & ~success
     # fmt: off
     rows = [
         step("collect",        c.COLLECTING, c.RELEASING,  reported, collect, under=p.finished_lock, cite="CH4; ours: all ranks, this request"),
-        step("release_sent",   c.RELEASING,  c.COLLECTING, mine & success,  [*release, commit], moves=request[q].sent, under=lock, cite="4.10"),
-        step("release_failed", c.RELEASING,  c.COLLECTING, mine & ~success, [*release, cancel], moves=request[q].failed, under=lock, cite="9.5"),
-        step("release_doomed", c.RELEASING,  c.COLLECTING, mine,            [*release, cancel], moves=request[q].drained, under=lock, cite="ours: H-13"),
+        step("release_sent",   c.RELEASING,  c.COLLECTING, good, commits, moves=move.sent,    under=lock, cite="4.10"),
+        step("release_failed", c.RELEASING,  c.COLLECTING, bad,  cancels, moves=move.failed,  under=lock, cite="9.5"),
+        step("release_doomed", c.RELEASING,  c.COLLECTING, mine, cancels, moves=move.drained, under=lock, cite="ours: H-13"),
     ]
     # fmt: on
     return Machine("completer", c, rows, final=c.COLLECTING, process=p.prefill_process, doc="P.FIN: the one place where P lets go (4.10).")

@@ -68,8 +68,8 @@ def timer(p: Plane, request: Machine) -> Machine | None:
         # fmt: on
     if p.bounds.deadlines:
         effects = [p.cancel[q].send(0), *([] if p.rules.asks_first else p.release_slot(q))]
-        give_up = _row("give_up", t, t, True, effects, choose=(q,), moves=request[q].give_up, under=p.resources, decided="timer", fair="none", cite="9.2")
-        rows.append(give_up)
+        wait = partial(_row, choose=(q,), under=p.resources, decided="timer", fair="none")
+        rows.append(wait("give_up", t, t, True, effects, moves=request[q].give_up, cite="9.2"))
     if not rows:
         return None
     return Machine("timer", Timer, rows, final=t, process=p.prefill_process, doc="Says again what D has not answered; ends waits.")

@@ -1,13 +1,14 @@
 """What may go wrong beside the protocol: lost messages, a broken link, a crash.
 
-Unfair: nothing here has to happen. Losses have no budget; crashes and the links' breaks happen once.
+Unfair: nothing here has to happen. Losses have no budget; a crash happens once, and so does the break of each link. When a
+rank of P dies, its supervisor ends all of P at once: to the others that is a crash of P.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
 
-from ...combine import choice
+from ...combine import all_of, choice
 from ...effect import each, when
 from ...machine import Machine, Row
 from .plane import Plane
@@ -32,6 +33,10 @@ def faults(p: Plane) -> Machine | None:
         rows.append(Row("break_link", f, f, p.link_up[r], [p.link_up[r].set(False)], "network", choose=(r,), decided="observed", cite="9.5"))
     if p.prefill_process is not None:
         rows.append(Row("crash_prefill", f, f, p.prefill_process.is_alive(), [p.prefill_process.crash()], "world", decided="observed", cite="9.7"))
+    if p.rank_process is not None:
+        r = choice("rank", p.rank)
+        alive = all_of(p.rank, p.rank_process.is_alive)
+        rows.append(Row("crash_rank", f, f, alive, [p.rank_process.crash(r)], "world", choose=(r,), decided="observed", cite="H6, 9.6"))
     if p.decode_process is not None:
         d = choice("decode", p.decode)
         process = p.decode_process

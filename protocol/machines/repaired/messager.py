@@ -50,15 +50,16 @@ def registrar(p: Plane) -> Machine:
     hand = private("registrar_hand", Optional(p.request), over=p.rank)
     life = private("registrar_life", p.life, over=p.rank)
     last = all_of(p.rank, lambda i: (i == r) | p.info_read[i])
-    fetch = [hand[r].set(p.info_request), life[r].set(p.info_life), p.info_read[r].set(True), when(last, p.info_request.set(None), p.info_life.set(0))]
+    gone = when(last, p.info_request.set(None), p.info_life.set(0))
+    fetch = [hand[r].set(p.info_request), life[r].set(p.info_life), p.info_read[r].set(True), gone]
     q = hand[r].value
     parked, lock = p.parked[r, q], p.messager[r]
     register = [p.registered[r, q].set(life[r]), hand[r].set(None), life[r].set(0)]
     forward = [p.items[r].send(p.item(request=q, task=parked)), parked.set(0)]
     # fmt: off
     rows = [
-        _row("fetch_task",           s.POLLING,     s.REGISTERING, ~p.info_read[r], fetch,            under=p.infos_lock, cite="6.1 a1"),
-        _row("register",             s.REGISTERING, s.POLLING,     parked == 0, register,             under=lock, cite="6.1 a3; ours: under the lock"),
+        _row("fetch_task",           s.POLLING,     s.REGISTERING, ~p.info_read[r], fetch, under=p.infos_lock, cite="6.1 a1"),
+        _row("register",             s.REGISTERING, s.POLLING,     parked == 0, register,  under=lock, cite="6.1 a3; ours: under the lock"),
         _row("register_and_forward", s.REGISTERING, s.POLLING,     parked != 0, [*register, *forward], under=lock, cite="#7872; ours"),
     ]
     # fmt: on
@@ -114,7 +115,8 @@ def sender(p: Plane) -> Machine:
     chunk = p.chunks_sent[r, q] + 1  # of what is sent now; an item that was parked may stand for several
     steps = p.steps(chunk, layer[r])
     registered, failed = p.registered[r, q], p.failed[r, q]
-    computed, final = p.progress[r, q] >= steps, layer[r] == p.layers - 1
+    computed = p.progress[r, q] >= steps if p.rules.sends_computed else TRUE
+    final = layer[r] == p.layers - 1
     written = p.progress[r, q] == p.mark.high
     sends, through, last = p.is_chunk(task[r]), chunk == task[r], task[r] == p.chunks
     reaches = p.link_up[r]
@@ -133,15 +135,17 @@ def sender(p: Plane) -> Machine:
     begin = [hand[r].set(item.request), task[r].set(item.task), p.items[r].receive()]
     ready = sends & ~failed & computed
     next_chunk = [layer[r].set(0), p.chunks_sent[r, q].set(chunk)]
+    ends = ready & reaches & final
+    fails = s.SENDING if p.rules.reports_last else s.CLEANING
     # fmt: off
     rows = [
         _row("take_item",       s.WAITING,   s.SENDING,   TRUE, begin, cite="6.4 s1"),
         _row("send_layer",      s.SENDING,   s.SENDING,   ready & reaches & ~final, [*send, layer[r].add(1)], under=lock, cite="6.4 s4"),
-        _row("send_last_layer", s.SENDING,   s.SENDING,   ready & reaches & final & ~through, [*send, *next_chunk], under=lock, cite="6.4 s4"),
-        _row("send_last_layer", s.SENDING,   s.WAITING,   ready & reaches & final & through & ~last, [*send, *next_chunk, *rest], under=lock, cite="6.4 s4"),
-        _row("send_last_layer", s.SENDING,   s.CLEANING,  ready & reaches & final & through & last, send, under=lock, cite="6.4 s4"),
-        _row("fail_to_write",   s.SENDING,   s.SENDING,   ready & ~reaches, [failed.set(True)], under=lock, cite="9.5, CH8"),
-        _row("skip_item",       s.SENDING,   s.WAITING,   sends & failed & ~last, [layer[r].set(0), *rest], under=lock, cite="9.5; ours: kept until the last item"),
+        _row("send_last_layer", s.SENDING,   s.SENDING,   ends & ~through,        [*send, *next_chunk], under=lock, cite="6.4 s4"),
+        _row("send_last_layer", s.SENDING,   s.WAITING,   ends & through & ~last, [*send, *next_chunk, *rest], under=lock, cite="6.4 s4"),
+        _row("send_last_layer", s.SENDING,   s.CLEANING,  ends & through & last,  send, under=lock, cite="6.4 s4"),
+        _row("fail_to_write",   s.SENDING,   fails,       ready & ~reaches, [failed.set(True)], under=lock, cite="9.5, CH8"),
+        _row("skip_item",       s.SENDING,   s.WAITING,   sends & failed & ~last, [layer[r].set(0), *rest], under=lock, cite="9.5; ours: kept"),
         _row("skip_last_item",  s.SENDING,   s.CLEANING,  sends & failed & last & written, [], under=lock, cite="9.5"),
         _row("take_withdrawal", s.SENDING,   s.CLEANING,  task[r] == p.withdraw, [], cite="ours: drained"),
         _row("clean",           s.CLEANING,  s.REPORTING, TRUE, clean, under=lock, cite="6.4; ours: clean before report, H-06"),

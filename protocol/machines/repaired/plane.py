@@ -36,29 +36,39 @@ class Rules:
 
     Args:
         lowers_behind_barrier: rank 0 alone stores the forward signal, and lowers it behind the barrier at the top of the loop.
+        meets_at_top: the ranks meet at the top of the loop, so that none looks for a batch while another is in the last iteration.
         parks_early_signals: a layer-0 signal of a request that is not registered yet waits for the registration.
+        sends_computed: a layer is sent when the rank's own signals say that it is written, for this request.
+        reports_last: a rank that fails to write says so at the request's last item, not at once.
         counts_reports: a request is sent when every rank has reported this very request.
         drains_before_cancel: an abort is a state on which the owner of the stage acts; P gives nothing back, here or on D, before
             every rank has reported.
         keeps_until_sent: P keeps slot and blocks until the cache is sent, not until the first token.
+        takes_once: the intake is read and advanced in one critical section.
         asks_first: P takes its own slot only when D has reserved.
         reserves_once: D answers a repeated ask with the reservation that it has.
         remembers_closed: D remembers the requests that it has closed, and reserves nothing for them.
         sends_again: a message is sent again until it is answered.
         fences_lives: a write with the memory key of an earlier life of D fails.
+        dies_whole: when a rank dies, the supervisor ends all of P.
         names_outputs: what a decode step puts out names its request.
     """
 
     lowers_behind_barrier: bool = True
+    meets_at_top: bool = True
     parks_early_signals: bool = True
+    sends_computed: bool = True
+    reports_last: bool = True
     counts_reports: bool = True
     drains_before_cancel: bool = True
     keeps_until_sent: bool = True
+    takes_once: bool = True
     asks_first: bool = True
     reserves_once: bool = True
     remembers_closed: bool = True
     sends_again: bool = True
     fences_lives: bool = True
+    dies_whole: bool = True
     names_outputs: bool = True
 
     @classmethod
@@ -114,7 +124,8 @@ class Bounds:
         threads: prepare threads. copies: equal messages under way at once.
         aborts: clients may give up. deadlines: P may give up waiting. repeats: P may say again what has not been answered.
         losses: messages may be lost.
-        errors: the link of a rank may break. crash: "none", "prefill" (for good), or "decode" (with restarts).
+        errors: the link of a rank may break. crash: "none", "prefill" (for good), "rank" (one worker of P, for
+            good), or "decode" (once, and it restarts).
     """
 
     requests: int
@@ -140,8 +151,8 @@ class Bounds:
             value = getattr(self, name)
             if not 1 <= value <= 8:
                 raise DefinitionError(f"{name} = {value}: choose one of 1 .. 8")
-        if self.crash not in ("none", "prefill", "decode"):
-            raise DefinitionError(f"crash={self.crash!r}: choose one of none, prefill, decode")
+        if self.crash not in ("none", "prefill", "rank", "decode"):
+            raise DefinitionError(f"crash={self.crash!r}: choose one of none, prefill, rank, decode")
         if (self.losses or self.crash == "decode") and not self.repeats:
             raise DefinitionError("a message may be lost, or heard by a D that crashes: set repeats=true, or P waits for ever")
 
@@ -159,7 +170,9 @@ class Plane:
         self.task = Range(0, self.withdraw)
         self.mark = Range(0, bounds.chunks * bounds.layers)
         self.life = Range(0, 1 if bounds.crash == "decode" else 0)
-        self.prefill_process = Process("prefill") if bounds.crash == "prefill" else None
+        whole = bounds.crash == "prefill" or (bounds.crash == "rank" and rules.dies_whole)
+        self.prefill_process = Process("prefill") if whole else None
+        self.rank_process = Process("rank", over=self.rank) if bounds.crash == "rank" and not rules.dies_whole else None
         self.decode_process = Process("decode", over=self.decode) if bounds.crash == "decode" else None
         self._declare_world()
         self._declare_engine()

@@ -24,7 +24,7 @@ _row = partial(Row, actor="prefill")
 class Prepare(IntEnum):
     """The prepare thread is ..."""
 
-    IDLE, TAKEN, HOLDING, PUT = range(4)
+    IDLE, SEEN, TAKEN, HOLDING, PUT = range(5)
 
 
 def prepare(p: Plane, request: Machine) -> Machine:
@@ -34,7 +34,7 @@ def prepare(p: Plane, request: Machine) -> Machine:
     hand = private("prepare_hand", Optional(p.request), over=p.thread)
     life = private("prepare_life", p.life, over=p.thread)
     head = p.intake.cell().head
-    take = [hand[t].set(head), p.intake.pop(), when(p.taken[head], p.taken_twice.set(True)), p.taken[head].set(True)]
+    see = [hand[t].set(head), when(p.taken[head], p.taken_twice.set(True)), p.taken[head].set(True)]
     mine = hand[t] == q
     is_free = ~any_of(p.request, lambda i: p.slot_of[i] == free)
     lowest = is_free & ~any_of(p.slot, lambda i: (i < free) & ~any_of(p.request, lambda j: p.slot_of[j] == i))
@@ -44,13 +44,21 @@ def prepare(p: Plane, request: Machine) -> Machine:
     all_read = all_of(p.rank, lambda r: p.info_read[r])
     ask, lock = [p.ask[q].send(0)], p.resources
     move, state = request[q], request.at(q)
-    own = p.rules.asks_first
+    own, nothing = p.rules.asks_first, [hand[t].set(None)]
+    if p.rules.takes_once:
+        takes = [_row("take", s.IDLE, s.TAKEN, ~p.intake.empty, [*see, p.intake.pop()], under=p.mutex, cite="4.2; ours: H-10")]
+    else:
+        step_on = when(~p.intake.empty, p.intake.pop())
+        takes = [
+            _row("see", s.IDLE, s.SEEN, ~p.intake.empty, see, under=p.mutex, cite="H-10: cursor and slice apart"),
+            _row("advance", s.SEEN, s.TAKEN, True, [step_on], under=p.mutex, cite="H-10"),
+        ]
     # fmt: off
     rows = [
-        _row("take",      s.IDLE,    s.TAKEN,   ~p.intake.empty, take, under=p.mutex, cite="4.2; ours: H-10"),
-        _row("ask",       s.TAKEN,   s.IDLE,    mine & (lowest if not own else True), [*ask, *([] if own else hold), hand[t].set(None)],
+        *takes,
+        _row("ask",       s.TAKEN,   s.IDLE,    mine & (lowest if not own else True), [*ask, *([] if own else hold), *nothing],
              choose=(q,) if own else (q, free), moves=move.ask, under=lock, cite="4.4"),
-        _row("skip",      s.TAKEN,   s.IDLE,    mine & (state != Stage.NEW), [hand[t].set(None)], choose=(q,), under=lock, cite="ours: aborted in the queue"),
+        _row("skip",      s.TAKEN,   s.IDLE,    mine & (state != Stage.NEW), nothing, choose=(q,), under=lock, cite="ours: aborted in the queue"),
         _row("ask_again", s.IDLE,    s.IDLE,    True, ask, choose=(q,), moves=move.ask_again, under=lock, cite="9.1"),
         _row("hold",      s.IDLE,    s.HOLDING, lowest if own else True, [*(hold if own else []), *keep],
              choose=(q, free) if own else (q,), moves=move.hold, under=lock, cite="4.3; ours: D first"),

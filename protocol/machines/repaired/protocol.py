@@ -23,7 +23,7 @@ from .plane import HOLDING, RESERVING, Bounds, Entry, Plane, Report, Rules, Stag
 from .prepare import prepare
 from .request import entry_machine, request_machine
 from .router import Router, router
-from .worker import worker
+from .worker import Worker, worker
 
 
 def build(
@@ -103,15 +103,14 @@ def _is_kept(p: Plane, r: Expr, q: Expr) -> Expr:
 def _engine_worker(p: Plane, request: Machine, scheduling: Machine, working: Machine) -> list[Property]:
     """P1-P10 of the engine-worker side."""
     witness = p.witness
-    from .worker import Worker
-
     forwarding = any_of(p.rank, lambda r: working.at(r).is_in(Worker.COMPUTING, Worker.SIGNALLED, Worker.MEETING))
+    through = any_of(p.request, lambda q: p.computed[0, q] == p.mark.high)
     scheduling_now = scheduling.at() == Gate.SCHEDULING
     return [
         never("misread_batch", witness.misread, about="EW-P1, EW-P4: every rank reads every batch once, in put order"),
         always("same_batch_per_iteration", ~witness.is_divided(), about="EW-P2"),
         never("schedule_during_forward", scheduling_now & forwarding, about="EW-P3: the purpose of #6680"),
-        sometimes("some_schedule_after_forward", scheduling_now & any_of(p.request, lambda q: p.computed[0, q] == p.mark.high), about="twin of EW-P3"),
+        sometimes("some_schedule_after_forward", scheduling_now & through, about="twin of EW-P3"),
         never("barrier_slipped", p.slipped, about="EW-P5, EW-P6: the ranks meet from the same place of their loops"),
         never("freed_block_written", p.freed_written, about="EW-P7"),
         never("token_miscredited", p.miscredited, about="EW-P8"),

@@ -51,7 +51,7 @@ def request_machine(p: Plane) -> Machine:
         Row("settled",   others["settled"], None,      cite="ours: a late reply"),
     ]
     # fmt: on
-    return Machine("request", s, rows, copies=p.request, passive=True, lock=p.resources, process=None, doc="P's view of a request.")
+    return Machine("request", s, rows, copies=p.request, passive=True, lock=p.resources, doc="P's view of a request.")
 
 
 def entry_machine(p: Plane) -> Machine:
@@ -75,4 +75,5 @@ def entry_machine(p: Plane) -> Machine:
         Row("answer",   e.ANSWERING, e.CLOSED if p.rules.remembers_closed else e.OPEN, cite="ours: one answer, by D"),
     ]
     # fmt: on
-    return Machine("entry", e, rows, copies=(p.decode, p.request), passive=True, lock=p.decode_lock, process=p.decode_process, doc="D's view of a request.")
+    copies, process = (p.decode, p.request), p.decode_process
+    return Machine("entry", e, rows, copies=copies, passive=True, lock=p.decode_lock, process=process, doc="D's view of a request.")

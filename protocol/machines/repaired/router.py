@@ -8,6 +8,7 @@ on. When D's connection breaks, the router itself tells the client; it notices b
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import partial
 
 from ...combine import me
 from ...effect import when
@@ -31,14 +32,12 @@ def router(p: Plane, request: Machine, entry: Machine) -> Machine:
     for d in p.decode:
         here = p.home(q) == d
         alive = p.decode_process.is_alive(d) if p.decode_process else True
-        post = [life[q].set(p.decode_life[d])]
-        at_decode = entry[d, q]
-        free = when(entry.at(d, q) == Entry.DECODING, *p.release_reservation(d, q))
-        # fmt: off
-        rows.append(Row("post_to_decode", r.NEW, r.POSTED, here & alive, post, "router", moves=at_decode.post, under=p.decode_lock[d], fair="none", cite="4.1"))
+        at, lock = entry[d, q], p.decode_lock[d]
+        post, free = [life[q].set(p.decode_life[d])], when(entry.at(d, q) == Entry.DECODING, *p.release_reservation(d, q))
+        step = partial(Row, actor="router", under=lock)
+        rows.append(step("post_to_decode", r.NEW, r.POSTED, here & alive, post, moves=at.post, fair="none", cite="4.1"))
         if p.bounds.aborts:
-            rows.append(Row("abort_at_decode", r.ABORTING, r.ABORTED, here & alive, [free], "router", moves=at_decode.abort, under=p.decode_lock[d], cite="9.4"))
-        # fmt: on
+            rows.append(step("abort_at_decode", r.ABORTING, r.ABORTED, here & alive, [free], moves=at.abort, cite="9.4"))
     alive = p.prefill_process.is_alive() if p.prefill_process else True
     rows.append(Row("post_to_prefill", r.POSTED, r.WAITING, alive, [p.intake.push(q)], "router", under=p.mutex, cite="4.1"))
     if p.bounds.aborts:

@@ -35,27 +35,17 @@ def worker(p: Plane) -> Machine:
     hand = private("worker_hand", p.task, over=(p.rank, p.request))
     layer = private("worker_layer", Range(0, p.layers - 1), over=p.rank)
     rows = [*_look_rows(p), *_read_rows(p, hand), *_forward_rows(p, hand, layer)]
-    return Machine("worker", Worker, rows, copies=p.rank, process=p.prefill_process, doc="P.W[r]: the event loop and the forward.")
+    return Machine("worker", Worker, rows, copies=p.rank, process=p.rank_process or p.prefill_process, doc="P.W[r]: the event loop and the forward.")
 
 
 def _look_rows(p: Plane) -> list[Row]:
     """Meet, lower, look, announce, meet."""
-    w, r, met = Worker, me(p.rank), passed(p.met)
+    w, r = Worker, me(p.rank)
     leads, follows = r == 0, r != 0
-    lower = [p.forward_signal.set(False)]
-    if not p.rules.lowers_behind_barrier:
-        behind = [_row("leave_top_barrier", w.AT_TOP, w.LOOKING, met, [])]
-    else:
-        behind = [
-            _row("lower_forward", w.AT_TOP, w.LOOKING, met & leads, lower, cite="ours: zero by its owner, H1"),
-            _row("leave_top_barrier", w.AT_TOP, w.LOOKING, met & follows, []),
-        ]
-    begin = [*p.arrive(Point.TOP)]
     meet = [*p.arrive(Point.FLAG), *p.witness.begin()]
     # fmt: off
     return [
-        _row("arrive_at_top_barrier",  w.STARTING,   w.AT_TOP,     TRUE,                      begin, cite="4.3: TPB#0"),
-        *behind,
+        *_top_rows(p),
         _row("find_batch",             w.LOOKING,    w.ANNOUNCING, leads & p.queue_filled,    [],   cite="4.1 W3"),
         _row("find_no_batch",          w.LOOKING,    w.RETRACTING, leads & ~p.queue_filled,   [],   cite="4.1 W3"),
         _row("follow",                 w.LOOKING,    w.LOOKED,     follows,                   [],   cite="4.1 W3"),
@@ -66,6 +56,23 @@ def _look_rows(p: Plane) -> list[Row]:
     # fmt: on
 
 
+def _top_rows(p: Plane) -> list[Row]:
+    """Meet; behind the meeting rank 0 lowers the signal, for every rank has finished its forward."""
+    w, r = Worker, me(p.rank)
+    lower, at, met = [p.forward_signal.set(False)], w.STARTING, TRUE
+    rows = []
+    if p.rules.meets_at_top:
+        at, met = w.AT_TOP, passed(p.met)
+        rows.append(_row("arrive_at_top_barrier", w.STARTING, at, TRUE, p.arrive(Point.TOP), cite="4.3: TPB#0"))
+    if not p.rules.lowers_behind_barrier:
+        return [*rows, _row("leave_top_barrier", at, w.LOOKING, met, [])]
+    return [
+        *rows,
+        _row("lower_forward", at, w.LOOKING, met & (r == 0), lower, cite="ours: zero by its owner, H1"),
+        _row("leave_top_barrier", at, w.LOOKING, met & (r != 0), []),
+    ]
+
+
 def _read_rows(p: Plane, hand: object) -> list[Row]:
     """See the announcement; raise the signal; `get_tasks`."""
     w, r, met = Worker, me(p.rank), passed(p.met)
@@ -73,15 +80,15 @@ def _read_rows(p: Plane, hand: object) -> list[Row]:
     read = [p.queue_read[r].set(True), mine, *p.witness.hold(p.batch_number)]
     last = all_of(p.rank, lambda i: (i == r) | p.queue_read[i])
     empty = [each(p.request, lambda q: p.queue[q].set(0)), p.queue_filled.set(False)]
-    fresh, lock = ~p.queue_read[r], p.queue_lock
+    lock = p.queue_lock
     raises = r == 0 if p.rules.lowers_behind_barrier else TRUE
     # fmt: off
     rows = [
         _row("see_batch",       w.AT_FLAG, w.RAISING,   met & raises & p.announced,  [], cite="4.1 W6"),
         _row("see_no_batch",    w.AT_FLAG, w.STARTING,  met & ~p.announced, p.witness.hold(), cite="4.2: else-branch"),
         _row("raise_forward",   w.RAISING, w.READING,   TRUE, [p.forward_signal.set(True)], cite="#6680; 4.2 W6"),
-        _row("read_batch",      w.READING, w.COMPUTING, fresh & ~last, read,            under=lock, cite="2.2: get_tasks"),
-        _row("read_last_batch", w.READING, w.COMPUTING, fresh & last, [*read, *empty],  under=lock, cite="2.2: get_tasks"),
+        _row("read_batch",      w.READING, w.COMPUTING, ~last, read,            under=lock, cite="2.2: get_tasks"),
+        _row("read_last_batch", w.READING, w.COMPUTING, last, [*read, *empty],  under=lock, cite="2.2: get_tasks"),
     ]
     # fmt: on
     if p.rules.lowers_behind_barrier:
