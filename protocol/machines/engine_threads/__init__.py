@@ -1,0 +1,1 @@
+"""The engine process's threads against each other: scheduling, fetching, control messages, completion, exit."""
