@@ -32,14 +32,14 @@ from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
 from .loop import LOOPS, Batch, Round
 from .meeting import Call
-from .round_gate import Gate, control_machine, fault_machine, gate_machine, operator_machine
+from .round_gate import Gate, control_machine, fault_machine, gate_machine, operator_machine, update_machine
 from .round_worker import Rank, RankTable
 
 ROLES = ("prefill", "decode")
 FORWARDS = ("sync", "async")
 COLLECTIVES = (None, "top", "middle", "end")
 TRAFFIC = ("all", "first")
-FAULTS = (None, "stop", "pause", "kill", "sleep", "sleep_and_wake")
+FAULTS = (None, "stop", "pause", "kill", "sleep", "sleep_and_wake", "control_one", "control_all", "control_withdrawn")
 
 
 def build(
@@ -59,7 +59,9 @@ def build(
         role: prefill or decode. forward: sync (over when all have entered its all-to-all) or async.
         collective: where a collective of all ranks besides lies: at the "top", in the "middle", at the "end", or nowhere.
         traffic: requests come to all instances, or to the first only.
-        fault: one engine stops for good, or pauses and is resumed; one rank is killed; the ranks are put to sleep, and woken.
+        fault: one engine stops for good, or pauses and is resumed; one rank is killed; the ranks are put to
+            sleep, and woken; a control request that all are to run together is put to one instance, to all, or to one that
+            withdraws it after a time-out.
 
     Raises:
         DefinitionError: an unknown choice or a bound that is too small, naming what there is.
@@ -80,9 +82,12 @@ def build(
     sleeps = fault in ("sleep", "sleep_and_wake")
     if sleeps and instances > 1:
         raise DefinitionError(f"fault={fault!r}: an instance sleeps by itself; give instances=1")
+    controls = fault is not None and fault.startswith("control")
+    if controls and collective != "middle":
+        raise DefinitionError(f"fault={fault!r}: control requests wait for an all_gather; give collective='middle'")
     system = Round.create(LOOPS[variant], role, instances, ranks, crashes=fault == "kill")
     gate = gate_machine(system, traffic)
-    worker = RankTable(system, forward, collective, sleeps).machine()
+    worker = RankTable(system, forward, collective, sleeps, controls).machine()
     machines = [gate, worker]
     if fault in ("stop", "pause"):
         machines.append(operator_machine(system, resumes=fault == "pause"))
@@ -90,6 +95,8 @@ def build(
         machines.append(fault_machine(system))
     if sleeps:
         machines.append(control_machine(system, wakes=fault == "sleep_and_wake"))
+    if controls:
+        machines.append(update_machine(system, everywhere=fault == "control_all", withdraws=fault == "control_withdrawn"))
     return System("expert_round", machines, _properties(system, gate, worker), doc=__doc__ or "")
 
 
@@ -128,6 +135,9 @@ def _properties(s: Round, gate: Machine, worker: Machine) -> list[Property]:
         leads_to("gate_opens", checks, answers, each=s.instances, about="P11: a closed gate opens, or gives up with an answer"),
     ]
     # fmt: on
+    if any(row.event == "run_control" for row in worker.rows):
+        about = "a control request that has been read is run, or withdrawn"
+        properties.append(leads_to("control_ends", lambda j: s.waits[j, 0], lambda j: ~s.waits[j, 0], each=s.instances, about=about))
     signal = s.forward_signal
     if signal is not None:
         about = "a signal that is up falls, unless the engine has given up"

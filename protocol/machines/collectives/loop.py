@@ -21,9 +21,9 @@ from .queues import TaskQueues
 
 
 class Batch(IntEnum):
-    """What a batch holds: nothing, requests, or a control request that puts the workers to sleep or wakes them."""
+    """What a batch holds: nothing, requests, or a control request: to sleep, to wake, one that all instances run together, or its end."""
 
-    EMPTY, REQUESTS, SLEEP, WAKE = range(4)
+    EMPTY, REQUESTS, SLEEP, WAKE, CONTROL, WITHDRAWAL = range(6)
 
 
 class Part(IntEnum):
@@ -85,7 +85,8 @@ class Round:
     """What the gates and the ranks of all instances share.
 
     `announced`: exist_task_signal (or read_finish_flag) of an instance. `forward_signal`: engine_forward_signal, None in A.
-    `offered`, `part`: the payload of the repaired all_gather, as given and as received. `stopped`: the engine of that
+    `offered`, `part`: the payload of the repaired all_gather, as given and as received; `waits_given`, `waits_all`: that of W7,
+    whether a rank has a control request waiting (`waits`), and whether all have. `stopped`: the engine of that
     instance does nothing more (paused, or its thread is dead). `lead`: how many forwards a rank has begun more than the
     slowest, at most two.
     """
@@ -103,6 +104,9 @@ class Round:
     part: Variable
     batch: Variable
     asleep: Variable
+    waits: Variable
+    waits_given: Variable
+    waits_all: Variable
     stopped: Variable
     lead: Variable
 
@@ -126,6 +130,9 @@ class Round:
             part=locked("forward_part", Enum(Part), meetings.lock, over=both, cite="ours: what each rank receives from it"),
             batch=private("worker_batch", Optional(Enum(Batch)), over=both),
             asleep=private("worker_asleep", BOOL, over=both),
+            waits=private("control_waits", BOOL, over=both),
+            waits_given=locked("control_given", BOOL, meetings.lock, over=both, cite="facts 4.1 W7"),
+            waits_all=locked("control_everywhere", BOOL, meetings.lock, over=both, cite="facts 4.1 W7"),
             stopped=world("engine_stopped", BOOL, over=index),
             lead=ghost("forwards_ahead", Range(0, 2), over=both),
         )

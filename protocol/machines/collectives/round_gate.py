@@ -29,9 +29,9 @@ class Operator(IntEnum):
 
 
 class Control(IntEnum):
-    """The workers of the instance were told nothing, to sleep, or to wake."""
+    """A control request was not yet, was, or was and is taken back."""
 
-    QUIET, SENT_TO_SLEEP, WOKEN = range(3)
+    QUIET, SENT, ENDED = range(3)
 
 
 class Fault(IntEnum):
@@ -92,9 +92,25 @@ def control_machine(system: Round, wakes: bool) -> Machine:
     c, queues = Control, system.queues
     ready, lock = queues.is_read_by_all, queues.own_lock
     sleep, wake = queues.put(Batch.SLEEP), queues.put(Batch.WAKE)
-    rows = [Row("put_sleep", c.QUIET, c.SENT_TO_SLEEP, ready, sleep, "client", under=lock, cite="facts 3.8: control to workers")]
+    rows = [Row("put_sleep", c.QUIET, c.SENT, ready, sleep, "client", under=lock, cite="facts 3.8: control to workers")]
     if wakes:
-        rows.append(Row("put_wake", c.SENT_TO_SLEEP, c.WOKEN, ready, wake, "client", under=lock, fair="strong", cite="facts 3.8: control to workers"))
+        rows.append(Row("put_wake", c.SENT, c.ENDED, ready, wake, "client", under=lock, fair="strong", cite="facts 3.8: control to workers"))
+    return Machine("control", c, rows, copies=system.instances, environment=True, doc="ZMQ-in: the thread that puts control requests")
+
+
+def update_machine(system: Round, everywhere: bool, withdraws: bool) -> Machine:
+    """Puts a control request that all instances are to run together, once: to every instance, or to the first only.
+
+    With `withdraws` the engine that has waited for its answer in vain puts the withdrawal of the request.
+    """
+    c, queues = Control, system.queues
+    ready, lock = queues.is_read_by_all, queues.own_lock
+    told = ready & (True if everywhere else me(system.instances) == 0)
+    put, end = queues.put(Batch.CONTROL), queues.put(Batch.WITHDRAWAL)
+    rows = [Row("put_control", c.QUIET, c.SENT, told, put, "client", under=lock, fair="strong", cite="facts 3.8, 8 H5: to a subset of the instances")]
+    if withdraws:
+        late = Row("put_withdrawal", c.SENT, c.ENDED, ready, end, "client", under=lock, decided="timer", fair="strong", cite="ours: 60 s; H5")
+        rows.append(late)
     return Machine("control", c, rows, copies=system.instances, environment=True, doc="ZMQ-in: the thread that puts control requests")
 
 

@@ -45,12 +45,13 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True)
 class RankTable:
-    """The rows of one version. `collective`: None, "top", "middle" or "end"; `sleeps`: control requests may come."""
+    """The rows of one version. `collective`: None, "top", "middle" or "end"; `sleeps`, `controls`: such requests may come."""
 
     system: Round
     forward: str
     collective: str | None
-    sleeps: bool
+    sleeps: bool = False
+    controls: bool = False
 
     def machine(self) -> Machine:
         """The machine with a copy per instance and rank."""
@@ -216,6 +217,8 @@ class RankTable:
         got: list[Any] = [s.batch[i, r].set(tasks)]
         if self.sleeps:
             got += [when(tasks == Batch.SLEEP, s.asleep[i, r].set(True)), when(tasks == Batch.WAKE, s.asleep[i, r].set(False))]
+        if self.controls:
+            got += [when(tasks == Batch.CONTROL, s.waits[i, r].set(True)), when(tasks == Batch.WITHDRAWAL, s.waits[i, r].set(False))]
         read = partial(_row, source=w.READING, under=queues.own_lock, cite="facts 2.2: get_tasks")
         last = w.READ if s.loop.owned else w.RESETTING
         rows = [
@@ -237,9 +240,26 @@ class RankTable:
             rows = [_row("insert_batch", w.READ, inserted, TRUE, [], cite="facts 4.1 W6: preprocess_new_task")]
         if meets:
             rows += self._meet(Call.MEET, w.MEETING, w.AT_MEETING, self.ready, "#6085, #6164; facts 4.2: EPB")
-        if self.collective == "middle":
+        if self.controls:
+            rows += self._run_control()
+        elif self.collective == "middle":
             rows += self._meet(Call.PENDING, w.INSERTING, w.AT_PENDING, w.READY, "facts 4.1 W7")
         return rows
+
+    def _run_control(self) -> list[Row]:
+        """W7: a control request is run when an all_gather shows that every rank has one."""
+        w, s, m, (i, r) = Rank, self.system, self.system.meetings, self.own
+
+        def waits(j: Any, rank: Any) -> Expr:
+            return if_else((j == i) & (rank == r), s.waits[i, r], s.waits_given[j, rank])
+
+        give = [s.waits_given[i, r].set(s.waits[i, r]), *m.enter(Call.PENDING, lambda j, rank: s.waits_all[j, rank].set(s.all_ranks(waits)))]
+        run, cite = [s.waits[i, r].set(False)], "facts 4.1 W7; H5"
+        return [
+            _row("enter_pending", w.INSERTING, w.AT_PENDING, TRUE, give, under=m.lock, cite=cite),
+            _row("run_control", w.AT_PENDING, w.READY, m.may_leave & s.waits_all[i, r], run, under=m.lock, cite=cite),
+            _row("leave_pending", w.AT_PENDING, w.READY, m.may_leave & ~s.waits_all[i, r], [], under=m.lock, cite=cite),
+        ]
 
     def _forward(self) -> list[Row]:
         """W9 and W10: the forward, or the branch of a rank that sleeps."""

@@ -125,7 +125,7 @@ def _properties(s: Weights, machines: list[Machine]) -> list[Property]:
         sometimes("some_batch_read_after_update", (api.at() == Api.UPDATED) & some(Worker.WORKING), "a batch is worked on with the new weights"),
         leads_to("update_ends", api.at().is_in(Api.CLEARING, Api.UPDATING), api.at().is_in(Api.CLEARED, Api.UPDATED),
                  about="an update that was asked for comes to an end"),
-        leads_to("batch_is_read", engine.at(0) == Engine.PUTTING, engine.at(0) == Engine.CHECKING, about="P11: the engine can put its next batch"),
+        leads_to("gate_opens", engine.at(0) == Engine.CHECKING, engine.at(0) == Engine.SCHEDULING, about="P11: the engine can put its next batch"),
         write_conflict(s.status),
     ]
     # fmt: on
