@@ -101,7 +101,7 @@ def _life_rows(t: Terms, own: _Own) -> list[Row]:
             rows.append(_row("expire_held", s.HELD, s.REVOKING, TRUE, [answered], decided="timer", cite="ours: instead of D.MON, H-13"))
         else:
             rows.append(under("expire_held", s.HELD, s.UNKNOWN, TRUE, [*own.free(), answered], decided="timer", cite="#7965, H-13"))
-    timer = {"decided": "timer", "poll": True}
+    timer: dict[str, Any] = {"decided": "timer", "poll": True}
     rows.append(_row("say_revoked", s.REVOKING, None, own.owed == Owed.NOTHING, [say], cite="ours: until P closes it", **timer))
     return rows
 
@@ -116,8 +116,8 @@ def _ask_rows(t: Terms, own: _Own) -> list[Row]:
     opened = t.opens_lease(q, own.number, place)
     ask, live = own.hear(ToDecode.ASK), own.is_live()
     same = live & (own.number == own.attempt)
-    by = {"choose": (own.number, own.generation), "under": t.places_lock}
-    with_place = {"choose": (own.number, own.generation, place), "under": t.places_lock}
+    by: dict[str, Any] = {"choose": (own.number, own.generation), "under": t.places_lock}
+    with_place: dict[str, Any] = {"choose": (own.number, own.generation, place), "under": t.places_lock}
     rows = [
         _row("reserve", s.WANTED, s.HELD, live & free, [ask, *hold, *opened, *own.owe(Owed.GRANT)], cite="8.1", **with_place),
         _row("refuse", s.WANTED, None, live & full, [ask, *own.owe(Owed.REFUSED)], cite="9.1: said, not kept", **by),
@@ -141,7 +141,7 @@ def _close_rows(t: Terms, own: _Own) -> list[Row]:
     live, closed = own.is_live(), own.owe(Owed.CLOSED)
     same = live & (own.number == own.attempt)
     answered = t.answers_client(q)
-    by = {"choose": (own.number, own.generation), "under": t.places_lock}
+    by: dict[str, Any] = {"choose": (own.number, own.generation), "under": t.places_lock}
     anywhere = partial(_row, cite="ours: confirmed again", **by)
     insert = [own.hear(d.COMMIT), t.lease_generation[q].set(None), t.served_once[q].set(True), *closed]
     rows = [
@@ -181,7 +181,7 @@ def _reply_rows(t: Terms, own: _Own) -> list[Row]:
     said = partial(t.answer, attempt=own.about)
     done = [own.owed.set(o.NOTHING), own.about.set(0)]
     grant = t.grant(attempt=own.attempt, place=own.place.value, key=t.key_number.cell())
-    owes_grant = (own.owed == o.GRANT)
+    owes_grant = own.owed == o.GRANT
     every = tuple(Reservation)
     held = Reservation.HELD
     others = tuple(s for s in every if s is not held)
@@ -197,26 +197,26 @@ def _reply_rows(t: Terms, own: _Own) -> list[Row]:
 
 def keeper(t: Terms) -> Machine:
     """Takes a key at D's start, and whenever it hears of a newer generation of P or notices that P has died."""
-    k, q, lock = Keeper, choice("request", t.request), t.places_lock
-    kind, number, generation = choice("kind", t.said.fields[0][1]), choice("attempt", t.attempt), choice("generation", t.generation)  # type: ignore[arg-type]
-    newer = private("newer_generation", t.generation)
-    served, number_of_key, key = t.served.cell(), t.key_number.cell(), t.remote_key.cell()
+    k, lock = Keeper, t.places_lock
+    q, number, generation = choice("request", t.request), choice("attempt", t.attempt), choice("generation", t.generation)
+    kind = choice("kind", t.said.fields[0][1])  # type: ignore[arg-type]
+    newer = private("newer_generation", t.generation).cell()
+    served, dead = t.served.cell(), ~t.prefill.is_alive()
     heard = t.to_decode[q].receive(t.said(kind=kind, attempt=number, generation=generation))
-    take = [number_of_key.add(1), key.set(number_of_key + 1)] if t.rules.fences else []
+    take_key = [t.key_number.cell().add(1), t.remote_key.cell().set(t.key_number.cell() + 1)]
+    fence = [served.set(newer), newer.set(0), *(take_key if t.rules.fences else [])]
     held = any_of(t.request, lambda i: t.lease_generation[i] == served)
+    under = partial(_row, under=lock)
     rows = []
+    restart = k.STARTING if t.bounds["decode_crashes"] else k.WATCHING
     if t.bounds["decode_crashes"]:
-        rows.append(_row("open_memory", k.STARTING, k.WATCHING, TRUE, [number_of_key.add(1), key.set(number_of_key + 1)], under=lock, cite="ours: a new key"))
+        rows.append(under("open_memory", k.STARTING, k.WATCHING, TRUE, take_key, cite="ours: a new key"))
     if t.bounds["prefill_crashes"]:
-        note = newer.cell()
-        fence = [served.set(note), *take]
-        hear = {"choose": (q, kind, number, generation), "under": lock}
+        hear = partial(under, choose=(q, kind, number, generation))
+        mortal = dead & held & (served < t.generation.high)
         rows += [
-            _row("hear_newer", k.WATCHING, k.FENCING, generation > served, [heard, note.set(generation)], cite="ours: P has restarted", **hear),
-            _row("notice_death", k.WATCHING, k.FENCING, ~t.prefill.is_alive() & held & (served < t.generation.high), [note.set(served + 1)], under=lock,
-                 decided="observed", cite="ours: P is dead, 9.7"),
-            _row("fence", k.FENCING, k.WATCHING, TRUE, [*fence, note.set(0)], under=lock, cite="ours: the key first; 9.7"),
-        ]  # fmt: skip
-    return Machine("keeper", k, rows, process=t.decode, initial=k.WATCHING, restart=k.STARTING if t.bounds["decode_crashes"] else k.WATCHING, final=k.WATCHING)
-
-
+            hear("hear_newer", k.WATCHING, k.FENCING, generation > served, [heard, newer.set(generation)], cite="ours: P has restarted"),
+            under("notice_death", k.WATCHING, k.FENCING, mortal, [newer.set(served + 1)], decided="observed", cite="ours: P is dead; 9.7"),
+            under("fence", k.FENCING, k.WATCHING, TRUE, fence, cite="ours: key and generation at once; 9.7"),
+        ]
+    return Machine("keeper", k, rows, process=t.decode, initial=k.WATCHING, restart=restart, final=k.WATCHING, doc="the keeper of D's key")

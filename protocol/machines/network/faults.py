@@ -1,4 +1,4 @@
-"""The environment: clients, a network that loses and doubles messages, and processes that crash and come back.
+"""The environment: a network that loses and doubles messages, and processes that crash and come back.
 
 Every fault has a budget. That messages overtake each other needs no fault, since the channels are bags; nor does a message
 that is heard twice where its sender repeats it.
@@ -7,24 +7,18 @@ that is heard twice where its sender repeats it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 from typing import Any
 
-from ...combine import choice, me
-from ...expr import TRUE, Expr
+from ...combine import choice
+from ...expr import Expr
 from ...machine import Machine, Row
 from ...types import Index, Range, Record, Scalar
 from ...variable import Channel, private
-from .terms import Terms
 
 _row = partial(Row, actor="environment")
-
-
-class Posting(IntEnum):
-    """The router has posted to ..."""
-
-    NOBODY, PREFILL, BOTH = range(3)
 
 
 class Network(IntEnum):
@@ -45,16 +39,6 @@ class Faults(IntEnum):
     WATCHING = 0
 
 
-def client(t: Terms) -> Machine:
-    """R: the router posts each request to P and to D (1.3); it never tires, so its rows are fair."""
-    q, c = me(t.request), Posting
-    rows = [
-        Row("post_to_prefill", c.NOBODY, c.PREFILL, TRUE, [t.prefill_posts[q].send(True)], "router", fair="weak", cite="1.3"),
-        Row("post_to_decode", c.PREFILL, c.BOTH, TRUE, [t.decode_posts[q].send(True)], "router", fair="weak", cite="1.3"),
-    ]
-    return Machine("client", c, rows, copies=t.request, environment=True, doc="the router, on behalf of the clients")
-
-
 def lossy(channels: Sequence[Channel], request: Index, losses: int) -> list[Machine]:
     """Loses that many messages of these channels (9.3)."""
     if not losses:
@@ -68,21 +52,25 @@ def lossy(channels: Sequence[Channel], request: Index, losses: int) -> list[Mach
     return [Machine("network", Network, rows, environment=True, doc="loses messages")]
 
 
-def doubling(sent: Channel, request: Index, doublings: int) -> list[Machine]:
-    """Takes a message of that channel out of the network, and delivers it twice, whenever it likes."""
+def doubling(channels: Sequence[Channel], request: Index, doublings: int) -> list[Machine]:
+    """Takes a message out of the network and delivers it twice, whenever it likes; one message at a time."""
     if not doublings:
         return []
     d, q = Doubler, choice("request", request)
-    left = private(f"{sent.name}_doublings_left", Range(0, doublings), init=doublings).cell()
-    of = private(f"{sent.name}_doubled_of", request).cell()
-    held = private(f"{sent.name}_doubled", sent.message).cell()
-    message, chosen = _any_message(sent)
-    rows = [
-        _row("take", d.NONE, d.TWO, left > 0, [sent[q].receive(message), of.set(q), held.set(message), left.sub(1)], choose=(q, *chosen)),
-        _row("deliver", d.TWO, d.ONE, TRUE, [sent[of].send(held)]),
-        _row("deliver", d.ONE, d.NONE, TRUE, [sent[of].send(held)]),
-    ]
-    return [Machine(f"{sent.name}_doubler", d, rows, environment=True, doc="delivers a message twice")]
+    left = private("doublings_left", Range(0, doublings), init=doublings).cell()
+    of, which = private("doubled_request", request).cell(), private("doubled_channel", Range(0, len(channels) - 1)).cell()
+    rows = []
+    for number, sent in enumerate(channels):
+        held = private(f"doubled_{sent.name}", sent.message).cell()
+        message, chosen = _any_message(sent)
+        take = [sent[q].receive(message), of.set(q), held.set(message), which.set(number), left.sub(1)]
+        mine, deliver = which == number, sent[of].send(held)
+        rows += [
+            _row(f"take_{sent.name}", d.NONE, d.TWO, left > 0, take, choose=(q, *chosen)),
+            _row(f"deliver_{sent.name}", d.TWO, d.ONE, mine, [deliver]),
+            _row(f"deliver_{sent.name}", d.ONE, d.NONE, mine, [deliver, of.set(0), which.set(0), held.set(sent.message.default())]),
+        ]
+    return [Machine("doubler", d, rows, environment=True, doc="delivers a message twice")]
 
 
 def _any_message(sent: Channel) -> tuple[Any, tuple[Any, ...]]:
@@ -97,31 +85,30 @@ def _any_message(sent: Channel) -> tuple[Any, tuple[Any, ...]]:
     return sent.message(**parts), tuple(parts.values())
 
 
-def crashes(t: Terms) -> list[Machine]:
-    """P's engine, D, or one messager rank dies, and may come back.
+@dataclass(frozen=True)
+class Mortal:
+    """Something that may crash `budget` times, and come back or stay dead.
 
-    P's engine dies alone: its messager ranks go on writing what they were ordered, which is the worst case.
+    `dies`, `returns`: the effects; `lives`: whether it is alive; `choose`: which copy of it, where there are several.
     """
-    rows, r = [], choice("rank", t.rank)
-    budgets = {n: private(f"{n}_left", Range(0, t.bounds[n]), init=t.bounds[n]).cell() for n in ("prefill_crashes", "decode_crashes", "rank_crashes")}
-    if t.bounds["prefill_crashes"]:
-        left = budgets["prefill_crashes"]
-        rows += [
-            _row("crash_prefill", Faults.WATCHING, None, (left > 0) & t.prefill.is_alive(), [t.prefill.crash(), left.sub(1)], cite="9.7"),
-            _row("restart_prefill", Faults.WATCHING, None, ~t.prefill.is_alive(), [t.prefill.restart(), t.generation_now.cell().add(1)],
-                 cite="ours: under the next generation"),
-        ]  # fmt: skip
-    if t.bounds["decode_crashes"]:
-        left = budgets["decode_crashes"]
-        lost = [t.decode.crash(), left.sub(1), t.remote_key.cell().set(None), *t.breaks_connections(), *(t.lease[p].set(None) for p in t.place)]
-        rows += [
-            _row("crash_decode", Faults.WATCHING, None, (left > 0) & t.decode.is_alive(), lost, cite="9.3"),
-            _row("restart_decode", Faults.WATCHING, None, ~t.decode.is_alive(), [t.decode.restart()], cite="ours"),
-        ]
-    if t.bounds["rank_crashes"]:
-        left = budgets["rank_crashes"]
-        rows += [
-            _row("crash_rank", Faults.WATCHING, None, (left > 0) & t.messager.is_alive(r), [t.messager.crash(r), left.sub(1)], choose=(r,), cite="9.6"),
-            _row("restart_rank", Faults.WATCHING, None, ~t.messager.is_alive(r), [t.messager.restart(r)], choose=(r,), cite="ours: rejoins"),
-        ]
+
+    name: str
+    budget: int
+    lives: Expr
+    dies: Sequence[Any]
+    returns: Sequence[Any]
+    choose: tuple[Any, ...] = ()
+    cite: str = ""
+
+
+def crashes(mortals: Sequence[Mortal]) -> list[Machine]:
+    """Kills them within their budgets, and starts them again."""
+    rows: list[Row] = []
+    for m in mortals:
+        if not m.budget:
+            continue
+        left = private(f"{m.name}_crashes_left", Range(0, m.budget), init=m.budget).cell()
+        step = partial(_row, source=Faults.WATCHING, destination=None, choose=m.choose, cite=m.cite)
+        rows.append(step(f"crash_{m.name}", guard=(left > 0) & m.lives, effects=[left.sub(1), *m.dies]))
+        rows.append(step(f"restart_{m.name}", guard=~m.lives, effects=m.returns))
     return [Machine("faults", Faults, rows, environment=True, doc="crash and restart")] if rows else []

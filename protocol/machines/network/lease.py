@@ -9,8 +9,9 @@ from ...expr import Expr
 from ...machine import Machine
 from ...properties import Property, always, hang, leads_to, never, sometimes
 from ...system import System
+from .client import client
 from .decode_side import Reservation, keeper, reservation
-from .faults import client, crashes, doubling, lossy
+from .faults import crashes, doubling, lossy
 from .prefill_side import Exchange, exchange
 from .terms import Client, Order, Terms
 from .writing import writer
@@ -41,9 +42,9 @@ def build(
     machines = [client(t), exchange(t), writer(t), reservation(t)]
     if prefill_crashes or decode_crashes:
         machines.append(keeper(t))
-    machines += lossy((t.to_decode, t.to_prefill, t.grants), t.request, losses)
-    machines += [m for sent in (t.to_decode, t.to_prefill, t.grants) for m in doubling(sent, t.request, doublings)]
-    machines += crashes(t)
+    wires = (t.to_decode, t.to_prefill, t.grants)
+    machines += lossy(wires, t.request, losses) + doubling(wires, t.request, doublings)
+    machines += crashes(t.mortals())
     return System(f"lease_{variant}", machines, _properties(t, machines[1], machines[3]), doc=__doc__ or "")
 
 

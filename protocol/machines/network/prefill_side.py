@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import partial
+from typing import Any
 
 from ...combine import all_of, any_of, choice, me
 from ...effect import Effect, each, when
@@ -90,28 +91,29 @@ def _sending_rows(t: Terms, own: _Own) -> list[Row]:
     """From the grant until no rank writes any more."""
     q, x, lock = own.q, Exchange, t.orders_lock
     free = t.prefill_free.cell()
-    every = partial(all_of, t.rank)
     order = [each(t.rank, lambda r: t.orders[q, r].set(Order.WRITE)), t.order_place[q].set(own.place), t.order_key[q].set(own.key)]
     order += [t.order_attempt[q].set(own.attempt), free.sub(1)]
     clear = [each(t.rank, lambda r: t.orders[q, r].set(Order.NONE)), free.add(1)]
     left = clear if t.rules.gives_back else clear[:1]
     stop = each(t.rank, lambda r: (when(t.orders[q, r] == Order.WRITE, t.orders[q, r].set(Order.STOP)),))
+    written = all_of(t.rank, lambda r: t.orders[q, r] == Order.WRITTEN)
     broken = any_of(t.rank, lambda r: t.orders[q, r] == Order.BROKEN)
+    dead = any_of(t.rank, lambda r: ~t.messager.is_alive(r))
 
     def is_still(r: Expr) -> Expr:
-        dead = ~t.messager.is_alive(r) if t.rules.covers_dead_ranks else t.orders[q, r] == Order.STOPPED
-        return (t.orders[q, r] != Order.STOP) | dead
+        stopped = t.orders[q, r] != Order.STOP
+        return stopped | ~t.messager.is_alive(r) if t.rules.covers_dead_ranks else stopped
 
-    still = every(is_still) if t.rules.drains else TRUE
+    still = all_of(t.rank, is_still) if t.rules.drains else TRUE
     again = own.attempt < t.attempt.high
     under = partial(_row, under=lock)
     # fmt: off
     return [
         under("order_write", x.GRANTED,  x.SENDING,     free > 0, order, cite="ours: P's place after the grant; H-07"),
-        under("commit",      x.SENDING,  x.COMMITTING,  every(lambda r: t.orders[q, r] == Order.WRITTEN), clear, cite="ours: by (request, attempt) over ranks; 4.9"),
+        under("commit",      x.SENDING,  x.COMMITTING,  written, clear, cite="ours: by (request, attempt) over ranks; 4.9"),
         under("stop_broken", x.SENDING,  x.STOPPING,    broken, [stop], cite="9.5: sticky error"),
         under("stop_late",   x.SENDING,  x.STOPPING,    TRUE, [stop], decided="timer", fair="none", cite="ours: abort, time-out"),
-        under("stop_dead",   x.SENDING,  x.STOPPING,    any_of(t.rank, lambda r: ~t.messager.is_alive(r)), [stop], cite="9.6: one clear error each"),
+        under("stop_dead",   x.SENDING,  x.STOPPING,    dead, [stop], cite="9.6: one clear error each"),
         under("withdraw",    x.STOPPING, x.WITHDRAWING, still & again, left, cite="ours: drained, to ask again"),
         under("abandon",     x.STOPPING, x.ABANDONING,  still, left, cite="ours: drained, for good"),
         under("revoke",      x.SENDING,  x.STOPPING,    TRUE, [own.hear(ToPrefill.REVOKED), stop], cite="ours: D wants it back; H-13"),
@@ -125,7 +127,7 @@ def _closing_rows(t: Terms, own: _Own) -> list[Row]:
     confirmed, rules = own.hear(ToPrefill.CLOSED), t.rules
     asked = (x.ASKING, x.GRANTED)
     again = own.attempt < t.attempt.high
-    timer = {"decided": "timer", "poll": True, "cite": "ours: until D confirms"}
+    timer: dict[str, Any] = {"decided": "timer", "poll": True, "cite": "ours: until D confirms"}
     gone = ~t.decode.is_alive()
     rows = [
         _row("revoke", asked, x.ABANDONING, TRUE, [own.hear(ToPrefill.REVOKED)], cite="ours: D wants it back"),
@@ -150,23 +152,21 @@ def _closing_rows(t: Terms, own: _Own) -> list[Row]:
 
 def _stale_rows(t: Terms, own: _Own) -> list[Row]:
     """What is said of another attempt, or comes too late; and a demand to end what this engine does not know."""
-    q, x, number, kind = own.q, Exchange, own.number, own.kind
-    k = ToPrefill
-    drop = partial(_row, choose=(kind, number))
-    heard = own.hear(kind, number)
-    current = number == own.attempt
-    # What is handled elsewhere, by state; a demand for the current attempt is under way in the states that end it.
-    handled = {
-        x.ASKING: current & (kind.is_in(k.REFUSED, k.REVOKED)),
+    x, k, number, kind = Exchange, ToPrefill, own.number, own.kind
+    heard, current = own.hear(kind, number), number == own.attempt
+    handled: dict[Exchange, Expr] = {
+        x.UNKNOWN: kind == k.REVOKED,
+        x.ASKING: current & kind.is_in(k.REFUSED, k.REVOKED),
         x.GRANTED: current & (kind == k.REVOKED),
         x.SENDING: current & (kind == k.REVOKED),
         x.WITHDRAWING: current & (kind == k.CLOSED) & (own.attempt < t.attempt.high),
         x.ABANDONING: current & (kind == k.CLOSED),
-        x.COMMITTING: current & (kind == k.CLOSED) if t.rules.acknowledges else None,
     }
-    rows = [drop("drop", s, None, TRUE if guard is None else ~guard, [heard], cite="H-20") for s in x for guard in [handled.get(s)] if s is not x.UNKNOWN]
-    rows += [
-        drop("drop", x.UNKNOWN, None, kind != k.REVOKED, [heard], cite="H-20"),
-        _row("disown", x.UNKNOWN, x.ABANDONING, TRUE, [own.hear(k.REVOKED, number), own.attempt.set(number)], choose=(number,), cite="ours: it writes nothing"),
+    if t.rules.acknowledges:
+        handled[x.COMMITTING] = current & (kind == k.CLOSED)
+    drop = partial(_row, "drop", choose=(kind, number), cite="H-20: late; or the end is under way")
+    disown = [own.hear(k.REVOKED, number), own.attempt.set(number)]
+    return [
+        *(drop(state, None, ~handled[state] if state in handled else TRUE, [heard]) for state in x),
+        _row("disown", x.UNKNOWN, x.ABANDONING, TRUE, disown, choose=(number,), cite="ours: a restarted engine writes nothing"),
     ]
-    return rows

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
-from ...combine import all_of, if_else
+from ...combine import all_of, choice, if_else
 from ...effect import Effect, when
 from ...errors import DefinitionError
 from ...expr import Expr
 from ...machine import Process
 from ...types import BOOL, Enum, Index, Optional, Range, Record
 from ...variable import Lock, channel, ghost, locked, private, register, world
+from .faults import Mortal
 
 
 class ToDecode(IntEnum):
@@ -135,7 +137,7 @@ class Terms:
         self.said = Record("Said", kind=Enum(ToDecode), attempt=self.attempt, generation=self.generation)
         self.answer = Record("Answer", kind=Enum(ToPrefill), attempt=self.attempt)
         self.grant = Record("Grant", attempt=self.attempt, place=self.place, key=self.key)
-        bag = {"over": request, "kind": "bag", "on_full": "drop", "cite": "CH7: unordered; dropped at the high-water mark"}
+        bag: dict[str, Any] = {"over": request, "kind": "bag", "on_full": "drop", "cite": "CH7: unordered; dropped at the high-water mark"}
         self.to_decode = channel("to_decode", self.said, most, **bag)
         self.to_prefill = channel("to_prefill", self.answer, most, **bag)
         self.grants = channel("grants", self.grant, most, **bag)
@@ -148,7 +150,7 @@ class Terms:
         self.messager = Process("messager", over=self.rank)
         self.generation_now = world("prefill_generation", self.generation)
         self.orders_lock = Lock("orders_lock", cite="ours: RM.lock, and the queue server's lock for cache tasks")
-        home = {"process": self.prefill}
+        home: dict[str, Any] = {"process": self.prefill}
         self.orders = locked("orders", Enum(Order), self.orders_lock, over=(self.request, self.rank), cite="ours: CH2 and CH4 by id", **home)
         self.order_place = locked("order_place", self.place, self.orders_lock, over=self.request, **home)
         self.order_key = locked("order_key", self.key, self.orders_lock, over=self.request, **home)
@@ -160,7 +162,7 @@ class Terms:
         """D's engine, and what its network card knows."""
         self.decode = Process("decode")
         self.places_lock = Lock("places_lock", cite="facts 2.1: RM.lock of D")
-        home = {"process": self.decode}
+        home: dict[str, Any] = {"process": self.decode}
         self.holder = locked("place_holder", Optional(self.request), self.places_lock, over=self.place, cite="D's slots and free list", **home)
         self.lease_generation = locked(
             "lease_generation", Optional(self.generation), self.places_lock, over=self.request, cite="ours: whose lease it is", **home
@@ -179,6 +181,18 @@ class Terms:
         self.foreign = ghost("foreign_write", BOOL)
         self.refused = ghost("write_refused", BOOL)
         self.served_once = ghost("decoded", BOOL, over=self.request)
+
+    def mortals(self) -> list[Mortal]:
+        """Who may crash. P's engine dies alone: its ranks go on writing what they were ordered, which is the worst case."""
+        b, r, prefill, decode = self.bounds, choice("rank", self.rank), self.prefill, self.decode
+        closed = [self.remote_key.cell().set(None), *self.breaks_connections(), *(self.lease[p].set(None) for p in self.place)]
+        back = [prefill.restart(), self.generation_now.cell().add(1)]
+        rank = [self.messager.is_alive(r), [self.messager.crash(r)], [self.messager.restart(r)]]
+        return [
+            Mortal("prefill", b["prefill_crashes"], prefill.is_alive(), [prefill.crash()], back, cite="9.7; ours: a new generation"),
+            Mortal("decode", b["decode_crashes"], decode.is_alive(), [decode.crash(), *closed], [decode.restart()], cite="9.3; ours: a new key"),
+            Mortal("rank", b["rank_crashes"], rank[0], rank[1], rank[2], (r,), cite="9.6; ours: it finds its orders"),
+        ]
 
     def answers_client(self, request: Expr) -> Effect:
         """Ghost: D answers the client, or the client's connection breaks."""
