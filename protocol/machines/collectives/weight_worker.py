@@ -149,10 +149,19 @@ class WeightTable:
         filled, cite = s.queues.exist_tasks, "ours: one place; H3, H4, H8"
         leave = partial(_row, source=w.AT_TOP, under=m.lock, cite="ours")
         store = [s.status.set(self.result), self.known.set(self.result)]
-        return [
+        owes = self.leads & self.updates
+        top = [
             _row("enter_top", w.PREPARING, w.AT_TOP, TRUE, m.enter(Call.TOP), under=m.lock, cite="facts 4.3: TPB#0"),
-            leave("find_all_updated", destination=w.STORING, guard=m.may_leave & self.leads & self.updates),
-            leave("leave_top", destination=w.LOOKING, guard=m.may_leave & (self.follows | ~self.updates)),
+            leave("find_all_updated", destination=w.STORING, guard=m.may_leave & owes),
+            leave("leave_top", destination=w.LOOKING, guard=m.may_leave & ~owes),
+        ]
+        if not s.update.barriers:
+            top = [
+                _row("find_itself_updated", w.PREPARING, w.STORING, owes, [], cite="ours without TPB#0"),
+                _row("skip_top", w.PREPARING, w.LOOKING, ~owes, [], cite="ours without TPB#0"),
+            ]
+        return [
+            *top,
             _row("store_result", w.STORING, w.LOOKING, TRUE, store, cite="ours: by one, behind TPB#0"),
             _row("find_batch", w.LOOKING, w.FINDING, self.leads & filled, [seen.set(True)], cite=cite),
             _row("find_no_batch", w.LOOKING, w.FINDING, self.leads & ~filled, [seen.set(False)], cite=cite),

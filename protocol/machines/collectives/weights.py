@@ -68,8 +68,9 @@ UPDATES = {
     "B'-cleared-once": Update(clears="one", lowers=True, starts_over=True, asserts=True, barriers=True),
     "repaired": _OURS,
     "repaired-cleared-by-all": replace(_OURS, clears="all"),
+    "repaired-without-top-barrier": replace(_OURS, barriers=False),
 }
-"""The versions by name; `B'-cleared-once` is a fix of the facts (9.4), the last is ours with one part changed."""
+"""The versions by name; `B'-cleared-once` is a fix of the facts (9.4), the last two are ours with one part changed."""
 
 
 @dataclass(frozen=True)
