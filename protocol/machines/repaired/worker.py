@@ -59,7 +59,8 @@ def _look_rows(p: Plane) -> list[Row]:
 def _top_rows(p: Plane) -> list[Row]:
     """Meet; behind the meeting rank 0 lowers the signal, for every rank has finished its forward."""
     w, r = Worker, me(p.rank)
-    lower, at, met = [p.forward_signal.set(False)], w.STARTING, TRUE
+    lower, at = [p.forward_signal.set(False)], w.STARTING
+    met: Expr = TRUE
     rows = []
     if p.rules.meets_at_top:
         at, met = w.AT_TOP, passed(p.met)
@@ -105,7 +106,8 @@ def _forward_rows(p: Plane, hand: object, layer: object) -> list[Row]:
         return hand[r, q]  # type: ignore[index]
 
     def written(q: Expr) -> tuple:
-        return when(p.is_chunk(task(q)), p.computed[r, q].set(p.steps(task(q), now)), when(~p.prefill_holds[q], p.freed_written.set(True)))
+        freed = when(p.is_chunk(task(q)) & ~p.prefill_holds[q], p.freed_written.set(True))
+        return (*when(p.is_chunk(task(q)), p.computed[r, q].set(p.steps(task(q), now))), *freed)
 
     message = p.signal(layer=now, tasks=per_request(p.tasks, lambda k: task(k)))
     signal = [each(p.request, written), p.signals[r].send(message)]
