@@ -39,16 +39,17 @@ class Faults(IntEnum):
     WATCHING = 0
 
 
-def lossy(channels: Sequence[Channel], request: Index, losses: int) -> list[Machine]:
+def lossy(channels: Sequence[Channel], losses: int) -> list[Machine]:
     """Loses that many messages of these channels (9.3)."""
     if not losses:
         return []
-    left, q = private("losses_left", Range(0, losses), init=losses).cell(), choice("request", request)
+    left = private("losses_left", Range(0, losses), init=losses).cell()
     rows = []
     for sent in channels:
         message, chosen = _any_message(sent)
-        effects = [sent[q].receive(message), left.sub(1)]
-        rows.append(_row(f"lose_{sent.name}", Network.CARRYING, None, left > 0, effects, choose=(q, *chosen), cite="9.3"))
+        where = _any_cell(sent)
+        effects = [sent.cell(*where).receive(message), left.sub(1)]
+        rows.append(_row(f"lose_{sent.name}", Network.CARRYING, None, left > 0, effects, choose=(*where, *chosen), cite="9.3"))
     return [Machine("network", Network, rows, environment=True, doc="loses messages")]
 
 
@@ -71,6 +72,11 @@ def doubling(channels: Sequence[Channel], request: Index, doublings: int) -> lis
             _row(f"deliver_{sent.name}", d.ONE, d.NONE, mine, [deliver, of.set(0), which.set(0), held.set(sent.message.default())]),
         ]
     return [Machine("doubler", d, rows, environment=True, doc="delivers a message twice")]
+
+
+def _any_cell(sent: Channel) -> tuple[Param, ...]:
+    """A choice of one of the channel's cells."""
+    return tuple(choice(f"at_{index}", index) for index in sent.over)
 
 
 def _any_message(sent: Channel) -> tuple[Any, tuple[Any, ...]]:

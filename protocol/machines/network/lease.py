@@ -43,7 +43,7 @@ def build(
     if prefill_crashes or decode_crashes:
         machines.append(keeper(t))
     wires = (t.to_decode, t.to_prefill, t.grants)
-    machines += lossy(wires, t.request, losses) + doubling(wires, t.request, doublings)
+    machines += lossy(wires, losses) + doubling(wires, t.request, doublings)
     machines += crashes(t.mortals())
     return System(f"lease_{variant}", machines, _properties(t, machines[1], machines[3]), doc=__doc__ or "")
 

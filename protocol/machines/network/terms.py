@@ -187,11 +187,11 @@ class Terms:
         b, r, prefill, decode = self.bounds, choice("rank", self.rank), self.prefill, self.decode
         closed = [self.remote_key.cell().set(None), *self.breaks_connections(), *(self.lease[p].set(None) for p in self.place)]
         back = [prefill.restart(), self.generation_now.cell().add(1)]
-        rank = [self.messager.is_alive(r), [self.messager.crash(r)], [self.messager.restart(r)]]
+        down, up = [self.messager.crash(r)], [self.messager.restart(r)]
         return [
             Mortal("prefill", b["prefill_crashes"], prefill.is_alive(), [prefill.crash()], back, cite="9.7; ours: a new generation"),
             Mortal("decode", b["decode_crashes"], decode.is_alive(), [decode.crash(), *closed], [decode.restart()], cite="9.3; ours: a new key"),
-            Mortal("rank", b["rank_crashes"], rank[0], rank[1], rank[2], (r,), cite="9.6; ours: it finds its orders"),
+            Mortal("rank", b["rank_crashes"], self.messager.is_alive(r), down, up, (r,), cite="9.6; ours: it finds its orders"),
         ]
 
     def answers_client(self, request: Expr) -> Effect:

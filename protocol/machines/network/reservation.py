@@ -1,0 +1,98 @@
+"""A reservation at D as published: asked for by id, granted, written into, committed by the first token; who gives it back?"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import partial
+
+from ...combine import all_of, any_of, count, if_else, me
+from ...expr import TRUE, Expr
+from ...machine import Machine, Row
+from ...properties import Property, always, hang, leads_to, never, sometimes
+from ...system import System
+from ...types import Range
+from ...variable import private
+from .asking import asker, first_token, handler
+from .cache_writer import registrar, sender
+from .decode_loop import decode_loop, decoding, monitor
+from .faults import crashes, lossy
+from .wires import Answer, Client, Half, Wires
+
+
+class Life(IntEnum):
+    """The client has its request ..."""
+
+    AT_HOME, POSTED, WAITING = range(3)
+
+
+def build(
+    version: str = "continuous",
+    requests: int = 1,
+    lives: int = 1,
+    ranks: int = 1,
+    layers: int = 2,
+    decode_places: int = 1,
+    handlers: int = 1,
+    time_outs: int = 0,
+    in_flight: int = 2,
+    losses: int = 0,
+    prefill_crashes: int = 0,
+    decode_crashes: int = 0,
+    rank_crashes: int = 0,
+) -> System:
+    """The published reservation at these bounds (see `Wires`).
+
+    Raises:
+        DefinitionError: a parameter outside its choices.
+    """
+    bounds = {k: v for k, v in locals().items() if k != "version"}
+    w = Wires(version, **bounds)
+    machines = [_client(w), asker(w), handler(w), registrar(w), sender(w), first_token(w), decode_loop(w), decoding(w)]
+    if w.version.reclaims:
+        machines.append(monitor(w))
+    machines += lossy((w.to_decode, w.to_prefill), losses) + crashes(w.mortals())
+    return System(f"reservation_{version}", machines, _properties(w), doc=__doc__ or "")
+
+
+def _client(w: Wires) -> Machine:
+    """The router for one id: posts to P and D, and once it has D's answer the client may post the id again (H-20, H-42)."""
+    q, c = me(w.request), Life
+    left = private("lives_left", Range(0, w.bounds["lives"]), over=w.request, init=w.bounds["lives"])[q]
+    rows = [
+        Row("post_to_decode", c.AT_HOME, c.POSTED, left > 0, [w.decode_posts[q].send(True), left.sub(1)], "router", fair="weak", cite="1.3"),
+        Row("post_to_prefill", c.POSTED, c.WAITING, TRUE, [w.prefill_posts[q].send(True)], "router", fair="weak", cite="1.3"),
+        Row("take_answer", c.WAITING, c.AT_HOME, TRUE, [w.results[q].receive()], "router", fair="weak", cite="1.3"),
+    ]
+    return Machine("client", c, rows, copies=w.request, environment=True, doc="the router, on behalf of the clients")
+
+
+def _properties(w: Wires) -> list[Property]:
+    """Safety (S1, S4, S5, S7, P10), progress (L2, L3, S7) and the witnesses; named as in `lease.py` where they are the same."""
+    every, some, c = partial(all_of, w.request), partial(any_of, w.request), Client
+
+    def is_filled(q: Expr) -> Expr:
+        return w.table[q].is_none | w.is_complete(w.table[q].value)
+
+    def places_of(q: Expr) -> Expr:
+        return count(w.place, lambda p: w.holder[p] == q)
+
+    idle = every(lambda q: w.answer[q] == Answer.ABSENT)
+    return [
+        hang(about="L3: nobody waits for ever"),
+        never("foreign_write", w.foreign.cell(), about="S5: a write into a place that is not reserved for that id"),
+        never("other_overwritten", w.overwritten.cell(), about="S5: a write into a place that another request holds"),
+        always("decoded_only_when_written", every(lambda q: ~w.decoding[q] | is_filled(q)), about="S1, for every rank and layer"),
+        always("decode_places_kept", every(lambda q: places_of(q) == if_else(w.table[q].is_none, 0, 1)), about="S4, S7: no place without an entry"),
+        always("decoding_keeps_place", every(lambda q: ~w.decoding[q] | ~w.table[q].is_none), about="S5 at D: what runs has its blocks"),
+        always("one_answer", every(lambda q: w.client[q] != c.TWO_ANSWERS), about="P10"),
+        leads_to("answered", lambda q: w.client[q] == c.NO_ANSWER, lambda q: w.client[q] == c.ONE_ANSWER, each=w.request, about="L2"),
+        leads_to("places_returned", lambda p: ~w.holder[p].is_none, lambda p: w.holder[p].is_none, each=w.place, about="S7 at D"),
+        leads_to("keys_forgotten", ~idle, idle, about="S7 at P: current_request_ids is empty in the end"),
+        leads_to(
+            "halves_forgotten",
+            any_of(w.rank, lambda r: some(lambda q: w.cache_info[r, q].half != Half.NONE)),
+            all_of(w.rank, lambda r: every(lambda q: w.cache_info[r, q].half == Half.NONE)),
+            about="S7 at the messager: cache_info is empty in the end",
+        ),
+        sometimes("some_all_decoded", every(lambda q: w.decoded_once[q]), about="a run in which every request is decoded"),
+    ]
