@@ -1,10 +1,374 @@
-"""Scenarios of the group "engine-threads": The engine's threads against each other."""
+"""Scenarios of the group "engine-threads": The engine's threads against each other.
+
+The engine process's threads share a mutex, RM.lock and the engine-worker queue; what is on its way between two of them belongs to
+none. Variants: A, B, B', A', R as in the facts (R with the abort and pause of the hand-over's E1), R' (R with the newest abort and
+pause), ours, and ours or A' with one part changed. In words:
+
+| | A | B, B' | A' | R | R' | repaired |
+|---|---|---|---|---|---|---|
+| H9: a stale prefill runs after its stop (abort) | - | yes | - | yes | - | never |
+| H9: the same with a pause | yes | yes | - | yes | - | never |
+| a stop hits the next request in the slot | - | yes | - | yes | - | never |
+| H-22: an abort in preparation, two requests in a slot | - | yes | - | yes | - | never |
+| an abort in preparation ends nothing while D is silent | yes | yes | yes | yes | yes | never |
+| H-23: the cache is reset under a request in preparation | yes | yes | - | yes | - | never |
+| H27: a request joins after the reset that answered it | yes | yes | - | yes | - | never |
+| H27, H-40: the intake waits for a rank (control request) | yes | yes | yes | yes | yes | never |
+| H27, H-40: the intake waits for a rank (abort) | - | yes | - | yes | - | never |
+| H7: more waits than two fetches | - | yes | - | - | - | never |
+| H14, H-09: an exception loses a request | yes | yes | yes | yes | yes | never |
+| H26: no position: swallowed, or the end of SCHED | loses one | ends B' | counted | counted | counted | never |
+| H26: a closed pool ends SCHED | - | - | on P | no pool | no pool | no pool |
+| exit: a fetch waits for ever | on P | on P | on P | on P | on P | never |
+| H28: one missing report stops all answers | yes | yes | yes | yes | yes | never |
+| H29: an empty table is put | unused | runs | unused | runs | unused | never |
+| H-37: no fetch thread | pool | pool | pool | yes | yes | never |
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+from ..machines.engine_threads import acknowledgement, snapshot, token_wait
+from ..machines.engine_threads.engine_threads import build
 from . import Scenario
 from .hazard import Hazard
 
-HAZARDS: list[Hazard] = []
+DEEP_STATES = {"holds": 1_000_000, "violated": 3_000_000}
 
-SCENARIOS: list[Scenario] = []
+
+def _scenario(
+    name: str, asked: str, expected: str, distinct: int | None, path: int | None, sources: tuple[str, ...], about: str, epoch: str, **bounds: Any
+) -> Scenario:
+    """One scenario of the whole engine; its variant is its epoch."""
+    config = {"epoch": epoch, **bounds}
+    deep = distinct is not None and distinct > DEEP_STATES[expected]
+    return Scenario(f"engine-threads-{name}", "engine-threads", build, asked, expected, sources, epoch, about, config, distinct, path, deep)
+
+
+def _small(
+    module: Any, name: str, asked: str, expected: str, distinct: int | None, path: int | None, sources: tuple[str, ...], about: str, variant: str,
+    **bounds: Any,
+) -> Scenario:  # fmt: skip
+    """One scenario of one of the three smaller systems."""
+    config = {"variant": variant, **bounds}
+    return Scenario(f"engine-threads-{name}", "engine-threads", module.build, asked, expected, sources, variant, about, config, distinct, path)
+
+
+OWNED, SHARED, INNOCENT = "written_by_owner", "no_block_shared_in_step", "no_stop_for_another"
+TWICE, HELD_FREE, ENDING_FREE, PLACED = "no_block_owned_twice", "no_held_block_free", "no_ending_block_free", "running_has_slot"
+ANSWERED, ENDS, LOST, LATE, ADDED = "requests_answered", "aborts_end", "no_held_request_lost", "no_answered_request_scheduled", "no_answered_request_added"
+ONE_BATCH, BOUNDED = "waiting_is_one_batch", "waiting_bounded"
+LIVES, OPENS, TAKEN, BEHIND, OVER = "no_schedule_thread_dies", "gate_opens", "messages_taken", "no_message_behind_put", "threads_end"
+
+STALE = (
+    "schedule() puts the request into a batch, which the scheduling thread still has in hand. The abort is received, finds the request in "
+    "RM.requests and puts its stop first. Another request's step reports the stop, and the request is recycled; then the stale batch is put, and "
+    "the worker runs a request that the engine has forgotten."
+)
+PAUSED = (
+    "The scheduling thread is past its look at is_paused. The pause finds the queue read, preempts what runs, frees its blocks and puts the stops; "
+    "then the batch that schedule() made before is put, and the worker runs a request on blocks that it no longer has."
+)
+VICTIM = (
+    "The control thread looks up the slot of the request to abort, and only then puts the stop, which names the slot alone. In between the "
+    "request ends by itself, and the next one gets its slot and is scheduled: the stop hits that one."
+)
+PREPARED = (
+    "The request has slot and block and is in preparation, so it is in RM.requests, and the abort puts a stop for its slot. The stop is reported "
+    "with another request's step, and the request recycled. The fetch, which looks at nothing, then adds it to running: it runs in a slot that "
+    "the next request gets as well."
+)
+RECYCLED = (
+    "The abort comes while a fetch has the request in hand: it is in no table of the resource manager, so the scheduler forgets it; then the "
+    "fetch adds it all the same."
+)
+SILENT = (
+    "The request waits for the decode instance, which is silent. The abort is noted, and nobody acts on it: schedule() only looks at what runs, "
+    "and the fetch at nothing."
+)
+RESET = (
+    "The pause clears what runs and what waits, and resets the cache: the free list is whole again. A fetch has a request in preparation, with a "
+    "block in its table that is now free as well."
+)
+GAP = "The finishing thread has freed the request's slot and not yet its block when the cache is reset: the block will be freed twice."
+SURVIVOR = (
+    "A fetch has taken a request from the scheduler. The pause clears the resource manager, answers every request and resets the scheduler; then "
+    "the fetch, which looked at is_paused only when it began, adds the request."
+)
+BLOCKED = (
+    "The control thread puts into the queue by itself, and put_tasks waits until every rank has read the batch before. The ranks have stopped, "
+    "so no request, abort or control message is read any more."
+)
+BEHIND_PUT = "The control thread waits inside put_tasks for a batch to be read, and a message waits behind it."
+GREEDY = (
+    "A fetch is submitted in every round before the gate, whatever waits: while the gate is closed the whole queue of the scheduler moves into "
+    "RM.waiting."
+)
+TWO_LOOKS = (
+    "The scheduling thread sees that nothing waits. The fetch under way then adds its request and lowers is_fetching, so the next look sees no "
+    "fetch either, and a second fetch is submitted. The other order of the two looks would not let it."
+)
+EXCEPTION = "A fetch fails after it took the request from the scheduler: the error is logged, the request has no answer"
+NO_POSITION = (
+    "A request is being aborted and keeps its slot until the stop is reported. Admission does not count it, takes the next request out of "
+    "waiting into running, and then finds no position for it: RuntimeError."
+)
+CLOSED = "The thread has seen that the engine runs, raises is_fetching, and submits to the pool, which the shutdown has closed meanwhile."
+WAITS = "A fetch waits for a slot, or for the decode instance, and looks neither at running nor at anything else that ends."
+OURS = "One putter, one critical section from schedule() to the put, and aborts acted on by whoever owns the stage."
+DRAINED = "The pause refuses and aborts, waits until the last block is back, and resets only then."
+NOTED = "The control thread only notes what is asked; it never waits for a rank."
+NEWEST = "An abort is noted under RM.lock, and schedule() itself issues the stop: tasks arrive in the order of the decisions."
+WITNESS = "The property does not hold for want of something to look at."
+
+TWO, THREE = {"slots": 2, "blocks": 2}, {"requests": 3, "slots": 2, "blocks": 2}
+P, ABORT, PAUSE = {"role": "prefill"}, {"commands": ("abort",)}, {"commands": ("pause", "resume")}
+CONTROL = {"commands": ("control",)}
+ALL: dict[str, Any] = {"commands": ("abort", "pause", "resume", "control"), "late": 1, "failures": 1, "step_failures": 1}
+DOWN, QUIT = {"exits": "shutdown"}, {"exits": "interpreter"}
+H7, H9, H14, H26 = ("#6680", "H7"), ("#6680", "H9"), ("H14", "H-09"), ("#7141", "H26")
+H27, H40, H28, H29 = ("H27",), ("H-40", "H27"), ("H28",), ("#6680", "H29")
+H22, H23, H37 = ("#7724", "H-22"), ("#7724", "H-23"), ("#7724", "H-37")
+
+# fmt: off
+STALE_BATCHES = [
+    _scenario("stale-prefill-after-abort-in-b", OWNED, "violated", 206_406, 52, H9, STALE, "B", **TWO, **ABORT),
+    _scenario("stale-prefill-after-abort-in-b-prime", OWNED, "violated", 99_596, 38, H9, STALE, "B'", **TWO, **ABORT),
+    _scenario("stale-prefill-after-abort-in-r", OWNED, "violated", 39_240, 29, ("#7724", "H9"), STALE, "R", **TWO, **ABORT),
+    _scenario("stale-prefill-writes-the-next-owners-block-in-r", SHARED, "violated", 251_616, 43, ("#7724", "H9"),
+              STALE + " A third request gets the block that was freed, in another slot: one step writes it for both.", "R", **THREE, **ABORT),
+    _scenario("no-stale-prefill-in-a", OWNED, "holds", 59_965, None, ("#6743", "H9"), NEWEST, "A", **TWO, **ABORT),
+    _scenario("no-stale-prefill-in-a-prime", OWNED, "holds", 73_618, None, ("#6743", "H9"), NEWEST, "A'", **TWO, **ABORT),
+    _scenario("no-stale-prefill-in-r-prime", OWNED, "holds", 23_040, None, ("#6743", "H9"), NEWEST, "R'", **TWO, **ABORT),
+    _scenario("no-stale-prefill-in-ours", OWNED, "holds", 405_485, None, H9, OURS, "repaired", **THREE, **ABORT),
+    _scenario("no-stale-prefill-on-p-in-ours", OWNED, "holds", 385_139, None, H9, OURS, "repaired", **P, **THREE, **ABORT),
+    _scenario("no-shared-block-in-ours", SHARED, "holds", 405_485, None, H9, OURS, "repaired", **THREE, **ABORT),
+    _scenario("some-step-runs-in-ours", "some_step_runs", "holds", 405_485, 13, H9, WITNESS, "repaired", **THREE, **ABORT),
+    _scenario("some-abort-in-ours", "some_abort_asked", "holds", 405_485, 7, H9, WITNESS, "repaired", **THREE, **ABORT),
+    _scenario("stale-prefill-with-two-putters", OWNED, "violated", 98_578, 26, H9,
+              "Ours with an abort that ZMQ-in puts itself, and no critical section around schedule() and the put. " + STALE, "two_putters", **TWO, **ABORT),
+    _scenario("no-stale-prefill-with-locked-put", OWNED, "holds", 97_199, None, H9,
+              "Ours with an abort that ZMQ-in puts itself, but looks up under RM.lock, which is held until the batch is put.", "locked_put", **TWO, **ABORT),
+    _scenario("stop-hits-the-next-in-b", INNOCENT, "violated", 68_405, 43, H9, VICTIM, "B", **ABORT),
+    _scenario("stop-hits-the-next-in-r", INNOCENT, "violated", 10_512, 29, ("#7724", "H9"), VICTIM, "R", **ABORT),
+    _scenario("stop-hits-the-next-with-locked-put", INNOCENT, "violated", 30_796, 35, H9,
+              "One critical section around schedule() and the put does not help here. " + VICTIM, "locked_put", **ABORT),
+    _scenario("victim-is-never-answered-with-locked-put", ANSWERED, "violated", 97_199, 62, H9,
+              VICTIM + " The stop is reported and means nothing to the engine; the request runs for ever on paper.", "locked_put", **TWO, **ABORT),
+    _scenario("no-stop-for-another-in-a-prime", INNOCENT, "holds", 73_618, None, ("#6743", "H9"), NEWEST, "A'", **TWO, **ABORT),
+    _scenario("no-stop-for-another-in-ours", INNOCENT, "holds", 405_485, None, H9, OURS, "repaired", **THREE, **ABORT),
+    _scenario("stale-prefill-after-pause-in-a", OWNED, "violated", 68_232, 22, H9, PAUSED, "A", **PAUSE),
+    _scenario("stale-prefill-after-pause-in-b", OWNED, "violated", 147_025, 24, H9,
+              "The scheduling thread is past the gate. The pause finds nobody to preempt; then the batch is scheduled and put; then the "
+              "resource manager is cleared under the running request.", "B", **PAUSE),
+    _scenario("no-stale-prefill-after-pause-in-a-prime", OWNED, "holds", 232_304, None, H9,
+              "The new pause puts nothing: it waits until everything is over.", "A'", **TWO, **PAUSE),
+    _scenario("no-stale-prefill-after-pause-in-ours", OWNED, "holds", 175_213, None, H9, DRAINED, "repaired", **TWO, **PAUSE),
+    _scenario("stale-prefill-after-clearing-pause", OWNED, "violated", 225_882, 21, H9, "Ours with the old pause. " + PAUSED, "clearing", **TWO, **PAUSE),
+]
+
+PREPARATION = [
+    _scenario("aborted-in-preparation-in-r", PLACED, "violated", 37_506, 29, H22, PREPARED, "R", **P, **TWO, **ABORT),
+    _scenario("aborted-in-preparation-in-b", PLACED, "violated", 193_347, 49, ("H-22",), PREPARED, "B", **P, **TWO, **ABORT),
+    _scenario("aborted-in-preparation-runs-without-slot-in-r", OWNED, "violated", 37_506, 35, H22, PREPARED, "R", **P, **TWO, **ABORT),
+    _scenario("aborted-in-a-fetch-is-added-in-b", ADDED, "violated", 78_519, 14, ("#6680", "H-22"), RECYCLED, "B", **ABORT),
+    _scenario("aborted-in-a-fetch-runs-in-r", LATE, "violated", 7_664, 14, H22, RECYCLED, "R", **P, **ABORT),
+    _scenario("aborted-in-preparation-keeps-order-in-r-prime", PLACED, "holds", 12_378, None, ("#6743", "H-22"),
+              "On P schedule() aborts nothing, so the abort does no harm; nor does it do anything else.", "R'", **P, **TWO, **ABORT),
+    _scenario("aborted-in-preparation-in-ours", PLACED, "holds", 385_139, None, H22, OURS, "repaired", **P, **THREE, **ABORT),
+    _scenario("aborted-in-a-fetch-is-dropped-in-ours", ADDED, "holds", 385_139, None, H22, OURS, "repaired", **P, **THREE, **ABORT),
+    _scenario("aborted-in-a-fetch-is-not-scheduled-in-ours", LATE, "holds", 385_139, None, H22, OURS, "repaired", **P, **THREE, **ABORT),
+    _scenario("some-request-runs-on-p-in-ours", "some_request_runs", "holds", 385_139, 10, H22, WITNESS, "repaired", **P, **THREE, **ABORT),
+    _scenario("abort-ends-nothing-in-r-prime", ENDS, "violated", 2_385, 10, ("#6743", "H-22"), SILENT, "R'", **P, **ABORT, silent=True),
+    _scenario("abort-ends-nothing-in-a-prime", ENDS, "violated", 6_715, 17, ("#6743", "H-22"), SILENT, "A'", **P, **ABORT, silent=True),
+    _scenario("abort-ends-nothing-when-unowned", ENDS, "violated", 5_376, 11, ("H-22",), "Ours with the newest abort. " + SILENT, "unowned",
+              **P, **ABORT, silent=True),
+    _scenario("abort-ends-in-ours", ENDS, "holds", 61_966, None, ("H-22",), "The fetch withdraws its request wherever it waits.", "repaired",
+              **P, **TWO, **ABORT, silent=True),
+    _scenario("aborted-request-is-answered-in-ours", ANSWERED, "holds", 405_485, None, ("H-22",), OURS, "repaired", **THREE, **ABORT),
+    _scenario("paused-in-preparation-in-r", HELD_FREE, "violated", 16_226, 13, H23, RESET, "R", **P, **PAUSE),
+    _scenario("paused-in-preparation-in-a", HELD_FREE, "violated", 44_981, 19, ("H-23",), RESET, "A", **P, **PAUSE),
+    _scenario("paused-while-finishing-in-a", ENDING_FREE, "violated", 68_232, 30, ("H-23",), GAP, "A", **PAUSE),
+    _scenario("paused-in-preparation-in-r-prime", HELD_FREE, "holds", 27_441, None, H23,
+              "The request is in RM.requests, and the new pause waits for it.", "R'", **P, **TWO, **PAUSE),
+    _scenario("paused-in-preparation-in-ours", HELD_FREE, "holds", 159_529, None, H23, DRAINED, "repaired", **P, **TWO, **PAUSE),
+    _scenario("paused-while-finishing-in-ours", ENDING_FREE, "holds", 175_213, None, ("H-23",), DRAINED, "repaired", **TWO, **PAUSE),
+    _scenario("blocks-owned-once-in-ours", TWICE, "holds", 159_529, None, H23, DRAINED, "repaired", **P, **TWO, **PAUSE),
+    _scenario("blocks-owned-twice-in-a", TWICE, "violated", 68_232, 21, ("H-23",),
+              "As above, in the mixed role: a request that the pause missed is scheduled while the pause is at work.", "A", **PAUSE),
+    _scenario("some-block-held-in-ours", "some_block_held", "holds", 159_529, 4, H23, WITNESS, "repaired", **P, **TWO, **PAUSE),
+    _scenario("paused-in-preparation-when-clearing", HELD_FREE, "violated", 65_134, 13, H23, "Ours with the old pause. " + RESET, "clearing", **P, **PAUSE),
+    _scenario("pause-never-ends-in-r-prime", TAKEN, "violated", 5_763, 12, ("H-23",),
+              "The new pause waits for a request whose decode instance is silent, with no time-out, and no message is read behind it.", "R'",
+              **P, **PAUSE, silent=True),
+    _scenario("pause-ends-in-ours", TAKEN, "holds", 159_529, None, ("H-23",), "The fetch withdraws its request, so the pause ends.", "repaired",
+              **P, **TWO, **PAUSE, silent=True),
+    _scenario("pause-waits-for-unreported-stops-in-a", TAKEN, "violated", 68_232, 23, ("#7633", "H-23"),
+              "A step in which nothing is left to run is not run, so the stops are never reported and the pause waits for its 60 s.", "A", **PAUSE),
+    _scenario("pause-gives-up-in-a", TAKEN, "holds", 97_962, None, ("H-23",), "After its 60 s the pause goes on all the same.", "A", **PAUSE, gives_up=True),
+    _scenario("zero-threads-in-r", ANSWERED, "violated", 3, 3, H37,
+              "With no prepare thread no request is ever fetched, and nothing says so.", "R", **P, threads=0),
+    _scenario("one-thread-in-r", ANSWERED, "holds", 8_631, None, H37, "With a thread every request is answered.", "R", **P, **THREE),
+    _scenario("two-threads-in-r", ANSWERED, "holds", 150_987, None, H37, "With two threads every request is answered.", "R", **P, **THREE, threads=2),
+    _scenario("zero-threads-in-ours", ANSWERED, "holds", 18_506, None, H37, "The number is at least one.", "repaired", **P, **THREE, threads=0),
+    _scenario("zero-threads-when-unchecked", ANSWERED, "violated", 4, 4, H37, "Ours without the look at the number.", "threadless", **P, threads=0),
+    _scenario("some-run-answers-all-in-ours", "some_run_answers_all", "holds", 324_089, 18, H37, WITNESS, "repaired", **P, **THREE, threads=2),
+]
+
+RESETS = [
+    _scenario("request-survives-the-reset-in-a", ADDED, "violated", 80_334, 19, H27, SURVIVOR, "A", **PAUSE),
+    _scenario("request-survives-the-reset-in-b", ADDED, "violated", 171_891, 17, H27, SURVIVOR, "B", **PAUSE),
+    _scenario("request-survives-the-reset-in-r", ADDED, "violated", 25_489, 12, H27, SURVIVOR, "R", **PAUSE),
+    _scenario("survivor-is-scheduled-in-b", LATE, "violated", 154_501, 20, ("#6680", "H27", "H7"),
+              SURVIVOR + " It runs, though its client was told that it failed: a candidate for the difference in k3_kl_mean (H31).", "B", **PAUSE),
+    _scenario("no-survivor-in-a-prime", ADDED, "holds", 232_304, None, H27,
+              "The new pause waits until the scheduler has no request left, so a fetch has none in hand.", "A'", **TWO, **PAUSE),
+    _scenario("no-survivor-in-r-prime", ADDED, "holds", 73_611, None, H27, "As in A'.", "R'", **TWO, **PAUSE),
+    _scenario("no-survivor-in-ours", ADDED, "holds", 175_213, None, H27, DRAINED, "repaired", **TWO, **PAUSE),
+    _scenario("no-survivor-is-scheduled-in-ours", LATE, "holds", 175_213, None, H27, DRAINED, "repaired", **TWO, **PAUSE),
+    _scenario("request-survives-when-clearing", ADDED, "violated", 119_114, 12, H27, "Ours with the old pause. " + SURVIVOR, "clearing", **PAUSE),
+]
+
+INTAKE = [
+    _scenario("control-stalls-the-intake-in-a-prime", TAKEN, "violated", 35_027, 20, H27, BLOCKED, "A'", **CONTROL, late=1, stalls=1),
+    _scenario("control-stalls-the-intake-in-b", TAKEN, "violated", 64_059, 26, H27, BLOCKED, "B", **CONTROL, late=1, stalls=1),
+    _scenario("control-waits-for-a-working-rank-in-a-prime", TAKEN, "holds", 19_603, None, H27, "With ranks that go on, the put ends.", "A'", **CONTROL, late=1),
+    _scenario("control-is-noted-in-ours", TAKEN, "holds", 31_712, None, H27, NOTED, "repaired", **CONTROL, late=1, stalls=1),
+    _scenario("control-stalls-the-intake-with-two-putters", TAKEN, "violated", 26_739, 18, H27, "Ours, with ZMQ-in putting. " + BLOCKED, "two_putters",
+              **CONTROL, late=1, stalls=1),
+    _scenario("abort-stalls-the-intake-in-b", TAKEN, "violated", 169_780, 28, H40, BLOCKED, "B", **ABORT, late=1, stalls=1),
+    _scenario("abort-stalls-the-intake-in-r", TAKEN, "violated", 32_328, 19, H40, BLOCKED, "R", **ABORT, late=1, stalls=1),
+    _scenario("abort-keeps-a-message-waiting-in-b", BEHIND, "violated", 114_292, 18, H40, BEHIND_PUT, "B", **ABORT, late=1),
+    _scenario("abort-keeps-a-message-waiting-in-r", BEHIND, "violated", 18_612, 13, H40, BEHIND_PUT, "R", **ABORT, late=1),
+    _scenario("abort-is-noted-in-a-prime", TAKEN, "holds", 73_068, None, ("#6743", *H40), NOTED, "A'", **ABORT, late=1, stalls=1),
+    _scenario("abort-keeps-nothing-waiting-in-a-prime", BEHIND, "holds", 42_457, None, ("#6743", *H40), NOTED, "A'", **ABORT, late=1),
+    _scenario("abort-is-noted-in-ours", TAKEN, "holds", 65_516, None, H40, NOTED, "repaired", **ABORT, late=1, stalls=1),
+    _scenario("abort-keeps-nothing-waiting-with-two-putters", BEHIND, "violated", 55_041, 14, H40, "Ours, with ZMQ-in putting. " + BEHIND_PUT, "two_putters",
+              **ABORT, late=1),
+    _scenario("some-message-comes-in-ours", "some_message_comes", "holds", 65_516, 1, H40, WITNESS, "repaired", **ABORT, late=1, stalls=1),
+    _scenario("more-waits-than-two-fetches-in-b", BOUNDED, "violated", 13_181, 45, H7, GREEDY, "B", requests=4),
+    _scenario("more-waits-than-two-fetches-in-b-prime", BOUNDED, "violated", 6_191, 44, H7, GREEDY, "B'", requests=4),
+    _scenario("two-fetches-wait-in-a", ONE_BATCH, "violated", 3_572, 24, ("H7",), TWO_LOOKS, "A", requests=3),
+    _scenario("no-more-than-two-fetches-wait-in-a", BOUNDED, "holds", 5_274, None, ("H7",),
+              "One fetch too many is possible, and no more: the next look sees that something waits.", "A", requests=4),
+    _scenario("one-fetch-waits-in-r", ONE_BATCH, "holds", 1_566, None, ("#7724", "H7"), "The one fetch loop looks for itself, before it fetches.", "R", requests=4),
+    _scenario("one-batch-waits-in-ours", ONE_BATCH, "holds", 47_008, None, H7,
+              "The one fetch loop lets as many wait as there are slots.", "repaired", requests=4, slots=2, blocks=2),
+    _scenario("some-request-waits-in-ours", "some_request_waits", "holds", 47_008, 4, H7, WITNESS, "repaired", requests=4, slots=2, blocks=2),
+    _scenario("more-waits-when-unbounded", ONE_BATCH, "violated", 4_720, 6, H7, "Ours without the look at what waits.", "unbounded", requests=4),
+    _scenario("gate-opens-in-a", OPENS, "holds", 25_798, None, ("#6680",), "P11, with ranks that go on.", "A", **THREE),
+    _scenario("gate-opens-in-b", OPENS, "holds", 37_570, None, ("#6680",), "P11, with ranks that go on.", "B", **THREE),
+    _scenario("gate-opens-in-ours", OPENS, "holds", 17_834, None, ("#6680",), "P11, with ranks that go on.", "repaired", **THREE),
+    _scenario("gate-stays-closed-when-ranks-stop-in-b", OPENS, "violated", 4_765, 33, ("#6680",), "Nobody reads the batch: the gate has no time-out.", "B", stalls=1),
+]
+
+EXCEPTIONS = [
+    _scenario("exception-loses-a-request-in-a", ANSWERED, "violated", 1_611, 21, H14, EXCEPTION + ".", "A", **P, failures=1),
+    _scenario("exception-loses-a-request-in-b", ANSWERED, "violated", 4_780, 52, ("#6680", *H14), EXCEPTION + ".", "B", failures=1),
+    _scenario("exception-loses-a-request-in-r", ANSWERED, "violated", 558, 10, ("#7724", *H14), EXCEPTION + ".", "R", **P, failures=1),
+    _scenario("exception-keeps-slot-and-block-in-a-prime", LOST, "violated", 1_611, 11, H14,
+              EXCEPTION + ", and keeps its slot and its block.", "A'", **P, failures=1),
+    _scenario("exception-keeps-slot-and-block-in-r", LOST, "violated", 558, 5, ("#7724", *H14),
+              EXCEPTION + ", and keeps its slot and its block.", "R", **P, failures=1),
+    _scenario("exception-is-answered-in-ours", ANSWERED, "holds", 35_913, None, H14, "The request is answered with an error.", "repaired", **P, **THREE, failures=2),
+    _scenario("exception-gives-back-in-ours", LOST, "holds", 35_913, None, H14, "Slot and block are given back.", "repaired", **P, **THREE, failures=2),
+    _scenario("exception-loses-a-request-when-forgetful", ANSWERED, "violated", 1_244, 11, H14, "Ours with the old handler. " + EXCEPTION + ".", "forgetful",
+              **P, failures=1),
+    _small(acknowledgement, "failed-preprocessing-loses-the-batch-in-e0", "no_batch_lost", "violated", 465, 8, H14,
+           "Preprocessing of the first of two requests has failed, the second is pending. The first look takes the first out of need; its "
+           "acknowledgement is never used up, so the second look comes at once, and takes it out again: ValueError, and the batch is lost.", "E0"),
+    _small(acknowledgement, "failed-preprocessing-leaves-requests-open-in-e0", "tasks_end", "violated", 465, 11, H14,
+           "As above: the second request is neither added nor answered.", "E0"),
+    _small(acknowledgement, "failed-preprocessing-keeps-the-loop-awake-in-e0", "no_stale_acknowledgement", "violated", 465, 4, H14,
+           "The failed request's acknowledgement stays among the collected ones: the loop looks again and again, without its sleep.", "E0"),
+    _small(acknowledgement, "failed-preprocessing-of-a-single-in-e0", "no_batch_lost", "holds", 21, None, H14,
+           "A batch of one ends with its only request.", "E0", tasks=1),
+    _small(acknowledgement, "failed-preprocessing-when-checked", "no_batch_lost", "holds", 6_749, None, H14,
+           "An id is taken out only while it is there, and its acknowledgement with it.", "checked", tasks=3),
+    _small(acknowledgement, "loop-sleeps-when-checked", "no_stale_acknowledgement", "holds", 6_749, None, H14, "As above: nothing stale is left.", "checked", tasks=3),
+    _small(acknowledgement, "failed-preprocessing-in-e1", "no_batch_lost", "holds", 81, None, ("#7724", *H14),
+           "Preprocessing is waited for before registration, once per request.", "E1", tasks=3),
+    _small(acknowledgement, "exception-loses-the-batch-in-e1", "tasks_end", "violated", 46, 3, ("#7724", *H14),
+           "Any other exception still loses every request of the batch.", "E1", exceptions=1),
+    _small(acknowledgement, "exception-loses-nobody-in-ours", "no_batch_lost", "holds", 548, None, H14,
+           "Each request is prepared by itself; an exception answers the one it concerns.", "repaired", tasks=3, exceptions=2),
+    _small(acknowledgement, "every-task-ends-in-ours", "tasks_end", "holds", 548, None, H14, "As above.", "repaired", tasks=3, exceptions=2),
+    _small(acknowledgement, "some-batch-added-in-ours", "some_batch_added", "holds", 548, 5, H14, WITNESS, "repaired", tasks=3, exceptions=2),
+    _small(acknowledgement, "some-task-answered-in-e0", "some_task_answered", "holds", 465, 4, H14, WITNESS, "E0"),
+    _scenario("no-position-loses-a-request-in-a", PLACED, "violated", 26_966, 40, H26,
+              NO_POSITION + " It is swallowed: the request stays in running, without a slot, for ever.", "A", blocks=2, **ABORT),
+    _scenario("no-position-ends-the-thread-uncounted", LIVES, "violated", 33_238, 40, H26,
+              "A' with the admission of before #7141. " + NO_POSITION + " It is raised again, and the thread ends.", "uncounted", blocks=2, **ABORT),
+    _scenario("no-position-is-unreachable-in-a-prime", LIVES, "holds", 432_999, None, H26,
+              "#7141 counts what is being aborted, so there is a position for whatever is admitted.", "A'", **THREE, **ABORT),
+    _scenario("no-position-is-unreachable-in-ours", LIVES, "holds", 405_485, None, H26, "As in A'.", "repaired", **THREE, **ABORT),
+    _scenario("no-position-ends-the-thread-in-ours-uncounted", LIVES, "violated", 37_299, 39, H26, "Ours with the admission of before #7141. " + NO_POSITION,
+              "uncounted_ours", blocks=2, **ABORT),
+    _scenario("closed-pool-ends-the-thread-in-a-prime", LIVES, "violated", 6_689, 9, ("#7791", "H26"), CLOSED + " The error is raised again.", "A'", **P, **DOWN),
+    _scenario("closed-pool-is-guarded-in-a-prime-mixed", LIVES, "holds", 10_820, None, ("#7791", "H26"),
+              CLOSED + " The submission of the mixed role is guarded.", "A'", **DOWN),
+    _scenario("closed-pool-is-known-in-a", LIVES, "holds", 6_689, None, ("#7791", "H26"), CLOSED + " The outer handler knows the text and leaves.", "A", **P, **DOWN),
+    _scenario("no-pool-in-ours", LIVES, "holds", 10_191, None, ("#7791", "H26"), "There is no pool to submit to.", "repaired", **P, **DOWN),
+]
+
+EXITS = [
+    _scenario("fetch-outlives-the-shutdown-in-a", OVER, "violated", 6_689, 17, ("H26",), WAITS, "A", **P, **DOWN),
+    _scenario("fetch-outlives-the-shutdown-in-b", OVER, "violated", 14_367, 18, ("H26",), WAITS, "B", **P, **DOWN),
+    _scenario("fetch-outlives-the-shutdown-in-r", OVER, "violated", 4_416, 10, ("#7724", "H26"), WAITS, "R", **P, **DOWN),
+    _scenario("fetch-ends-at-shutdown-in-a-mixed", OVER, "holds", 10_820, None, ("H26",), "In the mixed role no fetch waits.", "A", **DOWN),
+    _scenario("fetch-ends-at-shutdown-in-ours", OVER, "holds", 640_594, None, ("H26",), "Every wait watches the exit.", "repaired", **P, **TWO, **DOWN, threads=2),
+    _scenario("fetch-outlives-the-shutdown-unwatched", OVER, "violated", 9_351, 10, ("H26",), "Ours without the look at the exit. " + WAITS, "unwatched", **P, **DOWN),
+    _scenario("some-exit-closes-in-ours", "some_exit_closes", "holds", 640_594, 4, ("H26",), WITNESS, "repaired", **P, **TWO, **DOWN, threads=2),
+    _scenario("interpreter-exit-leaves-a-spinning-loop-in-a", OVER, "violated", 2_138, 10, ("#7791", "H26"),
+              CLOSED + " At the interpreter's exit the text is another one: the error is swallowed, is_fetching stays up, and the loop goes on.", "A", **P, **QUIT),
+    _scenario("interpreter-exit-ends-the-loop-in-b", OVER, "holds", 4_394, None, ("#6680", "H26"), "Both texts contain the word that B looks for.", "B", **P, **QUIT),
+    _scenario("interpreter-exit-ends-the-thread-in-a-prime", LIVES, "violated", 2_012, 6, ("#7791", "H26"), CLOSED, "A'", **P, **QUIT),
+]
+
+TOKENS = [
+    _small(token_wait, "missing-report-stops-all-answers", "answered_when_sent", "violated", 70, 6, H28,
+           "The token processor has taken the first token of a request whose report never comes. Another request's cache is sent and "
+           "reported; the report is read and kept, and the request is not answered, as its token lies behind.", "waiting"),
+    _small(token_wait, "all-reports-come-in-time", "answered_when_sent", "holds", 611, None, H28,
+           "When every report comes, the order does not matter.", "waiting", requests=3, losses=0),
+    _small(token_wait, "missing-report-concerns-one-in-ours", "answered_when_sent", "holds", 3_318, None, H28,
+           "Tokens and reports are taken as they come, and whoever has both is answered.", "repaired", requests=3, losses=2),
+    _small(token_wait, "missing-report-is-given-up-in-ours", "first_tokens_answered", "holds", 3_318, None, H28,
+           "A request whose report does not come is given up after a time, by itself.", "repaired", requests=3, losses=2),
+    _small(token_wait, "missing-report-is-never-given-up-when-endless", "first_tokens_answered", "violated", 97, 8, H28,
+           "Ours without the time-out: the others are answered, this one never.", "endless"),
+    _small(token_wait, "some-answer-of-another-in-ours", "some_answer_of_another", "holds", 3_318, 5, H28, WITNESS, "repaired", requests=3, losses=2),
+    _scenario("exception-loses-a-step-in-a", ANSWERED, "violated", 6_847, 46, H28,
+              "An exception while a step's report is handled is logged, and the report dropped, for all slots: the last token among them "
+              "is never credited.", "A", **TWO, step_failures=1),
+    _scenario("exception-costs-one-slot-in-ours", ANSWERED, "holds", 42_923, None, H28,
+              "The request of that slot is answered with an error and finished; the other slots are handled.", "repaired", **THREE, step_failures=2),
+    _scenario("exception-loses-a-step-when-careless", ANSWERED, "violated", 4_923, 50, H28, "Ours with the old handler.", "careless", **TWO, step_failures=1),
+    _small(snapshot, "finished-before-the-copy-in-a", "no_empty_copy", "violated", 289, 17, H29,
+           "schedule() emits further blocks for a request whose last token is under way. It is finished and its blocks are freed; then "
+           "put_tasks makes its copy, with an empty table.", "A"),
+    _small(snapshot, "finished-before-the-copy-is-benign-in-a", "no_live_slot_without_table", "holds", 741, None, H29,
+           "The worker has stopped the slot with the last token, and the next request in it brings its own table.", "A", requests=3),
+    _small(snapshot, "aborted-before-the-copy-runs-in-b", "no_live_slot_without_table", "violated", 4_775, 13, H29,
+           "B's abort recycles a request whose prefill is in the scheduling thread's hand: the copy starts the slot with an empty table.", "B"),
+    _small(snapshot, "no-empty-copy-in-ours", "no_empty_copy", "holds", 933, None, H29,
+           "The lock is held from schedule() to the put: nothing is freed in between.", "repaired", requests=3),
+    _small(snapshot, "no-live-slot-without-table-in-ours", "no_live_slot_without_table", "holds", 933, None, H29, "As above.", "repaired", requests=3),
+    _small(snapshot, "some-live-slot-in-ours", "some_live_slot", "holds", 933, 6, H29, WITNESS, "repaired", requests=3),
+    _small(snapshot, "some-copy-in-ours", "some_copy", "holds", 933, 4, H29, WITNESS, "repaired", requests=3),
+]
+
+TOGETHER = [
+    _scenario("all-at-once-owned-in-ours", OWNED, "holds", 2_627_993, None, ("H9", "H-22", "H-23"), OURS, "repaired", **TWO, **ALL),
+    _scenario("all-at-once-answered-in-ours", ANSWERED, "holds", 2_627_993, None, ("H14", "H28"), OURS, "repaired", **TWO, **ALL),
+    _scenario("all-at-once-taken-in-ours", TAKEN, "holds", 2_627_993, None, ("H27", "H-40"), OURS, "repaired", **TWO, **ALL),
+    _scenario("all-at-once-blocks-owned-once-on-p-in-ours", TWICE, "holds", 2_379_795, None, ("H-22", "H-23"), OURS, "repaired", **P, **TWO, **ALL),
+    _scenario("all-at-once-answered-on-p-in-ours", ANSWERED, "holds", 2_379_795, None, ("H14", "H-22"), OURS, "repaired", **P, **TWO, **ALL),
+    _scenario("all-at-once-runs-in-its-slot-on-p-in-ours", PLACED, "holds", 2_379_795, None, ("H-22",), OURS, "repaired", **P, **TWO, **ALL),
+]
+# fmt: on
+
+SCENARIOS = [*STALE_BATCHES, *PREPARATION, *RESETS, *INTAKE, *EXCEPTIONS, *EXITS, *TOKENS, *TOGETHER]
+
+HAZARDS: list[Hazard] = []

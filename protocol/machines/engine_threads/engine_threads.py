@@ -1,6 +1,31 @@
 """The engine process's threads, put together: may they work against each other?
 
-DOC
+Six threads share the scheduler's mutex, RM.lock and the engine-worker queue: SCHED (`scheduling.py`), FETCH (`fetching.py`), ZMQ-in
+(`control.py`), TOK and FIN (`completion.py`); the workers (`ranks.py`) read what is put. Each lock protects its own variables, and
+no lock what spans two of them: a request on its way from the scheduler to the resource manager, a batch on its way from
+`schedule()` into the queue. Whoever acts on all requests "now" (an abort, a pause) misses the one that is on such a way.
+
+What each version does is said in `epochs.py`, what goes wrong in the catalogue's group "engine-threads". Ours:
+
+1. *One putter.* Only SCHED puts into the queue; aborts and control requests are noted under RM.lock, and `schedule()` acts on them. So
+   tasks arrive in the order of the decisions, and no other thread ever waits for a rank.
+2. *One critical section* from `schedule()` to the end of the put: what is put is what is true (`snapshot.py`). The put does not wait
+   there, because the gate has seen the queue empty and nobody else puts.
+3. *An abort is a state that the owner of the stage acts on*: unread: ZMQ-in, under the mutex; in a fetch: the fetch, at every
+   wait; waiting or ready: `schedule()`; running: `schedule()` issues the stop, and TOK gives slot and block back when it is reported.
+4. *A pause refuses, aborts and drains*; the reset of the cache comes when the last block is back.
+5. *An exception costs one request*, which is answered, and what it held is given back: in a fetch as in the handling of a step.
+6. *Fetch loops instead of a pool*: nothing to submit to at exit, no `is_fetching`; at least one of them; every wait watches the exit.
+   As many requests may wait as there are slots: a batch gathers during a forward, and no more than a batch.
+
+A generation number in each batch, checked by the worker, was the alternative to 1 and 2. It would let the worker reject a stale
+prefill, but the engine would have to learn of the rejection and schedule again; and it does not name the victim of a stop, which is
+addressed to a slot. One critical section around `schedule()` and the put, with the aborts still put by ZMQ-in (`locked_put`), mends
+the stale prefill and not the stop that hits the next request in the slot.
+
+The bounds are small (two or three requests on one or two slots) and hide no step: one row is one look, one store, or one critical
+section. Left out, because they are other subjects: the ranks' barriers, cache tasks and the waits of P's token processor, preemption
+for want of blocks, slot-indexed tokens, the cursor.
 """
 
 from __future__ import annotations
@@ -72,6 +97,7 @@ def _ownership(e: Engine, machines: dict[str, Machine]) -> list[Property]:
         always(
             "written_by_owner", all_of(e.rank, owned), "P7: a step runs what the engine has in that slot and block, or the slot's stop is on its way"
         ),
+        never("no_stop_for_another", _stops_another(e, machines), "no stop is on its way to a request that nobody wants to stop"),
         never("no_block_shared_in_step", shared, "P7: no step writes one block for two requests"),
         sometimes("some_step_runs", forwarding, "a step runs a request"),
         never("no_block_owned_twice", two_tables | any_of(q, in_free_list), "S4: no block is in two tables, or in a table and in the free list"),
@@ -102,6 +128,19 @@ def _stop_comes(e: Engine, r: Any, s: int) -> Expr:
     """A stop of the slot is in a thread's hand, or in the queue and unread by this rank."""
     queued = ~e.queue.tasks.empty & ~e.queue.read[r] & e.stop_field(e.queue.tasks.head, s)
     return e.stop_field(e.in_hand, s) | e.stops_in_hand[s] | queued
+
+
+def _stops_another(e: Engine, machines: dict[str, Machine]) -> Expr:
+    """The control thread is about to stop a slot whose request runs, and was put, and is not to be aborted."""
+    if "control" not in machines:
+        return FALSE
+    put = machines["schedule"].at() != Schedule.PUTTING
+
+    def innocent(q: Any) -> Expr:
+        return (e.stage[q] == Stage.RUNNING) & ~e.abort_asked[q]
+
+    hit = any_of(e.slot, lambda s: e.stops_in_hand[s] & ~e.slot_owner[s].is_none & innocent(e.slot_owner[s].value))
+    return (machines["control"].at() == Control.PUTTING_STOP) & put & hit
 
 
 def _requests(e: Engine) -> list[Property]:
