@@ -44,7 +44,7 @@ from ..machines.collectives.placement import build as build_placement
 from ..machines.collectives.silent_batch import build as build_silent
 from ..machines.collectives.weight_update import build as build_weights
 from . import Scenario
-from .hazard import Hazard
+from .collectives_hazards import HAZARDS
 
 CROSSED, MISMATCHED, DRIFT = "no_crossed_collectives", "no_mismatched_collectives", "rounds_drift_at_most_one"
 FORWARDED, READ, OPENS, FALLS = "batch_is_forwarded", "batch_is_read", "gate_opens", "signal_falls"
@@ -385,7 +385,8 @@ OTHERS = [
     # -- H25 -------------------------------------------------------------------------------------------------------------------
     _placed("orphan-signal-in-b-prime", NO_SCHEDULE, "violated", 145, 16, ("#6680", "H25"), ORPHAN, "B'", **LEFT_OVER, ranks=1),
     _placed("orphan-announcement-in-b-prime", READ, "violated", 871, 21, ("#6680", "H25"),
-            "One rank has attached to the left-over segment, the other to the new one: what rank 0 announces the other never sees.", "B'", **LEFT_OVER),
+            "One rank has attached to the left-over segment, the other to the new one: what rank 0 announces the other never sees.",
+            "B'", **LEFT_OVER),
     _placed("orphan-shuts-gate-in-b-prime", OPENS, "violated", 871, 21, ("#6680", "H25"),
             "One rank has attached to the left-over segment, the other to the new one: the batch is never read by both.", "B'", **LEFT_OVER),
     _placed("attached-by-generation-in-ours", NO_SCHEDULE, "holds", 221, None, ("H25",), GENERATION, "repaired", **LEFT_OVER),
@@ -394,6 +395,6 @@ OTHERS = [
 ]
 # fmt: on
 
-SCENARIOS = [*ROUND, *WEIGHTS, *OTHERS]
+__all__ = ["HAZARDS", "SCENARIOS"]
 
-HAZARDS: list[Hazard] = []
+SCENARIOS = [*ROUND, *WEIGHTS, *OTHERS]

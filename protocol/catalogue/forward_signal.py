@@ -236,4 +236,31 @@ REPAIRED = [
 # fmt: on
 SCENARIOS = [*FOUND, *REPAIRED]
 
-HAZARDS: list[Hazard] = []
+HAZARDS = [
+    Hazard(
+        "H1",
+        "early zero",
+        ("#6680",),
+        "Every rank raises the forward signal before it reads its batch and lowers it after its own forward. There is one cell and no "
+        "count, so the first rank to finish lowers it for all, and the engine schedules while another rank is still in its forward. No "
+        "data is lost, but the batch is frozen one forward early, which #6680 set out to mend.",
+        claim="B, B'; found by a small search. That only rank 0 writes, as a reviewer asked, would move the point; a count or a barrier "
+        "would mend it.",
+        finding="As claimed, and a forward that blocks does not help: the zero fits between one rank's return from the last collective "
+        "and another's. In B two ranks may even be about to store different values, where a forward does not block and experts do not "
+        "meet before it; in the mixed role of B' nobody looks at the signal. Rank 0 alone is right once its zero lies behind TPB#0 of "
+        "the next iteration.",
+    ),
+    Hazard(
+        "H2",
+        "tensor-parallel ranks divided",
+        ("#6680",),
+        "Rank 0 copies the queue's register into the announcement, and the others look at it behind TPB#1. Through a forward that does "
+        "not block, rank 0 reaches its next announcement while a slow rank has yet to look at the last one; that rank reads the batch "
+        "an iteration too early, and may read it a second time in the next (H2b).",
+        claim="A and B with experts, in the mixed and decode roles, two ranks or more; found by a small search. TPB#0 of B' mends it.",
+        finding="It takes no experts: while a rank has yet to read, rank 0 finds the register up, and announces when all have read. In "
+        "B the assertion that a batch was read then kills a worker, in the prefill role, too. EPB or TPB#0 keeps rank 0 from looking "
+        "before all have read.",
+    ),
+]
