@@ -154,9 +154,11 @@ BATCHING = [
     _batch("log-says-the-opposite-in-t2", LOG, "violated", 1_076, 6, "T2", H19,
            "'has put all just-pulled request into the queue' is logged when something was there and nothing was taken; that takes a head "
            "that does not fit by itself.", **NEVER_FITS),
+    _batch("log-says-the-opposite-in-tested-first", LOG, "violated", 794, 6, "tested_first", H19,
+           "The proposed mend is about the rejection, not about the message.", **NEVER_FITS),
     _batch("log-silent-where-every-request-fits-in-t2", LOG, "holds", 422, None, "T2", H19,
            "Where every request fits by itself, the first of a call is always taken, and the message never comes."),
-    _batch("log-tells-the-truth-in-ours", LOG, "holds", 612, None, "repaired", H19, "Ours logs what it says: that something was taken.", **NEVER_FITS),
+    _batch("log-tells-the-truth-in-ours", LOG, "holds", 612, None, "repaired", H19, "Ours logs what it says: something was taken.", **NEVER_FITS),
     _batch("some-log-line-in-ours", "some_log_line", "holds", 612, 7, "repaired", H19, FOUND + "the message comes.", **NEVER_FITS),
     _batch("no-log-line-where-every-request-fits-in-t2", "some_log_line", "violated", 422, None, "T2", H19,
            "Where every request fits by itself the message is never logged: its condition says the opposite of its text."),
@@ -218,7 +220,7 @@ RECYCLING = [
     _recycle("aborted-request-not-admitted-in-ours", ADMITTED, "holds", 1_261, None, "repaired", TTL, OUR_ABORT),
     _recycle("some-request-aborted-in-ours", "some_request_aborted", "holds", 1_261, 4, "repaired", H17, FOUND + "aborts recycle."),
     _recycle("some-run-returns-all-in-recycling-of-ours", ALL_RETURNED, "holds", 1_261, 18, "repaired", H17, FOUND + "requests are returned."),
-    _recycle("some-request-recycled-in-ours", "some_request_recycled", "holds", 1_261, 11, "repaired", H17, FOUND + "finished requests are recycled."),
+    _recycle("some-request-recycled-in-ours", "some_request_recycled", "holds", 1_261, 11, "repaired", H17, FOUND + "results recycle."),
     _recycle("some-request-aborted-in-locked-checked", "some_request_aborted", "holds", 2_083, 8, "locked_checked", H17, FOUND + "aborts recycle."),
 ]
 
@@ -271,16 +273,18 @@ HAZARDS = [
         "-1, which Python counts from the end; and what the reader has in hand may be gone from `requests` when it looks it up.",
         "A and B; inferred from published code",
         "Confirmed, and sharper: (1) without the mutex the abort's decrement can be lost between the reader's load and store, which skips the next "
-        "request for ever; asking `index < cursor` first does not help: the list still shrinks under the reader, so both halves of the mend are needed. (2) The mutex alone mends "
-        "nothing but that. (3) From -1 a batch of b starves as a batch of one does as soon as b requests wait; with fewer it returns the tail, and "
-        "later again. (4) The mend of the facts (mutex and check) leaves the abort between the cursor's move and the admission: see H-10.",
+        "request for ever; asking `index < cursor` first does not help: the list still shrinks under the reader, so both halves of the mend "
+        "are needed. (2) The mutex alone mends nothing but that. (3) From -1 a batch of b starves as a batch of one does as soon as b "
+        "requests wait; with fewer it returns the tail, and later again. (4) The mend of the facts (mutex and check) leaves the abort "
+        "between the cursor's move and the admission: see H-10.",
     ),
     Hazard(
         "H18",
         "get_requests skips a request for ever (T1)",
         (),
         "The older batching loop of the data-parallel scheduler moves the cursor, in every pass of one call, by the number of all requests that "
-        "the call has taken so far. From the second pass on the cursor runs ahead of what was taken, and what lies in between is never looked at again.",
+        "the call has taken so far. From the second pass on the cursor runs ahead of what was taken, and what lies in between is never "
+        "looked at again.",
         "T1 (commit 088682f9); reproduced by simulation with A, B, C",
         "Confirmed, and shorter: two requests suffice. A second pass that takes nothing, because its request is rejected, moves the cursor past "
         "that very request.",
@@ -306,17 +310,17 @@ HAZARDS = [
         "and prepared a second time. With nothing read the cursor becomes -1, and with a batch of one nothing is ever fetched again. The clean-up of "
         "expired requests pops wrong indices when several expire at once.",
         "E0 and E1; read in published code, the interleaving inferred",
-        "The cursor is as in H17. Beyond it: a request that was read and is not admitted yet is unknown to the resource manager, so an abort recycles "
-        "it, it runs all the same, and its own recycling raises; neither the mutex nor the check helps, only that an abort leaves what was read to "
-        "its owner. The clean-up is never reached as published: it asks for more entries than max_size, and `put_requests` refuses to go "
-        "beyond max_size. Where it is reached, it does pop wrong indices.",
+        "The cursor is as in H17. Beyond it: a request that was read and is not admitted yet is unknown to the resource manager, so an abort "
+        "recycles it, it runs all the same, and its own recycling raises; neither the mutex nor the check helps, only that an abort leaves "
+        "what was read to its owner. The clean-up is never reached as published: it asks for more entries than max_size, and `put_requests` "
+        "refuses to go beyond max_size. Where it is reached, it does pop wrong indices.",
     ),
     Hazard(
         "H-11",
         "get_requests of the data-parallel scheduler loses requests",
         ("#7791",),
-        "In the batching loop the cursor moves on every round by the cumulative list of what was taken, so a later request is skipped for ever; token and "
-        "block counters are incremented before the rejection test and never rolled back.",
+        "In the batching loop the cursor moves on every round by the cumulative list of what was taken, so a later request is skipped for "
+        "ever; token and block counters are incremented before the rejection test and never rolled back.",
         "published version, restored by #7791; read in published code",
         "The first half is T1's (H18), the second T1's and T2's (H19 a). The two dossiers differ on which of them #7791 restored. If it was T2, as "
         "the line numbers of its review say, no request is skipped after #7791: T2 holds where T1 is violated.",

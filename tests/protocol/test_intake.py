@@ -233,7 +233,7 @@ class Driven:
 
 @pytest.mark.parametrize("variant", ALGORITHMS)
 @pytest.mark.parametrize("bounds", [{"batch": 3, "blocks": 3, "tokens": 4}, {"batch": 2, "blocks": 4, "tokens": 2}], ids=str)
-def test_batches_are_those_of_the_simulation(variant: str, bounds: dict[str, int]) -> None:
+def test_batches_are_those_of_the_simulation(variant: str, bounds: dict[str, Any]) -> None:
     system = batching.build(variant, requests=3, longest=3, **bounds)
     for lengths, at_once in product(product((1, 2, 3), repeat=3), (1, 2, 3)):
         simulated, driven = Simulation(variant, lengths, at_once, **bounds), Driven(system, lengths, at_once)

@@ -16,7 +16,9 @@ from .algorithm import ALGORITHMS
 from .get_requests import Fetch, Limits, Scheduler, arrivals, fetch
 
 
-def build(variant: str = "repaired", requests: int = 3, longest: int = 2, batch: int = 3, blocks: int = 3, tokens: int = 3, clock: bool = True) -> System:
+def build(
+    variant: str = "repaired", requests: int = 3, longest: int = 2, batch: int = 3, blocks: int = 3, tokens: int = 3, clock: bool = True
+) -> System:
     """The scheduler at these bounds.
 
     Args:

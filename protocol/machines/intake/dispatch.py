@@ -90,7 +90,8 @@ def build(variant: str = "repaired", requests: int = 3, room: int = 2, duplicate
         moves.append(Row("answer_error", m.REFUSING, m.MOVING, True, [answers.send(in_hand), in_hand.set(0)], "prefill", cite="ours"))
     mover = Machine("dp_in", m, moves, final=m.MOVING, doc="DP-in: from the queue of the instance to its scheduler")
     server = Machine("server", Server, [
-        Row("finish", Server.SERVING, None, known[t], [known[t].set(False), answers.send(t)], "prefill", choose=(t,), under=mutex, cite="facts 5: get_results"),
+        Row("finish", Server.SERVING, None, known[t], [known[t].set(False), answers.send(t)], "prefill", choose=(t,), under=mutex,
+            cite="facts 5: get_results"),
     ], final=Server.SERVING, doc="takes, runs and finishes requests: fetch, prefill, decode and OUT in one row")
     receiver = Machine("dp_out", Receiver, [
         Row("deliver", Receiver.RECEIVING, None, True, [answered[answers.head].set(True), answers.receive()], "client", cite="facts 5: DP-out"),

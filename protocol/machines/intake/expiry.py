@@ -122,13 +122,15 @@ def intake(s: List, cleanup: Cleanup) -> Machine:
     left, number = round_ < expired.length, expired.length
     adjust = s.cursor.set(if_else(number > s.cursor, 0, s.cursor - number))
     forget = [expired.clear(), round_.set(0)]
+    put = [s.ids.push(following), s.entry[following].set(True), following.add(1)]
     step = partial(_put, under=s.mutex)
     # fmt: off
     rows = [
         _put("begin_put",      i.IDLE,       i.CHECKING,   following < s.request.size, acquire=s.mutex, cite="facts 5: put_requests"),
         step("skip_cleanup",   i.CHECKING,   i.PUTTING,    ~over, cite="facts 5: recycle(), len(requests) <= max_size"),
         step("begin_cleanup",  i.CHECKING,   i.COLLECTING, over,  cite="facts 5: recycle()"),
-        step("collect",        i.COLLECTING, i.COLLECTING, more & s.entry[oldest], [expired.push(oldest), round_.add(1)], cite="facts 5: expired prefix"),
+        step("collect",        i.COLLECTING, i.COLLECTING, more & s.entry[oldest], [expired.push(oldest), round_.add(1)],
+             cite="facts 5: expired prefix"),
         _put("miss_entry",     i.COLLECTING, i.RAISED,     more & ~s.entry[oldest], [*forget, following.add(1)], release=s.mutex,
              cite="facts 5: KeyError, because ids keeps finished ids"),
         step("end_collecting", i.COLLECTING, i.POPPING,    ~more, [round_.set(0)], cite="facts 5"),
@@ -136,8 +138,7 @@ def intake(s: List, cleanup: Cleanup) -> Machine:
         _put("pop_past_end",   i.POPPING,    i.RAISED,     left & (position >= s.ids.length), [*forget, following.add(1)], release=s.mutex,
              cite="facts 5, H-10: IndexError"),
         step("end_cleanup",    i.POPPING,    i.PUTTING,    ~left, [adjust, *forget], cite="facts 5: adjust cursor"),
-        _put("put",            i.PUTTING,    i.IDLE,       s.entries < s.room, [s.ids.push(following), s.entry[following].set(True), following.add(1)],
-             release=s.mutex, cite="facts 5: put_requests"),
+        _put("put",            i.PUTTING,    i.IDLE,       s.entries < s.room, put, release=s.mutex, cite="facts 5: put_requests"),
         _put("refuse",         i.PUTTING,    i.IDLE,       s.entries >= s.room, [following.add(1)], release=s.mutex, cite="facts 5: would exceed"),
         _put("log_error",      i.RAISED,     i.IDLE,       cite="facts 5"),
     ]
@@ -148,13 +149,13 @@ def intake(s: List, cleanup: Cleanup) -> Machine:
 def _others(s: List, cleanup: Cleanup) -> list[Machine]:
     """The fetching thread, one request a call; OUT; and time."""
     q, r = choice("request", s.request), Reader
-    here = s.ids.at(s.cursor)
+    here, more = s.ids.at(s.cursor), s.cursor < s.ids.length
     take = [s.returned[here].set(True), s.cursor.add(1)]
     leave = [] if cleanup.keeps_ids else [s.ids.remove(q), s.cursor.sub(1)]
     # fmt: off
     reader = Machine("fetch", r, [
-        Row("take",       r.READING, r.READING, (s.cursor < s.ids.length) & s.entry[here],  take, "prefill", under=s.mutex, cite="facts 5: get_requests"),
-        Row("miss_entry", r.READING, r.RAISED,  (s.cursor < s.ids.length) & ~s.entry[here], [],   "prefill", under=s.mutex, cite="H17: KeyError requests[id]"),
+        Row("take",       r.READING, r.READING, more & s.entry[here],  take, "prefill", under=s.mutex, cite="facts 5: get_requests"),
+        Row("miss_entry", r.READING, r.RAISED,  more & ~s.entry[here], [],   "prefill", under=s.mutex, cite="H17: KeyError requests[id]"),
         Row("log_error",  r.RAISED,  r.READING, cite="facts 3.6 F8"),
     ], final=r.READING, doc="FETCH: takes one request a call")
     in_list = s.ids.has(q) & (s.ids.index_of(q) < s.cursor)

@@ -145,10 +145,13 @@ def _scanning(s: Scheduler) -> list[Row]:
     cite = "H19 (a): counted before it is rejected" if a.counts_rejected else "ours: tested, then counted"
     # fmt: off
     rows = [
-        step("take",      f.SCANNING, f.SCANNING, more & admits & ~last, take, cite="facts 5: step 5"),
         step("take_last", f.SCANNING, over,       more & admits & last,  take, cite="facts 5: step 5; H19 (c) where tokens come second"),
-        step("end_pass",  f.SCANNING, over,       ~more,                 [],   cite="facts 5: step 5"),
     ]
+    if not a.single:
+        rows += [
+            step("take",     f.SCANNING, f.SCANNING, more & admits & ~last, take, cite="facts 5: step 5"),
+            step("end_pass", f.SCANNING, over,       ~more,                 [],   cite="facts 5: step 5"),
+        ]
     if a.limited:
         rows.append(step("reject", f.SCANNING, over, more & ~admits, reject, cite=cite))
     if a.cumulative:
@@ -167,7 +170,7 @@ def _deciding(s: Scheduler) -> list[Row]:
     return [
         _fetch("leave",         f.DECIDING, f.RETURNING, over,            [], release=s.mutex, cite="facts 5: step 6"),
         _fetch("leave_late",    f.DECIDING, f.RETURNING, ~over,           [], release=s.mutex, decided="timer", fair=s.timed, cite="facts 5: step 6"),
-        _fetch("look_again",    f.DECIDING, f.SCANNING,  ~over & s.left,  _begin_pass(s), under=s.mutex, cite="H19 (a), (e): wait_for is true at once"),
+        _fetch("look_again",    f.DECIDING, f.SCANNING,  ~over & s.left,  _begin_pass(s), under=s.mutex, cite="H19 (a), (e): something is there"),
         _fetch("wait_for_more", f.DECIDING, f.WAITING,   ~over & ~s.left, [], release=s.mutex, cite="H19 (d): up to TO for batch-mates"),
     ]
     # fmt: on

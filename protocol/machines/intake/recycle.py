@@ -20,7 +20,6 @@ from functools import partial
 from ...combine import all_of, any_of, choice, count, if_else
 from ...effect import each, when
 from ...errors import DefinitionError
-from ...expr import Expr
 from ...machine import Machine, Row
 from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
@@ -115,16 +114,18 @@ def fetch(s: List, batch: int) -> Machine:
     drop = each(s.request, lambda i: (found[i].set(False), taken[i].set(False)))
     more = count(s.request, lambda i: taken[i])
     give = each(s.request, lambda i: when(taken[i], s.returned[i].set(if_else(s.returned[i] == 2, 2, s.returned[i] + 1))))
+    find, miss = [found[q].set(False), taken[q].set(True)], [drop, own.set(0)]
+    move = [s.cursor.set(own + more), own.set(0), give]
     admit = [s.admitted[q].set(True), taken[q].set(False), when(s.aborted[q], s.zombie.set(True))]
     # fmt: off
     rows = [
-        _fetch("load_cursor",   f.WAITING,    f.SLICING,    effects=[own.set(s.cursor)], acquire=s.mutex, cite="facts 5: wait_for(ids[cursor:cursor+batch])"),
+        _fetch("load_cursor",   f.WAITING,    f.SLICING,    effects=[own.set(s.cursor)], acquire=s.mutex, cite="facts 5: wait_for"),
         _fetch("find_nothing",  f.SLICING,    f.WAITING,    ~some, [own.set(0)], release=s.mutex, poll=True, cite="facts 5"),
         _fetch("take_slice",    f.SLICING,    f.LOOKING_UP, some,  [slice_], under=s.mutex, cite="facts 5"),
-        _fetch("look_up",       f.LOOKING_UP, f.LOOKING_UP, first & s.entry[q],  [found[q].set(False), taken[q].set(True)], choose=(q,), under=s.mutex, cite="facts 5"),
-        _fetch("miss_entry",    f.LOOKING_UP, f.RAISED,     first & ~s.entry[q], [drop, own.set(0)], choose=(q,), release=s.mutex, cite="H17: KeyError requests[id]"),
-        _fetch("reload_cursor", f.LOOKING_UP, f.STORING,    none, [own.set(s.cursor)], under=s.mutex, cite="facts 5: cursor += taken, the load"),
-        _fetch("store_cursor",  f.STORING,    f.ADMITTING,  effects=[s.cursor.set(own + more), own.set(0), give], release=s.mutex, cite="facts 5: cursor += taken"),
+        _fetch("look_up",       f.LOOKING_UP, f.LOOKING_UP, first & s.entry[q],  find, choose=(q,), under=s.mutex, cite="facts 5"),
+        _fetch("miss_entry",    f.LOOKING_UP, f.RAISED,     first & ~s.entry[q], miss, choose=(q,), release=s.mutex, cite="H17: KeyError"),
+        _fetch("reload_cursor", f.LOOKING_UP, f.STORING,    none, [own.set(s.cursor)], under=s.mutex, cite="facts 5: cursor += taken: load"),
+        _fetch("store_cursor",  f.STORING,    f.ADMITTING,  effects=move, release=s.mutex, cite="facts 5: cursor += taken"),
         _fetch("admit",         f.ADMITTING,  f.ADMITTING,  next_taken & ~last_taken, admit, choose=(q,), cite="facts 3.6 F7: RM.requests[id]"),
         _fetch("admit_last",    f.ADMITTING,  f.WAITING,    last_taken, admit, choose=(q,), cite="facts 3.6 F7: RM.requests[id]"),
         _fetch("log_error",     f.RAISED,     f.WAITING,    cite="facts 3.6 F8, H14"),
@@ -138,6 +139,7 @@ def _properties(s: List, machines: list[Machine]) -> list[Property]:
     idle = (putting.at() == Recycler.IDLE) & (fetching.at() == Reader.WAITING) & (delivering.at() == Recycler.IDLE)
     skipped = any_of(s.request, lambda q: s.ids.has(q) & (s.ids.index_of(q) < s.cursor) & (s.returned[q] == 0))
     raised = (putting.at() == Recycler.RAISED) | (fetching.at() == Reader.RAISED) | (delivering.at() == Recycler.RAISED)
+    recycled = any_of(s.request, lambda q: (s.returned[q] == 1) & ~s.ids.has(q))
     return [
         never("no_request_returned_twice", any_of(s.request, lambda q: s.returned[q] == 2), about="EW-P9: the same request is not executed twice"),
         never("no_request_skipped", idle & skipped, about="EW-P9: when nobody is at it, what lies left of the cursor has been returned"),
@@ -147,5 +149,5 @@ def _properties(s: List, machines: list[Machine]) -> list[Property]:
         leads_to("requests_returned", lambda q: s.ids.has(q), lambda q: (s.returned[q] > 0) | s.aborted[q], each=s.request, about="EW-P9, CH-L2"),
         sometimes("some_request_aborted", any_of(s.request, lambda q: s.aborted[q]), about="twin: aborts happen"),
         sometimes("some_run_returns_all", all_of(s.request, lambda q: s.returned[q] > 0), about="twin: requests are returned"),
-        sometimes("some_request_recycled", any_of(s.request, lambda q: (s.returned[q] == 1) & ~s.ids.has(q)), about="twin: finished ones are recycled"),
+        sometimes("some_request_recycled", recycled, about="twin: finished ones are recycled"),
     ]

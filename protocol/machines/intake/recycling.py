@@ -83,24 +83,34 @@ def recycle(s: List, thread: str, *, mutex: bool, checks: bool, done: list[Any],
         thread: whose rows these are. mutex: it is held. checks: the cursor moves only for an id left of it.
         done: effects when it is through. request: the private variable with the id.
     """
-    r, own = Recycler, private(f"{thread}_cursor", s.positions)
-    was_read = private(f"{thread}_was_read", BOOL)
+    r, own, was_read = Recycler, private(f"{thread}_cursor", s.positions), private(f"{thread}_was_read", BOOL)
     row = partial(Row, actor="prefill", under=s.mutex if mutex else None)
     last = partial(Row, actor="prefill", release=s.mutex if mutex else None)
-    forget = [own.set(0), was_read.set(False), request.set(0), *done]
-    gone = ~s.ids.has(request)
-    left = (s.ids.index_of(request) < own) if checks else TRUE
-    pop, load, remove = [s.entry[request].set(False)], [own.set(s.cursor)], [s.ids.remove(request), was_read.set(left)]
-    after, after_remove = (r.LOADING, r.STORING) if checks else (r.REMOVING, r.LOADING)
+    pop, load, remove = [s.entry[request].set(False)], [own.set(s.cursor)], [s.ids.remove(request)]
+    forget = [own.set(0), request.set(0), *done]
+    back, gone = [s.cursor.set(own - 1), *forget], ~s.ids.has(request)
+    cite = "facts 5: recycle(id)"
+    rows = [
+        last("id_is_gone", r.REMOVING, r.RAISED, gone, forget, cite="H-10: ValueError when the id is already gone"),
+        Row("log_error", r.RAISED, r.IDLE, cite="facts 3.8: logged"),
+    ]
     # fmt: off
+    if checks:
+        look = was_read.set(s.ids.index_of(request) < own)
+        return [
+            row("pop_entry",     r.POPPING,  r.LOADING,  TRUE,      pop,  cite=cite),
+            row("load_cursor",   r.LOADING,  r.REMOVING, TRUE,      load, cite="facts 9.4: only if index < cursor"),
+            row("remove_id",     r.REMOVING, r.STORING,  ~gone,     [*remove, look], cite=cite),
+            last("store_cursor", r.STORING,  r.IDLE,     was_read,  [*back, was_read.set(False)], cite="facts 9.4"),
+            last("keep_cursor",  r.STORING,  r.IDLE,     ~was_read, forget, cite="facts 9.4"),
+            *rows,
+        ]
     return [
-        row("pop_entry",    r.POPPING,  after,        TRUE,  pop, cite="facts 5: recycle(id)"),
-        row("load_cursor",  r.LOADING,  r.REMOVING if checks else r.STORING, TRUE, load, cite="facts 5: cursor - 1, the load"),
-        row("remove_id",    r.REMOVING, after_remove, ~gone, remove, cite="facts 5: recycle(id)"),
-        last("id_is_gone",  r.REMOVING, r.RAISED,     gone,  forget, cite="H-10: ValueError when the id is already gone"),
-        last("store_cursor", r.STORING, r.IDLE,       was_read,  [s.cursor.set(own - 1), *forget], cite="H17, H-10: cursor - 1"),
-        last("keep_cursor", r.STORING,  r.IDLE,       ~was_read, forget, cite="facts 9.4: only if index < cursor"),
-        Row("log_error",     r.RAISED,   r.IDLE,       cite="facts 3.8: logged"),
+        row("pop_entry",     r.POPPING,  r.REMOVING, TRUE,  pop,    cite=cite),
+        row("remove_id",     r.REMOVING, r.LOADING,  ~gone, remove, cite=cite),
+        row("load_cursor",   r.LOADING,  r.STORING,  TRUE,  load,   cite="facts 5: cursor - 1, the load"),
+        last("store_cursor", r.STORING,  r.IDLE,     TRUE,  back,   cite="H17, H-10: cursor - 1, read or not"),
+        *rows,
     ]
     # fmt: on
 
@@ -111,5 +121,3 @@ def in_slice(s: List, cursor: Expr, batch: int, request: Any) -> Expr:
     after = if_else(cursor >= 0, at >= cursor, at >= length + cursor)
     before = if_else(end >= 0, at < end, at < length + end)
     return s.ids.has(request) & after & before
-
-
