@@ -1,0 +1,64 @@
+"""Choosing the next token: greedy, or by temperature and nucleus, with a generator of the request's own.
+
+A request's draws depend on its own seed and on how many it has made, never on its batch. The log-probability that is reported
+is the model's, before temperature and nucleus.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from protocol import DefinitionError
+
+from .reference import log_softmax
+from .weights import Floats
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a request's tokens are chosen: temperature 0 is greedy; top_p in (0, 1]; seed of its own draws.
+
+    Raises:
+        DefinitionError: a number outside its range.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.temperature) and 0 <= self.temperature <= 2):
+            raise DefinitionError(f"temperature={self.temperature}: give a number from 0 to 2")
+        if not 0 < self.top_p <= 1:
+            raise DefinitionError(f"top_p={self.top_p}: give a number above 0, at most 1")
+
+
+def nucleus(probabilities: Floats, top_p: float) -> Floats:
+    """The distribution over the likeliest tokens whose probabilities together reach top_p; shape (vocabulary,)."""
+    if top_p >= 1:
+        return probabilities
+    order = np.argsort(-probabilities, kind="stable")
+    reached = np.cumsum(probabilities[order])
+    keep = order[: int(np.searchsorted(reached, top_p)) + 1]
+    kept = np.zeros_like(probabilities)
+    kept[keep] = probabilities[keep]
+    return kept / kept.sum()
+
+
+def distribution(logits: Floats, temperature: float, top_p: float) -> Floats:
+    """The distribution that is drawn from; temperature above 0."""
+    return nucleus(np.exp(log_softmax(logits / np.float32(temperature))), top_p)
+
+
+def choose(logits: Floats, sampling: Sampling, drawn: int) -> tuple[int, float]:
+    """The next token of a request that has drawn so many, and its log-probability. Logits: (vocabulary,)."""
+    logs = log_softmax(logits)
+    if sampling.temperature == 0:
+        token = int(np.argmax(logits))
+    else:
+        weights = distribution(logits, sampling.temperature, sampling.top_p)
+        draw = np.random.default_rng((sampling.seed, drawn)).random()
+        token = int(np.searchsorted(np.cumsum(weights), draw * weights.sum(), side="right"))
+    return min(token, len(logits) - 1), float(logs[min(token, len(logits) - 1)])

@@ -1,0 +1,97 @@
+"""A model's weights: named arrays, seeded or given, and the shard of a tensor-parallel rank.
+
+Names follow the field: `layers.3.attention.query`. Every matrix is stored (in, out), so that a row of activations is multiplied
+from the left. A shard cuts heads and the intermediate width into consecutive parts, and keeps norms, the embedding and the
+router whole. Cuts are views: no rank owns a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .config import ModelConfig
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+COLUMNS = ("query", "key", "value", "gate", "up")
+"""Matrices that are cut by their outputs."""
+ROWS = ("output", "down")
+"""Matrices that are cut by their inputs; their products are partial sums."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The arrays of a model, or of one rank's shard of it."""
+
+    config: ModelConfig
+    arrays: Mapping[str, Floats]
+    rank: int = 0
+    ranks: int = 1
+
+    def __getitem__(self, name: str) -> Floats:
+        return self.arrays[name]
+
+    def shard(self, rank: int, ranks: int) -> Weights:
+        """The part of a rank.
+
+        Raises:
+            DefinitionError: the model cannot be cut into so many.
+        """
+        self.config.check_ranks(ranks)
+        return Weights(self.config, {name: _cut(name, array, rank, ranks) for name, array in self.arrays.items()}, rank, ranks)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+def shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of every array of the whole model."""
+    h, d = config.hidden, config.head_dim
+    yield "embedding", (config.vocabulary, h)
+    for layer in range(config.layers):
+        at = f"layers.{layer}"
+        yield f"{at}.attention.norm", (h,)
+        yield f"{at}.attention.query", (h, config.heads * d)
+        yield f"{at}.attention.key", (h, config.kv_heads * d)
+        yield f"{at}.attention.value", (h, config.kv_heads * d)
+        yield f"{at}.attention.output", (config.heads * d, h)
+        yield f"{at}.feed.norm", (h,)
+        if config.experts:
+            yield f"{at}.feed.router", (h, config.experts)
+        for expert in [f".{e}" for e in range(config.experts)] or [""]:
+            yield f"{at}.feed{expert}.gate", (h, config.intermediate)
+            yield f"{at}.feed{expert}.up", (h, config.intermediate)
+            yield f"{at}.feed{expert}.down", (config.intermediate, h)
+    yield "norm", (h,)
+    if not config.tied:
+        yield "head", (h, config.vocabulary)
+
+
+def seeded(config: ModelConfig, seed: int = 0) -> Weights:
+    """Weights drawn from a seed, scaled so that activations keep their size; norms are near one."""
+    generator = np.random.default_rng(seed)
+    arrays = {}
+    for name, shape in shapes(config):
+        if name.endswith("norm"):
+            arrays[name] = (1 + 0.1 * generator.standard_normal(shape)).astype(np.float32)
+        else:
+            scale = 1.0 if name == "embedding" else 1 / np.sqrt(shape[0])
+            arrays[name] = (scale * generator.standard_normal(shape)).astype(np.float32)
+    return Weights(config, arrays)
+
+
+def _cut(name: str, array: Floats, rank: int, ranks: int) -> Floats:
+    kind = name.rpartition(".")[2]
+    if kind in COLUMNS:
+        width = array.shape[1] // ranks
+        return array[:, rank * width : (rank + 1) * width]
+    if kind in ROWS:
+        width = array.shape[0] // ranks
+        return array[rank * width : (rank + 1) * width]
+    return array
