@@ -271,6 +271,9 @@ WHOLE = [
     _kept("pair-losses", "answered_at_most_once", 14_741_050, None, deep=True),
     _kept("pair-losses", "reservations_counted", 14_741_050, None, deep=True),
     _kept("pair-chunks", "committed_unsent", 42_743_367, None, deep=True),
+    _kept("pair-chunks", "freed_block_written", 42_743_367, None, deep=True),
+    _kept("pair-aborts", "committed_unsent", 108_006_815, None, deep=True),
+    _kept("pair-aborts", "foreign_written", 98_406_680, None, deep=True),
 ]
 
 LEFT_OUT = [
