@@ -123,15 +123,15 @@ class Bounds:
         for name, value, known in (("variant", self.variant, VARIANTS), ("waits", self.waits, WAITS), ("refusals", self.refusals, REFUSALS)):
             if value not in known:
                 raise DefinitionError(f"{name}={value!r}: choose one of {', '.join(known)}")
-        for name, value, low, high in (
+        for name, number, low, high in (
             ("prefill_room", self.prefill_room, 1, 8),
             ("threads", self.threads, 1, 4),
             ("batch", self.batch, 1, 3),
             ("tries", self.tries, 1, 3),
             ("timeouts", self.timeouts, 0, 2),
         ):
-            if not low <= value <= high:
-                raise DefinitionError(f"{name}={value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+            if not low <= number <= high:
+                raise DefinitionError(f"{name}={number}: choose one of {', '.join(map(str, range(low, high + 1)))}")
         for name, text in (("prefills", self.prefills), ("decodes", self.decodes), ("sizes", self.sizes), ("decode_room", self.decode_room)):
             if not text.isdigit() or (name != "decode_room" and len(text) != len(self.decodes)):
                 raise DefinitionError(f"{name}={text!r}: give one digit for each {'decode instance' if name == 'decode_room' else 'request'}")

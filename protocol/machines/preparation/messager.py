@@ -16,9 +16,9 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
-from ...combine import all_of, any_of, choice, me
+from ...combine import all_of, choice, me
 from ...effect import each, when
-from ...expr import TRUE, Expr
+from ...expr import TRUE
 from ...machine import Machine, Row
 from ...types import Enum, Optional
 from ...variable import Variable, private
@@ -102,7 +102,7 @@ def _whole_rows(i: Instances, taken: Variable) -> list[Row]:
     """Ours: what arrives is whole, and is registered under the sender's lock."""
     p, q, s = me(i.prefill), choice("request", i.request), Registrar
     head = (taken[p, q] != Half.NONE) & all_of(i.request, lambda j: (j >= q) | (taken[p, j] == Half.NONE))
-    register = [i.cache_task[p, q].set(True), taken[p, q].set(Half.NONE)]
+    register = [i.cache_task[p, q].set(True), taken[p, q].set(Half.NONE), i.registered[q].set(True)]
     return [_row("register", s.LOOKING, s.LOOKING, head, register, choose=(q,), under=i.messager[p], cite="ours")]
 
 
@@ -116,10 +116,10 @@ def sender(i: Instances) -> Machine:
     # fmt: off
     if i.variant.splits:
         rows = [
-            step("take_registered", s.IDLE,     s.SENDING, task, [i.work[p].receive(q), hand[p].set(q)], under=i.messager[p], cite="ours: early work waits aside"),
-            step("send",            s.SENDING,  s.CLEANING, mine,                                       cite="6.4 s4"),
-            step("clean",           s.CLEANING, s.REPORTING, mine, [task.set(False)], under=i.messager[p], cite="ours: clean before report"),
-            step("report",          s.REPORTING, s.IDLE,   mine, [report, empty],                       cite="CH4"),
+            step("take_registered", s.IDLE, s.SENDING, task, [i.work[p].receive(q), hand[p].set(q)], under=i.messager[p], cite="ours: others wait"),
+            step("send",   s.SENDING,   s.CLEANING,  mine,                                       cite="6.4 s4"),
+            step("clean",  s.CLEANING,  s.REPORTING, mine, [task.set(False)], under=i.messager[p], cite="ours: clean before report"),
+            step("report", s.REPORTING, s.IDLE,      mine, [report, empty],                      cite="CH4"),
         ]
     else:
         pop = [hand[p].set(i.work[p].head), i.work[p].receive()]

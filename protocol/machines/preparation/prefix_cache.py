@@ -85,8 +85,8 @@ VARIANTS = {
     for v in (
         Variant("E0", True, "schedule"),
         Variant("E1", False, "schedule"),
-        Variant("E0 after #7364", True, "preallocation"),
-        Variant("E1 after #7364", False, "preallocation"),
+        Variant("E0_7364", True, "preallocation"),
+        Variant("E1_7364", False, "preallocation"),
         Variant("repaired", False, "computed"),
         # Ours with a part left out, to show that the part is needed.
         Variant("unpinned", False, "computed", pins=False),
@@ -144,7 +144,7 @@ class _Cache:
             step("hold",        p.WAITING,   p.ASKING,    first & (tree.free >= tree.extra(q)), hold, cite="4.3; #7364, H-08"),
             _row("see_grant",   p.ASKING,    p.ADDING,                                       cite="4.6: any time later"),
             _row("see_refusal", p.ASKING,    p.RECYCLING, q < self.refusals, fair="none",    cite="4.6, 9.1"),
-            step("recycle",     p.RECYCLING, p.DONE,      TRUE, recycle,                     cite="4.6: pre_recycle_resource only dereferences; H-08b"),
+            step("recycle",     p.RECYCLING, p.DONE,      TRUE, recycle,                     cite="4.6: only dereferences; H-08b"),
             step("add_to_running", p.ADDING, p.DONE,      TRUE, [stage[q].set(Stage.RUNNING)], cite="4.8"),
         ]
         # fmt: on

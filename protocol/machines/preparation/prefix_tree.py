@@ -64,7 +64,7 @@ class PrefixTree:
         rest = Entry.PUBLISHED if publishes else Entry.OWN
         table = each(self.node, lambda k: self.entry[q, k].set(if_else(self.is_matched(q, k), Entry.MATCHED, rest)))
         seen = each(self.node, lambda k: self.matched[q, k].set(self.is_matched(q, k)))
-        made = each(self.node, lambda k: when(~self.is_matched(q, k), self._make(q, k))) if publishes else ()
+        made = each(self.node, lambda k: when(~self.is_matched(q, k), *self._make(q, k))) if publishes else ()
         return [table, seen, made, self.tail[q].set(True), self.free.sub(self.extra(q))]
 
     def publish(self, q: Any, computed: bool = False) -> tuple[Effect, ...]:

@@ -70,7 +70,7 @@ class PrepareTable:
         # fmt: off
         return [
             _row("fetch", p.IDLE,    p.HOLDING, waiting, [taken],                            under=i.queue_lock[home], cite="4.2"),
-            _row("hold",  p.HOLDING, p.MARKING, fits, [i.stage[home, q].set(Stage.HELD)], choose=(q,), under=i.resources[home], cite="4.3; H-07, H16"),
+            _row("hold",  p.HOLDING, p.MARKING, fits, [i.stage[home, q].set(Stage.HELD)], choose=(q,), under=i.resources[home], cite="4.3; H-07"),
         ]
         # fmt: on
 

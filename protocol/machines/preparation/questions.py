@@ -39,6 +39,9 @@ def _progress(i: Instances) -> list[Property]:
     def elsewhere(q: Any) -> Expr:
         return (i.decode_room[i.goal[q]] > 0) & ~i.ended[q]
 
+    def answered(q: Any) -> Expr:
+        return i.client_answers[q] > 0
+
     return [
         deadlock(about="L3: nobody is stuck in the middle of his work"),
         leads_to("every_request_ends", lambda q: ~i.ended[q], lambda q: i.ended[q], each=i.request, about="L2 on P: served, or an error"),
@@ -56,6 +59,7 @@ def _safety(i: Instances, quiet: Expr) -> list[Property]:
     return [
         never("no_second_answer", any_of(i.request, lambda q: i.client_answers[q] == 2), about="L2: exactly one terminal answer"),
         never("no_blocks_held_while_asking", holds_and_waits, about="hold and wait: P's blocks are held before D has granted"),
+        never("no_reservation_overwritten", any_of(i.decode, lambda d: i.overwritten[d] > 0), about="S7: D keeps one reservation of a request"),
         never("no_reservation_left", quiet & kept, about="S7: D keeps room for nobody"),
     ]
 

@@ -50,13 +50,12 @@ def split_phase(i: Instances) -> Machine:
     look = partial(_row, source=s.LOOKING, choose=(q,), under=i.resources[home])
     timer = partial(look, fair="none", decided="timer")
     act = partial(_row, destination=s.LOOKING, guard=mine, choose=(q,))
-    hold = [stage.set(Stage.HELD)]
+    ask, hold = [stage.set(Stage.ASKED), number_it, hand[own].set(q)], [stage.set(Stage.HELD)]
     sent = [i.asks.send(i.ask(request=q, attempt=number[own])), i.asked(q), number[own].set(0), *empty]
     ready = s.REGISTERING if i.bounds.messager else s.ADDING
     # fmt: off
     rows = [
-        look("ask",     destination=s.SENDING, guard=(i.home[q] == home) & (stage == first), effects=[stage.set(Stage.ASKED), number_it, hand[own].set(q)],
-             cite="ours: D first"),
+        look("ask",     destination=s.SENDING,   guard=(i.home[q] == home) & (stage == first), effects=ask, cite="ours: D first"),
         timer("resend", destination=s.SENDING,   guard=late, effects=[number_it, later, hand[own].set(q)], cite="ours: idempotent, H-12"),
         timer("expire", destination=s.LOOKING,   guard=late, effects=[stage.set(Stage.FAILED), later],     cite="ours: ends in one answer"),
         look("fail",    destination=s.ANSWERING, guard=stage == Stage.FAILED, effects=[stage.set(Stage.GIVEN_UP), hand[own].set(q)], cite="ours"),
