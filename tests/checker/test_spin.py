@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
 
@@ -18,7 +20,26 @@ from tests.reference import dining, peterson, producer_consumer, tcommit, two_ph
 pytestmark = [pytest.mark.spin, pytest.mark.skipif(not AVAILABLE, reason=MISSING)]
 
 FEW = 30_000
-"""States up to which SPIN is asked; larger ones are for the benchmarks."""
+"""States up to which SPIN is asked about every variant of every builder; INTERLOCK_SPIN=all asks about every scenario."""
+
+LARGE = (
+    "repaired-tp2-same-batch-per-iteration",
+    "repaired-threads-taken-twice",
+    "repaired-crash-of-decode-foreign-written",
+    "layer0-signal-slot-reused-in-e3a",
+)
+"""Scenarios above 10^5 states."""
+
+
+def chosen() -> list[Scenario]:
+    """The largest scenario below FEW of every builder and variant, and the large ones."""
+    small = [s for s in scenarios().values() if not s.deep and (s.distinct or 0) < FEW]
+    if os.environ.get("INTERLOCK_SPIN") != "all":
+        best: dict[tuple[object, str], Scenario] = {}
+        for scenario in sorted(small, key=lambda s: s.distinct or 0):
+            best[scenario.build, scenario.variant] = scenario
+        small = list(best.values())
+    return [*small, *(scenarios()[name] for name in LARGE)]
 
 
 def agree(system: System) -> None:
@@ -70,7 +91,12 @@ def test_deadlock_is_an_assertion_at_its_depth(ordered: bool) -> None:
     assert (spin.errors, spin.depth) == ((0, 5) if ordered else (1, 5))
 
 
-@pytest.mark.parametrize("scenario", [s for s in scenarios().values() if not s.deep and (s.distinct or 0) < FEW], ids=lambda s: s.name)
+def test_the_large_ones_are_large() -> None:
+    assert len(chosen()) >= 10
+    assert sum((scenarios()[name].distinct or 0) > 100_000 for name in LARGE) >= 3
+
+
+@pytest.mark.parametrize("scenario", chosen(), ids=lambda s: s.name)
 def test_scenarios_agree(scenario: Scenario) -> None:
     agree(scenario.system())
 
