@@ -38,6 +38,7 @@ class Loop:
 
     Args:
         gated: the engine schedules only while the forward signal is down.
+        counts: the gate looks at the queue under its lock (`num_tasks`), and not at its register (`exist_tasks`).
         pushes_empty: an engine that has nothing to schedule puts an empty batch.
         meets: roles in which ranks meet (EPB) between reading a batch and its forward.
         skips: roles in which an iteration without a batch has no forward.
@@ -50,6 +51,7 @@ class Loop:
     """
 
     gated: bool = False
+    counts: bool = False
     pushes_empty: bool = False
     meets: tuple[str, ...] = ()
     skips: tuple[str, ...] = ()
@@ -61,14 +63,14 @@ class Loop:
     gives_up: bool = False
 
 
-_B = Loop(gated=True, pushes_empty=True, meets=("prefill",), skips=("prefill",))
+_B = Loop(gated=True, counts=True, pushes_empty=True, meets=("prefill",), skips=("prefill",))
 _OURS = Loop(gated=True, top_barrier=True, owned=True, asks=True, gives_up=True)
 
 LOOPS = {
     "A": Loop(),
     "#6085": replace(_B, meets=("prefill", "decode")),
     "B": _B,
-    "B'": replace(_B, top_barrier=True, read_barrier=True),
+    "B'": replace(_B, counts=False, top_barrier=True, read_barrier=True),
     "B-without-empty-batches": replace(_B, pushes_empty=False),
     "B-without-meeting": replace(_B, meets=()),
     "repaired": _OURS,

@@ -48,7 +48,7 @@ def gate_machine(system: Round, traffic: str) -> Machine:
     after = g.CHECKING if system.forward_signal is None else g.CHECKING_FORWARD
     opened = g.SCHEDULING if system.forward_signal is None else after
     rows = []
-    if loop.gated and not loop.top_barrier:
+    if loop.counts:
         empty, lock, cite = queues.is_empty, queues.own_lock, "facts 3.2 B3: num_tasks"
         rows.append(Row("find_queue_empty", g.CHECKING, opened, runs & empty, [], "prefill", under=lock, cite=cite))
     else:

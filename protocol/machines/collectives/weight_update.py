@@ -5,13 +5,13 @@ the top of each iteration and broadcasts it. Unless it is NORMAL, every rank cop
 weights, waits for rank 0 to store the result, and then calls `clear_data` of the engine-worker queue *by itself*. The
 engine's scheduler is not paused meanwhile. (`machines/collectives/expert_round.py` asks what the broadcast does to the round.)
 
-The repaired rule, in three sentences: *Rank 0 hands out the weights' status with the announcement, at the one collective
-that every rank enters in every iteration; a rank that learns of an update makes it and starts the iteration over. Rank 0
-alone stores the result, behind TPB#0 of the next iteration, which every rank reaches only after its own update; nobody copies
-the status back. Workers never clear the queue: a batch that waits there is read by all of them afterwards, and to take it
+The repaired rule, in three sentences: *Rank 0 of all hands out the weights' status at the one all_gather that every rank enters in
+every iteration, which also says who has a batch; a rank that learns of an update makes it and starts the iteration over. Rank 0
+alone stores the result, behind the all_gather of the next iteration, which every rank enters only after its own update;
+nobody copies the status back. Workers never clear the queue: a batch that waits there is read by all of them afterwards, and to take it
 away is for the engine, which alone knows whose requests are in it.*
 
-One instance of two or more ranks: they are the world. The engine's gate is that of A (an empty queue, by its register);
+All ranks are the world; the forward is one step, without the all-to-all. The engine's gate is that of A (an empty queue, by its register);
 a gate that also waits for the forward signal takes interleavings away and adds none, for no rank is in a forward while it
 updates. Batches never end; their numbers wrap, so that one that is lost shows by its successor.
 
@@ -44,12 +44,19 @@ WRAP = 3
 """Batch numbers: one in the queue, one in hand, and the third tells a repetition from a successor."""
 
 
-def build(variant: str = "repaired", ranks: int = 2, experts: bool = False, update_meets: bool = True, begins_dropped: bool = False) -> System:
-    """The system of one instance.
+def build(
+    variant: str = "repaired",
+    instances: int = 1,
+    ranks: int = 2,
+    experts: bool = False,
+    update_meets: bool = True,
+    begins_dropped: bool = False,
+) -> System:
+    """The system of so many instances.
 
     Args:
         variant: a version of `weights.UPDATES`.
-        ranks: tensor-parallel ranks. experts: ranks that have read meet at EPB.
+        instances, ranks: data-parallel instances, and tensor-parallel ranks of each. experts: ranks that have read meet at EPB.
         update_meets: the update itself contains a collective that all ranks enter after they have copied the status back.
         begins_dropped: the weights have been dropped already, and only the update is left.
 
@@ -58,10 +65,10 @@ def build(variant: str = "repaired", ranks: int = 2, experts: bool = False, upda
     """
     if variant not in UPDATES:
         raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(UPDATES)}")
-    if ranks < 1:
-        raise DefinitionError(f"ranks={ranks}: needs at least one rank")
+    if instances < 1 or ranks < 1:
+        raise DefinitionError(f"instances={instances}, ranks={ranks}: needs at least one of each")
     begins = Status.CLEARED if begins_dropped else Status.NORMAL
-    system = Weights.create(UPDATES[variant], ranks, WRAP, begins)
+    system = Weights.create(UPDATES[variant], instances, ranks, WRAP, begins)
     worker = WeightTable(system, experts, update_meets).machine()
     machines = [_engine(system), _api(system, begins_dropped), worker]
     return System("weight_update", machines, _properties(system, machines), doc=__doc__ or "")

@@ -41,7 +41,7 @@ class WeightTable:
     def machine(self) -> Machine:
         """The machine with a copy per rank."""
         s = self.system
-        rows = [*self._hand_out(), *self._look()] if s.update.handed_out else [*self._broadcast(), *self._top(), *self._announce()]
+        rows = [*self._hand_out(), *self._ask()] if s.update.handed_out else [*self._broadcast(), *self._top(), *self._announce()]
         rows += self._hand_update() if s.update.handed_out else [*self._judge(), *self._update(), *self._leave()]
         rows += [*self._clear(), *self._read(), *self._work()]
         dropped = s.status.initial[0] == Status.CLEARED and not s.update.handed_out
@@ -71,6 +71,11 @@ class WeightTable:
         return me(self.system.ranks) != 0
 
     @property
+    def speaks(self) -> Expr:
+        """This is rank 0 of all, which loads and stores the weights' status."""
+        return (me(self.system.instances) == 0) & self.leads
+
+    @property
     def known(self) -> Expr:
         """The weights' status that this rank acts on."""
         return self.system.known[self.own]
@@ -92,29 +97,24 @@ class WeightTable:
             _row(f"leave_{name}", at, after, m.may_leave, [], under=m.lock, cite=cite),
         ]
 
-    def _give(self, call: Call, with_batch: bool) -> tuple[list[Any], list[Any]]:
-        """Effects of entering a collective that hands out rank 0's status (and what it saw), for rank 0 and for the others."""
+    def _give(self, call: Call) -> tuple[list[Any], list[Any]]:
+        """Effects of entering a collective that hands out the status of rank 0, for rank 0 and for the others."""
         s, m = self.system, self.system.meetings
-        seen = s.seen[self.own]
-
-        def deliver(status: Expr, batch: Expr) -> Any:
-            return lambda j, r: [s.received[j, r].set(status), *([s.told[j, r].set(batch)] if with_batch else [])]
-
-        given = [s.given.set(self.known), *([s.offered.set(seen)] if with_batch else [])]
-        return [*given, *m.enter(call, deliver(self.known, seen))], m.enter(call, deliver(s.given.cell(), s.offered.cell()))
+        give = [s.given.set(self.known), *m.enter(call, lambda j, r: s.received[j, r].set(self.known))]
+        return give, m.enter(call, lambda j, r: s.received[j, r].set(s.given))
 
     # -- the parts of an iteration -----------------------------------------------------------------------------------
 
     def _broadcast(self) -> list[Row]:
         """W1: rank 0 loads the status and broadcasts it."""
         w, s, m = Worker, self.system, self.system.meetings
-        give, take = self._give(Call.STATUS, with_batch=False)
+        give, take = self._give(Call.STATUS)
         after = w.PREPARING if s.update.barriers else w.LOOKING
         receive = [self.known.set(s.received[self.own])]
         return [
-            _row("load_status", w.STARTING, w.STATUS_LOADED, self.leads, [self.known.set(s.status)], cite="facts 4.1 W1"),
+            _row("load_status", w.STARTING, w.STATUS_LOADED, self.speaks, [self.known.set(s.status)], cite="facts 4.1 W1"),
             _row("give_status", w.STATUS_LOADED, w.AT_STATUS, TRUE, give, under=m.lock, cite="facts 4.1 W1"),
-            _row("take_status", w.STARTING, w.AT_STATUS, self.follows, take, under=m.lock, cite="facts 4.1 W1"),
+            _row("take_status", w.STARTING, w.AT_STATUS, ~self.speaks, take, under=m.lock, cite="facts 4.1 W1"),
             _row("leave_status", w.AT_STATUS, after, m.may_leave, receive, under=m.lock, cite="facts 4.1 W1"),
         ]
 
@@ -144,39 +144,45 @@ class WeightTable:
         return rows
 
     def _hand_out(self) -> list[Row]:
-        """Ours: behind TPB#0 every rank has made its update; rank 0 says so, and looks at the queue and at the status."""
-        w, s, m, seen = Worker, self.system, self.system.meetings, self.system.seen[self.own]
+        """Ours: TPB#0; rank 0 of each instance looks at its queue, and that of all at the status, unless it knows it: an update is made."""
+        w, s, seen = Worker, self.system, self.system.seen[self.own]
         filled, cite = s.queues.exist_tasks, "ours: one place; H3, H4, H8"
-        leave = partial(_row, source=w.AT_TOP, under=m.lock, cite="ours")
-        store = [s.status.set(self.result), self.known.set(self.result)]
-        owes = self.leads & self.updates
-        top = [
-            _row("enter_top", w.PREPARING, w.AT_TOP, TRUE, m.enter(Call.TOP), under=m.lock, cite="facts 4.3: TPB#0"),
-            leave("find_all_updated", destination=w.STORING, guard=m.may_leave & owes),
-            leave("leave_top", destination=w.LOOKING, guard=m.may_leave & ~owes),
-        ]
+        top = self._meet(Call.TOP, w.PREPARING, w.AT_TOP, w.LOOKING, "facts 4.3: TPB#0")
         if not s.update.barriers:
-            top = [
-                _row("find_itself_updated", w.PREPARING, w.STORING, owes, [], cite="ours without TPB#0"),
-                _row("skip_top", w.PREPARING, w.LOOKING, ~owes, [], cite="ours without TPB#0"),
-            ]
+            top = [_row("skip_top", w.PREPARING, w.LOOKING, TRUE, [], cite="ours without TPB#0")]
+        made = [self.known.set(self.result), s.owes[self.own].set(True)]
         return [
             *top,
-            _row("store_result", w.STORING, w.LOOKING, TRUE, store, cite="ours: by one, behind TPB#0"),
             _row("find_batch", w.LOOKING, w.FINDING, self.leads & filled, [seen.set(True)], cite=cite),
             _row("find_no_batch", w.LOOKING, w.FINDING, self.leads & ~filled, [seen.set(False)], cite=cite),
-            _row("load_status", w.FINDING, w.LOOKED, TRUE, [self.known.set(s.status)], cite=cite),
+            _row("load_status", w.FINDING, w.LOOKED, self.speaks & ~self.updates, [self.known.set(s.status)], cite=cite),
+            _row("find_itself_updated", w.FINDING, w.LOOKED, self.speaks & self.updates, made, cite=cite),
         ]
 
-    def _look(self) -> list[Row]:
-        """Ours: one collective hands out both."""
-        w, s, m = Worker, self.system, self.system.meetings
-        give, take = self._give(Call.FLAG, with_batch=True)
-        receive = [self.known.set(s.received[self.own]), s.seen[self.own].set(s.told[self.own])]
+    def _ask(self) -> list[Row]:
+        """Ours: one all_gather hands out who has a batch, and the status; behind it rank 0 says that all have made their update."""
+        w, s, m, (i, r) = Worker, self.system, self.system.meetings, self.own
+        owes, cite = s.owes[i, r], "ours"
+
+        def told(speaks: bool, leads: bool) -> list[Any]:
+            status = self.known if speaks else s.given
+
+            def deliver(j: Any, rank: Any) -> list[Any]:
+                batch = if_else(j == i, s.seen[i, r], s.offered[j]) if leads else s.offered[j]
+                return [s.received[j, rank].set(status), s.told[j, rank].set(batch)]
+
+            given = [s.given.set(status)] if speaks else []
+            return [*given, *([s.offered[i].set(s.seen[i, r])] if leads else []), *m.enter(Call.MEET, deliver)]
+
+        receive = [self.known.set(s.received[i, r]), s.seen[i, r].set(s.told[i, r])]
+        said = [s.status.set(self.known), owes.set(False)]
         return [
-            _row("give_status", w.LOOKED, w.AT_FLAG, TRUE, give, under=m.lock, cite="ours"),
-            _row("take_status", w.LOOKING, w.AT_FLAG, self.follows, take, under=m.lock, cite="ours"),
-            _row("leave_flag", w.AT_FLAG, w.JUDGING, m.may_leave, receive, under=m.lock, cite="ours"),
+            _row("give_status", w.LOOKED, w.AT_FLAG, TRUE, told(True, True), under=m.lock, cite=cite),
+            _row("offer", w.FINDING, w.AT_FLAG, ~self.speaks, told(False, True), under=m.lock, cite=cite),
+            _row("attend", w.LOOKING, w.AT_FLAG, self.follows, told(False, False), under=m.lock, cite=cite),
+            _row("leave_flag", w.AT_FLAG, w.JUDGING, m.may_leave & ~owes, receive, under=m.lock, cite=cite),
+            _row("find_all_updated", w.AT_FLAG, w.STORING, m.may_leave & owes, receive, under=m.lock, cite=cite),
+            _row("store_result", w.STORING, w.JUDGING, TRUE, said, cite="ours: by one, behind the all_gather"),
         ]
 
     def _judge(self) -> list[Row]:
@@ -200,15 +206,15 @@ class WeightTable:
         if not self.update_meets:
             return [
                 *rows,
-                _row("load_weights", w.LOADING, w.STORING, self.leads, [], cite=cite),
-                _row("load_weights", w.LOADING, w.AWAITING, self.follows, [], cite=cite),
+                _row("load_weights", w.LOADING, w.STORING, self.speaks, [], cite=cite),
+                _row("load_weights", w.LOADING, w.AWAITING, ~self.speaks, [], cite=cite),
             ]
         return [
             *rows,
             _row("load_weights", w.LOADING, w.LOADED, TRUE, [], cite=cite),
             _row("enter_loaded", w.LOADED, w.AT_LOADED, TRUE, m.enter(Call.LOADED), under=m.lock, cite=own),
-            _row("leave_loaded", w.AT_LOADED, w.STORING, m.may_leave & self.leads, [], under=m.lock, cite=own),
-            _row("leave_loaded", w.AT_LOADED, w.AWAITING, m.may_leave & self.follows, [], under=m.lock, cite=own),
+            _row("leave_loaded", w.AT_LOADED, w.STORING, m.may_leave & self.speaks, [], under=m.lock, cite=own),
+            _row("leave_loaded", w.AT_LOADED, w.AWAITING, m.may_leave & ~self.speaks, [], under=m.lock, cite=own),
         ]
 
     def _hand_update(self) -> list[Row]:
@@ -246,15 +252,15 @@ class WeightTable:
         w, s, m = Worker, self.system, self.system.meetings
         after = self.first if s.update.starts_over else w.SEEING
         updated = _row("go_on", w.LEAVING, after, self.known == Status.UPDATING, [], cite="facts 4.1 W5: falls through, or `continue`")
-        give, take = self._give(Call.STATUS, with_batch=False)
+        give, take = self._give(Call.STATUS)
         leave = partial(_row, source=w.AT_DROPPED, under=m.lock, cite="facts 4.1 W5: 1 s broadcast loop")
         wanted = s.received[self.own] == Status.UPDATING
         return [
             updated,
             _row("drop_weights", w.LEAVING, w.DROPPED, self.known == Status.CLEARING, [], cite="facts 4.1 W5: clearing mode"),
-            _row("load_status_again", w.DROPPED, w.DROPPED_LOADED, self.leads, [self.known.set(s.status)], cite="facts 4.1 W5"),
+            _row("load_status_again", w.DROPPED, w.DROPPED_LOADED, self.speaks, [self.known.set(s.status)], cite="facts 4.1 W5"),
             _row("give_status_again", w.DROPPED_LOADED, w.AT_DROPPED, TRUE, give, under=m.lock, cite="facts 4.1 W5"),
-            _row("take_status_again", w.DROPPED, w.AT_DROPPED, self.follows, take, under=m.lock, cite="facts 4.1 W5"),
+            _row("take_status_again", w.DROPPED, w.AT_DROPPED, ~self.speaks, take, under=m.lock, cite="facts 4.1 W5"),
             leave("find_weights_wanted", destination=self.first, guard=m.may_leave & wanted),
             leave("find_weights_dropped", destination=w.DROPPED, guard=m.may_leave & ~wanted),
         ]

@@ -43,8 +43,8 @@ class Update:
         starts_over: the iteration ends with the update; otherwise it goes on to read.
         asserts: a rank that has read an empty queue is killed (#6680).
         barriers: TPB#0 before rank 0 looks, with an announcement that it takes back, and TPB#2' after reading.
-        handed_out: ours. The status comes with the announcement, from one collective; nobody copies it back, and rank 0 stores
-            the result of an update behind TPB#0 of the next iteration.
+        handed_out: ours. The status comes with the announcement, from one all_gather; nobody copies it back, and rank 0 stores
+            the result of an update behind the all_gather of the next iteration.
     """
 
     clears: str = "all"
@@ -75,7 +75,8 @@ UPDATES = {
 
 @dataclass(frozen=True)
 class Weights:
-    """What the engine, the API and the ranks share. `given`, `received`: the payload of the collective of the status.
+    """What the engine, the API and the ranks share. `given`, `received`: the payload of the collective of the status;
+    `offered`, `told`: of that which says who has a batch. `owes`: this rank has a result to store.
 
     `number`: of the engine's next batch, below `wrap`. Ghosts: `dropped`: a batch was cleared away unread; `dropped_fresh`: one that
     was put between two ranks' clears of one update; `clears`: how many ranks have cleared in it; `fresh`: the last batch was
@@ -97,6 +98,7 @@ class Weights:
     told: Variable
     known: Variable
     seen: Variable
+    owes: Variable
     batch: Variable
     dropped: Variable
     dropped_fresh: Variable
@@ -106,9 +108,9 @@ class Weights:
     misread: Variable
 
     @classmethod
-    def create(cls, update: Update, ranks: int, wrap: int, begins: Status) -> Weights:
-        """One instance of so many ranks, with batch numbers below `wrap` and weights of that status."""
-        index, rank, numbers = Index("instance", 1), Index("rank", ranks), Range(0, wrap - 1)
+    def create(cls, update: Update, instances: int, ranks: int, wrap: int, begins: Status) -> Weights:
+        """So many instances and ranks, with batch numbers below `wrap` and weights of that status."""
+        index, rank, numbers = Index("instance", instances), Index("rank", ranks), Range(0, wrap - 1)
         both, meetings, kind = (index, rank), Meetings.create(index, rank), Enum(Status)
         return cls(
             update,
@@ -121,34 +123,36 @@ class Weights:
             status=register("model_weights_status", kind, init=begins, cite="facts 1.2, 4.1 W1"),
             announced=register("batch_announced", BOOL, over=index, cite="facts 1.2: XT, RF"),
             given=locked("status_given", kind, meetings.lock, cite="facts 4.1 W1: what rank 0 broadcasts"),
-            offered=locked("batch_given", BOOL, meetings.lock, cite="ours: with the status"),
+            offered=locked("batch_given", BOOL, meetings.lock, over=index, cite="ours: with the status"),
             received=locked("status_received", kind, meetings.lock, over=both, cite="facts 4.1 W1"),
             told=locked("batch_received", BOOL, meetings.lock, over=both, cite="ours: with the status"),
             known=private("worker_status", kind, over=both, init=begins),
             seen=private("worker_saw_batch", BOOL, over=both),
+            owes=private("result_owed", BOOL, over=both),
             batch=private("worker_batch", Optional(numbers), over=both),
             dropped=ghost("batch_dropped_unread", BOOL),
             dropped_fresh=ghost("batch_dropped_between_clears", BOOL),
-            clears=ghost("clears_in_update", Range(0, ranks)),
-            fresh=ghost("batch_put_between_clears", BOOL),
+            clears=ghost("clears_in_update", Range(0, ranks), over=index),
+            fresh=ghost("batch_put_between_clears", BOOL, over=index),
             expected=ghost("expected_batch", numbers, over=both),
             misread=ghost("batch_misread", BOOL),
         )
 
     @property
     def instance(self) -> Expr:
-        """The caller's instance, or the one that there is where nobody calls."""
+        """The caller's instance."""
         return me(self.instances)
 
     def note_put(self) -> list[Any]:
         """Effects on the ghosts of a `put_tasks`."""
-        return [self.fresh.set(self.clears > 0)]
+        return [self.fresh[self.instance].set(self.clears[self.instance] > 0)]
 
     def note_clear(self) -> list[Any]:
         """Effects on the ghosts of a `clear_data`: a batch that is still there has not been read by every rank."""
         there, last = ~self.queues.is_empty, 0 if self.update.clears == "one" else self.ranks.size - 1
-        count = if_else(self.clears == last, 0, self.clears + 1)
-        return [when(there, self.dropped.set(True)), when(there & self.fresh, self.dropped_fresh.set(True)), self.clears.set(count)]
+        mine, fresh = self.clears[self.instance], self.fresh[self.instance]
+        count = if_else(mine == last, 0, mine + 1)
+        return [when(there, self.dropped.set(True)), when(there & fresh, self.dropped_fresh.set(True)), mine.set(count)]
 
     def note_read(self, number: Expr) -> list[Any]:
         """Effects on the ghosts when the caller reads a batch."""
