@@ -11,6 +11,7 @@ from enum import IntEnum
 from functools import partial
 
 from ...combine import if_else, me
+from ...effect import when
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...types import Range
@@ -45,6 +46,9 @@ def registrar(w: Wires) -> Machine:
     place = if_else(info.half == Half.DECODE, info.place, found.place)
     both = (found.half == Half.BOTH) | (found.half != info.half)
     is_first = record.half == Half.NONE
+    entry = w.entry[info.request]
+    stale = ~entry.is_none & (entry != place) & (info.half == Half.PREFILL)
+    merge = [record.set(w.task(half=Half.BOTH, place=place)), when(stale, w.stale_merged.set(True))]
     sent, published = w.sent_layers[r, info.request], w.registered[r, info.request]
     # fmt: off
     rows = [
@@ -52,7 +56,7 @@ def registrar(w: Wires) -> Machine:
         _row("find_first",   a.FETCHED,    a.FIRST,      is_first, [], cite="6.1 a3"),
         _row("find_task",    a.FETCHED,    a.MERGING,    ~is_first, [found.set(record)], cite="6.1 a3"),
         _row("store_half",   a.FIRST,      a.POLLING,    TRUE, [record.set(w.task(half=info.half, place=info.place)), *clear], cite="6.1 a3"),
-        _row("merge",        a.MERGING,    a.RESETTING,  both, [record.set(w.task(half=Half.BOTH, place=place))], cite="6.1 a3"),
+        _row("merge",        a.MERGING,    a.RESETTING,  both, merge, cite="6.1 a3"),
         _row("fail_merge",   a.MERGING,    a.POLLING,    ~both, clear, cite="6.1 a3: assertion, H-19"),
         _row("reset_layers", a.RESETTING,  a.PUBLISHING, TRUE, [sent.set(0)], cite="6.1 a3: sended_layer_id := -1, H-12"),
         _row("publish",      a.PUBLISHING, a.POLLING,    TRUE, [published.set(True), *clear], cite="6.1 a3"),

@@ -43,7 +43,7 @@ class Monitor(IntEnum):
 def _release(w: Wires, q: Any) -> list[Any]:
     """`pre_recycle_resource`: the slot and the blocks of the entry go back, the entry is deleted (8.3)."""
     place = w.table[q].value
-    return [*w.frees(place), w.table[q].set(None)]
+    return [*w.frees(q, place), w.table[q].set(None)]
 
 
 def decode_loop(w: Wires) -> Machine:
@@ -51,7 +51,7 @@ def decode_loop(w: Wires) -> Machine:
     s, q, place = Loop, choice("request", w.request), choice("place", w.place)
     asked = private("answered_request", w.request).cell()
     given = private("answered_place", Optional(w.place)).cell()
-    free = w.holder[place].is_none & all_of(w.place, lambda p: (p >= place) | ~w.holder[p].is_none)
+    free = w.holder[place].is_none
     full = all_of(w.place, lambda p: ~w.holder[p].is_none)
 
     def hear(kind: Said) -> Any:
@@ -63,7 +63,7 @@ def decode_loop(w: Wires) -> Machine:
     known = w.wanted[q] & ~w.table[q].is_none
     insert = [hear(Said.TOKEN), w.decoding[q].set(True), w.decoded_once[q].set(True)]
     fail = [hear(Said.ERROR), asked.set(q)]
-    tell = [*w.answers_client(asked), w.wanted[asked].set(False), asked.set(0)]
+    tell = [*w.answers_client(asked), asked.set(0)]
     under = partial(_row, under=w.places_lock, choose=(q,))
     # fmt: off
     rows = [
@@ -85,7 +85,7 @@ def decoding(w: Wires) -> Machine:
     s, q = Decoding, me(w.request)
     arrive = [w.decode_posts[q].receive(), w.wanted[q].set(True), w.client[q].set(Client.NO_ANSWER)]
     ends = w.decoding[q] & ~w.table[q].is_none
-    finish = [*_release(w, q), w.decoding[q].set(False), w.wanted[q].set(False), *w.answers_client(q)]
+    finish = [*_release(w, q), w.decoding[q].set(False), *w.answers_client(q)]
     rows = [
         _row("arrive", s.WATCHING, None, TRUE, arrive, under=w.places_lock, cite="4.1"),
         _row("finish", s.WATCHING, None, ends, finish, under=w.places_lock, cite="4.12"),
@@ -105,7 +105,7 @@ def monitor(w: Wires) -> Machine:
     there = ~w.table[q].is_none & (waits(q) if w.version.looks_twice else TRUE)
     done = all_of(w.request, lambda i: ~stale[i])
     reclaim = [*_release(w, q), stale[q].set(False), of.set(q)]
-    tell = [*w.answers_client(of), w.wanted[of].set(False), of.set(0)]
+    tell = [*w.answers_client(of), of.set(0)]
     under = partial(_row, under=w.places_lock)
     rows = [
         under("collect", m.SLEEPING, m.RECLAIMING, some, collect, decided="timer", cite="8.4"),

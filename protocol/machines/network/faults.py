@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from ...combine import choice
-from ...expr import Expr
+from ...expr import Expr, Param
 from ...machine import Machine, Row
 from ...types import Index, Range, Record, Scalar
 from ...variable import Channel, private

@@ -12,7 +12,7 @@ from ...properties import Property, always, hang, leads_to, never, sometimes
 from ...system import System
 from ...types import Range
 from ...variable import private
-from .asking import asker, first_token, handler
+from .asking import Handler, asker, first_token, handler
 from .cache_writer import registrar, sender
 from .decode_loop import decode_loop, decoding, monitor
 from .faults import crashes, lossy
@@ -51,7 +51,7 @@ def build(
     if w.version.reclaims:
         machines.append(monitor(w))
     machines += lossy((w.to_decode, w.to_prefill), losses) + crashes(w.mortals())
-    return System(f"reservation_{version}", machines, _properties(w), doc=__doc__ or "")
+    return System(f"reservation_{version}", machines, _properties(w, machines[2]), doc=__doc__ or "")
 
 
 def _client(w: Wires) -> Machine:
@@ -66,7 +66,7 @@ def _client(w: Wires) -> Machine:
     return Machine("client", c, rows, copies=w.request, environment=True, doc="the router, on behalf of the clients")
 
 
-def _properties(w: Wires) -> list[Property]:
+def _properties(w: Wires, handling: Machine) -> list[Property]:
     """Safety (S1, S4, S5, S7, P10), progress (L2, L3, S7) and the witnesses; named as in `lease.py` where they are the same."""
     every, some, c = partial(all_of, w.request), partial(any_of, w.request), Client
 
@@ -81,6 +81,7 @@ def _properties(w: Wires) -> list[Property]:
         hang(about="L3: nobody waits for ever"),
         never("foreign_write", w.foreign.cell(), about="S5: a write into a place that is not reserved for that id"),
         never("other_overwritten", w.overwritten.cell(), about="S5: a write into a place that another request holds"),
+        never("stale_half_merged", w.stale_merged.cell(), about="S3: P's half meets the half of the reservation that D has now"),
         always("decoded_only_when_written", every(lambda q: ~w.decoding[q] | is_filled(q)), about="S1, for every rank and layer"),
         always("decode_places_kept", every(lambda q: places_of(q) == if_else(w.table[q].is_none, 0, 1)), about="S4, S7: no place without an entry"),
         always("decoding_keeps_place", every(lambda q: ~w.decoding[q] | ~w.table[q].is_none), about="S5 at D: what runs has its blocks"),
@@ -94,5 +95,6 @@ def _properties(w: Wires) -> list[Property]:
             all_of(w.rank, lambda r: every(lambda q: w.cache_info[r, q].half == Half.NONE)),
             about="S7 at the messager: cache_info is empty in the end",
         ),
+        leads_to("answers_handled", lambda h: handling.at(h) == Handler.PUTTING, lambda h: handling.at(h) == Handler.IDLE, each=w.handler, about="9.6"),
         sometimes("some_all_decoded", every(lambda q: w.decoded_once[q]), about="a run in which every request is decoded"),
     ]

@@ -160,20 +160,25 @@ class Wires:
         self.layers_in = ghost("layers_in_place", Range(0, self.bounds["layers"]), over=(self.place, self.rank))
         self.foreign = ghost("foreign_write", BOOL)
         self.overwritten = ghost("other_request_overwritten", BOOL)
+        self.entry = ghost("entry_of_request", Optional(self.place), over=self.request)
+        self.stale_merged = ghost("stale_half_merged", BOOL)
         self.decoded_once = ghost("decoded", BOOL, over=self.request)
 
-    def answers_client(self, request: Any) -> list[Effect]:
-        """D puts a result for the client; the ghost counts it."""
+    def answers_client(self, request: Any) -> list[Any]:
+        """D puts a result, which is kept only for an id that its scheduler knows; the id is forgotten; the ghost counts."""
         client, c = self.client[request], Client
-        return [client.set(if_else(client == c.NO_ANSWER, c.ONE_ANSWER, c.TWO_ANSWERS)), self.results[request].send(True)]
+        count = client.set(if_else(client == c.NO_ANSWER, c.ONE_ANSWER, c.TWO_ANSWERS))
+        return [when(self.wanted[request], count, self.results[request].send(True)), self.wanted[request].set(False)]
 
     def opens(self, request: Any, place: Any) -> list[Effect]:
         """The place is reserved for that id, and nothing is in it (ghosts included)."""
-        return [self.holder[place].set(request), self.lease[place].set(request), *(self.layers_in[place, r].set(0) for r in self.rank)]
+        empty = [self.layers_in[place, r].set(0) for r in self.rank]
+        return [self.holder[place].set(request), self.lease[place].set(request), self.entry[request].set(place), *empty]
 
-    def frees(self, place: Any) -> list[Effect]:
-        """The place goes back."""
-        return [self.holder[place].set(None), self.lease[place].set(None), *(self.layers_in[place, r].set(0) for r in self.rank)]
+    def frees(self, request: Any, place: Any) -> list[Effect]:
+        """The place goes back (ghosts included)."""
+        empty = [self.layers_in[place, r].set(0) for r in self.rank]
+        return [self.holder[place].set(None), self.lease[place].set(None), self.entry[request].set(None), *empty]
 
     def writes(self, request: Any, place: Any, rank: Any, layer: Any) -> list[tuple[Effect, ...]]:
         """Ghosts: a layer arrives; only in order and for the id that holds the place does it count."""
@@ -191,7 +196,7 @@ class Wires:
         b, r = self.bounds, choice("rank", self.rank)
         prefill, messager, decode = self.prefill, self.messager, self.decode
         lost = [when(self.client[q] == Client.NO_ANSWER, self.client[q].set(Client.ONE_ANSWER)) for q in self.request]
-        lost += [(self.lease[p].set(None),) for p in self.place]
+        lost += [(self.lease[p].set(None),) for p in self.place] + [(self.entry[q].set(None),) for q in self.request]
         down = [prefill.crash(), *(messager.crash(k) for k in self.rank)]
         up = [prefill.restart(), *(messager.restart(k) for k in self.rank)]
         rank_lives = prefill.is_alive() & messager.is_alive(r)
