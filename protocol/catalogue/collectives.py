@@ -3,9 +3,10 @@
 Four subjects. The first three have a repaired rule, which the whole repaired protocol takes over:
 
 - *The round of expert-parallel instances.* Behind TPB#0 all ranks of all instances enter one all_gather, in every iteration
-  and at one place, which says who has a batch: if anybody has, everybody runs one forward, with its own batch or an empty one,
-  and if nobody has, nobody does. Engines put real batches only, so the workers of a stopped engine answer its rounds
-  themselves; whatever else must be agreed (weights, controls, balancing) is agreed at that place.
+  and at one place, which says who has work, a batch or requests that go on decoding: if anybody has, everybody runs one
+  forward, with its own work or an empty one, and if nobody has, nobody does. Engines put real batches only, so the workers
+  of a stopped engine answer its rounds themselves; whatever else must be agreed (weights, controls, balancing) is agreed at
+  that place.
 - *The legacy update of weights.* Rank 0 hands out the weights' status at that place, too; a rank that learns of an update makes
   it and starts over; rank 0 alone stores the result, behind the all_gather of the next iteration. Workers never clear the queue.
 - *The queue's lock.* A method of the queue is one remote call, inside which the server takes its lock and gives it back; what
@@ -191,7 +192,13 @@ ROUND = [
            "EPB restricted to the prefill role: decoding ranks run on, held in step by the all-to-all.", "B", role="decode"),
     _round("decode-forwards-in-b", FORWARDED, "holds", 6440, None, ("#6164",),
            "EPB restricted to the prefill role: decoding ranks run on, held in step by the all-to-all.", "B", role="decode"),
-    _round("decode-in-ours", CROSSED, "holds", 23_905, None, ("#6164",), ASKED, "repaired", role="decode", ranks=2),
+    _round("decode-in-ours", CROSSED, "holds", 75_730, None, ("#6164",), ASKED, "repaired", role="decode", ranks=2),
+    _round("decoding-goes-on-in-ours-tp2", "decoding_goes_on", "holds", 75_730, None, ("#6164",),
+           "Requests that go on decoding are work as well: rank 0 offers them, and the others run an empty forward.",
+           "repaired", role="decode", ranks=2),
+    _round("decoding-stops-in-ours-offering-batches-only", "decoding_goes_on", "violated", 6528, 39, ("#6164",),
+           "Ours, but only a batch is offered: an instance whose requests decode rests with the others.",
+           "repaired-offering-batches-only", role="decode"),
     _round("same-collective-in-b-middle", MISMATCHED, "holds", 4729, None, ("#6164",), EXECUTED, "B", collective="middle"),
     _round("same-collective-in-ours-middle", MISMATCHED, "holds", 25_825, None, ("#6164",), ASKED, "repaired", collective="middle", ranks=2),
     # -- H8: the order of collectives ------------------------------------------------------------------------------------------

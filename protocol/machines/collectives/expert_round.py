@@ -5,8 +5,8 @@ Layers with experts exchange tokens between all ranks of all instances, so all m
 the prefill role every rank waits at EPB until all have read theirs. That needs every engine to be alive and willing.
 
 The repaired rule, in two sentences: *Behind TPB#0 all ranks of all instances enter one all_gather, in every iteration and
-at one place, which says who has a batch: if anybody has, everybody runs one forward, with its own batch or an empty one, and
-if nobody has, nobody does. Engines put real batches only, so the workers of a stopped engine answer its rounds themselves;
+at one place, which says who has work, a batch or requests that go on decoding: if anybody has, everybody runs one forward,
+with its own work or an empty one, and if nobody has, nobody does. Engines put real batches only, so the workers of a stopped engine answer its rounds themselves;
 whatever else must be agreed (weights, controls, balancing) is agreed at that place.*
 
 It replaces TPB#1, EPB and the empty batches; a rank rests without a forward when no instance has work, as in B, and a
@@ -135,6 +135,9 @@ def _properties(s: Round, gate: Machine, worker: Machine) -> list[Property]:
         leads_to("gate_opens", checks, answers, each=s.instances, about="P11: a closed gate opens, or gives up with an answer"),
     ]
     # fmt: on
+    if s.loop.asks and s.role == "decode":
+        about = "requests that decode get their next forward"
+        properties.append(leads_to("decoding_goes_on", lambda j: s.decoding[j, 0], lambda j: forwards(j, 0), each=s.instances, about=about))
     if any(row.event == "run_control" for row in worker.rows):
         about = "a control request that has been read is run, or withdrawn"
         properties.append(leads_to("control_ends", lambda j: s.waits[j, 0], lambda j: ~s.waits[j, 0], each=s.instances, about=about))

@@ -26,8 +26,14 @@ class Batch(IntEnum):
     EMPTY, REQUESTS, SLEEP, WAKE, CONTROL, WITHDRAWAL = range(6)
 
 
+class Offer(IntEnum):
+    """What rank 0 of an instance gives to the all_gather: nothing to do, requests that go on decoding, or a batch."""
+
+    NOTHING, RUNNING, BATCH = range(3)
+
+
 class Part(IntEnum):
-    """What the all_gather of the repaired loop tells a rank to do: no forward, an empty one, or one with its own batch."""
+    """What the all_gather of the repaired loop tells a rank to do: no forward, one without a new batch, or one with its own."""
 
     REST, ACCOMPANY, WORK = range(3)
 
@@ -46,6 +52,7 @@ class Loop:
         read_barrier: TPB#2' after reading.
         owned: ours. Rank 0 alone raises the signal, and lowers it behind TPB#0 of the next iteration.
         asks: ours. Instead of TPB#1 one all_gather of all ranks, which says what each has to do in this iteration.
+        offers_running: ours. Requests that go on decoding are offered as well as batches.
         raises_for_others: the signal goes up for an empty forward, too.
         gives_up: ours. The wait for the signal has a time-out, which ends in an error reply.
     """
@@ -59,12 +66,13 @@ class Loop:
     read_barrier: bool = False
     owned: bool = False
     asks: bool = False
+    offers_running: bool = False
     raises_for_others: bool = False
     gives_up: bool = False
 
 
 _B = Loop(gated=True, counts=True, pushes_empty=True, meets=("prefill",), skips=("prefill",))
-_OURS = Loop(gated=True, top_barrier=True, owned=True, asks=True, gives_up=True)
+_OURS = Loop(gated=True, top_barrier=True, owned=True, asks=True, offers_running=True, gives_up=True)
 
 LOOPS = {
     "A": Loop(),
@@ -76,6 +84,7 @@ LOOPS = {
     "repaired": _OURS,
     "repaired-without-asking": replace(_OURS, asks=False, skips=("prefill",)),
     "repaired-without-top-barrier": replace(_OURS, top_barrier=False),
+    "repaired-offering-batches-only": replace(_OURS, offers_running=False),
     "repaired-raising-for-others": replace(_OURS, raises_for_others=True),
     "repaired-without-time-out": replace(_OURS, gives_up=False),
 }
@@ -87,6 +96,7 @@ class Round:
     """What the gates and the ranks of all instances share.
 
     `announced`: exist_task_signal (or read_finish_flag) of an instance. `forward_signal`: engine_forward_signal, None in A.
+    `decoding`: the requests of the last batch have one more forward to go (ours, in the decode role).
     `offered`, `part`: the payload of the repaired all_gather, as given and as received; `waits_given`, `waits_all`: that of W7,
     whether a rank has a control request waiting (`waits`), and whether all have. `stopped`: the engine of that
     instance does nothing more (paused, or its thread is dead). `lead`: how many forwards a rank has begun more than the
@@ -105,6 +115,7 @@ class Round:
     offered: Variable
     part: Variable
     batch: Variable
+    decoding: Variable
     asleep: Variable
     waits: Variable
     waits_given: Variable
@@ -128,9 +139,10 @@ class Round:
             Process("rank_process", over=both) if crashes else None,
             announced=register("batch_announced", BOOL, over=index, cite="exist_task_signal or read_finish_flag; facts 1.2: XT, RF"),
             forward_signal=signal,
-            offered=locked("batch_offered", BOOL, meetings.lock, over=index, cite="ours: what rank 0 gives to the all_gather"),
+            offered=locked("work_offered", Enum(Offer), meetings.lock, over=index, cite="ours: what rank 0 gives to the all_gather"),
             part=locked("forward_part", Enum(Part), meetings.lock, over=both, cite="ours: what each rank receives from it"),
             batch=private("worker_batch", Optional(Enum(Batch)), over=both),
+            decoding=private("worker_decodes", BOOL, over=both),
             asleep=private("worker_asleep", BOOL, over=both),
             waits=private("control_waits", BOOL, over=both),
             waits_given=locked("control_given", BOOL, meetings.lock, over=both, cite="facts 4.1 W7"),

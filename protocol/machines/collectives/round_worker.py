@@ -14,8 +14,11 @@ The repaired loop has, besides TPB#0, one collective: the all_gather in the plac
 iteration. Rank 0 gives to it what it saw of its queue; each rank learns its part: work on the batch, accompany others with
 an empty forward, or rest. The announcement is thus no register at all.
 
-Left out: idling without experts (W8; see `signalling`), requests that go on decoding (in A and in the decode role every
-iteration has a forward anyway; ours would offer "a batch or running requests"), and what a batch does to the slots.
+In the decode role requests go on decoding after their batch, for one forward here; all ranks of an instance know, since they
+sample the same tokens. In the other versions every iteration of that role has a forward anyway, so only ours says so: it
+offers a batch, or else running requests.
+
+Left out: idling without experts (W8; see `signalling`), and what a batch does to the slots.
 """
 
 from __future__ import annotations
@@ -27,9 +30,9 @@ from typing import Any
 
 from ...combine import any_of, if_else, me
 from ...effect import when
-from ...expr import TRUE, Expr
+from ...expr import FALSE, TRUE, Expr
 from ...machine import Machine, Row
-from .loop import Batch, Part, Round
+from .loop import Batch, Offer, Part, Round
 from .meeting import Call
 
 _row = partial(Row, actor="worker")
@@ -83,6 +86,11 @@ class RankTable:
         if self.collective == "top":
             return Rank.STARTING
         return Rank.PREPARING if self.system.loop.top_barrier else Rank.LOOKING
+
+    @property
+    def decodes(self) -> bool:
+        """Whether requests go on after their batch's forward, and somebody has to say so."""
+        return self.system.loop.asks and self.system.role == "decode"
 
     @property
     def ready(self) -> Rank:
@@ -163,23 +171,29 @@ class RankTable:
         m, (i, r) = s.meetings, self.own
         cite = "ours: every rank answers every round; H5, P13"
 
-        def told(offers: bool) -> list[Any]:
-            given = [s.offered[i].set(True)] if offers else []
-            last_offer = self.leads & offers
+        def told(offer: Offer | None) -> list[Any]:
+            """Effects of entering with that offer, or without a say."""
+            given = [] if offer is None else [s.offered[i].set(offer)]
 
-            def offer_of(j: Any) -> Expr:
-                return if_else((j == i) & last_offer, TRUE, s.offered[j])
+            def made(j: Any, *offers: Offer) -> Expr:
+                before = s.offered[j].is_in(*offers)
+                return before if offer is None else if_else(j == i, TRUE if offer in offers else FALSE, before)
 
             def part_of(j: Any, rank: Any) -> Any:
-                others = any_of(s.instances, offer_of)
-                return s.part[j, rank].set(if_else(offer_of(j), Part.WORK, if_else(others, Part.ACCOMPANY, Part.REST)))
+                somebody = any_of(s.instances, lambda k: made(k, Offer.RUNNING, Offer.BATCH))
+                return s.part[j, rank].set(if_else(made(j, Offer.BATCH), Part.WORK, if_else(somebody, Part.ACCOMPANY, Part.REST)))
 
             return [*given, *m.enter(Call.MEET, part_of)]
 
         part = s.part[i, r]
         leave = partial(_row, source=w.AT_MEETING, under=m.lock, cite=cite)
-        taken = [part.set(Part.REST), when(self.leads, s.offered[i].set(False))]
+        taken = [part.set(Part.REST), when(self.leads, s.offered[i].set(Offer.NOTHING))]
         works, helps = m.may_leave & (part == Part.WORK), m.may_leave & (part == Part.ACCOMPANY)
+        idle = ~s.decoding[i, r] if self.decodes and s.loop.offers_running else TRUE
+        offers = [_row("offer_nothing", w.LOOKED, w.AT_MEETING, idle, told(Offer.NOTHING), under=m.lock, cite=cite)]
+        if idle is not TRUE:
+            busy = s.decoding[i, r]
+            offers.append(_row("offer_running", w.LOOKED, w.AT_MEETING, busy, told(Offer.RUNNING), under=m.lock, cite=cite))
         if s.loop.raises_for_others:
             accompany = [
                 leave("accompany", destination=w.RAISING_EMPTY, guard=helps & self.leads, effects=taken),
@@ -188,9 +202,9 @@ class RankTable:
         else:
             accompany = [leave("accompany", destination=self.ready, guard=helps, effects=taken)]
         return [
-            _row("offer_batch", w.OFFERING, w.AT_MEETING, TRUE, told(True), under=m.lock, cite=cite),
-            _row("offer_nothing", w.LOOKED, w.AT_MEETING, TRUE, told(False), under=m.lock, cite=cite),
-            _row("attend", w.LOOKING, w.AT_MEETING, self.follows, told(False), under=m.lock, cite=cite),
+            _row("offer_batch", w.OFFERING, w.AT_MEETING, TRUE, told(Offer.BATCH), under=m.lock, cite=cite),
+            *offers,
+            _row("attend", w.LOOKING, w.AT_MEETING, self.follows, told(None), under=m.lock, cite=cite),
             leave("see_batch", destination=w.RAISING, guard=works & self.leads, effects=taken),
             leave("see_batch", destination=w.READING, guard=works & self.follows, effects=taken),
             *accompany,
@@ -268,6 +282,8 @@ class RankTable:
         after = self.first if s.loop.owned or not s.loop.gated else w.FINISHED
         after = w.FORWARDED if self.collective == "end" else after
         done, begun = [s.batch[i, r].set(None)], s.count_forward()
+        if self.decodes:
+            done.append(s.decoding[i, r].set(s.batch[i, r] == Batch.REQUESTS))
         awake = ~s.asleep[i, r] if self.sleeps else TRUE
         if self.forward == "sync":
             rows = [
