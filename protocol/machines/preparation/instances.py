@@ -139,6 +139,8 @@ class Bounds:
             raise DefinitionError(f"decodes={self.decodes!r}: choose one of {', '.join(map(str, range(len(self.decode_room))))} for each request")
         if self.waits == "cache_task" and not self.messager:
             raise DefinitionError("waits='cache_task': only the messager waits for D then; set messager=True")
+        if self.variant == "prefill_first" and self.messager:
+            raise DefinitionError("variant='prefill_first': stands without the messager; set messager=False")
         return self
 
 

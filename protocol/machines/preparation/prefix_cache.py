@@ -26,7 +26,7 @@ from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import Property, always, deadlock, leads_to, never, sometimes
 from ...system import System
-from ...types import BOOL, Enum, Optional
+from ...types import BOOL, Enum, Optional, Sequence
 from ...variable import channel, ghost, locked, private
 from .prefix_tree import PrefixTree
 
@@ -125,6 +125,7 @@ class _Cache:
         self.tree = PrefixTree(paths, nodes, blocks, variant.pins, variant.keeps_nodes)
         self.request = self.tree.request
         self.stage = locked("request_stage", Enum(Stage), self.tree.lock, over=self.request, cite="facts 2.1: RM.requests, running")
+        self.running = locked("running", Sequence(self.request, len(paths)), self.tree.lock, cite="facts 2.1: RM.running, in order")
         self.work = channel("prefilled_queue", self.request, len(paths), cite="cache_prefilled_engine_ids_queue")
         self.finishing = channel("finishing", self.request, len(paths), cite="CH4 and finish_execution_pool")
         self.read_uncomputed = ghost("uncomputed_read", BOOL)
@@ -138,6 +139,7 @@ class _Cache:
         first = all_of(self.request, lambda i: (i >= q) | ~stage[i].is_in(Stage.QUEUED, Stage.HELD)) if self.variant.single else TRUE
         hold = [stage[q].set(Stage.HELD), self.waits[q].set(True), *tree.match(q, self.variant.at == "preallocation")]
         recycle = [stage[q].set(Stage.FAILED), self.waits[q].set(False), *tree.release(q)]
+        add = [stage[q].set(Stage.RUNNING), self.running.push(q)]
         step = partial(_row, under=tree.lock)
         # fmt: off
         rows = [
@@ -145,7 +147,7 @@ class _Cache:
             _row("see_grant",   p.ASKING,    p.ADDING,                                       cite="4.6: any time later"),
             _row("see_refusal", p.ASKING,    p.RECYCLING, q < self.refusals, fair="none",    cite="4.6, 9.1"),
             step("recycle",     p.RECYCLING, p.DONE,      TRUE, recycle,                     cite="4.6: only dereferences; H-08b"),
-            step("add_to_running", p.ADDING, p.DONE,      TRUE, [stage[q].set(Stage.RUNNING)], cite="4.8"),
+            step("add_to_running", p.ADDING, p.DONE,      TRUE, add, cite="4.8"),
         ]
         # fmt: on
         return Machine("prepare", p, rows, copies=self.request, final=p.DONE, doc="P.F: one request's preparation (5.1, 5.2).")
@@ -154,12 +156,12 @@ class _Cache:
         """P.S, the workers and what P.T learns of them, one request a forward: later forwards read what earlier ones wrote."""
         q, f, tree, hand = choice("request", self.request), Forward, self.tree, self.hand
         at = self.variant.at
-        schedule = [self.stage[q].set(Stage.SCHEDULED), hand.set(q), *(tree.publish(q) if at == "schedule" else ())]
+        schedule = [self.stage[q].set(Stage.SCHEDULED), self.running.pop(), hand.set(q), *(tree.publish(q) if at == "schedule" else ())]
         compute = [self.work.send(q), when(tree.reads_uncomputed(q), self.read_uncomputed.set(True)), tree.compute(q), self.waits[q].set(False)]
         report = [hand.set(None), *(tree.publish(q, computed=True) if at == "computed" else ())]
         step = partial(_row, choose=(q,))
         rows = [
-            step("schedule", f.IDLE, f.COMPUTING, self.stage[q] == Stage.RUNNING, schedule, under=tree.lock, cite="7.1"),
+            step("schedule", f.IDLE, f.COMPUTING, (self.running.length > 0) & (self.running.head == q), schedule, under=tree.lock, cite="7.1"),
             step("compute", f.COMPUTING, f.COMPUTED, hand == q, compute, cite="4.8: reads what it has matched"),
             step(
                 "report",

@@ -68,7 +68,7 @@ def split_phase(i: Instances) -> Machine:
         rows.append(look("hold", destination=ready, guard=fits, effects=[*hold, hand[own].set(q)], cite="ours: P's blocks after D's grant, H-07"))
     else:
         rows.append(look("hold", destination=s.LOOKING, guard=(i.home[q] == home) & fits, effects=hold, cite="as in E1: P first"))
-        rows.append(look("find_granted", destination=ready, guard=stage == Stage.GRANTED, effects=[*hold, hand[own].set(q)]))
+        rows.append(look("admit", destination=s.LOOKING, guard=stage == Stage.GRANTED, effects=[stage.set(Stage.RUNNING)], cite="as in E1: P first"))
     if i.bounds.messager:
         whole = i.put_halves(home, lambda j: if_else(hand[own] == j, Half.BOTH, Half.NONE))
         rows.append(_row("put_task", s.REGISTERING, s.ADDING, i.infos_read[home], whole, under=i.infos_lock[home], cite="4.7: both halves in one"))

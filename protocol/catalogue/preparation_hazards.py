@@ -1,0 +1,2 @@
+"""The hazards of the group "preparation"."""
+HAZARDS = []
