@@ -168,6 +168,58 @@ def test_skipped_step_has_no_output() -> None:
 # -- claims checked otherwise ------------------------------------------------------------------------------------------------
 
 
+def rounds(empty: bool, asks: bool, stopped: bool = False) -> tuple[bool, int]:
+    """A small twin of the round with two instances of one rank, of which only the first has requests.
+
+    Returns whether a batch with requests is ever forwarded, and how far the forwards begun may drift apart. An instance is
+    (batch in the queue, signal, where its rank is, batch in hand, forwards begun). With `asks`, ranks meet in every iteration
+    and before they read; otherwise when they have read.
+    """
+    begin = ((None, False, "top", None, 0),) * 2
+    seen, waiting, served, drift = {begin}, [begin], False, 0
+
+    def after(state: tuple) -> list[tuple]:
+        states = []
+        for d, (queue, up, at, held, begun) in enumerate(state):
+            may_put = queue is None and not up and not (stopped and d == 1)
+            if may_put and (d == 0 or empty):
+                states.append((d, ("requests" if d == 0 else "empty", up, at, held, begun)))
+            if at == "top" and asks:
+                states.append((d, (queue, False, "meeting", None, begun)))
+            elif at == "top" and queue is not None:
+                states.append((d, (None, True, "meeting", queue, begun)))
+            if at == "forward":
+                states.append((d, (queue, up and asks, "top", None, begun)))
+        moved = [tuple(new if i == d else old for i, old in enumerate(state)) for d, new in states]
+        if all(s[2] == "meeting" for s in state):
+            work = not asks or any(s[0] is not None for s in state)
+            moved.append(tuple(_begin(s, asks) if work else (*s[:2], "top", *s[3:]) for s in state))
+        return moved
+
+    def _begin(s: tuple, asks: bool) -> tuple:
+        queue, up, _, held, begun = s
+        return (None, queue is not None, "forward", queue, begun + 1) if asks else (queue, up, "forward", held, begun + 1)
+
+    while waiting:
+        state = waiting.pop()
+        begun = [s[4] for s in state]
+        served |= any(s[2] == "forward" and s[3] == "requests" for s in state)
+        drift = max(drift, max(begun) - min(begun))
+        for new in after(tuple((*s[:4], s[4] - min(begun)) for s in state)):
+            if new not in seen:
+                seen.add(new)
+                waiting.append(new)
+    return served, drift
+
+
+def test_a_small_twin_of_the_round_agrees() -> None:
+    assert rounds(empty=False, asks=False) == (False, 0)
+    assert rounds(empty=True, asks=False) == (True, 0)
+    assert rounds(empty=True, asks=False, stopped=True) == (False, 0)
+    assert rounds(empty=False, asks=True) == (True, 0)
+    assert rounds(empty=False, asks=True, stopped=True) == (True, 0)
+
+
 def test_nodes_are_never_counted_too_few() -> None:
     for ranks, chips in product(range(1, 33), range(1, 9)):
         needed = -(-ranks // chips)

@@ -76,7 +76,7 @@ _OURS = Loop(gated=True, top_barrier=True, owned=True, asks=True, offers_running
 
 LOOPS = {
     "A": Loop(),
-    "#6085": replace(_B, meets=("prefill", "decode")),
+    "6085": replace(_B, meets=("prefill", "decode")),
     "B": _B,
     "B'": replace(_B, counts=False, top_barrier=True, read_barrier=True),
     "B-without-empty-batches": replace(_B, pushes_empty=False),

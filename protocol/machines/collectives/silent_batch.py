@@ -21,7 +21,7 @@ from ...system import System
 from ...types import BOOL, Enum, Index
 from ...variable import Lock, channel, locked, private
 
-VARIANTS = ("before-#7633", "#7633")
+VARIANTS = ("before-7633", "since-7633")
 OTHERS = ("absent", "runs", "comes")
 
 
@@ -55,7 +55,7 @@ class Reader(IntEnum):
     RECEIVING = 0
 
 
-def build(variant: str = "#7633", other: str = "absent") -> System:
+def build(variant: str = "since-7633", other: str = "absent") -> System:
     """The system of one instance with one rank and two slots.
 
     Args:
@@ -69,7 +69,7 @@ def build(variant: str = "#7633", other: str = "absent") -> System:
         if value not in known:
             raise DefinitionError(f"{name}={value!r}: choose one of {', '.join(known)}")
     slots = _Slots(other)
-    engine, worker, reader = _engine(slots), _worker(slots, variant == "#7633"), _reader(slots)
+    engine, worker, reader = _engine(slots), _worker(slots, variant == "since-7633"), _reader(slots)
     return System("silent_batch", [engine, worker, reader], _properties(slots), doc=__doc__ or "")
 
 

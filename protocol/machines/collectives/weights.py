@@ -60,11 +60,11 @@ _OURS = Update(clears="none", lowers=True, starts_over=True, asserts=True, barri
 
 UPDATES = {
     "A": _A,
-    "A-with-#7111": replace(_A, lowers=True),
+    "A-with-7111": replace(_A, lowers=True),
     "B": Update(asserts=True),
-    "B-with-#7111": Update(asserts=True, lowers=True),
+    "B-with-7111": Update(asserts=True, lowers=True),
     "B'": Update(lowers=True, starts_over=True, asserts=True, barriers=True),
-    "B'-without-#7111": Update(starts_over=True, asserts=True, barriers=True),
+    "B'-without-7111": Update(starts_over=True, asserts=True, barriers=True),
     "B'-cleared-once": Update(clears="one", lowers=True, starts_over=True, asserts=True, barriers=True),
     "repaired": _OURS,
     "repaired-cleared-by-all": replace(_OURS, clears="all"),
