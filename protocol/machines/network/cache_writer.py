@@ -91,6 +91,10 @@ def sender(w: Wires) -> Machine:
         _row("unregister",     s.CLEANED,  s.IDLE,     TRUE, [registered.set(False)], cite="6.4 finish"),
     ]
     # fmt: on
+    if errors := w.bounds["write_errors"]:
+        left = private("write_errors_left", Range(0, errors), over=over, init=errors)[r, q]
+        broken = reached & (left > 0)
+        rows.append(_row("break_write", s.AIMED, s.FAILED, broken, [left.sub(1)], decided="observed", fair="none", cite="9.5: connect or write error"))
     return Machine("sender", s, rows, copies=over, process=w.messager, final=s.IDLE, doc="MS[r]: layer-wise sending (6.4)")
 
 

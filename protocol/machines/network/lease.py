@@ -1,4 +1,40 @@
-"""A lease of a place at D: asked for, granted, written into, committed, given back, whatever the network and a crash do."""
+"""A lease of a place at D: asked for, granted, written into, committed, given back, whatever the network and a crash do.
+
+The repaired protocol between P and D. Each rule, what it replaces in the published protocol (`reservation.py`), and the
+variant that leaves it out:
+
+1. *Identity.* What is said carries (request, attempt), and what P says its generation too; D answers a repeated ask with the
+   place that it holds for that attempt. Published: the id alone, and every ask reserves anew (H-12). `reserves_again`.
+2. *Own grants.* P takes a grant only for the attempt that it is asking for; a late one is dropped, and brings back no entry
+   (H-20, H22). `unnumbered`.
+3. *Ask first.* P's place is taken when D has granted, request by request; refused, a request goes back to the queue (H-07).
+   D's refusal is always said (9.1).
+4. *Until answered.* Who waits repeats himself: P its ask, its commit and the end of an attempt, D its wish to have a place
+   back (9.3, H-21 d). `unresent`.
+5. *Confirmed commit.* P keeps a first token until D confirms it; D inserts it once and confirms it every time. `unacknowledged`.
+6. *Drained.* P closes an attempt (COMMIT, DRAINED, FAILED) only when no living rank writes for it. `undrained`.
+7. *D waits for that.* D wants a place back: it answers its client, keeps the place and says REVOKED until P has closed the
+   attempt (H-13, H-27, D.MON). `reclaims_at_once`.
+8. *Supersession.* What P says of a later attempt closes the earlier: an ask that was overtaken by its own end, and
+   reserved after it, is found and given back (H-20). `unsuperseded`.
+9. *Fence.* A restarted P has the next generation. Whatever it says first, or its death, makes D take a new key before it
+   frees what the old generation held: the card refuses every write under the old key (9.7, H-13). So the old generation
+   need not be asked, and the new one need not know it. `unfenced`.
+10. *A new key at D's start.* A restarted D holds nothing and knows nobody; writes for its former life are refused.
+11. *Dead ranks are drained.* A rank that died writes nothing. Restarted it finds the orders that the engine still holds and
+    starts them over; or the engine has failed the request, with one error (9.6). `awaits_dead_ranks`.
+12. *Deadlines.* Every wait for the other side ends in one terminal answer (H-30, H-38). `patient`.
+13. *One answer.* D answers when it ends a request or wants its place back, and not again (P10). `answers_twice`.
+14. *One place of release.* P's place goes back wherever sending ends. `keeps_failed`.
+
+Why rule 8 and no list of closed attempts: the first draft had D note which attempts were closed, for as long as it knew
+the request. The checker found the hole: an attempt closed before the client's post had reached D was not noted, and its
+late ask reserved a place that nobody would ever close. With rule 8 nothing needs to be noted.
+
+What D relies on and the model takes for granted: the card checks the key and writes in one step, a key is never used
+twice, and P's death is noticed only when P is dead (a P that is cut off, taken for dead, and lives is to be killed by its
+own launcher before it is restarted; its writes are harmless meanwhile, but its messages are not heard any more).
+"""
 
 from __future__ import annotations
 
@@ -28,6 +64,7 @@ def build(
     in_flight: int = 2,
     losses: int = 0,
     doublings: int = 0,
+    write_errors: int = 0,
     prefill_crashes: int = 0,
     decode_crashes: int = 0,
     rank_crashes: int = 0,

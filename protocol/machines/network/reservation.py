@@ -1,4 +1,21 @@
-"""A reservation at D as published: asked for by id, granted, written into, committed by the first token; who gives it back?"""
+"""A reservation at D as published: asked for by id, granted, written into, committed by the first token; who gives it back?
+
+Composition of `asking` (P.F, P.IO, P.T), `cache_writer` (MA, MS), `decode_loop` (D.L, D.MON, the end of decoding) over the
+variables of `wires`, with the environment of `faults`. The repaired protocol is `lease.py`; properties of the same name
+are the same in both.
+
+What the model says beside the facts:
+
+- H-12 needs no slow reservation: the second ask may lie in the network until the request is decoding. It then overwrites the
+  entry of a *running* request, which decodes on from an empty place.
+- A merge into a task that is being sent is harmless between two layers (the record is read anew, and everything is sent
+  again to the new place); it fails the assertion only between the write of a layer after the first and the step of the mark.
+- A time-out that has been decided deletes the key whatever it holds by then: an answer that came between the look and the
+  deletion is thrown away, and the place with it.
+- D reserves for an id whose client is gone (D restarted, H-38): it looks for the client at the insertion only.
+- The first token carries no attempt: after D.MON has taken the place back and the client has posted the id again, the token
+  of the first life is inserted into the empty place of the second.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +53,7 @@ def build(
     time_outs: int = 0,
     in_flight: int = 2,
     losses: int = 0,
+    write_errors: int = 0,
     prefill_crashes: int = 0,
     decode_crashes: int = 0,
     rank_crashes: int = 0,
@@ -76,7 +94,7 @@ def _properties(w: Wires, handling: Machine) -> list[Property]:
     def places_of(q: Expr) -> Expr:
         return count(w.place, lambda p: w.holder[p] == q)
 
-    idle = every(lambda q: w.answer[q] == Answer.ABSENT)
+    putting, idle = Handler.PUTTING, every(lambda q: w.answer[q] == Answer.ABSENT)
     return [
         hang(about="L3: nobody waits for ever"),
         never("foreign_write", w.foreign.cell(), about="S5: a write into a place that is not reserved for that id"),
@@ -95,6 +113,6 @@ def _properties(w: Wires, handling: Machine) -> list[Property]:
             all_of(w.rank, lambda r: every(lambda q: w.cache_info[r, q].half == Half.NONE)),
             about="S7 at the messager: cache_info is empty in the end",
         ),
-        leads_to("answers_handled", lambda h: handling.at(h) == Handler.PUTTING, lambda h: handling.at(h) == Handler.IDLE, each=w.handler, about="9.6"),
+        leads_to("answers_handled", lambda h: handling.at(h) == putting, lambda h: handling.at(h) == Handler.IDLE, each=w.handler, about="9.6"),
         sometimes("some_all_decoded", every(lambda q: w.decoded_once[q]), about="a run in which every request is decoded"),
     ]

@@ -105,7 +105,7 @@ class Terms:
         variant: one of VARIANTS. requests: how many. ranks: messager ranks of P. layers: KV layers.
         prefill_places, decode_places: slots with their blocks on either side.
         attempts: how often P may ask anew for a request. in_flight: messages of a request, each way.
-        losses, doublings: messages that the network may lose, or deliver twice.
+        losses, doublings: messages that the network may lose, or deliver twice. write_errors: writes that a rank may fail (each).
         prefill_crashes, decode_crashes, rank_crashes: budgets. A crashed process may restart, or stay dead.
 
     Raises:
@@ -220,5 +220,5 @@ class Terms:
         return all_of(self.rank, lambda r: self.layers_in[place, r] == self.bounds["layers"])
 
 
-BUDGETS = ("losses", "doublings", "prefill_crashes", "decode_crashes", "rank_crashes")
+BUDGETS = ("losses", "doublings", "write_errors", "prefill_crashes", "decode_crashes", "rank_crashes")
 """The bounds that may be none; the others are at least one."""

@@ -15,6 +15,7 @@ from functools import partial
 
 from ...combine import me
 from ...machine import Machine, Row
+from ...types import Range
 from ...variable import private
 from .terms import Order, Terms
 
@@ -55,6 +56,10 @@ def writer(t: Terms) -> Machine:
         under("drop_order",   (w.WRITING, w.WRITTEN, w.REFUSED), w.IDLE, order == Order.NONE, forget, cite="ours: the engine knows of none; 9.7"),
     ]
     # fmt: on
+    if errors := t.bounds["write_errors"]:
+        left = private("write_errors_left", Range(0, errors), over=over, init=errors)[q, r]
+        broken = opened & (left > 0)
+        rows.append(_row("break_write", w.WRITING, w.REFUSED, broken, [left.sub(1)], decided="observed", fair="none", cite="9.5: connect or write error"))
     return Machine("writer", w, rows, copies=(t.request, t.rank), process=t.messager, final=w.IDLE, doc="MS[r] of the repaired protocol")
 
 
