@@ -57,17 +57,21 @@ DEEP_STATES = {"holds": 1_000_000, "violated": 3_000_000}
 
 
 def _scenario(
-    build: Callable[..., Any], name: str, asked: str, expected: str, distinct: int, path: int | None, sources: tuple[str, ...], about: str,
-    variant: str, **bounds: Any,
+    group: str, build: Callable[..., Any], name: str, asked: str, expected: str, distinct: int, path: int | None,
+    sources: tuple[str, ...], about: str, variant: str, **bounds: Any,
 ) -> Scenario:  # fmt: skip
     """One scenario; its variant is part of its configuration."""
     config = {"variant": variant, **bounds}
     deep = distinct > DEEP_STATES[expected]
-    return Scenario(f"collectives-{name}", "collectives", build, asked, expected, sources, variant, about, config, distinct, path, deep)
+    return Scenario(f"{group}-{name}", group, build, asked, expected, sources, variant, about, config, distinct, path, deep)
 
 
-_round, _weights = partial(_scenario, build_round), partial(_scenario, build_weights)
-_lock, _silent, _placed = partial(_scenario, build_lock), partial(_scenario, build_silent), partial(_scenario, build_placement)
+# A group of its own for each system, so that every one of them has its pages.
+_round = partial(_scenario, "collectives", build_round)
+_weights = partial(_scenario, "collectives-weights", build_weights)
+_lock = partial(_scenario, "collectives-lock", build_lock)
+_silent = partial(_scenario, "collectives-silence", build_silent)
+_placed = partial(_scenario, "collectives-placement", build_placement)
 
 STOPPED = (
     "The engine of one instance is stopped and puts nothing. The ranks of another read their batch and wait at EPB, with the forward signal up; "
@@ -277,7 +281,7 @@ WEIGHTS = [
     _weights("update-kills-worker-in-b", FAILS, "violated", 4778, 39, ("#7111", "#6680", "H3"), FALLS_THROUGH, "B", **DROPPED),
     _weights("update-kills-worker-in-b-with-7111", FAILS, "violated", 10_500, 39, ("#7111", "#6680", "H3"),
              FALLS_THROUGH + " #7111 lowers the register, not the announcement.", "B-with-7111", **DROPPED),
-    _weights("update-kills-worker-in-b-prime-without-7111", FAILS, "violated", 3938, 67, ("#7111", "#6680", "H3"), GHOST,
+    _weights("update-kills-worker-in-b-prime-before-7111", FAILS, "violated", 3938, 67, ("#7111", "#6680", "H3"), GHOST,
              "B'-without-7111", **DROPPED),
     _weights("update-spares-worker-in-b-prime", FAILS, "holds", 4018, None, ("#7111", "#6680", "H3"),
              "The iteration starts over after the update, and rank 0 looks again.", "B'", **DROPPED),
@@ -286,7 +290,7 @@ WEIGHTS = [
     _weights("update-crosses-collectives-in-a", CROSSED, "violated", 5692, 53, ("#7111", "H3"),
              "One rank reads the cleared queue, another the batch that the engine has put in between; it works and goes on to the next "
              "broadcast, while the first idles at TPB#2.", "A", **DROPPED),
-    _weights("update-slips-a-barrier-in-b-prime-without-7111", MISMATCHED, "violated", 3938, 65, ("#7111", "#6680", "H3"),
+    _weights("update-slips-a-barrier-in-b-prime-before-7111", MISMATCHED, "violated", 3938, 65, ("#7111", "#6680", "H3"),
              GHOST + "It waits at TPB#2', they at TPB#1b: the two are paired, and the phases have slipped.", "B'-without-7111", **DROPPED),
     _weights("update-shuts-gate-in-b", OPENS, "violated", 4778, 49, ("#7111", "#6680", "H3"),
              FALLS_THROUGH + " The next batch is never read.", "B", **DROPPED),
@@ -396,7 +400,7 @@ OTHERS = [
     _placed("remote-rank-covered-in-ours", NO_SCHEDULE, "holds", 195, None, ("#6680", "H24"), OWN_NODE, "repaired", **TWO_NODES),
     _placed("some-forward-waited-for-on-two-nodes-in-ours", "some_forward_waited_for", "holds", 195, 18, ("#6680", "H24"),
             "The gate does look while a rank works.", "repaired", **TWO_NODES),
-    _placed("announcement-unseen-on-second-node", READ, "violated", 133, 18, ("H24",),
+    _placed("announcement-unseen-on-second-node-without-server", READ, "violated", 133, 18, ("H24",),
             "An announcement in shared memory is not seen on the second node: its rank never reads, and rank 0 reads the same batch again and "
             "again.", "repaired", **TWO_NODES, flag="shared_memory"),
     _placed("announcement-by-server-on-two-nodes", READ, "holds", 195, None, ("H24",),

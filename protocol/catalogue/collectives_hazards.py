@@ -37,8 +37,8 @@ HAZARDS = [
         "only waits for the rest.",
         claim="B, B'; found by a small search. A pause heals with the resume.",
         finding="As claimed. EPB is also all that keeps the rounds in step: without it, where a forward does not block, one instance "
-        "runs on. A is not affected, since its workers run on by themselves, and ours takes that over: the workers answer for their "
-        "engine.",
+        "runs on. A stopped engine does not stall A, whose workers run on by themselves; ours takes that over, and the workers answer "
+        "for their engine. A control request for some instances only waits in A as well; ours withdraws it after a time-out.",
     ),
     Hazard(
         "H6",
@@ -48,7 +48,8 @@ HAZARDS = [
         "that never ends. The engine waits without a time-out; requests pile up and get no answer.",
         claim="B, B'; inferred.",
         finding="The sleeping branch heals: the request to wake is a batch that no gate holds up, and its iteration is executed. A dead "
-        "rank shuts the gate of A as well, since the queue is never read by all; so the time-out is needed with and without a signal.",
+        "rank shuts the gate of A as well, since the queue is never read by all; so the time-out is needed with and without a signal. "
+        "The crash may come anywhere, which covers the exception: it ends the process, too.",
     ),
     Hazard(
         "H8",

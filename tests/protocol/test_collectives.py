@@ -24,7 +24,7 @@ from protocol.machines.collectives.weight_update import build as build_weights
 
 def scenario(name: str) -> Scenario:
     """The scenario of that name, without the group."""
-    return next(s for s in SCENARIOS if s.name == f"collectives-{name}")
+    return next(s for s in SCENARIOS if s.name == f"{s.group}-{name}")
 
 
 @cache
@@ -123,7 +123,7 @@ def test_update_is_followed_by_a_read_with_the_old_announcement(name: str) -> No
 
 
 def test_first_reader_of_a_ghost_ends_elsewhere() -> None:
-    steps = path_of("update-slips-a-barrier-in-b-prime-without-7111")
+    steps = path_of("update-slips-a-barrier-in-b-prime-before-7111")
     assert in_order(steps, "worker[0,1].clear_data", "worker[0,0].find_batch", "worker[0,0].read_nothing", "worker[0,0].reset_flag")
     assert in_order(steps, "worker[0,0].reset_flag", "worker[0,1].see_no_batch")
     assert {"worker[0,0].enter_read", "worker[0,1].enter_idle"} <= set(steps)
