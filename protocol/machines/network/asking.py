@@ -111,5 +111,3 @@ def first_token(w: Wires) -> Machine:
         _row("send_token", f.SENDING, f.IDLE, TRUE, say, cite="4.9: fire and forget, 9.3"),
     ]
     return Machine("first_token", f, rows, copies=w.request, process=w.prefill, final=f.IDLE, doc="P.T (4.9)")
-
-

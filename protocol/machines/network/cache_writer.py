@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import partial
+from typing import Any
 
 from ...combine import if_else, me
 from ...effect import when
@@ -94,7 +95,6 @@ def sender(w: Wires) -> Machine:
     if errors := w.bounds["write_errors"]:
         left = private("write_errors_left", Range(0, errors), over=over, init=errors)[r, q]
         broken = reached & (left > 0)
-        rows.append(_row("break_write", s.AIMED, s.FAILED, broken, [left.sub(1)], decided="observed", fair="none", cite="9.5: connect or write error"))
+        fault: dict[str, Any] = {"decided": "observed", "fair": "none", "cite": "9.5: connect or write error"}
+        rows.append(_row("break_write", s.AIMED, s.FAILED, broken, [left.sub(1)], **fault))
     return Machine("sender", s, rows, copies=over, process=w.messager, final=s.IDLE, doc="MS[r]: layer-wise sending (6.4)")
-
-

@@ -8,8 +8,9 @@ What the model says beside the facts:
 
 - H-12 needs no slow reservation: the second ask may lie in the network until the request is decoding. It then overwrites the
   entry of a *running* request, which decodes on from an empty place.
-- A merge into a task that is being sent is harmless between two layers (the record is read anew, and everything is sent
-  again to the new place); it fails the assertion only between the write of a layer after the first and the step of the mark.
+- A second half merged into a task that is being sent has three outcomes: all is sent again to the new place, when its mark is
+  reset between two layers; the layers stay in the old place, in part or all, when the merge falls between two layers and the reset
+  after the last; an assertion fails and the batch is abandoned, when the reset falls between a write and its mark (H-12).
 - A time-out that has been decided deletes the key whatever it holds by then: an answer that came between the look and the
   deletion is thrown away, and the place with it.
 - D reserves for an id whose client is gone (D restarted, H-38): it looks for the client at the insertion only.

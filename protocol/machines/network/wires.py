@@ -89,7 +89,8 @@ class Wires:
         version: one of VERSIONS. requests: ids. lives: how often each id is posted. ranks, layers: of P's messager.
         decode_places: D's slots with their blocks. handlers: threads that handle P's messages (P.IO).
         time_outs: how often the wait of an id may end by time-out. in_flight: messages each way.
-        losses: messages that the network loses. write_errors: writes that a rank may fail (each). prefill_crashes: of P as a whole; decode_crashes; rank_crashes: of a messager.
+        losses: messages that the network loses. write_errors: writes that a rank may fail (each).
+        prefill_crashes: of P as a whole; decode_crashes; rank_crashes: of a messager.
 
     Raises:
         DefinitionError: a parameter outside its choices.

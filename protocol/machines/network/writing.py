@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import partial
+from typing import Any
 
 from ...combine import me
 from ...machine import Machine, Row
@@ -59,7 +60,6 @@ def writer(t: Terms) -> Machine:
     if errors := t.bounds["write_errors"]:
         left = private("write_errors_left", Range(0, errors), over=over, init=errors)[q, r]
         broken = opened & (left > 0)
-        rows.append(_row("break_write", w.WRITING, w.REFUSED, broken, [left.sub(1)], decided="observed", fair="none", cite="9.5: connect or write error"))
+        fault: dict[str, Any] = {"decided": "observed", "fair": "none", "cite": "9.5: connect or write error"}
+        rows.append(_row("break_write", w.WRITING, w.REFUSED, broken, [left.sub(1)], **fault))
     return Machine("writer", w, rows, copies=(t.request, t.rank), process=t.messager, final=w.IDLE, doc="MS[r] of the repaired protocol")
-
-
