@@ -46,7 +46,7 @@ def in_order(steps: list[str], *expected: str) -> bool:
 
 
 def test_every_hazard_of_the_group_is_found_and_mended() -> None:
-    mended = {"holds": set(), "violated": set()}
+    mended: dict[str, set[str]] = {"holds": set(), "violated": set()}
     for s in SCENARIOS:
         mended[s.expected].update(s.sources)
     for hazard in ("H3", "H4", "H5", "H6", "H8", "H11", "H13", "H24", "H25", "H-34", "#6164", "P13"):
@@ -179,7 +179,7 @@ def rounds(empty: bool, asks: bool, stopped: bool = False) -> tuple[bool, int]:
     seen, waiting, served, drift = {begin}, [begin], False, 0
 
     def after(state: tuple) -> list[tuple]:
-        states = []
+        states: list[tuple[int, tuple]] = []
         for d, (queue, up, at, held, begun) in enumerate(state):
             may_put = queue is None and not up and not (stopped and d == 1)
             if may_put and (d == 0 or empty):
@@ -231,7 +231,8 @@ def test_nodes_are_never_counted_too_few() -> None:
 def walk(seed: int, steps: int, **config: Any) -> dict[str, int]:
     """A random walk through the round: how often each row fired."""
     system = build_round(**config)
-    chooser, state, fired = random.Random(seed), system.initial_state(), {}
+    chooser, state = random.Random(seed), system.initial_state()
+    fired: dict[str, int] = {}
     instances = list(system.instances())
     for _ in range(steps):
         load = loader(system, state)

@@ -6,14 +6,17 @@ the prefill role every rank waits at EPB until all have read theirs. That needs 
 
 The repaired rule, in two sentences: *Behind TPB#0 all ranks of all instances enter one all_gather, in every iteration and
 at one place, which says who has work, a batch or requests that go on decoding: if anybody has, everybody runs one forward,
-with its own work or an empty one, and if nobody has, nobody does. Engines put real batches only, so the workers of a stopped engine answer its rounds themselves;
-whatever else must be agreed (weights, controls, balancing) is agreed at that place.*
+with its own work or an empty one, and if nobody has, nobody does. Engines put real batches only, so the workers of a stopped
+engine answer its rounds themselves; whatever else must be agreed (weights, controls, balancing) is agreed at that place.*
 
 It replaces TPB#1, EPB and the empty batches; a rank rests without a forward when no instance has work, as in B, and a
 batch is never held up by an instance that has none, as in A.
 
 What the model says more than the facts:
 
+- Rank 0 must raise the signal for a batch of its own only. Were it up during the empty forwards as well, the gate of an idle
+  instance would starve beside a busy one: it finds the signal down for moments only.
+- Requests that go on decoding are work as well as a batch is; asked for batches only, the ranks let them rest.
 - In B the drift of rounds is bounded by EPB alone, not by the gates: without EPB, an engine whose forward does not block runs
   on by itself. With it, at most one.
 - A pause of one instance heals with its resume, in prefill too: the batch it then puts completes the open round.
