@@ -38,7 +38,8 @@ DEADLOCK, ENDS, OTHERS, CLIENT = "deadlock", "every_request_ends", "requests_for
 SECOND, HOLDS, OVERWRITTEN, RESERVED = "no_second_answer", "no_blocks_held_while_asking", "no_reservation_overwritten", "no_reservation_left"
 KEY, VAIN, HALF_LEFT, UNREGISTERED = "no_key_left", "no_wait_for_dropped_ask", "no_half_left", "no_wait_for_unregistered"
 ASSERTS, AGAIN, BEHIND = "no_assertion_fails", "no_second_registration", "no_wait_behind_what_does_not_fit"
-SERVED, QUIET, BLOCKS, REFUSED, REGISTERED = "some_run_serves_all", "some_run_is_quiet", "some_blocks_held", "some_ask_refused", "some_task_registered"
+SERVED, QUIET, BLOCKS = "some_run_serves_all", "some_run_is_quiet", "some_blocks_held"
+REFUSED, REGISTERED = "some_ask_refused", "some_task_registered"
 FOREIGN, TORN, ARRIVES, SOME_ARRIVES = "no_foreign_slot", "no_torn_message", "every_ask_arrives", "some_ask_arrives"
 ACKS_LEFT, SENT, SLOW, BESIDE = "no_acknowledgement_left", "every_request_is_sent", "no_release_waits_for_transfer", "some_transfer_beside_finished"
 
@@ -49,8 +50,8 @@ def _of(build: Callable[..., System]) -> Callable[..., Scenario]:
     def scenario(
         name: str, asked: str, expected: str, distinct: int, path: int | None, variant: str, sources: tuple[str, ...], about: str, **bounds: Any
     ) -> Scenario:
-        config = {"variant": variant, **bounds}
-        return Scenario(f"preparation-{name}", "preparation", build, asked, expected, sources, variant, about, config, distinct, path, distinct > 1_000_000)
+        config, deep = {"variant": variant, **bounds}, distinct > 1_000_000
+        return Scenario(f"preparation-{name}", "preparation", build, asked, expected, sources, variant, about, config, distinct, path, deep)
 
     return scenario
 
@@ -174,15 +175,15 @@ HOLD_AND_WAIT = [
     _prepare("two-instances-once-in-e1", ENDS, "holds", 20_181, None, "E1", H07, ERROR_BREAKS, **CROSSED, batch=2, waits="once"),
     _prepare("two-instances-batch-of-one-in-e1", ENDS, "holds", 4_210, None, "E1", H07, ALONE, **CROSSED),
     _prepare("two-instances-in-ours", ENDS, "holds", 148_960, None, "repaired", H07, DRAINS, **{**CROSSED, "threads": 2}),
-    _prepare("two-instances-no-deadlock-in-ours", DEADLOCK, "holds", 148_960, None, "repaired", H07, DRAINS, **{**CROSSED, "threads": 2}),
     _prepare("two-instances-small-p-in-ours", ENDS, "holds", 141_148, None, "repaired", H07, DRAINS, **{**CROSSED, "threads": 2}, prefill_room=1),
-    _prepare("two-instances-serve-all-in-ours", SERVED, "holds", 148_960, 48, "repaired", H07, EXISTS + "a run serves all four.", **{**CROSSED, "threads": 2}),
+    _prepare("two-instances-serve-all-in-ours", SERVED, "holds", 86_418, 48, "repaired", H07, EXISTS + "a run serves all four.", **CROSSED),
 ]
 
 CROSS_DECODE = [
     _prepare("full-d-stops-other-d-in-e0", OTHERS, "violated", 13, 13, "E0", ("H16",), STOPPED, **FULL),
     _prepare("full-d-stops-other-d-in-e1", OTHERS, "violated", 307, 26, "E1", H16, STOPPED_ALL, **FULL),
-    _prepare("full-d-stops-other-d-by-blocks-in-e1", OTHERS, "violated", 123, 14, "E1", H16, BY_BLOCKS, decodes="01", decode_room="01", prefill_room=1),
+    _prepare("full-d-stops-other-d-by-blocks-in-e1", OTHERS, "violated", 123, 14, "E1", H16, BY_BLOCKS, decodes="01", decode_room="01",
+             prefill_room=1),
     _prepare("full-d-stops-other-d-2p2d-in-e1", OTHERS, "violated", 166, 26, "E1", H16, STOPPED, **FULL_2P, threads=1),
     _prepare("full-d-leaves-one-thread-in-e1", OTHERS, "holds", 409, None, "E1", H16, SPARE, decodes="01", decode_room="01"),
     _prepare("full-d-once-in-e1", OTHERS, "holds", 1_398, None, "E1", H16, "The request for the full D gets its error, and the thread goes on.",
@@ -190,19 +191,20 @@ CROSS_DECODE = [
     _prepare("full-d-1p2d-in-ours", OTHERS, "holds", 6_354, None, "repaired", H16, SPLIT, **FULL),
     _prepare("full-d-small-p-1p2d-in-ours", OTHERS, "holds", 6_354, None, "repaired", H16, SPLIT, **{**FULL, "prefill_room": 1}),
     _prepare("full-d-2p2d-in-ours", OTHERS, "holds", 175_060, None, "repaired", H16, SPLIT, **FULL_2P),
-    _prepare("full-d-ends-own-requests-2p2d-in-ours", ENDS, "holds", 175_060, None, "repaired", H16,
-             "Those for the full D are refused a bounded number of times, and end with an error.", **FULL_2P),
-    _prepare("full-d-quiet-2p2d-in-ours", QUIET, "holds", 175_060, 60, "repaired", H16, EXISTS + "all four end.", **FULL_2P),
-    _prepare("full-d-endless-tries", ENDS, "violated", 16, 16, "endless", H16, "Ours, but without a bound on the tries: D stays full, and the request "
-             "never ends.", **NEVER),
+    _prepare("full-d-ends-own-requests-2p2d-in-ours", ENDS, "holds", 99_868, None, "repaired", H16,
+             "Those for the full D are refused a bounded number of times, and end with an error.", **FULL_2P, threads=1),
+    _prepare("full-d-quiet-2p2d-in-ours", QUIET, "holds", 99_868, 60, "repaired", H16, EXISTS + "all four end.", **FULL_2P, threads=1),
+    _prepare("full-d-endless-tries", ENDS, "violated", 16, 16, "endless", H16,
+             "Ours, but without a bound on the tries: D stays full, and the request never ends.",
+             **NEVER),
     _prepare("blocks-held-while-asking-in-e0", HOLDS, "violated", 62, 2, "E0", ("H-07", "H16"), "P's blocks are taken before D is asked.", **PAIR),
     _prepare("blocks-held-while-asking-in-e1", HOLDS, "violated", 565, 2, "E1", ("H-07", "H16"), "P's blocks are taken before D is asked.", **PAIR),
     _prepare("no-blocks-held-while-asking-in-ours", HOLDS, "holds", 386, None, "repaired", ("H-07", "H16"), DRAINS, **PAIR),
-    _prepare("no-blocks-held-while-asking-2p2d-in-ours", HOLDS, "holds", 148_960, None, "repaired", ("H-07", "H16"), DRAINS, **{**CROSSED, "threads": 2}),
     _prepare("some-blocks-held-in-ours", BLOCKS, "holds", 386, 9, "repaired", ("H-07", "H16"), EXISTS + "blocks are held, after the grant.", **PAIR),
     _prepare("blocks-held-while-asking-prefill-first", HOLDS, "violated", 339, 1, "prefill_first", ("H-07", "H16"),
              "Ours, but P's blocks are taken before D is asked.", **PAIR),
-    _prepare("prefill-first-serves-all", SERVED, "holds", 339, 24, "prefill_first", ("H-07",), EXISTS + "it serves, merely holding too much.", **PAIR),
+    _prepare("prefill-first-serves-all", SERVED, "holds", 339, 24, "prefill_first", ("H-07",), EXISTS + "it serves, merely holding too much.",
+             **PAIR),
 ]
 
 ANSWERS = [
@@ -212,14 +214,18 @@ ANSWERS = [
              **PAIR, waits="once"),
     _prepare("late-answer-leaves-half-in-e1", HALF_LEFT, "violated", 323, 22, "E1", H22, LATE_KEY + " D's half goes to the messager, for good.",
              **LATE, waits="once", messager=True),
-    _prepare("no-half-left-in-ours", HALF_LEFT, "holds", 457, None, "repaired", H22, "A half never travels alone. " + CANCELLED, **LATE, messager=True),
+    _prepare("no-half-left-in-ours", HALF_LEFT, "holds", 457, None, "repaired", H22, "A half never travels alone. " + CANCELLED, **LATE,
+             messager=True),
     _prepare("some-task-registered-in-ours", REGISTERED, "holds", 457, 14, "repaired", H22, EXISTS + "tasks are registered.", **LATE, messager=True),
-    _prepare("late-answer-leaves-reservation-in-e1", RESERVED, "violated", 52, 15, "E1", H22, LATE_KEY + " D's room stays reserved.", **LATE, waits="once"),
+    _prepare("late-answer-leaves-reservation-in-e1", RESERVED, "violated", 52, 15, "E1", H22, LATE_KEY + " D's room stays reserved.", **LATE,
+             waits="once"),
     _prepare("no-reservation-left-in-ours", RESERVED, "holds", 4_981, None, "repaired", S7, CANCELLED, **PAIR, threads=1, timeouts=1),
     _prepare("quiet-after-time-out-in-ours", QUIET, "holds", 4_981, 23, "repaired", S7, EXISTS + "all ends, and nothing is under way.",
              **PAIR, threads=1, timeouts=1),
-    _prepare("no-reservation-left-1p2d-in-ours", RESERVED, "holds", 2_051_730, None, "repaired", S7, CANCELLED, decodes="011", prefill_room=1, timeouts=1),
-    _prepare("reservation-left-uncancelled", RESERVED, "violated", 93, 11, "uncancelled", S7, "Ours, but an unwanted grant is merely ignored.", **LATE),
+    _prepare("no-reservation-left-1p2d-in-ours", RESERVED, "holds", 2_051_730, None, "repaired", S7, CANCELLED, decodes="011", prefill_room=1,
+             timeouts=1),
+    _prepare("reservation-left-uncancelled", RESERVED, "violated", 93, 11, "uncancelled", S7, "Ours, but an unwanted grant is merely ignored.",
+             **LATE),
     _prepare("own-reservation-in-the-way-in-e1", ENDS, "violated", 137, 22, "E1", H12, IN_THE_WAY, **LATE),
     _prepare("time-out-ends-in-ours", ENDS, "holds", 99, None, "repaired", H12, NUMBERED, **LATE),
     _prepare("reservation-overwritten-in-e0", OVERWRITTEN, "violated", 129, 17, "E0", H12, TWICE, **{**LATE, "decode_room": "2"}),
@@ -228,21 +234,25 @@ ANSWERS = [
     _prepare("reservation-overwritten-unnumbered", OVERWRITTEN, "violated", 102, 13, "unnumbered", H12, "Ours, but asks carry no attempt.",
              **{**LATE, "decode_room": "2"}),
     _prepare("dropped-ask-awaited-in-e1", VAIN, "violated", 469, 18, "E1", ("#7500", "#7606"), SILENT, **PAIR, refusals="silent"),
-    _prepare("dropped-ask-awaited-for-ever-in-e1", DEADLOCK, "violated", 469, 25, "E1", ("#7500", "#7606"), SILENT + " Without one it waits for ever.",
+    _prepare("dropped-ask-awaited-for-ever-in-e1", DEADLOCK, "violated", 469, 25, "E1", ("#7500", "#7606"),
+             SILENT + " Without one it waits for ever.",
              **PAIR, refusals="silent"),
     _prepare("no-ask-dropped-in-e1", VAIN, "holds", 565, None, "E1", ("#7500", "#7606"), "A refusal that is told ends the wait.", **PAIR),
     _prepare("some-ask-refused-in-e1", REFUSED, "holds", 565, 17, "E1", ("#7500", "#7606"), EXISTS + "D does refuse.", **PAIR),
-    _prepare("requests-end-when-refusals-told-in-e1", DEADLOCK, "holds", 565, None, "E1", ("#7500", "#7606"), "A refusal that is told ends the wait.", **PAIR),
+    _prepare("requests-end-when-refusals-told-in-e1", DEADLOCK, "holds", 565, None, "E1", ("#7500", "#7606"),
+             "A refusal that is told ends the wait.", **PAIR),
     _prepare("refused-client-hangs-in-e1", CLIENT, "violated", 16, 15, "E1", H38, ROUTER, **NEVER, waits="once"),
     _prepare("refused-client-told-by-d-in-e1", CLIENT, "holds", 16, None, "E1", H38, CLIENT_TOO, **NEVER, waits="once", refusals="client_too"),
-    _prepare("late-client-hangs-in-e1", CLIENT, "violated", 52, 15, "E1", H38, "P gives up after 30 s, and D, which grants later, has nothing to tell. " + ROUTER,
+    _prepare("late-client-hangs-in-e1", CLIENT, "violated", 52, 15, "E1", H38,
+             "P gives up after 30 s, and D, which grants later, has nothing to tell. " + ROUTER,
              **LATE, waits="once", refusals="client_too"),
     _prepare("client-told-twice-in-e1", SECOND, "violated", 1_199, 29, "E1", ("#7500", "H-38"), TWO_ANSWERS, **PAIR, refusals="client_too"),
     _prepare("client-told-once-in-e1", SECOND, "holds", 565, None, "E1", ("#7500", "H-38"), "Only D answers, and only with tokens.", **PAIR),
     _prepare("refused-client-told-in-ours", CLIENT, "holds", 19, None, "repaired", H38, TOLD, **NEVER),
     _prepare("client-told-2p2d-in-ours", CLIENT, "holds", 99_868, None, "repaired", H38, TOLD, **FULL_2P, threads=1),
     _prepare("client-told-once-2p2d-in-ours", SECOND, "holds", 99_868, None, "repaired", H38, TOLD, **FULL_2P, threads=1),
-    _prepare("client-told-twice-when-d-tells-too", SECOND, "violated", 19, 15, "repaired", H38, "Ours, but D tells its client at each refusal as well.",
+    _prepare("client-told-twice-when-d-tells-too", SECOND, "violated", 19, 15, "repaired", H38,
+             "Ours, but D tells its client at each refusal as well.",
              **NEVER, refusals="client_too"),
     _prepare("refused-client-hangs-untold", CLIENT, "violated", 19, 18, "untold", H38, "Ours, but the router returns D's response only.", **NEVER),
 ]
@@ -250,23 +260,29 @@ ANSWERS = [
 REGISTRATION = [
     _prepare("waits-for-registration-in-e1", UNREGISTERED, "violated", 17_319, 18, "E1", H02, FIRST_HALF, **SENDS),
     _prepare("finds-registration-in-e0", UNREGISTERED, "holds", 620, None, "E0", H02, ACKNOWLEDGED, **SENDS, batch=2),
-    _prepare("finds-registration-in-ours", UNREGISTERED, "holds", 1_675, None, "repaired", H02, "The sender passes over what is not registered yet.", **SENDS),
-    _prepare("wait-for-registration-ends-in-e1", ENDS, "holds", 17_319, None, "E1", H02, "D's half does come, so the wait without a bound ends.", **SENDS),
+    _prepare("finds-registration-in-ours", UNREGISTERED, "holds", 1_675, None, "repaired", H02, "The sender passes over what is not registered yet.",
+             **SENDS),
+    _prepare("wait-for-registration-ends-in-e1", ENDS, "holds", 17_319, None, "E1", H02, "D's half does come, so the wait without a bound ends.",
+             **SENDS),
     _prepare("kept-ask-holds-sender-in-e1", OTHERS, "violated", 21_751, 41, "E1", H02, HELD_SENDER, **KEEPS, decodes="01", decode_room="01"),
     _prepare("kept-ask-holds-thread-in-e0", OTHERS, "violated", 48, 14, "E0", ("H-02", "H16"), HELD_ACK, **KEEPS, decodes="01", decode_room="01"),
-    _prepare("refused-ask-holds-no-sender-in-e1", OTHERS, "holds", 4_227, None, "E1", H02, "The request for the full D does not run before D has granted.",
+    _prepare("refused-ask-holds-no-sender-in-e1", OTHERS, "holds", 4_227, None, "E1", H02,
+             "The request for the full D does not run before D has granted.",
              messager=True, decodes="01", decode_room="01"),
     _prepare("full-d-holds-no-sender-in-ours", OTHERS, "holds", 1_474, None, "repaired", H02, SPLIT, messager=True, decodes="01", decode_room="01"),
     _prepare("kept-asks-in-circle-in-e1", DEADLOCK, "violated", 37_577, 41, "E1", H02, ORDERS, **KEEPS, **PAIR),
     _prepare("sender-and-d-in-no-circle-in-ours", DEADLOCK, "holds", 2_279, None, "repaired", H02, DRAINS, messager=True, **PAIR),
     _prepare("waits-behind-what-does-not-fit-in-e1", BEHIND, "violated", 351_189, 30, "E1", ("H16",), LIST,
              **KEEPS, decodes="000", decode_room="2", sizes="121", threads=1, prefill_room=4),
-    _prepare("nobody-waits-behind-among-equals-in-e1", BEHIND, "holds", 37_577, None, "E1", ("H16",), "Where the first does not fit, no other of its size does.",
+    _prepare("nobody-waits-behind-among-equals-in-e1", BEHIND, "holds", 37_577, None, "E1", ("H16",),
+             "Where the first does not fit, no other of its size does.",
              **KEEPS, **PAIR),
-    _prepare("second-reservation-registered-again-in-e1", AGAIN, "violated", 1_716, 51, "E1", H12, TWICE + " Its half is merged into the record once more.",
+    _prepare("second-reservation-registered-again-in-e1", AGAIN, "violated", 1_716, 51, "E1", H12,
+             TWICE + " Its half is merged into the record once more.",
              **LATE, messager=True),
     _prepare("registered-once-in-ours", AGAIN, "holds", 457, None, "repaired", H12, NUMBERED, **LATE, messager=True),
-    _prepare("second-half-fails-assertion-in-e1", ASSERTS, "violated", 2_174, 32, "E1", H12, TWICE + " Both halves come before P's: an assertion fails.",
+    _prepare("second-half-fails-assertion-in-e1", ASSERTS, "violated", 2_174, 32, "E1", H12,
+             TWICE + " Both halves come before P's: an assertion fails.",
              **{**LATE, "decode_room": "2"}, messager=True),
     _prepare("no-assertion-fails-in-ours", ASSERTS, "holds", 457, None, "repaired", H12, NUMBERED, **{**LATE, "decode_room": "2"}, messager=True),
 ]
@@ -302,7 +318,8 @@ DOUBLED = [
     _half("half-put-once-quiet-in-ours", QUIET, "holds", 1_623, 38, "repaired", H19, EXISTS + "all is sent and forgotten."),
     _half("half-put-once-no-deadlock-in-ours", DEADLOCK, "holds", 1_623, None, "repaired", H19, PUT_ONCE),
     _half("half-alone-never-sent", SENT, "violated", 266, 22, "unmerged", H19, "Ours, but P puts its own half alone: no task is ever registered."),
-    _half("half-alone-waits-for-ever", DEADLOCK, "violated", 266, 22, "unmerged", H19, "Ours, but P puts its own half alone: the sender waits for ever."),
+    _half("half-alone-waits-for-ever", DEADLOCK, "violated", 266, 22, "unmerged", H19,
+          "Ours, but P puts its own half alone: the sender waits for ever."),
 ]
 
 SLOW_MATCH = [
@@ -314,7 +331,8 @@ SLOW_MATCH = [
     _match("release-waits-for-no-transfer-in-ours", SLOW, "holds", 216, None, "repaired", H31, OUTSIDE),
     _match("match-in-no-circle-in-ours", DEADLOCK, "holds", 216, None, "repaired", H31, OUTSIDE),
     _match("match-ends-in-ours", ENDS, "holds", 216, None, "repaired", H31, OUTSIDE),
-    _match("some-release-beside-transfer-in-ours", BESIDE, "holds", 216, 7, "repaired", H31, EXISTS + "a request waits to be released during a transfer."),
+    _match("some-release-beside-transfer-in-ours", BESIDE, "holds", 216, 7, "repaired", H31,
+           EXISTS + "a request waits to be released during a transfer."),
 ]
 # fmt: on
 
