@@ -292,6 +292,8 @@ WEIGHTS = [
              "broadcast, while the first idles at TPB#2.", "A", **DROPPED),
     _weights("update-slips-a-barrier-in-b-prime-before-7111", MISMATCHED, "violated", 3938, 65, ("#7111", "#6680", "H3"),
              GHOST + "It waits at TPB#2', they at TPB#1b: the two are paired, and the phases have slipped.", "B'-without-7111", **DROPPED),
+    _weights("update-crosses-collectives-in-b-prime-before-7111-experts", CROSSED, "violated", 4226, 69, ("#7111", "#6680", "H3"),
+             GHOST + "With the phases slipped, it goes on to EPB, they to the next broadcast.", "B'-without-7111", **DROPPED, experts=True),
     _weights("update-shuts-gate-in-b", OPENS, "violated", 4778, 49, ("#7111", "#6680", "H3"),
              FALLS_THROUGH + " The next batch is never read.", "B", **DROPPED),
     _weights("same-collective-in-b-prime", MISMATCHED, "holds", 4018, None, ("#7111", "#6680", "H3"),
