@@ -368,16 +368,16 @@ OWN_NODE = "Rank 0, on the engine's node, speaks for all behind a barrier that s
 
 OTHERS = [
     # -- H13 -------------------------------------------------------------------------------------------------------------------
-    _lock("lock-kept-by-exception", "engine_reaches_the_queue", "violated", 237, 5, ("#6680", "H13"), NO_FINALLY, "all", fault="raise"),
-    _lock("lock-kept-by-dead-rank", "engine_reaches_the_queue", "violated", 296, 11, ("H13",), KILLED, "all", fault="kill"),
-    _lock("lock-freed-by-finally", "engine_reaches_the_queue", "holds", 283, None, ("H13",),
+    _lock("kept-by-exception", "engine_reaches_the_queue", "violated", 237, 5, ("#6680", "H13"), NO_FINALLY, "all", fault="raise"),
+    _lock("kept-by-dead-rank", "engine_reaches_the_queue", "violated", 296, 11, ("H13",), KILLED, "all", fault="kill"),
+    _lock("freed-by-finally", "engine_reaches_the_queue", "holds", 283, None, ("H13",),
           "With try/finally an exception gives the lock back.", "finally", fault="raise"),
     _lock("put-waits-for-ever-after-finally", "batch_is_put", "violated", 283, 8, ("H13",),
           "The lock is given back, but the read flags went down before the exception: no batch is there, nobody reads, and the next put waits "
           "for the flags for ever.", "finally", fault="raise"),
-    _lock("lock-kept-by-dead-rank-despite-finally", "engine_reaches_the_queue", "violated", 296, 11, ("H13",), KILLED, "finally", fault="kill"),
-    _lock("lock-free-after-death-in-ours", "engine_reaches_the_queue", "holds", 93, None, ("H13",), ONE_CALL, "repaired", fault="kill"),
-    _lock("lock-free-after-exception-in-ours", "engine_reaches_the_queue", "holds", 75, None, ("H13",), ONE_CALL, "repaired", fault="raise"),
+    _lock("kept-by-dead-rank-despite-finally", "engine_reaches_the_queue", "violated", 296, 11, ("H13",), KILLED, "finally", fault="kill"),
+    _lock("free-after-death-in-ours", "engine_reaches_the_queue", "holds", 93, None, ("H13",), ONE_CALL, "repaired", fault="kill"),
+    _lock("free-after-exception-in-ours", "engine_reaches_the_queue", "holds", 75, None, ("H13",), ONE_CALL, "repaired", fault="raise"),
     _lock("put-ends-after-exception-in-ours", "batch_is_put", "holds", 75, None, ("H13",), ONE_CALL, "repaired", fault="raise"),
     _lock("some-batch-read-in-ours", "some_batch_read", "holds", 93, 7, ("H13",), "Batches are put and read.", "repaired", fault="kill"),
     # -- H11 -------------------------------------------------------------------------------------------------------------------
@@ -403,8 +403,8 @@ OTHERS = [
     _placed("some-forward-waited-for-on-two-nodes-in-ours", "some_forward_waited_for", "holds", 195, 18, ("#6680", "H24"),
             "The gate does look while a rank works.", "repaired", **TWO_NODES),
     _placed("announcement-unseen-on-second-node-without-server", READ, "violated", 133, 18, ("H24",),
-            "An announcement in shared memory is not seen on the second node: its rank never reads, and rank 0 reads the same batch again and "
-            "again.", "repaired", **TWO_NODES, flag="shared_memory"),
+            "An announcement in shared memory is not seen on the second node: its rank never reads, and rank 0 waits for it in the forward.",
+            "repaired", **TWO_NODES, flag="shared_memory"),
     _placed("announcement-by-server-on-two-nodes", READ, "holds", 195, None, ("H24",),
             "read_finish_flag lies on the server, where both nodes see it.", "repaired", **TWO_NODES),
     # -- H25 -------------------------------------------------------------------------------------------------------------------

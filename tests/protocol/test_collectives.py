@@ -142,7 +142,7 @@ def test_slow_copy_replaces_the_result() -> None:
 
 
 def test_lock_is_kept_by_the_dead_and_by_the_raising() -> None:
-    killed, raised = path_of("lock-kept-by-dead-rank"), path_of("lock-kept-by-exception")
+    killed, raised = path_of("kept-by-dead-rank"), path_of("kept-by-exception")
     assert in_order(killed, "reader[0].lock", "fault.kill_rank(rank=0)")
     assert in_order(raised, "engine.lock", "engine.lower_read_flags", "engine.raise_error", "engine.make_batch")
     assert in_order(path_of("put-waits-for-ever-after-finally"), "engine.lower_read_flags", "engine.raise_and_unlock", "engine.find_unread")
