@@ -17,7 +17,7 @@ pause), ours, and ours or A' with one part changed. In words:
 | H27, H-40: the intake waits for a rank (abort) | - | yes | - | yes | - | never |
 | H7: more waits than two fetches | - | yes | - | - | - | never |
 | H14, H-09: an exception loses a request | yes | yes | yes | yes | yes | never |
-| H26: no position: swallowed, or the end of SCHED | loses one | ends B' | counted | counted | counted | never |
+| H26: no position for what was admitted | loses one | - | counted | counted | counted | never |
 | H26: a closed pool ends SCHED | - | - | on P | no pool | no pool | no pool |
 | exit: a fetch waits for ever | on P | on P | on P | on P | on P | never |
 | H28: one missing report stops all answers | yes | yes | yes | yes | yes | never |
@@ -56,8 +56,10 @@ def _small(
 
 
 OWNED, SHARED, INNOCENT = "written_by_owner", "no_block_shared_in_step", "no_stop_for_another"
-TWICE, HELD_FREE, ENDING_FREE, PLACED = "no_block_owned_twice", "no_held_block_free", "no_ending_block_free", "running_has_slot"
-ANSWERED, ENDS, LOST, LATE, ADDED = "requests_answered", "aborts_end", "no_held_request_lost", "no_answered_request_scheduled", "no_answered_request_added"
+TWICE, HELD_FREE, ENDING_FREE = "no_block_owned_twice", "no_held_block_free", "no_ending_block_free"
+PLACED, TOGETHER = "running_has_slot", "no_slot_shared"
+ANSWERED, ENDS, LOST = "requests_answered", "aborts_end", "no_held_request_lost"
+LATE, ADDED = "no_answered_request_scheduled", "no_answered_request_added"
 ONE_BATCH, BOUNDED = "waiting_is_one_batch", "waiting_bounded"
 LIVES, OPENS, TAKEN, BEHIND, OVER = "no_schedule_thread_dies", "gate_opens", "messages_taken", "no_message_behind_put", "threads_end"
 
@@ -69,6 +71,10 @@ STALE = (
 PAUSED = (
     "The scheduling thread is past its look at is_paused. The pause finds the queue read, preempts what runs, frees its blocks and puts the stops; "
     "then the batch that schedule() made before is put, and the worker runs a request on blocks that it no longer has."
+)
+MISSED = (
+    "The scheduling thread is past its look at is_paused. The pause finds nobody to preempt; then the thread schedules and puts a request that "
+    "waits, and then the resource manager is cleared under it."
 )
 VICTIM = (
     "The control thread looks up the slot of the request to abort, and only then puts the stop, which names the slot alone. In between the "
@@ -159,19 +165,19 @@ STALE_BATCHES = [
     _scenario("no-stop-for-another-in-a-prime", INNOCENT, "holds", 73_618, None, ("#6743", "H9"), NEWEST, "A'", **TWO, **ABORT),
     _scenario("no-stop-for-another-in-ours", INNOCENT, "holds", 405_485, None, H9, OURS, "repaired", **THREE, **ABORT),
     _scenario("stale-prefill-after-pause-in-a", OWNED, "violated", 68_232, 22, H9, PAUSED, "A", **PAUSE),
-    _scenario("stale-prefill-after-pause-in-b", OWNED, "violated", 147_025, 24, H9,
-              "The scheduling thread is past the gate. The pause finds nobody to preempt; then the batch is scheduled and put; then the "
-              "resource manager is cleared under the running request.", "B", **PAUSE),
+    _scenario("stale-prefill-after-pause-in-b", OWNED, "violated", 147_025, 24, H9, MISSED, "B", **PAUSE),
     _scenario("no-stale-prefill-after-pause-in-a-prime", OWNED, "holds", 232_304, None, H9,
               "The new pause puts nothing: it waits until everything is over.", "A'", **TWO, **PAUSE),
     _scenario("no-stale-prefill-after-pause-in-ours", OWNED, "holds", 175_213, None, H9, DRAINED, "repaired", **TWO, **PAUSE),
-    _scenario("stale-prefill-after-clearing-pause", OWNED, "violated", 225_882, 21, H9, "Ours with the old pause. " + PAUSED, "clearing", **TWO, **PAUSE),
+    _scenario("stale-prefill-after-clearing-pause", OWNED, "violated", 225_882, 21, H9,
+              "Ours with the old pause. " + MISSED, "clearing", **TWO, **PAUSE),
 ]
 
 PREPARATION = [
     _scenario("aborted-in-preparation-in-r", PLACED, "violated", 37_506, 29, H22, PREPARED, "R", **P, **TWO, **ABORT),
     _scenario("aborted-in-preparation-in-b", PLACED, "violated", 193_347, 49, ("H-22",), PREPARED, "B", **P, **TWO, **ABORT),
-    _scenario("aborted-in-preparation-runs-without-slot-in-r", OWNED, "violated", 37_506, 35, H22, PREPARED, "R", **P, **TWO, **ABORT),
+    _scenario("aborted-in-preparation-shares-its-slot-in-r", TOGETHER, "violated", 270_725, 35, H22, PREPARED, "R", **P, **THREE, **ABORT),
+    _scenario("aborted-in-preparation-shares-no-slot-in-ours", TOGETHER, "holds", 385_139, None, H22, OURS, "repaired", **P, **THREE, **ABORT),
     _scenario("aborted-in-a-fetch-is-added-in-b", ADDED, "violated", 78_519, 14, ("#6680", "H-22"), RECYCLED, "B", **ABORT),
     _scenario("aborted-in-a-fetch-runs-in-r", LATE, "violated", 7_664, 14, H22, RECYCLED, "R", **P, **ABORT),
     _scenario("aborted-in-preparation-keeps-order-in-r-prime", PLACED, "holds", 12_378, None, ("#6743", "H-22"),
@@ -198,7 +204,8 @@ PREPARATION = [
     _scenario("blocks-owned-twice-in-a", TWICE, "violated", 68_232, 21, ("H-23",),
               "As above, in the mixed role: a request that the pause missed is scheduled while the pause is at work.", "A", **PAUSE),
     _scenario("some-block-held-in-ours", "some_block_held", "holds", 159_529, 4, H23, WITNESS, "repaired", **P, **TWO, **PAUSE),
-    _scenario("paused-in-preparation-when-clearing", HELD_FREE, "violated", 65_134, 13, H23, "Ours with the old pause. " + RESET, "clearing", **P, **PAUSE),
+    _scenario("paused-in-preparation-when-clearing", HELD_FREE, "violated", 65_134, 13, H23,
+              "Ours with the old pause. " + RESET, "clearing", **P, **PAUSE),
     _scenario("pause-never-ends-in-r-prime", TAKEN, "violated", 5_763, 12, ("H-23",),
               "The new pause waits for a request whose decode instance is silent, with no time-out, and no message is read behind it.", "R'",
               **P, **PAUSE, silent=True),
@@ -206,7 +213,8 @@ PREPARATION = [
               **P, **TWO, **PAUSE, silent=True),
     _scenario("pause-waits-for-unreported-stops-in-a", TAKEN, "violated", 68_232, 23, ("#7633", "H-23"),
               "A step in which nothing is left to run is not run, so the stops are never reported and the pause waits for its 60 s.", "A", **PAUSE),
-    _scenario("pause-gives-up-in-a", TAKEN, "holds", 97_962, None, ("H-23",), "After its 60 s the pause goes on all the same.", "A", **PAUSE, gives_up=True),
+    _scenario("pause-gives-up-in-a", TAKEN, "holds", 97_962, None, ("H-23",),
+              "After its 60 s the pause goes on all the same.", "A", **PAUSE, gives_up=True),
     _scenario("zero-threads-in-r", ANSWERED, "violated", 3, 3, H37,
               "With no prepare thread no request is ever fetched, and nothing says so.", "R", **P, threads=0),
     _scenario("one-thread-in-r", ANSWERED, "holds", 8_631, None, H37, "With a thread every request is answered.", "R", **P, **THREE),
@@ -227,15 +235,20 @@ RESETS = [
     _scenario("no-survivor-in-r-prime", ADDED, "holds", 73_611, None, H27, "As in A'.", "R'", **TWO, **PAUSE),
     _scenario("no-survivor-in-ours", ADDED, "holds", 175_213, None, H27, DRAINED, "repaired", **TWO, **PAUSE),
     _scenario("no-survivor-is-scheduled-in-ours", LATE, "holds", 175_213, None, H27, DRAINED, "repaired", **TWO, **PAUSE),
+    _scenario("requests-come-during-a-pause-in-ours", ADDED, "holds", 107_180, None, H27,
+              "A request that comes during the pause is refused.", "repaired",
+              **PAUSE, late=1),
     _scenario("request-survives-when-clearing", ADDED, "violated", 119_114, 12, H27, "Ours with the old pause. " + SURVIVOR, "clearing", **PAUSE),
 ]
 
 INTAKE = [
     _scenario("control-stalls-the-intake-in-a-prime", TAKEN, "violated", 35_027, 20, H27, BLOCKED, "A'", **CONTROL, late=1, stalls=1),
     _scenario("control-stalls-the-intake-in-b", TAKEN, "violated", 64_059, 26, H27, BLOCKED, "B", **CONTROL, late=1, stalls=1),
-    _scenario("control-waits-for-a-working-rank-in-a-prime", TAKEN, "holds", 19_603, None, H27, "With ranks that go on, the put ends.", "A'", **CONTROL, late=1),
+    _scenario("control-waits-for-a-working-rank-in-a-prime", TAKEN, "holds", 19_603, None, H27,
+              "With ranks that go on, the put ends.", "A'", **CONTROL, late=1),
     _scenario("control-is-noted-in-ours", TAKEN, "holds", 31_712, None, H27, NOTED, "repaired", **CONTROL, late=1, stalls=1),
-    _scenario("control-stalls-the-intake-with-two-putters", TAKEN, "violated", 26_739, 18, H27, "Ours, with ZMQ-in putting. " + BLOCKED, "two_putters",
+    _scenario("control-stalls-the-intake-with-two-putters", TAKEN, "violated", 26_739, 18, H27,
+              "Ours, with ZMQ-in putting. " + BLOCKED, "two_putters",
               **CONTROL, late=1, stalls=1),
     _scenario("abort-stalls-the-intake-in-b", TAKEN, "violated", 169_780, 28, H40, BLOCKED, "B", **ABORT, late=1, stalls=1),
     _scenario("abort-stalls-the-intake-in-r", TAKEN, "violated", 32_328, 19, H40, BLOCKED, "R", **ABORT, late=1, stalls=1),
@@ -244,7 +257,8 @@ INTAKE = [
     _scenario("abort-is-noted-in-a-prime", TAKEN, "holds", 73_068, None, ("#6743", *H40), NOTED, "A'", **ABORT, late=1, stalls=1),
     _scenario("abort-keeps-nothing-waiting-in-a-prime", BEHIND, "holds", 42_457, None, ("#6743", *H40), NOTED, "A'", **ABORT, late=1),
     _scenario("abort-is-noted-in-ours", TAKEN, "holds", 65_516, None, H40, NOTED, "repaired", **ABORT, late=1, stalls=1),
-    _scenario("abort-keeps-nothing-waiting-with-two-putters", BEHIND, "violated", 55_041, 14, H40, "Ours, with ZMQ-in putting. " + BEHIND_PUT, "two_putters",
+    _scenario("abort-keeps-nothing-waiting-with-two-putters", BEHIND, "violated", 55_041, 14, H40,
+              "Ours, with ZMQ-in putting. " + BEHIND_PUT, "two_putters",
               **ABORT, late=1),
     _scenario("some-message-comes-in-ours", "some_message_comes", "holds", 65_516, 1, H40, WITNESS, "repaired", **ABORT, late=1, stalls=1),
     _scenario("more-waits-than-two-fetches-in-b", BOUNDED, "violated", 13_181, 45, H7, GREEDY, "B", requests=4),
@@ -252,7 +266,8 @@ INTAKE = [
     _scenario("two-fetches-wait-in-a", ONE_BATCH, "violated", 3_572, 24, ("H7",), TWO_LOOKS, "A", requests=3),
     _scenario("no-more-than-two-fetches-wait-in-a", BOUNDED, "holds", 5_274, None, ("H7",),
               "One fetch too many is possible, and no more: the next look sees that something waits.", "A", requests=4),
-    _scenario("one-fetch-waits-in-r", ONE_BATCH, "holds", 1_566, None, ("#7724", "H7"), "The one fetch loop looks for itself, before it fetches.", "R", requests=4),
+    _scenario("one-fetch-waits-in-r", ONE_BATCH, "holds", 1_566, None, ("#7724", "H7"),
+              "The one fetch loop looks for itself, before it fetches.", "R", requests=4),
     _scenario("one-batch-waits-in-ours", ONE_BATCH, "holds", 47_008, None, H7,
               "The one fetch loop lets as many wait as there are slots.", "repaired", requests=4, slots=2, blocks=2),
     _scenario("some-request-waits-in-ours", "some_request_waits", "holds", 47_008, 4, H7, WITNESS, "repaired", requests=4, slots=2, blocks=2),
@@ -260,7 +275,8 @@ INTAKE = [
     _scenario("gate-opens-in-a", OPENS, "holds", 25_798, None, ("#6680",), "P11, with ranks that go on.", "A", **THREE),
     _scenario("gate-opens-in-b", OPENS, "holds", 37_570, None, ("#6680",), "P11, with ranks that go on.", "B", **THREE),
     _scenario("gate-opens-in-ours", OPENS, "holds", 17_834, None, ("#6680",), "P11, with ranks that go on.", "repaired", **THREE),
-    _scenario("gate-stays-closed-when-ranks-stop-in-b", OPENS, "violated", 4_765, 33, ("#6680",), "Nobody reads the batch: the gate has no time-out.", "B", stalls=1),
+    _scenario("gate-stays-closed-when-ranks-stop-in-b", OPENS, "violated", 4_765, 33, ("#6680",),
+              "Nobody reads the batch: the gate has no time-out.", "B", stalls=1),
 ]
 
 EXCEPTIONS = [
@@ -271,9 +287,12 @@ EXCEPTIONS = [
               EXCEPTION + ", and keeps its slot and its block.", "A'", **P, failures=1),
     _scenario("exception-keeps-slot-and-block-in-r", LOST, "violated", 558, 5, ("#7724", *H14),
               EXCEPTION + ", and keeps its slot and its block.", "R", **P, failures=1),
-    _scenario("exception-is-answered-in-ours", ANSWERED, "holds", 35_913, None, H14, "The request is answered with an error.", "repaired", **P, **THREE, failures=2),
-    _scenario("exception-gives-back-in-ours", LOST, "holds", 35_913, None, H14, "Slot and block are given back.", "repaired", **P, **THREE, failures=2),
-    _scenario("exception-loses-a-request-when-forgetful", ANSWERED, "violated", 1_244, 11, H14, "Ours with the old handler. " + EXCEPTION + ".", "forgetful",
+    _scenario("exception-is-answered-in-ours", ANSWERED, "holds", 35_913, None, H14,
+              "The request is answered with an error.", "repaired", **P, **THREE, failures=2),
+    _scenario("exception-gives-back-in-ours", LOST, "holds", 35_913, None, H14,
+              "Slot and block are given back.", "repaired", **P, **THREE, failures=2),
+    _scenario("exception-loses-a-request-when-forgetful", ANSWERED, "violated", 1_244, 11, H14,
+              "Ours with the old handler. " + EXCEPTION + ".", "forgetful",
               **P, failures=1),
     _small(acknowledgement, "failed-preprocessing-loses-the-batch-in-e0", "no_batch_lost", "violated", 465, 8, H14,
            "Preprocessing of the first of two requests has failed, the second is pending. The first look takes the first out of need; its "
@@ -286,7 +305,8 @@ EXCEPTIONS = [
            "A batch of one ends with its only request.", "E0", tasks=1),
     _small(acknowledgement, "failed-preprocessing-when-checked", "no_batch_lost", "holds", 6_749, None, H14,
            "An id is taken out only while it is there, and its acknowledgement with it.", "checked", tasks=3),
-    _small(acknowledgement, "loop-sleeps-when-checked", "no_stale_acknowledgement", "holds", 6_749, None, H14, "As above: nothing stale is left.", "checked", tasks=3),
+    _small(acknowledgement, "loop-sleeps-when-checked", "no_stale_acknowledgement", "holds", 6_749, None, H14,
+           "As above: nothing stale is left.", "checked", tasks=3),
     _small(acknowledgement, "failed-preprocessing-in-e1", "no_batch_lost", "holds", 81, None, ("#7724", *H14),
            "Preprocessing is waited for before registration, once per request.", "E1", tasks=3),
     _small(acknowledgement, "exception-loses-the-batch-in-e1", "tasks_end", "violated", 46, 3, ("#7724", *H14),
@@ -303,26 +323,32 @@ EXCEPTIONS = [
     _scenario("no-position-is-unreachable-in-a-prime", LIVES, "holds", 432_999, None, H26,
               "#7141 counts what is being aborted, so there is a position for whatever is admitted.", "A'", **THREE, **ABORT),
     _scenario("no-position-is-unreachable-in-ours", LIVES, "holds", 405_485, None, H26, "As in A'.", "repaired", **THREE, **ABORT),
-    _scenario("no-position-ends-the-thread-in-ours-uncounted", LIVES, "violated", 37_299, 39, H26, "Ours with the admission of before #7141. " + NO_POSITION,
+    _scenario("no-position-ends-the-thread-in-ours-uncounted", LIVES, "violated", 37_299, 39, H26,
+              "Ours with the admission of before #7141. " + NO_POSITION,
               "uncounted_ours", blocks=2, **ABORT),
-    _scenario("closed-pool-ends-the-thread-in-a-prime", LIVES, "violated", 6_689, 9, ("#7791", "H26"), CLOSED + " The error is raised again.", "A'", **P, **DOWN),
+    _scenario("closed-pool-ends-the-thread-in-a-prime", LIVES, "violated", 6_689, 9, ("#7791", "H26"),
+              CLOSED + " The error is raised again.", "A'", **P, **DOWN),
     _scenario("closed-pool-is-guarded-in-a-prime-mixed", LIVES, "holds", 10_820, None, ("#7791", "H26"),
               CLOSED + " The submission of the mixed role is guarded.", "A'", **DOWN),
-    _scenario("closed-pool-is-known-in-a", LIVES, "holds", 6_689, None, ("#7791", "H26"), CLOSED + " The outer handler knows the text and leaves.", "A", **P, **DOWN),
+    _scenario("closed-pool-is-known-in-a", LIVES, "holds", 6_689, None, ("#7791", "H26"),
+              CLOSED + " The outer handler knows the text and leaves.", "A", **P, **DOWN),
     _scenario("no-pool-in-ours", LIVES, "holds", 10_191, None, ("#7791", "H26"), "There is no pool to submit to.", "repaired", **P, **DOWN),
 ]
 
 EXITS = [
-    _scenario("fetch-outlives-the-shutdown-in-a", OVER, "violated", 6_689, 17, ("H26",), WAITS, "A", **P, **DOWN),
-    _scenario("fetch-outlives-the-shutdown-in-b", OVER, "violated", 14_367, 18, ("H26",), WAITS, "B", **P, **DOWN),
-    _scenario("fetch-outlives-the-shutdown-in-r", OVER, "violated", 4_416, 10, ("#7724", "H26"), WAITS, "R", **P, **DOWN),
-    _scenario("fetch-ends-at-shutdown-in-a-mixed", OVER, "holds", 10_820, None, ("H26",), "In the mixed role no fetch waits.", "A", **DOWN),
-    _scenario("fetch-ends-at-shutdown-in-ours", OVER, "holds", 640_594, None, ("H26",), "Every wait watches the exit.", "repaired", **P, **TWO, **DOWN, threads=2),
-    _scenario("fetch-outlives-the-shutdown-unwatched", OVER, "violated", 9_351, 10, ("H26",), "Ours without the look at the exit. " + WAITS, "unwatched", **P, **DOWN),
+    _scenario("fetch-outlives-the-shutdown-in-a", OVER, "violated", 6_689, 17, ("H16",), WAITS, "A", **P, **DOWN),
+    _scenario("fetch-outlives-the-shutdown-in-b", OVER, "violated", 14_367, 18, ("H16",), WAITS, "B", **P, **DOWN),
+    _scenario("fetch-outlives-the-shutdown-in-r", OVER, "violated", 4_416, 10, ("#7724", "H16"), WAITS, "R", **P, **DOWN),
+    _scenario("fetch-ends-at-shutdown-in-a-mixed", OVER, "holds", 10_820, None, ("H16",), "In the mixed role no fetch waits.", "A", **DOWN),
+    _scenario("fetch-ends-at-shutdown-in-ours", OVER, "holds", 640_594, None, ("H16",),
+              "Every wait watches the exit.", "repaired", **P, **TWO, **DOWN, threads=2),
+    _scenario("fetch-outlives-the-shutdown-unwatched", OVER, "violated", 9_351, 10, ("H16",),
+              "Ours without the look at the exit. " + WAITS, "unwatched", **P, **DOWN),
     _scenario("some-exit-closes-in-ours", "some_exit_closes", "holds", 640_594, 4, ("H26",), WITNESS, "repaired", **P, **TWO, **DOWN, threads=2),
     _scenario("interpreter-exit-leaves-a-spinning-loop-in-a", OVER, "violated", 2_138, 10, ("#7791", "H26"),
               CLOSED + " At the interpreter's exit the text is another one: the error is swallowed, is_fetching stays up, and the loop goes on.", "A", **P, **QUIT),
-    _scenario("interpreter-exit-ends-the-loop-in-b", OVER, "holds", 4_394, None, ("#6680", "H26"), "Both texts contain the word that B looks for.", "B", **P, **QUIT),
+    _scenario("interpreter-exit-ends-the-loop-in-b", OVER, "holds", 4_394, None, ("#6680", "H26"),
+              "Both texts contain the word that B looks for.", "B", **P, **QUIT),
     _scenario("interpreter-exit-ends-the-thread-in-a-prime", LIVES, "violated", 2_012, 6, ("#7791", "H26"), CLOSED, "A'", **P, **QUIT),
 ]
 
@@ -344,7 +370,8 @@ TOKENS = [
               "is never credited.", "A", **TWO, step_failures=1),
     _scenario("exception-costs-one-slot-in-ours", ANSWERED, "holds", 42_923, None, H28,
               "The request of that slot is answered with an error and finished; the other slots are handled.", "repaired", **THREE, step_failures=2),
-    _scenario("exception-loses-a-step-when-careless", ANSWERED, "violated", 4_923, 50, H28, "Ours with the old handler.", "careless", **TWO, step_failures=1),
+    _scenario("exception-loses-a-step-when-careless", ANSWERED, "violated", 4_923, 50, H28,
+              "Ours with the old handler.", "careless", **TWO, step_failures=1),
     _small(snapshot, "finished-before-the-copy-in-a", "no_empty_copy", "violated", 289, 17, H29,
            "schedule() emits further blocks for a request whose last token is under way. It is finished and its blocks are freed; then "
            "put_tasks makes its copy, with an empty table.", "A"),
@@ -354,12 +381,13 @@ TOKENS = [
            "B's abort recycles a request whose prefill is in the scheduling thread's hand: the copy starts the slot with an empty table.", "B"),
     _small(snapshot, "no-empty-copy-in-ours", "no_empty_copy", "holds", 933, None, H29,
            "The lock is held from schedule() to the put: nothing is freed in between.", "repaired", requests=3),
-    _small(snapshot, "no-live-slot-without-table-in-ours", "no_live_slot_without_table", "holds", 933, None, H29, "As above.", "repaired", requests=3),
+    _small(snapshot, "no-live-slot-without-table-in-ours", "no_live_slot_without_table", "holds", 933, None, H29,
+           "As above.", "repaired", requests=3),
     _small(snapshot, "some-live-slot-in-ours", "some_live_slot", "holds", 933, 6, H29, WITNESS, "repaired", requests=3),
     _small(snapshot, "some-copy-in-ours", "some_copy", "holds", 933, 4, H29, WITNESS, "repaired", requests=3),
 ]
 
-TOGETHER = [
+AT_ONCE = [
     _scenario("all-at-once-owned-in-ours", OWNED, "holds", 2_627_993, None, ("H9", "H-22", "H-23"), OURS, "repaired", **TWO, **ALL),
     _scenario("all-at-once-answered-in-ours", ANSWERED, "holds", 2_627_993, None, ("H14", "H28"), OURS, "repaired", **TWO, **ALL),
     _scenario("all-at-once-taken-in-ours", TAKEN, "holds", 2_627_993, None, ("H27", "H-40"), OURS, "repaired", **TWO, **ALL),
@@ -369,6 +397,6 @@ TOGETHER = [
 ]
 # fmt: on
 
-SCENARIOS = [*STALE_BATCHES, *PREPARATION, *RESETS, *INTAKE, *EXCEPTIONS, *EXITS, *TOKENS, *TOGETHER]
+SCENARIOS = [*STALE_BATCHES, *PREPARATION, *RESETS, *INTAKE, *EXCEPTIONS, *EXITS, *TOKENS, *AT_ONCE]
 
 HAZARDS: list[Hazard] = []

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import partial
+from typing import Any
 
 from ...combine import all_of, any_of, choice
 from ...effect import each
-from ...expr import FALSE, TRUE
+from ...expr import FALSE, TRUE, Expr, Param
 from ...machine import Machine, Row
 from ...types import Enum, Optional, Range
-from ...variable import private
+from ...variable import Variable, private
 from .engine import Engine, Output, Stage
 
 _row = partial(Row, actor="prefill")
@@ -46,8 +47,9 @@ def token_processor(e: Engine) -> Machine:
     owner = e.slot_owner[s].value
     owned = ~e.slot_owner[s].is_none
     runs = owned & e.stage[owner].is_in(Stage.RUNNING, Stage.ABORTING, Stage.PREEMPTED)
+    recycles = e.stops_running or (e.epoch.direct_abort and "abort" in e.commands)
     noted = e.abort_asked[owner] if e.epoch.direct_abort else e.stage[owner] == Stage.ABORTING
-    aborted = owned & noted if "abort" in e.commands or e.epoch.drains else FALSE
+    aborted = owned & noted if recycles else FALSE
     preempted = owned & (e.stage[owner] == Stage.PREEMPTED)
     done = [step[s].set(Output.NOTHING)]
     take = [e.outputs.receive(), *(step[i].set(getattr(e.outputs.head, f"slot_{i}")) for i in e.slot)]
@@ -56,47 +58,39 @@ def token_processor(e: Engine) -> Machine:
     finish = [e.finishing.send(owner), answering.set(owner), *done]
     recycle = [*e.recycle(owner), answering.set(owner), *done]
     pauses = "pause" in e.commands and not e.epoch.drains
-    stops = "abort" in e.commands or "pause" in e.commands
     rows = [
         _row("receive_step", t.WAITING, t.HANDLING, TRUE, take, cite="facts 6.5"),
         _row("handle_last", t.HANDLING, t.ANSWERING, last & runs, finish, choose=(s,), under=lock, cite="facts 6.4: EOS"),
-        _row("skip_last", t.HANDLING, t.HANDLING, last & ~runs, done, choose=(s,), under=lock, cite="facts 6.5: nobody has the slot"),
         _row("end_step", t.HANDLING, t.WAITING, all_of(e.slot, lambda i: step[i] == Output.NOTHING), [], cite="facts 6.5"),
         _row("answer", t.ANSWERING, t.HANDLING, TRUE, [*e.answer(answering.value), answering.set(None)], under=e.mutex, cite="facts 5: put_results"),
     ]
-    if stops:
+    if recycles or pauses:
         idle = ~aborted & ~preempted if pauses else ~aborted
-        rows += [
-            _row(
-                "recycle_aborted",
-                t.HANDLING,
-                t.ANSWERING,
-                stopped & aborted,
-                recycle,
-                choose=(s,),
-                under=lock,
-                cite="facts 6.5: -9 and to be aborted",
-            ),
-            _row("skip_stop", t.HANDLING, t.HANDLING, stopped & idle, done, choose=(s,), under=lock, cite="facts 6.5"),
-        ]
+        rows.append(_row("skip_stop", t.HANDLING, t.HANDLING, stopped & idle, done, choose=(s,), under=lock, cite="facts 6.5"))
+    if recycles:
+        both = stopped & aborted
+        rows.append(_row("recycle_aborted", t.HANDLING, t.ANSWERING, both, recycle, choose=(s,), under=lock, cite="facts 6.5: -9 and to be aborted"))
+    if not (e.epoch.owned_abort and e.epoch.drains):
+        rows.append(_row("skip_last", t.HANDLING, t.HANDLING, last & ~runs, done, choose=(s,), under=lock, cite="facts 6.5: nobody has the slot"))
     if pauses:
         mine = preempted & ~aborted
         rows.append(
             _row("reschedule", t.HANDLING, t.HANDLING, stopped & mine, back, choose=(s,), under=lock, cite="facts 6.5: -9 and to be rescheduled")
         )
     if e.step_failures:
-        left = private("step_failures_left", Range(0, e.step_failures), init=e.step_failures)
-        busy, fail = any_of(e.slot, lambda i: step[i] != Output.NOTHING), left.sub(1)
-        if e.epoch.keeps_step:
-            rows.append(
-                _row(
-                    "fail_slot", t.HANDLING, t.ANSWERING, last & runs & (left > 0), [*finish, fail], fair="none", choose=(s,), under=lock, cite="ours"
-                )
-            )
-        else:
-            lose = [each(e.slot, lambda i: step[i].set(Output.NOTHING)), fail]
-            rows.append(_row("fail_step", t.HANDLING, t.WAITING, busy & (left > 0), lose, decided="observed", fair="none", cite="H28: a whole step"))
+        rows.append(_failure(e, step, last & runs, finish, s))
     return Machine("token_processor", t, rows, final=t.WAITING, doc="the engine's thread that credits what the steps report")
+
+
+def _failure(e: Engine, step: Variable, last: Expr, finish: list[Any], slot: Param) -> Row:
+    """An exception while a report is handled: it is dropped, for all slots. Ours finishes the request of the one slot, with an error."""
+    t, left = Tokens, private("step_failures_left", Range(0, e.step_failures), init=e.step_failures)
+    if e.epoch.keeps_step:
+        guard, effects = last & (left > 0), [*finish, left.sub(1)]
+        return _row("fail_slot", t.HANDLING, t.ANSWERING, guard, effects, fair="none", choose=(slot,), under=e.resources, cite="ours")
+    guard = (left > 0) & any_of(e.slot, lambda i: step[i] != Output.NOTHING)
+    lose = [each(e.slot, lambda i: step[i].set(Output.NOTHING)), left.sub(1)]
+    return _row("fail_step", t.HANDLING, t.WAITING, guard, lose, decided="observed", fair="none", cite="H28: a whole step")
 
 
 def finisher(e: Engine) -> Machine:

@@ -70,12 +70,15 @@ def _requests(e: Engine, about: Any, rejecting: Any) -> list[Row]:
     c, q = Control, about.value
     refused = rejecting | e.paused
     accept = [e.intake[q].set(Intake.UNREAD), about.set(None)]
-    return [
+    rows = [
         _receive(e, Message.REQUEST, c.ADMITTING, [about.set(e.socket.head.request)]),
-        _row("reject", c.ADMITTING, c.IDLE, refused, [about.set(None)], under=e.pause_lock, cite="facts 3.8: dropped with an error response"),
         _row("admit", c.ADMITTING, c.ACCEPTING, ~refused, [], under=e.pause_lock, cite="facts 3.8"),
         _row("accept", c.ACCEPTING, c.IDLE, TRUE, accept, under=e.mutex, cite="facts 5: put_requests"),
     ]
+    if "pause" in e.commands:
+        drop, cite = [about.set(None)], "facts 3.8: dropped with an error response"
+        rows.append(_row("reject", c.ADMITTING, c.IDLE, refused, drop, under=e.pause_lock, cite=cite))
+    return rows
 
 
 def _aborts(e: Engine, about: Any) -> list[Row]:
@@ -95,15 +98,18 @@ def _aborts(e: Engine, about: Any) -> list[Row]:
         return rows
     there, placed = e.in_requests(q), e.holds_slot(q)
     stop = [each(e.slot, lambda s: when(e.slot_owner[s] == q, e.stops_in_hand[s].set(True)))]
-    return [
+    rows = [
         _row("note_abort", c.NOTING, c.LOOKING_UP, TRUE, [note], cite="facts 3.8: abort_req_ids_set"),
         _row("find_with_slot", c.LOOKING_UP, c.PUTTING_STOP, there & placed, [*stop, *done], under=e.resources, cite="9.4: id in RM.requests"),
-        _row("find_without_slot", c.LOOKING_UP, c.IDLE, there & ~placed, done, under=e.resources, cite="9.4: there is no slot to stop"),
         _row("find_absent", c.LOOKING_UP, c.UNQUEUEING, ~there, [], under=e.resources, cite="9.4: else"),
         _row("unqueue", c.UNQUEUEING, c.UNNOTING, TRUE, e.answer(q), under=e.mutex, cite="9.4: scheduler._recycle; without the mutex: H17"),
         _row("forget_abort", c.UNNOTING, c.IDLE, TRUE, [e.abort_asked[q].set(False), *done], cite="9.4"),
         _put_stops(e, "put_stop", c.PUTTING_STOP, c.IDLE),
     ]
+    if e.role == "mixed":
+        waits = there & ~placed
+        rows.append(_row("find_without_slot", c.LOOKING_UP, c.IDLE, waits, done, under=e.resources, cite="9.4: there is no slot to stop"))
+    return rows
 
 
 def _put_stops(e: Engine, event: str, source: Control, destination: Control) -> Row:

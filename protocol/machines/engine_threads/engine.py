@@ -196,6 +196,16 @@ class Engine:
         """Whether the gate, and so the ranks, use the forward signal."""
         return self.role in self.epoch.gated
 
+    @property
+    def asks_aborts(self) -> bool:
+        """Whether a request may be asked to end: by an abort, or by a pause that drains."""
+        return "abort" in self.commands or ("pause" in self.commands and self.epoch.drains)
+
+    @property
+    def stops_running(self) -> bool:
+        """Whether `schedule()` stops what runs and is to be aborted; on P the epochs do not, as they skip what is prefilled (H12)."""
+        return self.asks_aborts and not self.epoch.direct_abort and (self.role == "mixed" or self.epoch.owned_abort)
+
     def in_requests(self, q: Any) -> Expr:
         """Whether the id is in RM.requests."""
         return self.stage[q].is_in(*IN_REQUESTS)

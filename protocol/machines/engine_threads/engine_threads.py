@@ -39,7 +39,7 @@ from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
 from .completion import finisher, token_processor
 from .control import Control, control
-from .engine import Engine, Intake, Stage
+from .engine import IN_RUNNING, Engine, Intake, Stage
 from .environment import Exit, client, leaving, stalling
 from .fetching import Fetch, fetching
 from .ranks import Rank, ranks
@@ -92,7 +92,12 @@ def _ownership(e: Engine, machines: dict[str, Machine]) -> list[Property]:
     shared = any_of(
         e.rank, lambda r: (rank.at(r) == Rank.FORWARDING) & any_of(e.slot, lambda a: any_of(e.slot, lambda b: (a < b) & _same_block(e, r, a, b)))
     )
-    placed = all_of(q, lambda r: ~e.stage[r].is_in(Stage.READY, Stage.RUNNING) | e.holds_slot(r))
+
+    def runs(r: Any) -> Expr:
+        return e.stage[r].is_in(*IN_RUNNING)
+
+    placed = all_of(q, lambda r: ~runs(r) | e.holds_slot(r))
+    together = any_of(q, lambda a: any_of(q, lambda b: (a < b) & runs(a) & runs(b) & (e.place[a] == e.place[b])))
     return [
         always(
             "written_by_owner", all_of(e.rank, owned), "P7: a step runs what the engine has in that slot and block, or the slot's stop is on its way"
@@ -109,6 +114,7 @@ def _ownership(e: Engine, machines: dict[str, Machine]) -> list[Property]:
         never("no_ending_block_free", any_of(q, lambda r: (e.stage[r] == Stage.ENDING) & in_free_list(r)), "S4: a block is freed once"),
         sometimes("some_block_held", any_of(q, lambda r: ~e.table[r].is_none), "a request has a block"),
         always("running_has_slot", placed, "S4: what runs has its slot"),
+        never("no_slot_shared", together, "S4: no two requests run in one slot"),
         sometimes("some_request_runs", any_of(q, lambda r: e.stage[r] == Stage.RUNNING), "a request runs"),
     ]
 

@@ -131,11 +131,12 @@ def _recycled(e: Engine) -> list[Row]:
     """A request that was recycled is answered. Ours comes here also from an abort, an exception and at shutdown."""
     f, mine = Fetch, e.mine[me(e.thread)]
     rows = []
-    if e.role == "prefill" or e.epoch.owned_abort:
+    withdraws = e.epoch.owned_abort and e.asks_aborts
+    if e.role == "prefill" or withdraws or (e.epoch.keeps_batch and e.failures) or (e.epoch.watches_exit and e.exits == "shutdown"):
         rows.append(
             _row("answer_recycled", f.RECYCLED, _rest(e), TRUE, [*e.answer(mine.value), mine.set(None)], under=e.mutex, cite="4.6: put_results")
         )
-    if e.epoch.owned_abort:
+    if withdraws:
         rows.append(_row("withdraw", _busy(e), f.RECYCLED, ~_wanted(e), e.recycle(mine.value), under=e.resources, cite="ours"))
     if e.exits == "shutdown" and e.epoch.watches_exit:
         rows.append(_row("see_exit", _busy(e), f.EXITING, ~e.running, [], cite="ours"))

@@ -49,7 +49,7 @@ def scheduling(e: Engine) -> Machine:
     rows = [*_start(e, first), *_look(e, after_look), *_schedule(e), *_put(e)]
     if e.epoch.pooled:
         rows += _submit(e, fetch, after_fetch)
-    if e.epoch.owned_abort:
+    if e.epoch.owned_abort and e.asks_aborts:
         rows += _withdraw(e)
     final = (s.ENDED,) if e.exits == "shutdown" else ()
     return Machine("schedule", s, rows, final=final, doc="the engine's scheduling thread")
@@ -121,7 +121,7 @@ def _schedule(e: Engine) -> list[Row]:
     stops, some_stop = _stops(e)
     keep: dict[str, Any] = {"acquire": e.resources} if e.epoch.holds_lock else {"under": e.resources}
     rows, idle = [], ~some_stop
-    if not e.epoch.direct_abort:
+    if e.stops_running:
         batch = e.make_batch(stops=lambda i: any_of(q, lambda r: stops(r) & (e.place[r] == i)))
         issue = [each(q, lambda r: when(stops(r), e.stage[r].set(Stage.ABORTING), *_issue_stop(e, r))), e.in_hand.set(batch)]
         rows.append(_row("schedule_stops", s.SCHEDULING, s.PUTTING, some_stop, issue, **keep, cite="facts 6.3 S1: trigger_abort"))
@@ -138,8 +138,8 @@ def _schedule(e: Engine) -> list[Row]:
 
 
 def _stops(e: Engine) -> tuple[Any, Expr]:
-    """Which running requests `schedule()` aborts; on P of the epochs none, as it skips what is prefilled (H12)."""
-    if e.epoch.direct_abort or (e.role == "prefill" and not e.epoch.owned_abort):
+    """Which running requests `schedule()` aborts."""
+    if not e.stops_running:
         return (lambda r: FALSE), FALSE
 
     def stops(r: Any) -> Expr:
@@ -184,7 +184,7 @@ def _admissions(e: Engine, idle: Expr, keep: dict[str, Any]) -> tuple[list[Row],
             _row("schedule_preempted", s.SCHEDULING, s.PUTTING, idle & again & lowest, [run(e.place[head])], choose=(b,), **keep, cite="6.3 S3")
         )
     found = some_block & ((fresh & e.some_slot_free) | again)
-    if not e.epoch.counts_aborting:
+    if e.stops_running and not e.epoch.counts_aborting:
         rows.append(_position_error(e, idle & fresh & ~e.some_slot_free, b))
         found = some_block & (fresh | again)
     return rows, found
