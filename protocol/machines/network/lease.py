@@ -4,7 +4,7 @@ The repaired protocol between P and D. Each rule, what it replaces in the publis
 variant that leaves it out:
 
 1. *Identity.* What is said carries (request, attempt), and what P says its generation too; D answers a repeated ask with the
-   place that it holds for that attempt. Published: the id alone, and every ask reserves anew (H-12). `reserves_again`.
+   place that it holds for that attempt. Published: the id alone, and every ask reserves anew (H-12). `reserves-again`.
 2. *Own grants.* P takes a grant only for the attempt that it is asking for; a late one is dropped, and brings back no entry
    (H-20, H22). `unnumbered`.
 3. *Ask first.* P's place is taken when D has granted, request by request; refused, a request goes back to the queue (H-07).
@@ -14,7 +14,7 @@ variant that leaves it out:
 5. *Confirmed commit.* P keeps a first token until D confirms it; D inserts it once and confirms it every time. `unacknowledged`.
 6. *Drained.* P closes an attempt (COMMIT, DRAINED, FAILED) only when no living rank writes for it. `undrained`.
 7. *D waits for that.* D wants a place back: it answers its client, keeps the place and says REVOKED until P has closed the
-   attempt (H-13, H-27, D.MON). `reclaims_at_once`.
+   attempt (H-13, H-27, D.MON). `reclaims-at-once`.
 8. *Supersession.* What P says of a later attempt closes the earlier: an ask that was overtaken by its own end, and
    reserved after it, is found and given back (H-20). `unsuperseded`.
 9. *Fence.* A restarted P has the next generation. Whatever it says first, or its death, makes D take a new key before it
@@ -22,10 +22,10 @@ variant that leaves it out:
    need not be asked, and the new one need not know it. `unfenced`.
 10. *A new key at D's start.* A restarted D holds nothing and knows nobody; writes for its former life are refused.
 11. *Dead ranks are drained.* A rank that died writes nothing. Restarted it finds the orders that the engine still holds and
-    starts them over; or the engine has failed the request, with one error (9.6). `awaits_dead_ranks`.
+    starts them over; or the engine has failed the request, with one error (9.6). `awaits-dead-ranks`.
 12. *Deadlines.* Every wait for the other side ends in one terminal answer (H-30, H-38). `patient`.
-13. *One answer.* D answers when it ends a request or wants its place back, and not again (P10). `answers_twice`.
-14. *One place of release.* P's place goes back wherever sending ends. `keeps_failed`.
+13. *One answer.* D answers when it ends a request or wants its place back, and not again (P10). `answers-twice`.
+14. *One place of release.* P's place goes back wherever sending ends. `keeps-failed`.
 
 Why rule 8 and no list of closed attempts: the first draft had D note which attempts were closed, for as long as it knew
 the request. The checker found the hole: an attempt closed before the client's post had reached D was not noted, and its
@@ -82,7 +82,7 @@ def build(
     wires = (t.to_decode, t.to_prefill, t.grants)
     machines += lossy(wires, losses) + doubling(wires, t.request, doublings)
     machines += crashes(t.mortals())
-    return System(f"lease_{variant}", machines, _properties(t, machines[1], machines[3]), doc=__doc__ or "")
+    return System(f"lease_{variant}".replace("-", "_"), machines, _properties(t, machines[1], machines[3]), doc=__doc__ or "")
 
 
 def _properties(t: Terms, asked: Machine, reserved: Machine) -> list[Property]:
@@ -101,6 +101,9 @@ def _properties(t: Terms, asked: Machine, reserved: Machine) -> list[Property]:
     def own_places(q: Expr) -> Expr:
         return if_else(reserved.at(q).is_in(r.HELD, r.REVOKING, r.RUNNING), 1, 0)
 
+    def arrived(q: Expr) -> Expr:
+        return t.served_once[q] | (t.client[q] == c.ONE_ANSWER)
+
     busy = (x.SENDING, x.STOPPING)
     idle = every(lambda q: asked.at(q).is_in(*busy) | all_of(t.rank, lambda k: t.orders[q, k] == Order.NONE))
     return [
@@ -113,6 +116,7 @@ def _properties(t: Terms, asked: Machine, reserved: Machine) -> list[Property]:
         leads_to("answered", lambda q: t.client[q] == c.NO_ANSWER, lambda q: t.client[q] == c.ONE_ANSWER, each=t.request, about="L2"),
         leads_to("places_returned", lambda p: ~t.holder[p].is_none, lambda p: t.holder[p].is_none, each=t.place, about="S7: no lease is for ever"),
         leads_to("exchanges_end", lambda q: asked.at(q) != x.UNKNOWN, lambda q: asked.at(q) == x.UNKNOWN, each=t.request, about="S7 at P"),
+        leads_to("first_tokens_arrive", lambda q: asked.at(q) == x.COMMITTING, arrived, each=t.request, about="9.3: what P has computed"),
         sometimes("some_all_decoded", every(lambda q: t.served_once[q]), about="a run in which every request is decoded"),
         sometimes("some_write_refused", t.refused.cell(), about="the key stops a writer"),
         sometimes("some_revoked", some(lambda q: reserved.at(q) == r.REVOKING), about="D wants a place back"),

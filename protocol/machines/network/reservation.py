@@ -30,7 +30,7 @@ from ...properties import Property, always, hang, leads_to, never, sometimes
 from ...system import System
 from ...types import Range
 from ...variable import private
-from .asking import Handler, asker, first_token, handler
+from .asking import FirstToken, Handler, asker, first_token, handler
 from .cache_writer import registrar, sender
 from .decode_loop import decode_loop, decoding, monitor
 from .faults import crashes, lossy
@@ -44,7 +44,7 @@ class Life(IntEnum):
 
 
 def build(
-    version: str = "continuous",
+    variant: str = "single",
     requests: int = 1,
     lives: int = 1,
     ranks: int = 1,
@@ -64,13 +64,13 @@ def build(
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    bounds = {k: v for k, v in locals().items() if k != "version"}
-    w = Wires(version, **bounds)
+    bounds = {k: v for k, v in locals().items() if k != "variant"}
+    w = Wires(variant, **bounds)
     machines = [_client(w), asker(w), handler(w), registrar(w), sender(w), first_token(w), decode_loop(w), decoding(w)]
     if w.version.reclaims:
         machines.append(monitor(w))
     machines += lossy((w.to_decode, w.to_prefill), losses) + crashes(w.mortals())
-    return System(f"reservation_{version}", machines, _properties(w, machines[2]), doc=__doc__ or "")
+    return System(f"reservation_{variant}".replace("-", "_"), machines, _properties(w, machines[2], machines[5]), doc=__doc__ or "")
 
 
 def _client(w: Wires) -> Machine:
@@ -85,7 +85,7 @@ def _client(w: Wires) -> Machine:
     return Machine("client", c, rows, copies=w.request, environment=True, doc="the router, on behalf of the clients")
 
 
-def _properties(w: Wires, handling: Machine) -> list[Property]:
+def _properties(w: Wires, handling: Machine, tokens: Machine) -> list[Property]:
     """Safety (S1, S4, S5, S7, P10), progress (L2, L3, S7) and the witnesses; named as in `lease.py` where they are the same."""
     every, some, c = partial(all_of, w.request), partial(any_of, w.request), Client
 
@@ -94,6 +94,9 @@ def _properties(w: Wires, handling: Machine) -> list[Property]:
 
     def places_of(q: Expr) -> Expr:
         return count(w.place, lambda p: w.holder[p] == q)
+
+    def arrived(q: Expr) -> Expr:
+        return w.decoded_once[q] | (w.client[q] == c.ONE_ANSWER)
 
     putting, idle = Handler.PUTTING, every(lambda q: w.answer[q] == Answer.ABSENT)
     return [
@@ -114,6 +117,7 @@ def _properties(w: Wires, handling: Machine) -> list[Property]:
             all_of(w.rank, lambda r: every(lambda q: w.cache_info[r, q].half == Half.NONE)),
             about="S7 at the messager: cache_info is empty in the end",
         ),
+        leads_to("first_tokens_arrive", lambda q: tokens.at(q) == FirstToken.SENDING, arrived, each=w.request, about="9.3: what P has computed"),
         leads_to("answers_handled", lambda h: handling.at(h) == putting, lambda h: handling.at(h) == Handler.IDLE, each=w.handler, about="9.6"),
         sometimes("some_all_decoded", every(lambda q: w.decoded_once[q]), about="a run in which every request is decoded"),
     ]

@@ -84,17 +84,17 @@ class Rules:
 VARIANTS = {
     "repaired": Rules(),
     "unresent": Rules(resends=False, times_out=False),
-    "reserves_again": Rules(idempotent=False),
+    "reserves-again": Rules(idempotent=False),
     "unsuperseded": Rules(supersedes=False),
     "unnumbered": Rules(numbers=False),
     "undrained": Rules(drains=False),
-    "reclaims_at_once": Rules(awaits_drained=False),
+    "reclaims-at-once": Rules(awaits_drained=False),
     "unfenced": Rules(fences=False),
     "unacknowledged": Rules(acknowledges=False, times_out=False),
     "patient": Rules(times_out=False),
-    "awaits_dead_ranks": Rules(covers_dead_ranks=False),
-    "keeps_failed": Rules(gives_back=False),
-    "answers_twice": Rules(answers_once=False),
+    "awaits-dead-ranks": Rules(covers_dead_ranks=False),
+    "keeps-failed": Rules(gives_back=False),
+    "answers-twice": Rules(answers_once=False),
 }
 
 

@@ -74,7 +74,7 @@ class Version:
 
 VERSIONS = {
     "continuous": Version(),
-    "continuous_told": Version(says_no=True),
+    "continuous-told": Version(says_no=True),
     "single": Version(asks_again=False, says_no=True),
     "monitored": Version(asks_again=False, says_no=True, reclaims=True),
     "rechecked": Version(asks_again=False, says_no=True, reclaims=True, looks_twice=True),
@@ -86,7 +86,7 @@ class Wires:
     """The shared variables of one P and one D at given bounds.
 
     Args:
-        version: one of VERSIONS. requests: ids. lives: how often each id is posted. ranks, layers: of P's messager.
+        variant: one of VERSIONS. requests: ids. lives: how often each id is posted. ranks, layers: of P's messager.
         decode_places: D's slots with their blocks. handlers: threads that handle P's messages (P.IO).
         time_outs: how often the wait of an id may end by time-out. in_flight: messages each way.
         losses: messages that the network loses. write_errors: writes that a rank may fail (each).
@@ -96,14 +96,14 @@ class Wires:
         DefinitionError: a parameter outside its choices.
     """
 
-    def __init__(self, version: str, **bounds: int):
-        if version not in VERSIONS:
-            raise DefinitionError(f"version {version!r}: choose one of {', '.join(VERSIONS)}")
+    def __init__(self, variant: str, **bounds: int):
+        if variant not in VERSIONS:
+            raise DefinitionError(f"variant {variant!r}: choose one of {', '.join(VERSIONS)}")
         for name, value in bounds.items():
             low, high = (0, 2) if name in BUDGETS else (1, 4)
             if not low <= value <= high:
                 raise DefinitionError(f"{name} = {value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
-        self.version, self.bounds = VERSIONS[version], bounds
+        self.version, self.bounds = VERSIONS[variant], bounds
         self.request, self.rank = Index("request", bounds["requests"]), Index("rank", bounds["ranks"])
         self.place, self.handler = Index("place", bounds["decode_places"]), Index("handler", bounds["handlers"])
         self._declare_network()
