@@ -10,11 +10,11 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
-from ...combine import all_of, any_of, choice
+from ...combine import all_of, any_of, choice, if_else
 from ...effect import each
-from ...expr import TRUE
+from ...expr import TRUE, Expr
 from ...machine import Machine, Row
-from ...types import BOOL, Optional
+from ...types import BOOL, Enum, Optional
 from ...variable import private
 from .plane import Plane, Report, field
 
@@ -55,26 +55,29 @@ def token_processor(p: Plane, request: Machine) -> Machine:
 def completer(p: Plane, request: Machine) -> Machine:
     """P.FIN: collects reports, frees, and decides between commit and cancel (4.9, 4.10)."""
     c, q = Completer, choice("request", p.request)
-    hand = private("completer_hand", Optional(p.request))
-    success = private("completer_success", BOOL)
+    hand, outcome = private("completer_hand", Optional(p.request)), private("completer_outcome", Enum(Report))
 
-    def has(r: object) -> object:
-        return p.report[q, r] != Report.NOTHING
+    def some(kind: Report) -> Expr:
+        return any_of(p.rank, lambda r: p.report[q, r] == kind)
 
-    reported = all_of(p.rank, has) if p.rules.counts_reports else any_of(p.rank, has)
-    sent = all_of(p.rank, lambda r: p.report[q, r].is_in(Report.SENT, *([] if p.rules.counts_reports else [Report.NOTHING])))
-    collect = [hand.set(q), success.set(sent), *(p.report[q, r].set(Report.NOTHING) for r in p.rank)]
-    release = [hand.set(None), success.set(False), *p.release_slot(q)]
-    mine = hand.cell() == q
-    commit, cancel, lock = p.commit[q].send(0), p.cancel[q].send(0), p.resources
-    step, move = partial(_row, choose=(q,)), request[q]
-    commits, cancels, good, bad = [*release, commit], [*release, cancel], mine & success, mine & ~success
+    reported = ~some(Report.NOTHING) if p.rules.counts_reports else ~all_of(p.rank, lambda r: p.report[q, r] == Report.NOTHING)
+    worst = if_else(some(Report.WITHDRAWN), Report.WITHDRAWN, if_else(some(Report.FAILED), Report.FAILED, Report.SENT))
+    collect = [hand.set(q), outcome.set(worst), *(p.report[q, r].set(Report.NOTHING) for r in p.rank)]
+    release = [hand.set(None), outcome.set(Report.NOTHING), *p.release_slot(q)]
+    commits, cancels = [*release, p.commit[q, p.turn_of[q]].send(0)], [*release, p.cancel[q, p.turn_of[q]].send(0)]
+
+    def was(kind: Report) -> Expr:
+        return (hand.cell() == q) & (outcome.cell() == kind)
+
+    step, move, lock = partial(_row, choose=(q,)), request[q], p.resources
+    sent, failed, withdrawn = was(Report.SENT), was(Report.FAILED), was(Report.WITHDRAWN)
     # fmt: off
     rows = [
-        step("collect",        c.COLLECTING, c.RELEASING,  reported, collect, under=p.finished_lock, cite="CH4; ours: all ranks, this request"),
-        step("release_sent",   c.RELEASING,  c.COLLECTING, good, commits, moves=move.sent,    under=lock, cite="4.10"),
-        step("release_failed", c.RELEASING,  c.COLLECTING, bad,  cancels, moves=move.failed,  under=lock, cite="9.5"),
-        step("release_doomed", c.RELEASING,  c.COLLECTING, mine, cancels, moves=move.drained, under=lock, cite="ours: H-13"),
+        step("collect",           c.COLLECTING, c.RELEASING,  reported, collect, under=p.finished_lock, cite="CH4; ours: all ranks, this request"),
+        step("release_sent",      c.RELEASING,  c.COLLECTING, sent, commits, moves=move.sent, under=lock, cite="4.10"),
+        step("release_failed",    c.RELEASING,  c.COLLECTING, failed, cancels, moves=move.failed, under=lock, cite="9.5"),
+        step("release_doomed",    c.RELEASING,  c.COLLECTING, sent | failed, cancels, moves=move.drained, under=lock, cite="ours: H-13"),
+        step("release_withdrawn", c.RELEASING,  c.COLLECTING, withdrawn, cancels, moves=move.withdrawn, under=lock, cite="ours: H-13"),
     ]
     # fmt: on
     return Machine("completer", c, rows, final=c.COLLECTING, process=p.prefill_process, doc="P.FIN: the one place where P lets go (4.10).")

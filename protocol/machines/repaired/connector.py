@@ -12,6 +12,7 @@ from functools import partial
 
 from ...combine import choice
 from ...effect import when
+from ...expr import TRUE
 from ...machine import Machine, Row
 from .plane import Plane, Stage
 
@@ -32,17 +33,24 @@ class Timer(IntEnum):
 
 def connector(p: Plane, request: Machine) -> Machine:
     """P.RX and P.IO (4.5)."""
-    c, q, life = Connector.LISTENING, choice("request", p.request), choice("life", p.life)
-    fair = "strong" if p.bounds.losses else None
-    grant = [p.grant[q].receive(life), when(request.at(q) == Stage.ASKED, p.granted_life[q].set(life))]
-    step = partial(_row, under=p.resources, fair=fair)
+    c, q, t, life = Connector.LISTENING, choice("request", p.request), choice("turn", p.turn), choice("life", p.life)
+    at, now = request.at(q), (t == p.turn_of[q] if p.rules.names_turns else TRUE)
+    grant, refusal, settled = p.grant[q, t], p.refusal[q, t], p.settled[q, t]
+    note = when(at == Stage.ASKED, p.granted_life[q].set(life))
+    step = partial(_row, under=p.resources, fair="strong" if p.bounds.losses else None)
+    hears, grants, move = partial(step, choose=(q, t)), partial(step, choose=(q, t, life)), request[q]
     # fmt: off
     rows = [
-        step("receive_grant",   c, c, True, grant, choose=(q, life), moves=request[q].granted, cite="4.5, 4.6"),
-        step("receive_refusal", c, c, request.at(q) == Stage.ASKED, [p.refusal[q].receive(0)], choose=(q,), moves=request[q].refused, cite="9.1"),
-        step("ignore_refusal",  c, c, request.at(q) != Stage.ASKED, [p.refusal[q].receive(0)], choose=(q,), cite="ours: late"),
-        step("receive_settled", c, c, True, [p.settled[q].receive(0)], choose=(q,), moves=request[q].settled, cite="ours"),
+        grants("receive_grant",  c, c, now, [grant.receive(life), note], moves=move.granted, cite="4.5, 4.6"),
+        hears("receive_refusal", c, c, now & (at == Stage.ASKED), [refusal.receive(0)], moves=move.refused, cite="9.1"),
+        hears("ignore_refusal",  c, c, ~now | (at != Stage.ASKED), [refusal.receive(0)], cite="ours: late"),
+        hears("receive_settled", c, c, now, [settled.receive(0)], moves=move.settled, cite="ours"),
     ]
+    if p.bounds.turns > 1 and p.rules.names_turns:
+        rows += [
+            grants("drop_late_grant",  c, c, ~now, [grant.receive(life)], cite="ours: of an earlier turn"),
+            hears("drop_late_settled", c, c, ~now, [settled.receive(0)],  cite="ours: of an earlier turn"),
+        ]
     # fmt: on
     if p.decode_process is not None:
         waits = request.at(q).is_in(Stage.ASKED, Stage.REFUSED, Stage.COMMITTING, Stage.CANCELLING)
@@ -55,19 +63,19 @@ def connector(p: Plane, request: Machine) -> Machine:
 def timer(p: Plane, request: Machine) -> Machine | None:
     """The periodic sender of what D has yet to answer, and the deadline of a wait; None where neither can happen."""
     t, q = Timer.RUNNING, choice("request", p.request)
-    at = request.at(q)
+    at, now = request.at(q), p.turn_of[q]
     say = partial(_row, poll=True, choose=(q,), under=p.resources, decided="timer")
     rows = []
     if p.bounds.repeats and p.rules.sends_again:
         # fmt: off
         rows += [
-            say("ask_once_more", t, t, at == Stage.ASKED,      [p.ask[q].send(0)],    cite="ours: 9.2"),
-            say("commit_again",  t, t, at == Stage.COMMITTING, [p.commit[q].send(0)], cite="ours: 9.3"),
-            say("cancel_again",  t, t, at == Stage.CANCELLING, [p.cancel[q].send(0)], cite="ours: H22"),
+            say("ask_once_more", t, t, at == Stage.ASKED,      [p.ask[q, now].send(0)],    cite="ours: 9.2"),
+            say("commit_again",  t, t, at == Stage.COMMITTING, [p.commit[q, now].send(0)], cite="ours: 9.3"),
+            say("cancel_again",  t, t, at == Stage.CANCELLING, [p.cancel[q, now].send(0)], cite="ours: H22"),
         ]
         # fmt: on
     if p.bounds.deadlines:
-        effects = [p.cancel[q].send(0), *([] if p.rules.asks_first else p.release_slot(q))]
+        effects = [p.cancel[q, now].send(0), *([] if p.rules.asks_first else p.release_slot(q))]
         wait = partial(_row, choose=(q,), under=p.resources, decided="timer", fair="none")
         rows.append(wait("give_up", t, t, True, effects, moves=request[q].give_up, cite="9.2"))
     if not rows:

@@ -24,10 +24,11 @@ def faults(p: Plane) -> Machine | None:
     """The fault rows that the bounds allow; None without any."""
     f, q, rows = Faults.RUNNING, choice("request", p.request), []
     if p.bounds.losses:
+        t, life = choice("turn", p.turn), choice("life", p.life)
         for name in ("ask", "cancel", "commit", "refusal", "settled"):
-            rows.append(Row(f"lose_{name}", f, f, True, [getattr(p, name)[q].receive(0)], "network", choose=(q,), decided="observed", cite="9.3"))
-        life = choice("life", p.life)
-        rows.append(Row("lose_grant", f, f, True, [p.grant[q].receive(life)], "network", choose=(q, life), decided="observed", cite="9.3"))
+            lose = [getattr(p, name)[q, t].receive(0)]
+            rows.append(Row(f"lose_{name}", f, f, True, lose, "network", choose=(q, t), decided="observed", cite="9.3"))
+        rows.append(Row("lose_grant", f, f, True, [p.grant[q, t].receive(life)], "network", choose=(q, t, life), decided="observed", cite="9.3"))
     if p.bounds.errors:
         r = choice("rank", p.rank)
         rows.append(Row("break_link", f, f, p.link_up[r], [p.link_up[r].set(False)], "network", choose=(r,), decided="observed", cite="9.5"))

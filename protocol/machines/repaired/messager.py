@@ -129,7 +129,7 @@ def sender(p: Plane) -> Machine:
         when(~p.decode_holds[q], p.foreign_written.set(True)),
     ]
     rest = [hand[r].set(None), task[r].set(0)]
-    kept = [outcome[r].set(if_else(failed, Report.FAILED, if_else(sends, Report.SENT, Report.WITHDRAWN))), task[r].set(0), layer[r].set(0)]
+    kept = [outcome[r].set(if_else(sends, if_else(failed, Report.FAILED, Report.SENT), Report.WITHDRAWN)), task[r].set(0), layer[r].set(0)]
     clean = [*kept, registered.set(None), failed.set(False), p.progress[r, q].set(0), p.chunks_sent[r, q].set(0)]
     report = [p.report[q, r].set(outcome[r]), hand[r].set(None), outcome[r].set(Report.NOTHING)]
     begin = [hand[r].set(item.request), task[r].set(item.task), p.items[r].receive()]

@@ -5,11 +5,12 @@ some version of the real one does something else. `build(without="...")` leaves 
 comes back; no machine asks for a version.
 
 One prefill instance P, tensor parallel; one or more decode instances D; request q is routed to D number q modulo their
-count (the router picks at random; requests differ in nothing else). A request id is used once: the router makes it, and a
-client's retry is a new id. So a message or table that names the request needs no slot, row or turn to tell whose it is.
+count (the router picks at random; requests differ in nothing else). The router numbers requests, and uses a number again, with
+the next *turn*, when its request has been answered and P has closed it. Every message and output names number and turn; so
+nothing needs a slot or a row to tell whose it is, and what was delayed from an earlier turn is known by its turn.
 
 Messages between P and D are three from P (ask, cancel, commit) and three from D (grant, refusal, settled), a bag of each per
-request: any order, any delay. A message that is sent while `copies` equal ones are under way is not sent: one more changes
+request and turn: any order, any delay. A message that is sent while `copies` equal ones are under way is not sent: one more changes
 nothing. Every message may be sent again at any time by whoever waits for the answer, so duplicates need no row of
 their own; loss is a row of `faults.py`.
 """
@@ -51,7 +52,8 @@ class Rules:
         sends_again: a message is sent again until it is answered.
         fences_lives: a write with the memory key of an earlier life of D fails.
         dies_whole: when a rank dies, the supervisor ends all of P.
-        names_outputs: what a decode step puts out names its request.
+        names_turns: a message says to which turn of its request it belongs, and is dropped in another.
+        names_outputs: what a decode step puts out names its request and turn.
     """
 
     lowers_behind_barrier: bool = True
@@ -69,6 +71,7 @@ class Rules:
     sends_again: bool = True
     fences_lives: bool = True
     dies_whole: bool = True
+    names_turns: bool = True
     names_outputs: bool = True
 
     @classmethod
@@ -87,7 +90,7 @@ class Rules:
 class Stage(IntEnum):
     """P's view of a request: it is ..."""
 
-    NEW, ASKED, REFUSED, GRANTED, HELD, DOOMED_HELD, RUNNING, DOOMED, PREFILLED, COMMITTING, CANCELLING, CLOSED = range(12)
+    NEW, ASKED, REFUSED, GRANTED, HELD, DOOMED_HELD, RUNNING, DOOMED, PREFILLED, DOOMED_PREFILLED, COMMITTING, CANCELLING, CLOSED = range(13)
 
 
 class Entry(IntEnum):
@@ -108,7 +111,7 @@ class Point(IntEnum):
     NOWHERE, TOP, FLAG, LAYER = range(4)
 
 
-HOLDING = (Stage.HELD, Stage.DOOMED_HELD, Stage.RUNNING, Stage.DOOMED, Stage.PREFILLED)
+HOLDING = (Stage.HELD, Stage.DOOMED_HELD, Stage.RUNNING, Stage.DOOMED, Stage.PREFILLED, Stage.DOOMED_PREFILLED)
 """The stages in which P holds a slot and blocks for the request."""
 RESERVING = (Entry.RESERVED, Entry.UNWANTED, Entry.DECODING)
 """The states in which D holds a reservation for the request."""
@@ -119,7 +122,8 @@ class Bounds:
     """How large, and what may go wrong.
 
     Args:
-        requests, ranks, slots: requests; tensor-parallel degree; P's slots. layers, chunks: KV layers; chunks of a prompt.
+        requests, turns: request numbers; how often each is used. ranks, slots: tensor-parallel degree; P's slots.
+        layers, chunks: KV layers; chunks of a prompt.
         decodes: D instances. room: reservations that a D takes. full: D number 0 takes none at all.
         threads: prepare threads. copies: equal messages under way at once.
         aborts: clients may give up. deadlines: P may give up waiting. repeats: P may say again what has not been answered.
@@ -129,6 +133,7 @@ class Bounds:
     """
 
     requests: int
+    turns: int
     ranks: int
     slots: int
     layers: int
@@ -147,7 +152,7 @@ class Bounds:
 
     def validate(self) -> None:
         """Raise a DefinitionError for a bound outside its choices."""
-        for name in ("requests", "ranks", "slots", "layers", "chunks", "decodes", "room", "threads", "copies"):
+        for name in ("requests", "turns", "ranks", "slots", "layers", "chunks", "decodes", "room", "threads", "copies"):
             value = getattr(self, name)
             if not 1 <= value <= 8:
                 raise DefinitionError(f"{name} = {value}: choose one of 1 .. 8")
@@ -167,6 +172,7 @@ class Plane:
         self.slot, self.decode, self.thread = Index("slot", bounds.slots), Index("decode", bounds.decodes), Index("thread", bounds.threads)
         self.layers, self.chunks = bounds.layers, bounds.chunks
         self.withdraw = bounds.chunks + 1
+        self.turn = Range(0, bounds.turns - 1)
         self.task = Range(0, self.withdraw)
         self.mark = Range(0, bounds.chunks * bounds.layers)
         self.life = Range(0, 1 if bounds.crash == "decode" else 0)
@@ -193,9 +199,12 @@ class Plane:
         """P's engine process."""
         request = self.request
         self.mutex = Lock("scheduler_mutex", cite="engine_worker facts 5: M")
-        self.intake = locked("intake", Sequence(request, self.bounds.requests), self.mutex, cite="scheduler.ids behind its cursor; ours: no cursor")
+        self.name = Record("Name", request=request, turn=self.turn)
+        waiting = self.bounds.requests * self.bounds.turns
+        self.intake = locked("intake", Sequence(self.name, waiting), self.mutex, cite="scheduler.ids behind its cursor; ours: no cursor")
         self.resources = Lock("resource_lock", cite="cache_handshake facts 2.1: RM.lock")
         self.slot_of = locked("slot_of", Optional(self.slot), self.resources, over=request, cite="stop_flags, tasks_list")
+        self.turn_of = locked("turn_of", self.turn, self.resources, over=request, cite="ours")
         self.granted_life = locked("granted_life", self.life, self.resources, over=request, cite="ours: whose memory was granted")
         self.scheduled = locked("scheduled_chunks", Range(0, self.chunks), self.resources, over=request, cite="num_computed_tokens")
         self.finished_lock = Lock("finished_lock", cite="cache_handshake facts 2.2: finish_send_cache_lock")
@@ -239,7 +248,7 @@ class Plane:
         """Six kinds of message, and the client's answer."""
 
         def bag(name: str, message: Any, cite: str) -> Any:
-            return channel(name, message, self.bounds.copies, over=self.request, kind="bag", on_full="drop", cite=cite)
+            return channel(name, message, self.bounds.copies, over=(self.request, self.turn), kind="bag", on_full="drop", cite=cite)
 
         unit = Range(0, 0)
         self.ask, self.cancel, self.commit = bag("ask", unit, "CH7: prefill"), bag("cancel", unit, "ours"), bag("commit", unit, "CH7: decode")
@@ -252,7 +261,8 @@ class Plane:
         decode, request, process = self.decode, self.request, self.decode_process
         self.decode_lock = Lock("decode_lock", over=decode, cite="D's RM.lock")
         self.reserved = locked("reserved", Range(0, self.bounds.room), self.decode_lock, over=decode, process=process, cite="D's slots and blocks")
-        self.due = locked("reply_due", BOOL, self.decode_lock, over=(decode, request), process=process, cite="ours: P waits for a reply")
+        self.entry_turn = locked("entry_turn", self.turn, self.decode_lock, over=(decode, request), process=process, cite="ours")
+        self.due = locked("reply_due", BOOL, self.decode_lock, over=(decode, request, self.turn), process=process, cite="ours: P waits for a reply")
 
     def _declare_ghosts(self) -> None:
         """What really happened, for the properties."""
@@ -267,7 +277,7 @@ class Plane:
         self.foreign_written = ghost("foreign_block_written", BOOL)
         self.committed_unsent = ghost("committed_unsent", BOOL)
         self.produced = ghost("token_produced", BOOL, over=request)
-        self.taken = ghost("taken_from_intake", BOOL, over=request)
+        self.taken = ghost("taken_from_intake", BOOL, over=(request, self.turn))
         self.taken_twice = ghost("taken_twice", BOOL)
         self.times_answered = ghost("times_answered", Range(0, 2), over=request)
         self.miscredited = ghost("token_miscredited", BOOL)
@@ -310,6 +320,11 @@ class Plane:
         """P gives slot and blocks of the request back."""
         q = lift(request)
         return [self.slot_of[q].set(None), self.scheduled[q].set(0), self.prefill_holds[q].set(False)]
+
+    def forget_ghosts(self, request: Any) -> list[Any]:
+        """A new turn of the request begins on P: what was computed and sent in the last one does not count."""
+        q = lift(request)
+        return [each(self.rank, lambda r: (self.computed[r, q].set(0), self.sent[r, q].set(0))), self.produced[q].set(False)]
 
     def release_reservation(self, decode: Any, request: Any) -> list[Any]:
         """D gives the request's reservation back."""

@@ -32,19 +32,20 @@ def prepare(p: Plane, request: Machine) -> Machine:
     t, s, q = me(p.thread), Prepare, choice("request", p.request)
     free = choice("slot", p.slot)
     hand = private("prepare_hand", Optional(p.request), over=p.thread)
-    life = private("prepare_life", p.life, over=p.thread)
+    life, turn = private("prepare_life", p.life, over=p.thread), private("prepare_turn", p.turn, over=p.thread)
     head = p.intake.cell().head
-    see = [hand[t].set(head), when(p.taken[head], p.taken_twice.set(True)), p.taken[head].set(True)]
-    mine = hand[t] == q
+    taken = p.taken[head.request, head.turn]
+    see = [hand[t].set(head.request), turn[t].set(head.turn), when(taken, p.taken_twice.set(True)), taken.set(True)]
+    mine, now = hand[t] == q, p.turn_of[q]
+    current = (request.at(q) == Stage.NEW) & (turn[t] == now)
     is_free = ~any_of(p.request, lambda i: p.slot_of[i] == free)
     lowest = is_free & ~any_of(p.slot, lambda i: (i < free) & ~any_of(p.request, lambda j: p.slot_of[j] == i))
     hold = [p.slot_of[q].set(free), p.prefill_holds[q].set(True)]
     keep, done = [hand[t].set(q), life[t].set(p.granted_life[q])], [hand[t].set(None), life[t].set(0)]
     put = [p.info_request.set(hand[t]), p.info_life.set(life[t]), *(p.info_read[r].set(False) for r in p.rank)]
     all_read = all_of(p.rank, lambda r: p.info_read[r])
-    ask, lock = [p.ask[q].send(0)], p.resources
-    move, state = request[q], request.at(q)
-    own, nothing = p.rules.asks_first, [hand[t].set(None)]
+    ask, lock, move = [p.ask[q, now].send(0)], p.resources, request[q]
+    own, nothing = p.rules.asks_first, [hand[t].set(None), turn[t].set(0)]
     if p.rules.takes_once:
         takes = [_row("take", s.IDLE, s.TAKEN, ~p.intake.empty, [*see, p.intake.pop()], under=p.mutex, cite="4.2; ours: H-10")]
     else:
@@ -56,9 +57,9 @@ def prepare(p: Plane, request: Machine) -> Machine:
     # fmt: off
     rows = [
         *takes,
-        _row("ask",       s.TAKEN,   s.IDLE,    mine & (lowest if not own else True), [*ask, *([] if own else hold), *nothing],
+        _row("ask",       s.TAKEN,   s.IDLE,    mine & current & (lowest if not own else True), [*ask, *([] if own else hold), *nothing],
              choose=(q,) if own else (q, free), moves=move.ask, under=lock, cite="4.4"),
-        _row("skip",      s.TAKEN,   s.IDLE,    mine & (state != Stage.NEW), nothing, choose=(q,), under=lock, cite="ours: aborted in the queue"),
+        _row("skip",      s.TAKEN,   s.IDLE,    mine & ~current, nothing, choose=(q,), under=lock, cite="ours: aborted in the queue"),
         _row("ask_again", s.IDLE,    s.IDLE,    True, ask, choose=(q,), moves=move.ask_again, under=lock, cite="9.1"),
         _row("hold",      s.IDLE,    s.HOLDING, lowest if own else True, [*(hold if own else []), *keep],
              choose=(q, free) if own else (q,), moves=move.hold, under=lock, cite="4.3; ours: D first"),

@@ -29,6 +29,7 @@ from .worker import Worker, worker
 def build(
     without: str | None = None,
     requests: int = 1,
+    turns: int = 1,
     ranks: int = 1,
     slots: int = 1,
     layers: int = 1,
@@ -50,7 +51,8 @@ def build(
     Raises:
         DefinitionError: an unknown rule, or a bound outside its choices.
     """
-    bounds = Bounds(requests, ranks, slots, layers, chunks, decodes, room, full, threads, copies, aborts, deadlines, repeats, losses, errors, crash)
+    sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
+    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, crash)
     p = Plane(Rules.all_but(without), bounds)
     request, entry = request_machine(p), entry_machine(p)
     routing, scheduling, working = router(p, request, entry), gate(p, request), worker(p)
@@ -80,8 +82,10 @@ def _hand_over(p: Plane, request: Machine, entry: Machine, routing: Machine) -> 
     def is_decoding(q: Expr) -> Expr:
         return any_of(p.decode, lambda d: entry.at(d, q) == Entry.DECODING)
 
-    over = all_of(p.request, lambda q: request.at(q) == Stage.CLOSED)
-    kept = any_of(p.request, lambda q: ~p.slot_of[q].is_none | any_of(p.rank, lambda r: _is_kept(p, r, q)))
+    def closed(q: Expr) -> Expr:
+        return request.at(q) == Stage.CLOSED
+
+    kept = any_of(p.request, lambda q: closed(q) & (~p.slot_of[q].is_none | any_of(p.rank, lambda r: _is_kept(p, r, q))))
     return [
         never("committed_unsent", p.committed_unsent, about="CH-S1: D decodes from a cache that every rank has written whole"),
         sometimes("some_request_decodes", any_of(p.request, is_decoding), about="twin of CH-S1"),
@@ -90,8 +94,8 @@ def _hand_over(p: Plane, request: Machine, entry: Machine, routing: Machine) -> 
         always("slots_owned_once", all_of(p.request, lambda q: holds_slot(q) & ~is_shared(q)), about="CH-S4 on P"),
         always("reservations_counted", all_of(p.decode, is_counted), about="CH-S4 on D"),
         never("freed_block_read", p.freed_read, about="CH-S5: no read of a block of P that was freed"),
-        never("leaks_when_over", over & kept, about="CH-S7: when every request is closed, P keeps nothing of any"),
-        sometimes("some_run_closes_all", over, about="twin of CH-S7"),
+        never("leaks_when_over", kept, about="CH-S7: P keeps nothing of a closed request"),
+        sometimes("some_run_closes_all", all_of(p.request, closed), about="twin of CH-S7"),
     ]
 
 
@@ -134,7 +138,7 @@ def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> l
         return (request.at(q) == Stage.CLOSED) | dead
 
     def posted(q: Expr) -> Expr:
-        return routing.at(q) != Router.NEW
+        return ~routing.at(q).is_in(Router.NEW, Router.ANSWERED)
 
     def reserved(q: Expr) -> Expr:
         return any_of(p.decode, lambda d: entry.at(d, q).is_in(*RESERVING))

@@ -25,10 +25,10 @@ def request_machine(p: Plane) -> Machine:
         "granted": [x for x in s if x is not s.ASKED],
         "settled": [x for x in s if x not in (s.ASKED, s.REFUSED, s.COMMITTING, s.CANCELLING)],
         "abort": [x for x in s if x not in (s.NEW, *waiting, s.HELD, s.RUNNING)],
-        "token": [x for x in s if x is not s.RUNNING],
     }
     # fmt: off
     rows = [
+        Row("post",      (s.NEW, s.CLOSED), s.NEW,     cite="4.1; ours: the last turn is over"),
         Row("ask",       s.NEW,         s.ASKED,       cite="4.4; ours: D first"),
         Row("granted",   s.ASKED,       s.GRANTED,     cite="4.6"),
         Row("granted",   others["granted"], None,      cite="ours: a late grant means nothing; 9.2, H-20"),
@@ -39,10 +39,11 @@ def request_machine(p: Plane) -> Machine:
         Row("add",       s.HELD,        s.RUNNING,     cite="4.8"),
         Row("add",       s.DOOMED_HELD, s.DOOMED,      cite="ours: H-22"),
         Row("token",     s.RUNNING,     s.PREFILLED,   cite="4.9"),
-        Row("token",     others["token"], None,        cite="ours: the token of an aborted request"),
+        Row("token",     s.DOOMED,      s.DOOMED_PREFILLED, cite="ours: no token outlives its turn"),
         Row("sent",      s.PREFILLED,   s.COMMITTING,  cite="4.9"),
         Row("failed",    s.PREFILLED,   s.CANCELLING,  cite="9.5"),
-        Row("drained",   s.DOOMED,      s.CANCELLING,  cite="ours: H-13"),
+        Row("drained",   s.DOOMED_PREFILLED, s.CANCELLING, cite="ours: H-13"),
+        Row("withdrawn", s.DOOMED,      s.CANCELLING,  cite="ours: H-13"),
         Row("abort",     (s.NEW, *waiting), s.CANCELLING, cite="9.4"),
         Row("abort",     s.HELD,        s.DOOMED_HELD, cite="ours: H-22"),
         Row("abort",     s.RUNNING,     s.DOOMED if p.rules.drains_before_cancel else s.CANCELLING, cite="ours: H9, H-22"),
@@ -51,6 +52,8 @@ def request_machine(p: Plane) -> Machine:
         Row("settled",   others["settled"], None,      cite="ours: a late reply"),
     ]
     # fmt: on
+    if not p.rules.drains_before_cancel:
+        rows.append(Row("token", [x for x in s if x not in (s.RUNNING, s.DOOMED)], None, cite="the token of a request that is gone"))
     return Machine("request", s, rows, copies=p.request, passive=True, lock=p.resources, doc="P's view of a request.")
 
 
@@ -60,7 +63,7 @@ def entry_machine(p: Plane) -> Machine:
     done = (e.ANSWERING, e.CLOSED, e.UNKNOWN)
     # fmt: off
     rows = [
-        Row("post",     e.UNKNOWN,   e.OPEN,      cite="4.1"),
+        Row("post",     (e.UNKNOWN, e.CLOSED), e.OPEN, cite="4.1"),
         Row("reserve",  e.OPEN,      e.RESERVED,  cite="8.1"),
         Row("commit",   e.RESERVED,  e.DECODING,  cite="4.11, 8.2"),
         Row("commit",   e.UNWANTED,  e.ANSWERING, cite="ours: aborted before the commit came"),
