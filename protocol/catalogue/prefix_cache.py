@@ -10,7 +10,9 @@ when they are *computed* (ours). The second request of each question has the fir
 | D is sent a block that is not computed | never | H-08 c | H-08 c | never |
 | a node is left that nobody will compute | never | H-08 b | H-08 b | never |
 
-Ours with a part left out: `unpinned` (matching refers to nothing), `frees_nodes` (a release frees nodes too), `unevicted`.
+`ordered` keeps #7364 and schedules a request only behind the makers of what it has matched: nothing is read too early, but a
+refusal of one request keeps another waiting for ever. Ours with a part left out: `unpinned` (matching refers to nothing),
+`frees_nodes` (a release frees nodes too), `unevicted`.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ POISONED = "D refuses the first request; its blocks are given back by dereferenc
 SHIPPED = " What was matched is sent with the rest, so D gets it too."
 ORDERED = "Blocks become nodes in `schedule()`, after which their forward precedes that of whoever matches them."
 IN_ORDER = "One thread prepares both, so the first runs before the second has matched."
+BEHIND_REFUSED = "The second request has matched what the first was to compute; D refuses the first, and the second is never scheduled."
 AFTER = "Blocks become nodes when they are computed, so whoever matches reads what was written."
 REFERRED = "A node that somebody refers to is not evicted, and is freed by eviction alone."
 
@@ -65,6 +68,10 @@ SCENARIOS = [
     _cache("shipped-in-e1-7364", SENT, "violated", 295, 7, "E1_7364", OVERTAKEN + SHIPPED, **GRANTED),
     _cache("not-shipped-in-e1", SENT, "holds", 315, None, "E1", ORDERED),
     _cache("matched-in-e1-7364", MATCHED, "holds", 243, 2, "E1_7364", "What #7364 is for: the second request matches at once.", **GRANTED),
+    _cache("ordered-behind-author", READ, "holds", 20_106, None, "ordered", "A request is scheduled only when all that it has matched has been.",
+           **WIDE),
+    _cache("ordered-behind-refused-author", ENDS, "violated", 216, 6, "ordered", BEHIND_REFUSED),
+    _cache("ordered-behind-author-node-left", LEFT, "violated", 219, 3, "ordered", POISONED),
     _cache("computed-before-read-in-ours", READ, "holds", 18_966, None, "repaired", AFTER, **WIDE),
     _cache("computed-before-sent-in-ours", SENT, "holds", 18_966, None, "repaired", AFTER, **WIDE),
     _cache("no-node-left-in-ours", LEFT, "holds", 18_966, None, "repaired", AFTER, **WIDE),
@@ -99,6 +106,7 @@ HAZARDS = [
         "(a) E1 after #7364, (b) and (c) any version after #7364; the call is documented, the tree's behaviour read in code, the conclusion inferred",
         "Confirmed: (a) in E1 only, after six steps; in E0 one thread orders the two. (b) needs no second thread, and three steps leave the node. "
         "Before #7364 nodes are made in `schedule()`, also before they are computed, and it is sound all the same: their forward is ordered before "
-        "that of whoever matches later. Eviction never makes it worse: it can only take a poisoned node away.",
+        "that of whoever matches later. To keep #7364 and restore that order is no mend: a request would wait for another's D, for ever "
+        "after a refusal. Eviction never makes it worse: it can only take a poisoned node away.",
     ),
 ]

@@ -159,20 +159,20 @@ OUTSIDE = "The blocks are reserved in one critical section, and the transfer is 
 
 # fmt: off
 HOLD_AND_WAIT = [
-    _prepare("batch-larger-than-p-in-e0", DEADLOCK, "violated", 14, 13, "E0", H07, LARGER, **LARGE, batch=2),
-    _prepare("batch-larger-than-p-in-e1", DEADLOCK, "violated", 27, 13, "E1", H07, LARGER, **LARGE, batch=2),
-    _prepare("batch-larger-than-p-once-in-e1", DEADLOCK, "violated", 23, 11, "E1", H07, LARGER + " A single try does not help.",
+    _prepare("batch-larger-than-p-in-e0", DEADLOCK, "violated", 63, 13, "E0", H07, LARGER, **LARGE, batch=2),
+    _prepare("batch-larger-than-p-in-e1", DEADLOCK, "violated", 222, 13, "E1", H07, LARGER, **LARGE, batch=2),
+    _prepare("batch-larger-than-p-once-in-e1", DEADLOCK, "violated", 218, 11, "E1", H07, LARGER + " A single try does not help.",
              **LARGE, batch=2, waits="once"),
     _prepare("batch-of-one-in-small-p-in-e1", DEADLOCK, "holds", 196, None, "E1", H07, ALONE, **LARGE),
     _prepare("batch-in-small-p-in-ours", DEADLOCK, "holds", 207, None, "repaired", H07, DRAINS, **LARGE),
-    _prepare("two-threads-in-circle-in-e1", DEADLOCK, "violated", 1_108, 26, "E1", H07, THREADS, **CIRCLE, batch=2),
-    _prepare("one-thread-in-circle-in-e0", DEADLOCK, "holds", 224, None, "E0", H07, "One thread has nobody to wait for.", **CIRCLE, batch=2),
+    _prepare("two-threads-in-circle-in-e1", DEADLOCK, "violated", 14_749, 26, "E1", H07, THREADS, **CIRCLE, batch=2),
+    _prepare("one-thread-in-circle-in-e0", DEADLOCK, "holds", 759, None, "E0", H07, "One thread has nobody to wait for.", **CIRCLE, batch=2),
     _prepare("batch-of-one-in-circle-in-e1", DEADLOCK, "holds", 9_389, None, "E1", H07, ALONE, **CIRCLE),
     _prepare("two-threads-in-ours", DEADLOCK, "holds", 38_283, None, "repaired", H07, DRAINS, **CIRCLE),
     _prepare("two-threads-end-in-ours", ENDS, "holds", 38_283, None, "repaired", H07, DRAINS, **CIRCLE),
-    _prepare("two-instances-in-circle-in-e0", ENDS, "violated", 1_042, 50, "E0", ("H-07",), INSTANCES, **CROSSED, batch=2),
-    _prepare("two-instances-in-circle-in-e1", ENDS, "violated", 1_042, 50, "E1", H07, INSTANCES, **CROSSED, batch=2),
-    _prepare("two-instances-once-in-e1", ENDS, "holds", 20_181, None, "E1", H07, ERROR_BREAKS, **CROSSED, batch=2, waits="once"),
+    _prepare("two-instances-in-circle-in-e0", ENDS, "violated", 8_068, 50, "E0", ("H-07",), INSTANCES, **CROSSED, batch=2),
+    _prepare("two-instances-in-circle-in-e1", ENDS, "violated", 8_068, 50, "E1", H07, INSTANCES, **CROSSED, batch=2),
+    _prepare("two-instances-once-in-e1", ENDS, "holds", 42_149, None, "E1", H07, ERROR_BREAKS, **CROSSED, batch=2, waits="once"),
     _prepare("two-instances-batch-of-one-in-e1", ENDS, "holds", 4_210, None, "E1", H07, ALONE, **CROSSED),
     _prepare("two-instances-in-ours", ENDS, "holds", 148_960, None, "repaired", H07, DRAINS, **{**CROSSED, "threads": 2}),
     _prepare("two-instances-small-p-in-ours", ENDS, "holds", 141_148, None, "repaired", H07, DRAINS, **{**CROSSED, "threads": 2}, prefill_room=1),
@@ -259,7 +259,7 @@ ANSWERS = [
 
 REGISTRATION = [
     _prepare("waits-for-registration-in-e1", UNREGISTERED, "violated", 17_319, 18, "E1", H02, FIRST_HALF, **SENDS),
-    _prepare("finds-registration-in-e0", UNREGISTERED, "holds", 620, None, "E0", H02, ACKNOWLEDGED, **SENDS, batch=2),
+    _prepare("finds-registration-in-e0", UNREGISTERED, "holds", 1_927, None, "E0", H02, ACKNOWLEDGED, **SENDS, batch=2),
     _prepare("finds-registration-in-ours", UNREGISTERED, "holds", 1_675, None, "repaired", H02, "The sender passes over what is not registered yet.",
              **SENDS),
     _prepare("wait-for-registration-ends-in-e1", ENDS, "holds", 17_319, None, "E1", H02, "D's half does come, so the wait without a bound ends.",

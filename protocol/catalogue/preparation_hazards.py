@@ -26,8 +26,8 @@ HAZARDS = [
         "puts D's half, which waits in the messager for a half that never comes. D keeps the reservation; there is no cancel message.",
         "all versions, P and D; read in published code",
         "Confirmed: key, half and reservation are each left after one time-out. Beyond it: (1) with continuous asking and a D with room for one, P's "
-        "second ask is refused because of the reservation for its first, for ever: its own orphan stands in its way. It needs the late grant to "
-        'be stored between the deletion of the key and the next "init", which wipes it out. (2) With room for two, D reserves twice '
+        "second ask is refused because of the reservation for its first, for ever: its own orphan stands in its way. The late "
+        'grant must be wiped out, by the next "init" or by the refusal. (2) With room for two, D reserves twice '
         "(H-12), and the first room is lost. (3) When the second ask reaches D after the request was served, D reserves for it once more.",
     ),
     Hazard(

@@ -47,7 +47,7 @@ def test_two_threads_hold_a_block_each() -> None:
     steps = path_of("two-threads-in-circle-in-e1")
     for thread, first, second in ((0, 0, 1), (1, 2, 3)):
         assert in_order(
-            steps, f"prepare[0,{thread}].fetch", f"prepare[0,{thread}].hold(request={first})", f"prepare[0,{thread}].take_grant(request={first})"
+            steps, f"prepare[0,{thread}].fetch(size=2)", f"prepare[0,{thread}].hold(request={first})", f"prepare[0,{thread}].take_grant(request={first})"
         )
         assert f"prepare[0,{thread}].hold(request={second})" not in steps
 
@@ -73,7 +73,7 @@ def test_full_decode_instance_holds_every_thread() -> None:
 
 def test_full_decode_instance_holds_the_blocks_though_a_thread_is_free() -> None:
     steps = path_of("full-d-stops-other-d-by-blocks-in-e1")
-    assert in_order(steps, "prepare[0,1].fetch") and "prepare[0,1].hold(request=1)" not in steps
+    assert in_order(steps, "prepare[0,1].fetch(size=1)") and "prepare[0,1].hold(request=1)" not in steps
     assert in_order(steps, "prepare[0,0].hold(request=0)", "prepare[0,0].ask_again(request=0)")
 
 

@@ -1,12 +1,12 @@
 """Prefill and decode instances at preparation: variants, index types and the variables that several machines touch.
 
-The machines of this folder are functions of one `Instances`. A *variant* says what it does, so that no row asks which
+The machines of `preparation` are functions of one `Instances`. A *variant* says what it does, so that no row asks which
 version it is in. Which prefill instance a request is sent to and which decode instance it will be sent on to is the
 router's choice before anything here happens: two constants a request.
 
 *Room.* An instance grants slot and blocks in one critical section and takes them back together, so one number stands for
 what is scarcer: the blocks, in units of a request. Slots are no limit here, because `available_batch()` bounds a batch by the
-free slots before it is fetched; nothing bounds it by the blocks.
+free slots when it is fetched; nothing bounds it by the blocks. Left out is D's guard that nobody waits in its own queue.
 
 *Channels* are bags: `_process_message` runs in four threads, so no two messages are ordered. They lose nothing and
 duplicate nothing by themselves. Their capacity is never reached: `on_full="error"` shows it.

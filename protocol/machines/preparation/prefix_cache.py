@@ -10,6 +10,9 @@ question:
 
 A request that D refuses, once in a run, gives its blocks back by dereferencing: nodes stay.
 
+*Ordered* is the other way to mend it, and no mend: nodes are made at preallocation, and a request is scheduled only when all that it
+has matched has been. What it reads is computed, but it waits for the decode instance of another request, for ever if that is refused.
+
 Left out: chunks (a chunk's blocks are published with it), the tree's branches, CPU and storage tiers (see `slow_match`).
 """
 
@@ -69,12 +72,14 @@ class Variant:
 
     Args:
         single: one thread prepares all, in order. at: "preallocation", "schedule" or "computed".
+        ordered: a request is scheduled only when all that it has matched has been.
         pins, keeps_nodes: see `PrefixTree`. evicts: there is an eviction.
     """
 
     name: str
     single: bool
     at: str
+    ordered: bool = False
     pins: bool = True
     keeps_nodes: bool = True
     evicts: bool = True
@@ -88,6 +93,8 @@ VARIANTS = {
         Variant("E0_7364", True, "preallocation"),
         Variant("E1_7364", False, "preallocation"),
         Variant("repaired", False, "computed"),
+        # The other way to mend it: as after #7364, with the order kept.
+        Variant("ordered", False, "preallocation", ordered=True),
         # Ours with a part left out, to show that the part is needed.
         Variant("unpinned", False, "computed", pins=False),
         Variant("frees_nodes", False, "computed", keeps_nodes=False),
@@ -122,7 +129,7 @@ class _Cache:
 
     def __init__(self, variant: Variant, paths: list[int], nodes: int, blocks: int, refusals: int):
         self.variant, self.refusals = variant, refusals
-        self.tree = PrefixTree(paths, nodes, blocks, variant.pins, variant.keeps_nodes)
+        self.tree = PrefixTree(paths, nodes, blocks, variant.pins, variant.keeps_nodes, variant.ordered)
         self.request = self.tree.request
         self.stage = locked("request_stage", Enum(Stage), self.tree.lock, over=self.request, cite="facts 2.1: RM.requests, running")
         self.running = locked("running", Sequence(self.request, len(paths)), self.tree.lock, cite="facts 2.1: RM.running, in order")
@@ -156,22 +163,19 @@ class _Cache:
         """P.S, the workers and what P.T learns of them, one request a forward: later forwards read what earlier ones wrote."""
         q, f, tree, hand = choice("request", self.request), Forward, self.tree, self.hand
         at = self.variant.at
-        schedule = [self.stage[q].set(Stage.SCHEDULED), self.running.pop(), hand.set(q), *(tree.publish(q) if at == "schedule" else ())]
+        if self.variant.ordered:
+            ready, take, made = self.running.has(q) & tree.is_ordered(q), self.running.remove(q), tree.schedule(q)
+        else:
+            ready, take = (self.running.length > 0) & (self.running.head == q), self.running.pop()
+            made = tree.publish(q) if at == "schedule" else ()
+        schedule = [self.stage[q].set(Stage.SCHEDULED), take, hand.set(q), *made]
         compute = [self.work.send(q), when(tree.reads_uncomputed(q), self.read_uncomputed.set(True)), tree.compute(q), self.waits[q].set(False)]
         report = [hand.set(None), *(tree.publish(q, computed=True) if at == "computed" else ())]
         step = partial(_row, choose=(q,))
         rows = [
-            step("schedule", f.IDLE, f.COMPUTING, (self.running.length > 0) & (self.running.head == q), schedule, under=tree.lock, cite="7.1"),
+            step("schedule", f.IDLE, f.COMPUTING, ready, schedule, under=tree.lock, cite="7.1"),
             step("compute", f.COMPUTING, f.COMPUTED, hand == q, compute, cite="4.8: reads what it has matched"),
-            step(
-                "report",
-                f.COMPUTED,
-                f.IDLE,
-                hand == q,
-                report,
-                under=tree.lock,
-                cite="ours: nodes are made when computed" if at == "computed" else "4.9",
-            ),
+            step("report", f.COMPUTED, f.IDLE, hand == q, report, under=tree.lock, cite="4.9; ours: nodes are made when computed"),
         ]
         return Machine("forward", f, rows, final=f.IDLE, doc="P.S, P.W and P.T: schedule, forward, its end (4.8, 7.1).")
 

@@ -35,17 +35,19 @@ class PrefixTree:
         paths: the path of each request. nodes: full blocks on a path. blocks: GPU blocks in all.
         pins: a request refers to what it has matched. Without, a matched node may be evicted under its reader.
         keeps_nodes: a release frees no block that is a node. Without, it frees all of the request's.
+        orders: it is remembered which nodes' makers have been scheduled.
     """
 
-    def __init__(self, paths: list[int], nodes: int, blocks: int, pins: bool, keeps_nodes: bool):
+    def __init__(self, paths: list[int], nodes: int, blocks: int, pins: bool, keeps_nodes: bool, orders: bool):
         self.request, self.path, self.node = Index("request", len(paths)), Index("path", max(paths) + 1), Index("node", nodes)
-        self.blocks, self.pins, self.keeps_nodes = blocks, pins, keeps_nodes
+        self.blocks, self.pins, self.keeps_nodes, self.orders = blocks, pins, keeps_nodes, orders
         self.path_of = world("request_path", self.path, over=self.request, init=lambda q: paths[q])
         self.lock = Lock("resource_lock", cite="facts 2.1: RM.lock and request_release_lock")
         self.present = locked("node_present", BOOL, self.lock, over=(self.path, self.node), cite="facts 2.1: radix tree")
         self.entry = locked("block_table", Enum(Entry), self.lock, over=(self.request, self.node), cite="facts 2.1: block_tables")
         self.tail = locked("own_block", BOOL, self.lock, over=self.request, cite="facts 2.1: block_tables")
         self.free = locked("blocks_free", Range(0, 2 * blocks), self.lock, init=blocks, cite="facts 2.1: gpu_free_block_list")
+        self.scheduled = locked("node_scheduled", BOOL, self.lock, over=(self.path, self.node), cite="not in the real thing")
         self.computed = ghost("node_computed", BOOL, over=(self.path, self.node))
         self.author = ghost("node_author", BOOL, over=(self.path, self.node, self.request))
         self.matched = ghost("node_matched", BOOL, over=(self.request, self.node))
@@ -79,7 +81,16 @@ class PrefixTree:
     def _make(self, q: Any, node: Any, computed: bool = False) -> tuple[Effect, ...]:
         path, sound = self.path_of[q], ~self.reads_uncomputed(q) if computed else FALSE
         mine = each(self.request, lambda i: self.author[path, node, i].set(i == q))
-        return (self.present[path, node].set(True), self.computed[path, node].set(sound), *mine)
+        ordered = [self.scheduled[path, node].set(False)] if self.orders else []
+        return (self.present[path, node].set(True), self.computed[path, node].set(sound), *mine, *ordered)
+
+    def schedule(self, q: Any) -> tuple[Effect, ...]:
+        """The nodes that the request has made are ordered before whatever is scheduled from now on."""
+        return each(self.node, lambda k: when(self.entry[q, k] == Entry.PUBLISHED, self.scheduled[self.path_of[q], k].set(True)))
+
+    def is_ordered(self, q: Any) -> Expr:
+        """All that the request has matched has been scheduled."""
+        return all_of(self.node, lambda k: (self.entry[q, k] != Entry.MATCHED) | self.scheduled[self.path_of[q], k])
 
     def reads_uncomputed(self, q: Any) -> Expr:
         """The request has matched a node that does not hold what it should."""

@@ -1,7 +1,7 @@
 """A prepare thread of P before the repair (P.F of E0; P.F1 .. FN of E1): it waits for D itself, with its whole batch.
 
-A batch is the first requests of the queue, in order. Its requests become schedulable together, when all of them have P's
-blocks and D's grant. How the thread waits for D:
+A batch is the first requests of the queue, in order, one up to `batch`: `available_batch()` is read without a lock, and may say
+any number. Its requests become schedulable together, when all of them have P's blocks and D's grant. How the thread waits for D:
 
 - *continuous* (PREFILL_CONTINUOUS_REQUEST_DECODE_RESOURCES=1): one request after the other; it takes P's blocks, asks, waits,
   and asks again when refused, without end and without giving its blocks back.
@@ -21,7 +21,7 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
-from ...combine import all_of, any_of, choice, count, if_else, me
+from ...combine import all_of, choice, count, if_else, me
 from ...effect import each, when
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
@@ -61,22 +61,22 @@ class PrepareTable:
 
     def _take_rows(self) -> list[Row]:
         i, p, (home, _), q = self.i, Prepare, self.me, self.q
+        size = choice("size", Range(1, i.bounds.batch))
+
+        def is_taken(j: Expr) -> Expr:
+            return i.queued[home, j] & (count(i.request, lambda k: (k < j) & i.queued[home, k]) < size)
+
         taken = each(
-            i.request,
-            lambda j: when(self._is_taken(j), i.queued[home, j].set(False), self.batch[*self.me, j].set(True), self.todo[*self.me, j].set(True)),
+            i.request, lambda j: when(is_taken(j), i.queued[home, j].set(False), self.batch[*self.me, j].set(True), self.todo[*self.me, j].set(True))
         )
-        waiting = any_of(i.request, lambda j: i.queued[home, j])
+        enough = count(i.request, lambda j: i.queued[home, j]) >= size
         fits = self.head & i.has_room(home, q)
         # fmt: off
         return [
-            _row("fetch", p.IDLE,    p.HOLDING, waiting, [taken],                            under=i.queue_lock[home], cite="4.2"),
+            _row("fetch", p.IDLE,    p.HOLDING, enough, [taken], choose=(size,),          under=i.queue_lock[home], cite="4.2"),
             _row("hold",  p.HOLDING, p.MARKING, fits, [i.stage[home, q].set(Stage.HELD)], choose=(q,), under=i.resources[home], cite="4.3; H-07"),
         ]
         # fmt: on
-
-    def _is_taken(self, q: Expr) -> Expr:
-        i, home = self.i, self.me[0]
-        return i.queued[home, q] & (count(i.request, lambda j: (j < q) & i.queued[home, j]) < i.bounds.batch)
 
     def _ask_rows(self) -> list[Row]:
         """Ask D and wait: the part that differs between the three ways."""
