@@ -107,7 +107,6 @@ def _properties(w: Wires, handling: Machine, tokens: Machine) -> list[Property]:
         always("decoded_only_when_written", every(lambda q: ~w.decoding[q] | is_filled(q)), about="S1, for every rank and layer"),
         always("decode_places_kept", every(lambda q: places_of(q) == if_else(w.table[q].is_none, 0, 1)), about="S4, S7: no place without an entry"),
         always("decoding_keeps_place", every(lambda q: ~w.decoding[q] | ~w.table[q].is_none), about="S5 at D: what runs has its blocks"),
-        always("one_answer", every(lambda q: w.client[q] != c.TWO_ANSWERS), about="P10"),
         leads_to("answered", lambda q: w.client[q] == c.NO_ANSWER, lambda q: w.client[q] == c.ONE_ANSWER, each=w.request, about="L2"),
         leads_to("places_returned", lambda p: ~w.holder[p].is_none, lambda p: w.holder[p].is_none, each=w.place, about="S7 at D"),
         leads_to("keys_forgotten", ~idle, idle, about="S7 at P: current_request_ids is empty in the end"),
