@@ -38,6 +38,7 @@ DEADLOCK, ENDS, OTHERS, CLIENT = "deadlock", "every_request_ends", "requests_for
 SECOND, HOLDS, OVERWRITTEN, RESERVED = "no_second_answer", "no_blocks_held_while_asking", "no_reservation_overwritten", "no_reservation_left"
 KEY, VAIN, HALF_LEFT, UNREGISTERED = "no_key_left", "no_wait_for_dropped_ask", "no_half_left", "no_wait_for_unregistered"
 ASSERTS, AGAIN, BEHIND = "no_assertion_fails", "no_second_registration", "no_wait_behind_what_does_not_fit"
+PLACE = "no_first_token_without_place"
 SERVED, QUIET, BLOCKS = "some_run_serves_all", "some_run_is_quiet", "some_blocks_held"
 REFUSED, REGISTERED = "some_ask_refused", "some_task_registered"
 FOREIGN, TORN, ARRIVES, SOME_ARRIVES = "no_foreign_slot", "no_torn_message", "every_ask_arrives", "some_ask_arrives"
@@ -50,7 +51,7 @@ def _of(build: Callable[..., System]) -> Callable[..., Scenario]:
     def scenario(
         name: str, asked: str, expected: str, distinct: int, path: int | None, variant: str, sources: tuple[str, ...], about: str, **bounds: Any
     ) -> Scenario:
-        config, deep = {"variant": variant, **bounds}, distinct > 1_000_000
+        config, deep = {"variant": variant, **bounds}, distinct > 500_000
         return Scenario(f"preparation-{name}", "preparation", build, asked, expected, sources, variant, about, config, distinct, path, deep)
 
     return scenario
@@ -119,6 +120,10 @@ IN_THE_WAY = (
 TWICE = "P times out and asks again; D reserves for both asks, the second entry replaces the first, and the first room is never given back."
 CANCELLED = "A grant that comes when nobody waits for it goes back as a cancellation, and D gives the room back."
 NUMBERED = "D knows the attempt that it has granted, and answers the same ask again with the same grant."
+TWO_TRIES = (
+    "Ours, but without a bound on the tries, so the last number is used again. A late copy of one try's ask is granted while the request is back in "
+    "the queue, and cancelled; the cancellation arrives when the next try, of the same number, has been granted, and takes its place away."
+)
 SILENT = "D finds no room, builds the answer, and addresses it to nobody; the request waits for the time-out, with P's blocks and its thread."
 ROUTER = "P's error is a response of P's, and the router returns D's, which never comes: D knows the request, and waits for a first token."
 CLIENT_TOO = "D answers its own client with an error at the refusal, so the router has something to return."
@@ -194,6 +199,8 @@ CROSS_DECODE = [
     _prepare("full-d-ends-own-requests-2p2d-in-ours", ENDS, "holds", 99_868, None, "repaired", H16,
              "Those for the full D are refused a bounded number of times, and end with an error.", **FULL_2P, threads=1),
     _prepare("full-d-quiet-2p2d-in-ours", QUIET, "holds", 99_868, 60, "repaired", H16, EXISTS + "all four end.", **FULL_2P, threads=1),
+    _prepare("full-d-late-answers-2p2d-in-ours", OTHERS, "holds", 2_382_276, None, "repaired", H16, SPLIT + " Time-outs change nothing.",
+             **FULL_2P, threads=1, tries=1, timeouts=1),
     _prepare("full-d-endless-tries", ENDS, "violated", 16, 16, "endless", H16,
              "Ours, but without a bound on the tries: D stays full, and the request never ends.",
              **NEVER),
@@ -224,6 +231,15 @@ ANSWERS = [
              **PAIR, threads=1, timeouts=1),
     _prepare("no-reservation-left-1p2d-in-ours", RESERVED, "holds", 2_051_730, None, "repaired", S7, CANCELLED, decodes="011", prefill_room=1,
              timeouts=1),
+    _prepare("no-reservation-left-2p2d-in-ours", RESERVED, "holds", 2_382_276, None, "repaired", S7, CANCELLED, **FULL_2P, threads=1, tries=1,
+             timeouts=1),
+    _prepare("no-reservation-left-2p1d-in-ours", RESERVED, "holds", 789_598, None, "repaired", S7, CANCELLED + " Here with two time-outs at each P.",
+             **{**PAIR, "prefills": "01"}, threads=1, timeouts=2),
+    _prepare("place-kept-in-ours", PLACE, "holds", 4_981, None, "repaired", S7, NUMBERED + " A cancellation concerns that attempt alone.",
+             **PAIR, threads=1, timeouts=1),
+    _prepare("serves-all-after-time-out-in-ours", SERVED, "holds", 4_981, 24, "repaired", S7, EXISTS + "both are served.", **PAIR, threads=1,
+             timeouts=1),
+    _prepare("place-lost-when-number-used-twice", PLACE, "violated", 4_585, 49, "endless", S7, TWO_TRIES, **PAIR, threads=1, timeouts=1),
     _prepare("reservation-left-uncancelled", RESERVED, "violated", 93, 11, "uncancelled", S7, "Ours, but an unwanted grant is merely ignored.",
              **LATE),
     _prepare("own-reservation-in-the-way-in-e1", ENDS, "violated", 137, 22, "E1", H12, IN_THE_WAY, **LATE),
@@ -249,6 +265,8 @@ ANSWERS = [
     _prepare("client-told-twice-in-e1", SECOND, "violated", 1_199, 29, "E1", ("#7500", "H-38"), TWO_ANSWERS, **PAIR, refusals="client_too"),
     _prepare("client-told-once-in-e1", SECOND, "holds", 565, None, "E1", ("#7500", "H-38"), "Only D answers, and only with tokens.", **PAIR),
     _prepare("refused-client-told-in-ours", CLIENT, "holds", 19, None, "repaired", H38, TOLD, **NEVER),
+    _prepare("late-client-told-in-ours", CLIENT, "holds", 4_981, None, "repaired", H38, TOLD, **PAIR, threads=1, timeouts=1),
+    _prepare("late-client-told-once-in-ours", SECOND, "holds", 4_981, None, "repaired", H38, TOLD, **PAIR, threads=1, timeouts=1),
     _prepare("client-told-2p2d-in-ours", CLIENT, "holds", 99_868, None, "repaired", H38, TOLD, **FULL_2P, threads=1),
     _prepare("client-told-once-2p2d-in-ours", SECOND, "holds", 99_868, None, "repaired", H38, TOLD, **FULL_2P, threads=1),
     _prepare("client-told-twice-when-d-tells-too", SECOND, "violated", 19, 15, "repaired", H38,

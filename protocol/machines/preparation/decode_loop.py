@@ -19,7 +19,7 @@ from enum import IntEnum
 from functools import partial
 
 from ...combine import choice, if_else, me
-from ...effect import Effect, when
+from ...effect import when
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...types import Optional
@@ -62,9 +62,8 @@ def delivery(i: Instances) -> Machine:
 def decode_loop(i: Instances) -> Machine:
     """D.L: `_process_allocate_resource_requests` (4.4, 8.1)."""
     table = _CacheTask(i) if i.bounds.waits == "cache_task" else _Loop(i)
-    return Machine(
-        "decode_loop", DecodeLoop, list(table.rows()), copies=i.decode, final=DecodeLoop.POLLING, doc="D.L: reserves or refuses (4.4, 8.1)."
-    )
+    rows, final = list(table.rows()), DecodeLoop.POLLING
+    return Machine("decode_loop", DecodeLoop, rows, copies=i.decode, final=final, doc="D.L: reserves or refuses (4.4, 8.1).")
 
 
 class _Loop:
@@ -88,15 +87,8 @@ class _Loop:
         if i.bounds.refusals != "silent":
             yield self._answer("refuse", s.REFUSING, granted=False)
         else:
-            yield _row(
-                "drop",
-                s.REFUSING,
-                s.POLLING,
-                self.mine,
-                [*self.empty, i.dropped[self.q].set(True)],
-                choose=(self.q,),
-                cite="4.4: addressed to nobody",
-            )
+            dropped = [*self.empty, i.dropped[self.q].set(True)]
+            yield _row("drop", s.REFUSING, s.POLLING, self.mine, dropped, choose=(self.q,), cite="4.4: addressed to nobody")
 
     def _check_rows(self) -> Iterator[Row]:
         i, d, s, q, mine = self.i, self.d, DecodeLoop, self.q, self.mine
@@ -137,10 +129,8 @@ class _CacheTask:
         yield _row("keep", s.POLLING, s.POLLING, TRUE, keep, cite="4.4")
         q = choice("request", i.request)
         first = (kept.length > 0) & (kept.head == q)
-        reserve: list[Effect] = [i.place[d, q].set(Place.RESERVED)]
-        yield _row(
-            "reserve", s.POLLING, s.GRANTING, first & i.decode_has_room(d, q), reserve, choose=(q,), under=i.decode_lock[d], cite="4.4: first only"
-        )
+        fits, reserve = first & i.decode_has_room(d, q), [i.place[d, q].set(Place.RESERVED)]
+        yield _row("reserve", s.POLLING, s.GRANTING, fits, reserve, choose=(q,), under=i.decode_lock[d], cite="4.4: first only")
         grant = [i.answers.send(i.answer(request=q, attempt=0, granted=True)), kept.pop()]
         yield _row("grant", s.GRANTING, s.POLLING, first, grant, choose=(q,), cite="4.4: cache_sync")
 

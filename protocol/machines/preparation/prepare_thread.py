@@ -138,9 +138,8 @@ class PrepareTable:
         """CH2: P's halves of the whole batch; E0: then the acknowledgement of each."""
         i, p, home = self.i, Prepare, self.me[0]
         put = i.put_halves(home, lambda j: if_else(self.batch[*self.me, j], Half.PREFILL, Half.NONE))
-        register = partial(
-            _row, "put_prefill_halves", p.REGISTERING, guard=i.infos_read[home], effects=put, under=i.infos_lock[home], cite="4.7, CH2"
-        )
+        may_put, lock = i.infos_read[home], i.infos_lock[home]
+        register = partial(_row, "put_prefill_halves", p.REGISTERING, guard=may_put, effects=put, under=lock, cite="4.7, CH2")
         if not i.variant.single:
             return [register(destination=p.ADDING)]
         added = all_of(i.request, lambda j: ~self.batch[*self.me, j] | i.added[home, j])

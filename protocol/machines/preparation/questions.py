@@ -56,7 +56,9 @@ def _safety(i: Instances, quiet: Expr) -> list[Property]:
     before_grant = (Stage.HELD, Stage.ASKED) if i.variant.splits and not i.variant.decode_first else (Stage.HELD,)
     holds_and_waits = any_of(i.request, lambda q: _stage(i, q).is_in(*before_grant) & ~i.granted[q])
     kept = any_of(i.decode, lambda d: (i.overwritten[d] > 0) | any_of(i.request, lambda q: i.place[d, q] == Place.RESERVED))
+    lost = any_of(i.request, lambda q: (i.first_tokens[q] > 0) & (i.place[i.goal[q], q] != Place.RESERVED))
     return [
+        never("no_first_token_without_place", lost, about="S5: D keeps what P has been granted until P has used it"),
         never("no_second_answer", any_of(i.request, lambda q: i.client_answers[q] == 2), about="L2: exactly one terminal answer"),
         never("no_blocks_held_while_asking", holds_and_waits, about="hold and wait: P's blocks are held before D has granted"),
         never("no_reservation_overwritten", any_of(i.decode, lambda d: i.overwritten[d] > 0), about="S7: D keeps one reservation of a request"),
