@@ -5,8 +5,9 @@ the queue (under its lock) and at the forward signal; R leaves fetching to its o
 forward signal, and with one critical section from `schedule()` to the end of `put_tasks`, which cannot wait there: the gate
 has seen the queue empty, and nobody else puts.
 
-One row is one look, one store, one submission, or one critical section. The text of a RuntimeError decides what a closed pool
-does: "cannot schedule new futures after shutdown" is known to the handlers, the one of the interpreter's exit is not.
+One row is one look, one store, one submission, or one critical section. What a closed pool does depends on who catches its
+RuntimeError: the handler beside the submission looks for a word that stands in the text of a shutdown and in that of the
+interpreter's exit; the handler of the whole loop, in A, for the text of a shutdown only, and swallows any other (facts 3.4).
 
 Left out: empty batches for experts, error replies, metrics, sleeps.
 """
@@ -89,7 +90,7 @@ def _look(e: Engine, after: Schedule) -> list[Row]:
 
 
 def _submit(e: Engine, fetch: Schedule, after: Schedule) -> list[Row]:
-    """A fetch is submitted unless one is under way. In the mixed role of A and B' also unless something waits."""
+    """A fetch is submitted unless one is under way. In the mixed role of A and A' also unless something waits."""
     s = Schedule
     rows = []
     if fetch is s.SEEING_WAITING:
@@ -205,7 +206,10 @@ def _ready_rows(e: Engine, idle: Expr, keep: dict[str, Any]) -> tuple[list[Row],
     def ready(i: Any) -> Expr:
         return (e.stage[i] == Stage.READY) & (~e.abort_asked[i] if e.epoch.owned_abort else TRUE)
 
-    first = idle & ready(r) & all_of(e.request, lambda i: (i >= r) | ~ready(i))
+    def leads(i: Any) -> Expr:
+        return ready(i) & all_of(e.request, lambda j: (j >= i) | ~ready(j))
+
+    first = idle & leads(r)
     late = e.late_schedule.set(e.late_schedule | e.answered[r])
 
     def run(block: Any) -> list[Any]:
@@ -213,7 +217,7 @@ def _ready_rows(e: Engine, idle: Expr, keep: dict[str, Any]) -> tuple[list[Row],
 
     has = ~e.table[r].is_none
     rows = [_row("schedule_ready", s.SCHEDULING, s.PUTTING, first & has, run(e.table[r].value), choose=(r,), **keep, cite="facts 6.3 S1")]
-    found = any_of(e.request, lambda i: ready(i) & ~e.table[i].is_none)
+    found = any_of(e.request, lambda i: leads(i) & ~e.table[i].is_none)
     if e.epoch.direct_abort:
         bare, take = first & ~has & e.is_lowest_block(b), [run(b), *e.take_block(r, b)]
         rows.append(_row("schedule_without_block", s.SCHEDULING, s.PUTTING, bare, take, choose=(r, b), **keep, cite="H-22: allocates anew"))
