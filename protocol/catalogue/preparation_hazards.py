@@ -28,8 +28,8 @@ HAZARDS = [
         "Confirmed: key, half and reservation are each left after one time-out. Beyond it: (1) with continuous asking and a D with room for one, P's "
         "second ask is refused because of the reservation for its first, for ever: its own orphan stands in its way. The late "
         'grant must be wiped out, by the next "init" or by the refusal. (2) With room for two, D reserves twice '
-        "(H-12), and the first room is lost. (3) When the second ask reaches D after the request was served, D reserves for it once more. (4) A cancellation "
-        "needs the number of the attempt, and a number that is never used again.",
+        "(H-12), and the first room is lost. (3) When the second ask reaches D after the request was served, D reserves for it once more. "
+        "(4) A cancellation needs the number of the attempt, and a number that is never used again.",
     ),
     Hazard(
         "H-07",

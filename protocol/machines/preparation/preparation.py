@@ -1,7 +1,15 @@
 """Preparation: from P's queue to P's running requests, with D's consent; one or two P, one or more D.
 
 Composition of the prepare threads (`prepare_thread` before the repair, `split_phase` ours), P.IO and the rest of P
-(`decode_answer`), and D (`decode_loop`), over the variables of `instances`.
+(`decode_answer`, or `messager`, which registers and sends), and D (`decode_loop`), over the variables of `instances`.
+
+*A full D must not stop work for another D*: asked as "a request whose D has room ends", where the other D has room 0, hence stays
+full for the whole run and refuses whatever it is asked. Every thread, handler and loop takes the steps that it can take (weak
+fairness, per row and copy), and nobody's ask is overtaken for ever, because D.L takes them in turn. Time-outs are never owed.
+
+What the rows show beyond the facts: see the findings of H16, H22, H-07, H-19, H-31 and H-38 in the catalogue.
+
+Left out: the network's losses and copies, crashes, aborts and pauses (other groups), tensor-parallel ranks (`duplicate_half` has them).
 """
 
 from __future__ import annotations
