@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from checker.report import Record
     from checker.result import Limits, Result
     from engine.metrics import Report
+    from protocol.catalogue import Scenario
+    from protocol.catalogue.hazard import Hazard
     from protocol.catalogue.target import Target
 
 app = typer.Typer(
@@ -45,6 +49,7 @@ class Language(StrEnum):
 
 JsonFile = Annotated[str, typer.Option("--json", metavar="FILE", help="Write the answer as JSON; - is standard output.")]
 Settings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a bound of the builder; may be repeated.")]
+SHOWN = "A hazard (H1 and H-01 are different), a pull request ('#7724' or 7724), a scenario, or path/to/file.py:build."
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A scenario of `interlock list`, or path/to/file.py:build.")]
 
 
@@ -53,50 +58,96 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A scenario of `interl
 
 @app.command("list")
 def list_scenarios(json_file: JsonFile = "") -> None:
-    """The catalogue: every scenario with its source, property and recorded answer."""
+    """The catalogue by pull request: its hazards, and every scenario with its property and recorded answer."""
     from protocol.catalogue import scenarios
+    from protocol.render.catalogue import BESIDE, by_pull, cited_hazards, hazards_about, hazards_of, pull_title, pulls_of
 
-    entries: list[dict[str, Any]] = [
-        {
-            "name": s.name,
-            "group": s.group,
-            "sources": list(s.sources),
-            "variant": s.variant,
-            "property": s.property,
-            "expected": s.expected,
-            "distinct": s.distinct,
-            "path_length": s.path_length,
-            "deep": s.deep,
-        }
-        for s in scenarios().values()
-    ]
+    listed = list(scenarios().values())
     if json_file:
-        _write_json(json_file, entries)
+        columns = ("name", "group", "sources", "variant", "property", "expected", "distinct", "path_length", "deep")
+        _write_json(json_file, [{c: getattr(s, c) for c in columns} | {"hazards": hazards_of(s), "pulls": pulls_of(s)} for s in listed])
     if json_file != "-":
-        columns = ["scenario", "?sources", "?variant", "?property", "expected", ">distinct", ">path"]
-        for group in dict.fromkeys(e["group"] for e in entries):
-            rows = [
-                [e["name"] + (" (deep)" if e["deep"] else ""), " ".join(e["sources"]), e["variant"], e["property"], _verdict(e["expected"])]
-                + [_number(e["distinct"]), _number(e["path_length"])]
-                for e in entries
-                if e["group"] == group
-            ]
-            _table(str(group), columns, rows)
+        for pull, mine in by_pull(listed).items():
+            print(pull_title(pull))
+            _print_hazards(cited_hazards(mine) if pull == BESIDE else hazards_about(pull, mine))
+            _print_scenarios(mine)
 
 
 @app.command()
-def show(name: Name, settings: Settings = []) -> None:  # noqa: B006 - typer copies it
-    """What happens in a scenario, then the path; a hazard number (H1, H-01) or pull request lists its scenarios."""
+def show(name: Annotated[str, typer.Argument(metavar="NAME", help=SHOWN)], settings: Settings = []) -> None:  # noqa: B006
+    """What happens in a hazard, a pull request or a scenario; then the shortest path."""
     from protocol.catalogue import scenarios
+    from protocol.render.catalogue import find_hazard, find_pull, hazards_about, pull_title
 
-    cited = [s.name for s in scenarios().values() if name in s.sources]
-    if cited and not settings:
-        for number, scenario in enumerate(cited):
-            if number:
-                print()
-            _show_one(scenario, [])
-        return
-    _show_one(name, settings)
+    hazard = find_hazard(name)
+    pull = find_pull(name) if hazard is None else None
+    if settings and (hazard is not None or pull is not None):
+        raise DefinitionError(f"show {name}: takes no --set; name one of its scenarios")
+    if hazard is not None:
+        _show_hazard(hazard)
+    elif pull is not None:
+        print(pull_title(pull))
+        _print_hazards(hazards_about(pull))
+        _print_scenarios([s for s in scenarios().values() if pull in s.sources])
+    else:
+        _show_one(name, settings)
+
+
+def _show_hazard(hazard: Hazard) -> None:
+    from protocol.catalogue.target import resolve
+    from protocol.render.catalogue import counterexamples, tallies
+    from protocol.render.sequence import trace_table
+
+    _paragraph(f"{hazard.number}: {hazard.title}" + (f"  ({', '.join(hazard.pulls)})" if hazard.pulls else ""))
+    _paragraph(hazard.about)
+    for head, text in (("The facts", hazard.claim), ("The model", hazard.finding or "agrees"), ("Not modelled", hazard.unmodelled)):
+        if text and not (head == "The model" and hazard.unmodelled):
+            _paragraph(f"{head}: {text}")
+    rows = [
+        [t.variant, _verdict(t.verdict), t.share, t.question, _number(t.told.path_length), _number(t.told.distinct), t.told.name]
+        for t in tallies(hazard.number)
+    ]
+    if rows:
+        _table("", ["variant", "verdict", ">claims", "question", ">path", ">?distinct", "?told by"], rows)
+    found = counterexamples(hazard.number)
+    for main in found[:1]:
+        target = resolve(main.name)
+        _paragraph(f"{main.name}, variant {main.variant}, {main.property}: {main.about}")
+        trace = _trace(target, _explore(target, None, Explorer.TABLE, first=main.deep, workers=1), main.property)
+        trace.about = ""  # printed above
+        print(trace_table(trace))
+    if found[1:]:
+        _paragraph("\nFurther counterexamples: " + ", ".join(s.name for s in found[1:]))
+
+
+def _print_hazards(found: list[Hazard]) -> None:
+    from protocol.render.catalogue import tallies, variants
+
+    rows = []
+    for hazard in found:
+        judged = tallies(hazard.number)
+        answers = [variants("violated", judged), variants("holds", judged)]
+        rows.append([hazard.number, hazard.title, *(["not modelled", ""] if hazard.unmodelled else answers)])
+    if rows:
+        _table("", ["hazard", "~what happens", "~violated in", "~?holds in"], rows)
+
+
+def _print_scenarios(mine: list[Scenario]) -> None:
+    from protocol.render.catalogue import hazards_of
+
+    rows = [
+        [s.name + (" (deep)" if s.deep else ""), " ".join(hazards_of(s)), s.variant, s.property, _verdict(s.expected)]
+        + [_number(s.distinct), _number(s.path_length)]
+        for s in mine
+    ]
+    _table("", ["scenario", "?hazards", "?variant", "?property", "expected", ">distinct", ">path"], rows)
+
+
+def _paragraph(text: str) -> None:
+    """One paragraph, filled, and an empty line."""
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    lines = textwrap.wrap(text.lstrip("\n"), width=width, break_long_words=False, break_on_hyphens=False)
+    print(("\n" if text.startswith("\n") else "") + "\n".join(lines) + "\n")
 
 
 def _show_one(name: str, settings: list[str]) -> None:
@@ -191,9 +242,7 @@ def _explore(target: Target, limits: Limits | None, explorer: Explorer, *, first
 
     try:
         with _Progress(target.name) as progress:
-            return explore(
-                target.system, limits=limits or Limits(), explorer=explorer.value, first=first, workers=workers, progress=progress
-            )
+            return explore(target.system, limits=limits or Limits(), explorer=explorer.value, first=first, workers=workers, progress=progress)
     except DefinitionError as error:
         raise DefinitionError(f"{target.name}: {error}") from error
 
@@ -361,22 +410,27 @@ def _print_report(report: Report) -> None:
 # -- printing --------------------------------------------------------------------------------------------------------
 
 
+NARROW = 24
+"""Characters of a column that may break, when it is decided which columns fit."""
+
+
 def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table for people: `>name` is set right; the last `?name` is left out while the terminal is too narrow."""
+    """A table for people: `>name` is set right, `~name` may break; the last `?name` is left out while the terminal is too narrow."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    widths = [max(len(c.lstrip("?>")), *(Text.from_markup(r[k]).cell_len for r in rows), 0) + 3 for k, c in enumerate(columns)]
+    full = [max(len(c.lstrip("?>~")), *(Text.from_markup(r[k]).cell_len for r in rows), 0) + 3 for k, c in enumerate(columns)]
+    widths = [min(w, NARROW) if "~" in c else w for w, c in zip(full, columns)]
     shown = list(range(len(columns)))
     while sum(widths[k] for k in shown) > console.width and (spare := [k for k in shown if "?" in columns[k]]):
         shown.remove(spare[-1])
     table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for k in shown:
-        right = columns[k].startswith(">")
-        table.add_column(columns[k].lstrip("?>"), justify="right" if right else "left", no_wrap=True)
+        right = ">" in columns[k]
+        table.add_column(columns[k].lstrip("?>~"), justify="right" if right else "left", no_wrap="~" not in columns[k])
     for row in rows:
         table.add_row(*(row[k] for k in shown))
     console.print(table)

@@ -1,6 +1,7 @@
 """The command as its users meet it: exit codes, one-line errors, JSON, and files that are written whole or not at all."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from interlock import main
-from protocol.catalogue import scenarios
+from protocol.catalogue import hazards, scenarios
 
 COMMIT = f"{Path(__file__).parent}/reference/two_phase_commit.py:build"
 DINING = f"{Path(__file__).parent}/reference/dining.py:build"
@@ -93,6 +94,10 @@ BAD_WORDS = {
     ("check", COMMIT, "--set", "resource_managers"): "write key=value",
     ("diagram", COMMIT, "-o", "picture.bmp"): "ends in .mmd, .dot, .svg or .html",
     ("explain", "no-such-trace.json"): "No such file",
+    ("show", "h18"): "there is no hazard 'h18'; did you mean H18 (get_requests skips a request for ever (T1))",
+    ("show", "H-99"): "there is no hazard 'H-99'",
+    ("show", "#1234"): "no scenario cites #1234",
+    ("show", "H18", "--set", "ranks=3"): "takes no --set",
     ("run", "--workload", "no-such-trace.jsonl"): "no-such-trace.jsonl",
 }
 
@@ -148,7 +153,41 @@ def test_list_names_source_and_recorded_answer_of_every_scenario(interlock, tmp_
         assert entry["sources"] and entry["variant"] and entry["property"]
         assert entry["expected"] in ("holds", "violated")
         assert entry["distinct"] > 0
-        assert entry["path_length"] is not None or entry["expected"] == "holds"
+        assert set(entry["hazards"] + entry["pulls"]) <= set(entry["sources"])
+
+
+def test_list_puts_every_scenario_under_its_first_pull_request_with_its_hazards(interlock) -> None:  # noqa: ANN001
+    _, out, _ = interlock("list")
+    heads = [*(m for m in re.finditer(r"^(#\d+|beside the pull requests)(?:: .*)?$", out, re.M))]
+    sections = {m[1]: out[m.start() : after.start() if after else None] for m, after in zip(heads, [*heads[1:], None])}
+    assert list(sections)[:-1] == sorted(list(sections)[:-1], key=lambda p: int(p[1:]))
+    assert "intake-mutex-kept-in-vain-in-t2" in sections["#7791"] and re.search(r"^ *H19 +get_requests counts", sections["#7791"], re.M)
+    assert "intake-third-request-skipped-in-t1" in sections["beside the pull requests"]
+    assert sum(section.count(" intake-mutex-kept-in-vain-in-t2 ") for section in sections.values()) == 1
+
+
+def test_show_of_a_hazard_tells_it_whole(interlock) -> None:  # noqa: ANN001
+    code, out, _ = interlock("show", "H18")
+    text = " ".join(out.split())
+    hazard = hazards()["H18"]
+    assert code == 0
+    assert all(part in text for part in (f"H18: {hazard.title}", hazard.about, f"The facts: {hazard.claim}", f"The model: {hazard.finding}"))
+    assert re.search(r"T1 +violated +\d of \d +batching", out) and re.search(r"T2 +holds +\d +batching", out)
+    assert out.index("T1 ") < out.index("Violated after") < out.index("Further counterexamples: ")
+    assert re.search(r"arrivals +put_last", out)
+
+
+def test_show_of_a_pull_request_lists_hazards_and_scenarios(interlock) -> None:  # noqa: ANN001
+    for name in ("#7791", "7791"):
+        code, out, _ = interlock("show", name)
+        assert code == 0 and out.startswith("#7791: reverts #6680\n")
+        assert re.search(r"^ *H19 ", out, re.M)
+        assert all(s.name in out for s in scenarios().values() if "#7791" in s.sources)
+
+
+def test_show_of_a_scenario_tells_it_and_its_path(interlock) -> None:  # noqa: ANN001
+    code, out, _ = interlock("show", "buffers-missing-file-loaded-in-published")
+    assert code == 0 and "Violated after 2 steps" in out and "load_missing" in out
 
 
 def test_the_whole_catalogue_is_as_recorded(interlock) -> None:  # noqa: ANN001

@@ -10,6 +10,8 @@
 | loads an earlier run's file | H-33 | H-33 | H-33 | never | never |
 | a written file is cleared, a put fails | H-33 | H-33 | H-33 | never | never |
 
+A reader that loads again and has no time-out (`endless`) may wait for ever.
+
 *Captured-graph buffers* (#7934, #7933), of one thread:
 
 | | cloned | cloned_zeroed | full_size | repaired |
@@ -103,6 +105,10 @@ FILES = [
     _file("no-put-fails-in-ours", PUT, "holds", 26, None, "repaired", H33, OUR_FILE, stale=True),
     _file("reader-ends-in-ours", ENDS, "holds", 26, None, "repaired", H33, OUR_FILE),
     _file("some-load-in-published", LOAD, "holds", 157, 6, "published", H33, TWIN + "when the writer is quick, it works."),
+    _file("reader-waits-for-ever-in-endless", ENDS, "violated", 61, 5, "endless", H33,
+          "A reader that loads again and never gives up waits for ever, when the clearing has taken the directory from under the put."),
+    _file("some-load-in-renamed", LOAD, "holds", 140, 7, "renamed", H33, TWIN + "renamed files are loaded."),
+    _file("some-load-in-retried", LOAD, "holds", 127, 6, "retried", H33, TWIN + "files are loaded."),
     _file("some-load-in-ours", LOAD, "holds", 26, 12, "repaired", H33, TWIN + "files are loaded.", stale=True),
     _file("some-file-written-in-ours", WRITTEN, "holds", 26, 9, "repaired", H33, TWIN + "files are written."),
 ]
@@ -124,6 +130,8 @@ GRAPHS = [
     _graph("graph-fits-in-mended", FITS, "holds", 15, None, "repaired", GRAPH, BOTH),
     _graph("no-stale-rows-in-mended", CAPTURED, "holds", 15, None, "repaired", GRAPH, BOTH),
     _graph("some-graph-captured-again-in-mended", AGAIN, "holds", 26, 3, "repaired", GRAPH, TWIN + "graphs are captured again."),
+    _graph("some-graph-captured-again-in-full-size", AGAIN, "holds", 24, 3, "full_size", GRAPH, TWIN + "graphs are captured again."),
+    _graph("some-graph-captured-again-in-cloned-zeroed", AGAIN, "holds", 37, 3, "cloned_zeroed", GRAPH, TWIN + "graphs are captured again."),
     _graph("some-graph-captured-again-in-cloned", AGAIN, "holds", 33, 3, "cloned", GRAPH, TWIN + "graphs are captured again."),
 ]
 
@@ -149,6 +157,7 @@ MIRROR = [
     _mirror("no-index-past-the-end-in-ours", INDEX, "holds", 9, None, "repaired", TOP_P, KEPT, tokens=2),
     _mirror("some-fast-path-in-ours", "some_fast_path", "holds", 54, 2, "repaired", TOP_P, TWIN + "the fast path is taken.", rows=3),
     _mirror("some-row-between-in-ours", "some_row_between", "holds", 27, 1, "repaired", TOP_P, TWIN + "finished rows lie among live ones.", rows=3),
+    _mirror("some-fast-path-in-short", "some_fast_path", "holds", 18, 2, "short", TOP_P, TWIN + "the fast path is taken."),
     _mirror("some-fast-path-in-stale", "some_fast_path", "holds", 32, 2, "stale", TOP_P, TWIN + "the fast path is taken."),
 ]
 
@@ -166,6 +175,7 @@ DRAFTS = [
     _draft("no-token-too-many-by-naive-in-ours", EXTRA, "holds", 17, None, "repaired", NAIVE, PLACED),
     _draft("worker-goes-on-by-naive-in-ours", WORKER_RAISES, "holds", 17, None, "repaired", NAIVE, PLACED),
     _draft("some-token-decoded-by-naive-in-ours", DECODED, "holds", 17, 3, "repaired", NAIVE, TWIN + "tokens are decoded."),
+    _draft("some-token-decoded-by-mtp-in-raises", DECODED, "holds", 17, 3, "raises", NAIVE, TWIN + "tokens are decoded.", method="mtp"),
     _draft("some-token-decoded-by-mtp", DECODED, "holds", 17, 3, "left_as_it_was", NAIVE, TWIN + "tokens are decoded.", method="mtp"),
 ]
 

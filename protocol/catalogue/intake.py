@@ -62,7 +62,8 @@ _batch, _recycle, _expiry, _dispatch = (_of(m.build) for m in (batching, recycle
 
 ALIKE, SPIN, NEVER_FITS = {"longest": 1}, {"blocks": 3, "tokens": 5}, {"blocks": 2, "longest": 3, "tokens": 4}
 FEW_TOKENS, NO_CLOCK = {"blocks": 5, "tokens": 3}, {"blocks": 3, "tokens": 5, "clock": False}
-H18, H19, H17, TTL = ("H18", "H-11"), ("#7791", "H19"), ("#6680", "H17", "H-10"), ("H-10",)
+H18, H19, TTL = ("H18", "H-11"), ("#7791", "H19"), ("H-10",)
+H17, H10 = ("#6680", "H17", "H-10"), ("#6680", "H-10", "H17")
 MOVES_WITH_EACH = "The cursor moves with each request that is taken, so what lies left of it has been taken."
 OURS = (
     "Ours waits only with empty hands; then one pass tests, counts and takes, stops at the first request that does not fit, and gives the "
@@ -95,9 +96,11 @@ BATCHING = [
     _batch("requests-returned-in-ours", RETURNED, "holds", 314, None, "repaired", H18, OURS),
     _batch("some-run-returns-all-in-t1", ALL_RETURNED, "holds", 706, 11, "T1", H18, FOUND + "when the requests come together, T1 returns all."),
     _batch("some-run-returns-all-in-ours", ALL_RETURNED, "holds", 314, 10, "repaired", H18, FOUND + "ours returns all."),
+    _batch("some-run-returns-all-in-local", ALL_RETURNED, "holds", 331, 10, "local", H18, FOUND + "all are returned."),
+    _batch("some-run-returns-all-in-tested-first", ALL_RETURNED, "holds", 412, 10, "tested_first", H18, FOUND + "all are returned."),
     # -- H19 (a): counted before it is rejected ------------------------------------------------------------------------------
-    _batch("rejected-request-counted-in-t1", COUNTED, "violated", 644, 6, "T1", ("H19", "H-11"), ACCUMULATES),
     _batch("rejected-request-counted-in-t2", COUNTED, "violated", 422, 6, "T2", (*H19, "H-11"), ACCUMULATES),
+    _batch("rejected-request-counted-in-t1", COUNTED, "violated", 644, 6, "T1", ("H19", "H-11"), ACCUMULATES),
     _batch("only-the-taken-counted-in-tested-first", COUNTED, "holds", 412, None, "tested_first", H19,
            "The mend proposed in the review tests first and counts afterwards.", **SPIN),
     _batch("only-the-taken-counted-in-ours", COUNTED, "holds", 314, None, "repaired", H19, OURS, **SPIN),
@@ -175,53 +178,54 @@ OUR_ABORT = (
     "to abort."
 )
 RECYCLING = [
-    _recycle("cursor-below-zero-in-b", IN_LIST, "violated", 8_183, 7, "B", H17, NOT_READ + " The cursor was 0."),
-    _recycle("cursor-below-zero-in-locked", IN_LIST, "violated", 2_163, 8, "locked", H17, NOT_READ + " The mutex does not help."),
-    _recycle("cursor-below-zero-in-checked", IN_LIST, "violated", 7_898, 20, "checked", H17,
+    _recycle("returned-twice-in-b", TWICE, "violated", 9_829, 20, "B", H17,
+             NOT_READ + " From -1 the slice is the tail of the list; its request is returned, the cursor is 0 again, and so is the request."),
+    _recycle("request-in-flight-returned-twice-in-locked", TWICE, "violated", 1_876, 21, "locked", H10,
+             NOT_READ + " The mutex does not help: the request left of the cursor, which is being executed, is returned again.", batch=1),
+    _recycle("cursor-below-zero-in-b", IN_LIST, "violated", 8_143, 7, "B", H17, NOT_READ + " The cursor was 0."),
+    _recycle("cursor-below-zero-in-locked", IN_LIST, "violated", 2_117, 8, "locked", H17, NOT_READ + " The mutex does not help."),
+    _recycle("cursor-below-zero-in-checked", IN_LIST, "violated", 7_858, 20, "checked", H17,
              "The abort loads the cursor; before it looks where its unread id lies, the results' thread takes another out of the list, so that the "
              "id seems to lie left. Both then move the cursor back."),
-    _recycle("cursor-in-list-in-locked-checked", IN_LIST, "holds", 2_003, None, "locked_checked", H17, LOCKED_MEND),
-    _recycle("cursor-in-list-in-ours", IN_LIST, "holds", 1_261, None, "repaired", H17, OUR_ABORT),
-    _recycle("returned-twice-in-b", TWICE, "violated", 9_869, 20, "B", H17,
-             NOT_READ + " From -1 the slice is the tail of the list; its request is returned, the cursor is 0 again, and so is the request."),
-    _recycle("returned-twice-in-b-one-a-call", TWICE, "violated", 7_817, 20, "B", H17,
+    _recycle("cursor-in-list-in-locked-checked", IN_LIST, "holds", 1_957, None, "locked_checked", H17, LOCKED_MEND),
+    _recycle("cursor-in-list-in-ours", IN_LIST, "holds", 1_239, None, "repaired", H17, OUR_ABORT),
+    _recycle("returned-twice-in-b-one-a-call", TWICE, "violated", 7_777, 20, "B", H17,
              NOT_READ + " Its store falls between the reader's two loads: the reader takes its slice from 0 and moves the cursor from -1.", batch=1),
-    _recycle("request-in-flight-returned-twice-in-locked", TWICE, "violated", 1_922, 21, "locked", H17,
-             NOT_READ + " The mutex does not help: the request left of the cursor, which is being executed, is returned again.", batch=1),
-    _recycle("returned-twice-in-checked", TWICE, "violated", 8_461, 26, "checked", H17,
+    _recycle("returned-twice-in-checked", TWICE, "violated", 8_421, 26, "checked", H17,
              "The abort has looked at the cursor, but moves it only when the reader has moved it, too: its store undoes the reader's."),
-    _recycle("returned-once-in-locked-checked", TWICE, "holds", 2_003, None, "locked_checked", H17, LOCKED_MEND),
-    _recycle("returned-once-in-ours", TWICE, "holds", 1_261, None, "repaired", H17, OUR_ABORT),
-    _recycle("returned-once-in-ours-two-aborts", TWICE, "holds", 11_828, None, "repaired", H17, OUR_ABORT, aborts=2, requests=4, batch=3),
-    _recycle("starved-in-b-one-a-call", RETURNED, "violated", 8_155, 14, "B", H17, NOT_READ + " ids[-1:0] is empty for ever.", batch=1),
-    _recycle("starved-in-locked-three-a-call", RETURNED, "violated", 9_848, 17, "locked", H17,
+    _recycle("returned-once-in-locked-checked", TWICE, "holds", 1_957, None, "locked_checked", H17, LOCKED_MEND),
+    _recycle("returned-once-in-ours", TWICE, "holds", 1_239, None, "repaired", H17, OUR_ABORT),
+    _recycle("returned-once-in-ours-two-aborts", TWICE, "holds", 11_733, None, "repaired", H17, OUR_ABORT, aborts=2, requests=4, batch=3),
+    _recycle("starved-in-b-one-a-call", RETURNED, "violated", 8_115, 13, "B", H17, NOT_READ + " ids[-1:0] is empty for ever.", batch=1),
+    _recycle("starved-in-locked-three-a-call", RETURNED, "violated", 9_773, 16, "locked", H17,
              NOT_READ + " ids[-1:2] is empty as soon as three requests wait: a larger batch starves like a batch of one when the list is "
              "at least as long.", batch=3, requests=4),
-    _recycle("requests-returned-in-locked-three-a-call", RETURNED, "holds", 2_474, None, "locked", H17,
+    _recycle("requests-returned-in-locked-three-a-call", RETURNED, "holds", 2_428, None, "locked", H17,
              "While fewer requests wait than one call may take, ids[-1:2] is the tail of the list, and the cursor recovers.", batch=3, requests=3),
-    _recycle("requests-returned-in-locked-checked", RETURNED, "holds", 1_959, None, "locked_checked", H17, LOCKED_MEND, batch=1),
-    _recycle("requests-not-skipped-for-ever-in-ours", RETURNED, "holds", 1_197, None, "repaired", H17, OUR_ABORT, batch=1),
-    _recycle("update-lost-and-request-skipped-in-b", SKIPPED, "violated", 9_869, 15, "B", H17,
+    _recycle("requests-returned-in-locked-checked", RETURNED, "holds", 1_913, None, "locked_checked", H17, LOCKED_MEND, batch=1),
+    _recycle("requests-not-skipped-for-ever-in-ours", RETURNED, "holds", 1_175, None, "repaired", H17, OUR_ABORT, batch=1),
+    _recycle("update-lost-and-request-skipped-in-b", SKIPPED, "violated", 9_829, 15, "B", H17,
              "Without the mutex the abort's `cursor -= 1` falls between the reader's load and store, and is lost. The list has shrunk and the "
              "cursor is past its end: the next request lands left of it."),
-    _recycle("list-shrinks-and-request-skipped-in-checked", SKIPPED, "violated", 8_461, 15, "checked", H17,
+    _recycle("list-shrinks-and-request-skipped-in-checked", SKIPPED, "violated", 8_421, 15, "checked", H17,
              "The reader has its slice. The abort takes an id out of it and rightly leaves the cursor, since the id is unread; the reader then "
              "counts the id all the same."),
-    _recycle("no-update-lost-in-locked", SKIPPED, "holds", 2_203, None, "locked", H17, "The mutex alone mends this one."),
-    _recycle("no-update-lost-in-ours", SKIPPED, "holds", 1_261, None, "repaired", H17, OUR_ABORT),
-    _recycle("reader-misses-an-entry-in-b", RAISES, "violated", 8_183, 7, "B", H17,
+    _recycle("no-update-lost-in-locked", SKIPPED, "holds", 2_157, None, "locked", H17, "The mutex alone mends this one."),
+    _recycle("no-update-lost-in-ours", SKIPPED, "holds", 1_239, None, "repaired", H17, OUR_ABORT),
+    _recycle("reader-misses-an-entry-in-b", RAISES, "violated", 8_143, 7, "B", H17,
              "The reader has its slice of ids; the abort takes the entry of one of them out of `requests`; the reader's look-up raises, and "
              "FETCH ends with an exception."),
-    _recycle("recycler-misses-an-id-in-locked-checked", RAISES, "violated", 2_003, 17, "locked_checked", TTL,
+    _recycle("recycler-misses-an-id-in-locked-checked", RAISES, "violated", 1_957, 17, "locked_checked", TTL,
              IN_WINDOW + ", and when it finishes, the id is gone: the thread that delivers results raises."),
-    _recycle("nobody-raises-in-ours", RAISES, "holds", 1_261, None, "repaired", H17, OUR_ABORT),
-    _recycle("aborted-request-admitted-in-b", ADMITTED, "violated", 10_590, 13, "B", ("#6680", "H-10"), IN_WINDOW + " and runs."),
-    _recycle("aborted-request-admitted-in-locked-checked", ADMITTED, "violated", 2_524, 14, "locked_checked", TTL, IN_WINDOW + " and runs."),
-    _recycle("aborted-request-not-admitted-in-ours", ADMITTED, "holds", 1_261, None, "repaired", TTL, OUR_ABORT),
-    _recycle("some-request-aborted-in-ours", "some_request_aborted", "holds", 1_261, 4, "repaired", H17, FOUND + "aborts recycle."),
-    _recycle("some-run-returns-all-in-recycling-of-ours", ALL_RETURNED, "holds", 1_261, 18, "repaired", H17, FOUND + "requests are returned."),
-    _recycle("some-request-recycled-in-ours", "some_request_recycled", "holds", 1_261, 11, "repaired", H17, FOUND + "results recycle."),
-    _recycle("some-request-aborted-in-locked-checked", "some_request_aborted", "holds", 2_083, 8, "locked_checked", H17, FOUND + "aborts recycle."),
+    _recycle("nobody-raises-in-ours", RAISES, "holds", 1_239, None, "repaired", H17, OUR_ABORT),
+    _recycle("aborted-request-admitted-in-b", ADMITTED, "violated", 10_550, 13, "B", ("#6680", "H-10"), IN_WINDOW + " and runs."),
+    _recycle("aborted-request-admitted-in-locked-checked", ADMITTED, "violated", 2_478, 14, "locked_checked", TTL, IN_WINDOW + " and runs."),
+    _recycle("aborted-request-not-admitted-in-ours", ADMITTED, "holds", 1_239, None, "repaired", TTL, OUR_ABORT),
+    _recycle("some-request-aborted-in-ours", "some_request_aborted", "holds", 1_239, 4, "repaired", H17, FOUND + "aborts recycle."),
+    _recycle("some-run-returns-all-in-recycling-of-ours", ALL_RETURNED, "holds", 1_239, 18, "repaired", H17, FOUND + "requests are returned."),
+    _recycle("some-request-recycled-in-ours", "some_request_recycled", "holds", 1_239, 11, "repaired", H17, FOUND + "results recycle."),
+    _recycle("some-request-aborted-in-locked", "some_request_aborted", "holds", 2_197, 8, "locked", H17, FOUND + "aborts recycle."),
+    _recycle("some-request-aborted-in-locked-checked", "some_request_aborted", "holds", 2_037, 8, "locked_checked", H17, FOUND + "aborts recycle."),
 ]
 
 WRONG_INDEX = "The clean-up pops ids.pop(0), ids.pop(1), ... for the expired ids, so that every other one stays and live ones go."
@@ -241,6 +245,7 @@ EXPIRY = [
     _expiry("right-ids-popped-in-ours", ENTRY, "holds", 731, None, "repaired", TTL, POPS_FRONT),
     _expiry("nobody-raises-in-clean-up-of-ours", RAISES, "holds", 731, None, "repaired", TTL, POPS_FRONT),
     _expiry("no-request-skipped-in-clean-up-of-ours", SKIPPED, "holds", 902, None, "repaired", TTL, POPS_FRONT),
+    _expiry("some-request-returned-as-published", "some_request_returned", "holds", 590, 4, "published", TTL, FOUND + "requests are returned."),
     _expiry("some-request-cleaned-in-ours", "some_request_cleaned", "holds", 811, 15, "repaired", TTL, FOUND + "requests expire."),
     _expiry("some-request-returned-in-clean-up-of-ours", "some_request_returned", "holds", 902, 4, "repaired", TTL, FOUND + "requests are returned."),
 ]

@@ -2,7 +2,7 @@
 
 The first part asks the whole protocol everything, with each kind of fault, at bounds that are explored in a second and, marked
 deep, at the largest that fit. The second part leaves one rule out at a time: its hazard comes back. In `RULES` each rule says what
-the versions of the real system do instead; [the page](../repaired.md) is made from it.
+the versions of the real system do instead; [the page](repaired.md) is made from it.
 
 | bounds | what they add |
 |---|---|

@@ -1,5 +1,6 @@
 """Pictures and pages: nothing of a table may be missing from them, and every language must accept what it is given."""
 
+import posixpath
 import re
 import sys
 from enum import IntEnum
@@ -29,11 +30,12 @@ from protocol import (
     unlocked,
     world,
 )
-from protocol.catalogue import scenarios
+from protocol.catalogue import hazards, scenarios
 from protocol.render import FORMATS, diagram
+from protocol.render.catalogue_page import catalogue_page, scenario_pages
 from protocol.render.dot import composition_dot
 from protocol.render.mermaid import composition_mermaid, escaped
-from protocol.render.pages import Version, catalogue_page, machine_page, pages, stale_docs, system_page, write_docs
+from protocol.render.pages import FOLDER, GENERATED, Version, machine_page, pages, stale_docs, system_page, versions, write_docs
 from protocol.render.picture import EFFECT_WIDTH, GUARD_WIDTH, actor_colours, edges_of, links_of
 from protocol.render.sequence import sequence_mermaid, sequence_svg, sequence_text, trace_rows, trace_table
 from protocol.render.svg import render_dot
@@ -239,9 +241,23 @@ def test_page_of_a_variant_lists_only_what_differs() -> None:
     assert page.count("| + |") == page.count("| - |") == 1
 
 
-def test_catalogue_page_has_every_scenario() -> None:
-    page = catalogue_page(scenarios().values())
-    assert all(f"`{name}`" in page for name in scenarios())
+def test_every_scenario_is_on_the_page_of_its_group() -> None:
+    told = "".join(scenario_pages(list(scenarios().values()), GENERATED).values())
+    assert all(f"`{name}`" in told and f'id="{name}"' in told for name in scenarios())
+
+
+def test_catalogue_has_every_hazard_with_its_verdicts() -> None:
+    page = catalogue_page(list(scenarios().values()), GENERATED)
+    rows = {line.split("|")[1].strip(): line for line in page.splitlines() if line.startswith("| [H")}
+    for number, hazard in hazards().items():
+        entry = rows[f"[{number}](#{number.lower()})"]
+        assert hazard.title in page and hazard.about in page
+        assert f'<a id="{number.lower()}"></a>' in page
+        assert hazard.unmodelled or "✗" in entry or "✓" in entry or hazard.title in entry
+        assert all(pull in page for pull in hazard.pulls)
+        if hazard.finding:
+            assert hazard.finding in page
+    assert "✗" in page and "✓" in page
 
 
 def test_docs_are_as_the_tables_say() -> None:
@@ -250,19 +266,38 @@ def test_docs_are_as_the_tables_say() -> None:
 
 def test_links_between_pages_lead_somewhere() -> None:
     written = pages()
+    places = {
+        name: set(re.findall(r'id="([^"]+)"', text)) | {_slug(title) for title in re.findall(r"^#+ (.*)", text, re.M)}
+        for name, text in written.items()
+    }
     for name, text in written.items():
-        for target in re.findall(r"\]\(([\w-]+\.md)\)", text):
-            assert target in written, f"{name} links to {target}"
+        for file, _, place in (target.partition("#") for target in re.findall(r"\]\(([\w./-]*(?:\.md)?(?:#[\w-]+)?)\)", text)):
+            found = posixpath.normpath(posixpath.join(posixpath.dirname(name), file)) if file else name
+            if found.endswith(".md"):
+                assert found in written or (FOLDER / found).is_file(), f"{name} links to {file}"
+                assert not place or place in places.get(found, {place}), f"{name} links to {file}#{place}"
+
+
+def _slug(title: str) -> str:
+    """The anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-")
 
 
 def test_stale_pages_are_found_and_mended(tmp_path: Path) -> None:
     write_docs(tmp_path)
     assert stale_docs(tmp_path) == []
-    (tmp_path / "left-over.md").write_text("old")
+    (tmp_path / "written-by-hand.md").write_text("kept")
+    (tmp_path / "machines" / "left-over.md").write_text("old")
     (tmp_path / "catalogue.md").write_text("changed")
-    assert stale_docs(tmp_path) == ["catalogue.md", "left-over.md"]
+    assert stale_docs(tmp_path) == ["catalogue.md", "machines/left-over.md"]
     write_docs(tmp_path)
-    assert stale_docs(tmp_path) == []
+    assert stale_docs(tmp_path) == [] and (tmp_path / "written-by-hand.md").exists()
+
+
+def test_group_of_one_question_names_its_pages_by_itself() -> None:
+    subjects = {version.subject for version in versions(scenarios().values())}
+    assert {"forward-signal", "layer0-signal", "intake-batching", "intake-recycle", "buffers-routing-file"} <= subjects
+    assert len({v.slug for v in versions(scenarios().values())}) == len(versions(scenarios().values()))
 
 
 # -- sequence diagrams -----------------------------------------------------------------------------------------------

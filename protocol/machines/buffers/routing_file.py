@@ -60,6 +60,7 @@ class Store:
         renames: the writer fills a temporary file and renames it.
         clears_first: the store is cleared before anything is submitted, and before the service says that it is ready.
         retries: a reader that cannot load what it has found polls on.
+        endless: with `retries`; it never gives up.
         heeds: a reader that has waited for nothing says so, and does not load.
     """
 
@@ -67,6 +68,7 @@ class Store:
     renames: bool = False
     clears_first: bool = False
     retries: bool = False
+    endless: bool = False
     heeds: bool = False
 
 
@@ -76,6 +78,7 @@ STORES = {
         Store("published"),
         Store("renamed", renames=True),
         Store("retried", retries=True),
+        Store("endless", retries=True, endless=True),
         Store("cleared_first", clears_first=True),
         Store("repaired", renames=True, clears_first=True, heeds=True),
     )
@@ -98,7 +101,7 @@ def build(variant: str = "repaired", stale: bool = False) -> System:
     """One file, its writer, `clear_store` and one reader.
 
     Args:
-        variant: published, renamed, retried, cleared_first or repaired.
+        variant: published, renamed, retried, endless, cleared_first or repaired.
         stale: an earlier run with the same rollout id has left its file.
 
     Raises:
@@ -159,18 +162,22 @@ def reader(disk: Disk, store: Store) -> Machine:
     r = Reader
     there = disk.file != File.ABSENT
     step, broken = partial(_read, under=disk.lock), disk.file.is_in(File.EMPTY, File.PARTIAL)
-    loading = r.FOUND if store.heeds else (r.FOUND, r.UNTOLD)
+    listens = store.heeds or store.endless
+    loading = r.FOUND if listens else (r.FOUND, r.UNTOLD)
+    timer = partial(_read, decided="timer", fair="strong")
     # fmt: off
     rows = [
         step("find_file",     r.POLLING, r.FOUND,   there, cite="facts 11: os.path.exists"),
-        _read("time_out",     r.POLLING, r.GAVE_UP if store.heeds else r.UNTOLD, decided="timer", fair="strong", cite="facts 11: 20 s"),
         step("load",          loading,   r.LOADED,       disk.file == File.COMPLETE, cite="facts 11: paddle.load"),
         step("load_stale",    loading,   r.LOADED_STALE, disk.file == File.STALE,    cite="facts 11: of an earlier run"),
         step("load_broken",   loading,   r.POLLING if store.retries else r.BROKEN, broken, cite="H-33: EOFError, ran out of input"),
         step("load_vanished", r.FOUND,   r.POLLING if store.retries else r.VANISHED, ~there, cite="facts 11: rmtree between exists and load"),
     ]
-    if not store.heeds:
-        rows.append(step("load_missing", r.UNTOLD, r.MISSING, ~there, cite="facts 11: the time-out's answer is ignored"))
+    if store.heeds:
+        rows.append(timer("time_out", r.POLLING, r.GAVE_UP, cite="ours: the answer is heeded"))
+    if not listens:
+        rows.append(timer("time_out", r.POLLING, r.UNTOLD, cite="facts 11: 20 s; the answer is ignored"))
+        rows.append(step("load_missing", r.UNTOLD, r.MISSING, ~there, cite="facts 11: FileNotFoundError"))
     if store.clears_first:
         rows.append(_read("begin", r.WAITING, r.POLLING, disk.cleared, cite="ours: asked only when the service is ready"))
     # fmt: on

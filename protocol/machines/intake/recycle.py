@@ -103,7 +103,7 @@ def results(s: List) -> Machine:
 def fetch(s: List, batch: int) -> Machine:
     """FETCH: `get_requests` of LocalScheduler, access by access, then the hand-over to the resource manager."""
     f, q = Reader, choice("request", s.request)
-    own = private("fetch_cursor", s.positions)
+    own = private("fetch_cursor", s.positions, init=0)
     found, taken = private("fetch_found", BOOL, over=s.request), private("fetch_taken", BOOL, over=s.request)
     some = any_of(s.request, lambda i: in_slice(s, own, batch, i))
     first = found[q] & all_of(s.request, lambda i: (i >= q) | ~found[i])

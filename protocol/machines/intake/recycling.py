@@ -83,7 +83,7 @@ def recycle(s: List, thread: str, *, mutex: bool, checks: bool, done: list[Any],
         thread: whose rows these are. mutex: it is held. checks: the cursor moves only for an id left of it.
         done: effects when it is through. request: the private variable with the id.
     """
-    r, own, was_read = Recycler, private(f"{thread}_cursor", s.positions), private(f"{thread}_was_read", BOOL)
+    r, own, was_read = Recycler, private(f"{thread}_cursor", s.positions, init=0), private(f"{thread}_was_read", BOOL)
     row = partial(Row, actor="prefill", under=s.mutex if mutex else None)
     last = partial(Row, actor="prefill", release=s.mutex if mutex else None)
     pop, load, remove = [s.entry[request].set(False)], [own.set(s.cursor)], [s.ids.remove(request)]
