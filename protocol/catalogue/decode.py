@@ -32,9 +32,10 @@ from . import Scenario
 from .hazard import Hazard
 
 DEEP_STATES = {"holds": 1_000_000, "violated": 3_000_000}
-WRITTEN, PLACES, KEEPS, FOREIGN, OTHER = "decoded_only_when_written", "decode_places_kept", "decoding_keeps_place", "foreign_write", "other_overwritten"
+WRITTEN, PLACES, KEEPS = "decoded_only_when_written", "decode_places_kept", "decoding_keeps_place"
+FOREIGN, OTHER = "foreign_write", "other_overwritten"
 HALVES, KEYS, LEFT, RETURNED = "stale_half_merged", "keys_forgotten", "halves_forgotten", "places_returned"
-ONE, ANSWERED, TOKENS, HANDLED, ALL = "one_answer", "answered", "first_tokens_arrive", "answers_handled", "some_all_decoded"
+ANSWERED, TOKENS, HANDLED, ALL = "answered", "first_tokens_arrive", "answers_handled", "some_all_decoded"
 
 
 def _scenario(
@@ -46,7 +47,9 @@ def _scenario(
     return Scenario(f"{group}-{name}", group, builder, asked, expected, sources, variant, about, config, distinct, path, deep)
 
 
-def _reserve(name: str, asked: str, expected: str, distinct: int, path: int | None, sources: tuple[str, ...], about: str, variant: str, **bounds: Any) -> Scenario:
+def _reserve(
+    name: str, asked: str, expected: str, distinct: int, path: int | None, sources: tuple[str, ...], about: str, variant: str, **bounds: Any
+) -> Scenario:
     """A scenario of the published reservation."""
     return _scenario("decode", build, name, asked, expected, distinct, path, sources, about, variant, {"variant": variant, **bounds})
 
@@ -58,7 +61,7 @@ TWICE = (
     "names the second place, and nothing names the first any more."
 )
 ONCE = "P asks once for an id, so D reserves once."
-TWO = {"time_outs": 1, "decode_places": 2}
+TWO: dict[str, Any] = {"time_outs": 1, "decode_places": 2}
 LATE = (
     "P stops waiting and deletes the key of the request. D's answer comes after that: the handler makes the key anew and puts D's half, "
     "to which no half of P's ever comes. D keeps the place: nothing tells it that P has gone."
@@ -91,7 +94,8 @@ WITNESS = "A run in which every request is decoded exists."
 RESERVATIONS = [
     _reserve("two-places-for-one-id-in-continuous", PLACES, "violated", 15_051, 12, ("H-12",), TWICE, "continuous", **TWO),
     _reserve("empty-place-decoded-in-continuous", WRITTEN, "violated", 20_611, 43, ("H-12",),
-             TWICE + " P writes into the first and commits; D decodes from the second. The second ask may even come when the request runs.", "continuous", **TWO),
+             TWICE + " P writes into the first and commits; D decodes from the second. The second ask may even come when the request runs.",
+             "continuous", **TWO),
     _reserve("batch-abandoned-in-continuous", "hang", "violated", 15_051, 47, ("H-12", "H-30"),
              TWICE + " The second half is merged into the task that is being sent: its mark is reset between a write and its check, the assertion "
              "fails, the batch is abandoned, and P.T waits for its report for ever.", "continuous", **TWO),
@@ -119,7 +123,8 @@ LATE_ANSWERS = [
     _reserve("answer-in-time-keeps-no-half-in-single", LEFT, "holds", 385, None, ("H22", "H-20"), NO_LATE, "single"),
     _reserve("late-answer-taken-back-in-rechecked", RETURNED, "holds", 2873, None, ("H22", "#7965"),
              "D.MON takes the place back after a while; nothing does the same for the key and the half on P.", "rechecked", time_outs=1),
-    _reserve("late-answer-keeps-key-in-rechecked", KEYS, "violated", 2873, 20, ("H22", "H-20"), LATE + " D.MON returns the place only.", "rechecked", time_outs=1),
+    _reserve("late-answer-keeps-key-in-rechecked", KEYS, "violated", 2873, 20, ("H22", "H-20"),
+             LATE + " D.MON returns the place only.", "rechecked", time_outs=1),
     _reserve("client-waits-after-time-out-in-single", ANSWERED, "violated", 431, 16, ("H-20", "H-38"),
              LATE + " P's error goes to the router, which returns what D answers; D answers nothing.", "single", time_outs=1),
 ]
@@ -152,7 +157,8 @@ SECOND_LIVES = [
 
 FAULTS = [
     _reserve("lost-message-stops-request-in-single", "hang", "violated", 401, 7, ("H-21", "9.3"), LOST, "single", losses=1),
-    _reserve("lost-answer-keeps-place-in-single", RETURNED, "violated", 401, 9, ("H-21", "9.3"), LOST + " Here D's answer: the place stays.", "single", losses=1),
+    _reserve("lost-answer-keeps-place-in-single", RETURNED, "violated", 401, 9, ("H-21", "9.3"),
+             LOST + " Here D's answer: the place stays.", "single", losses=1),
     _reserve("lost-token-leaves-client-waiting-in-single", TOKENS, "violated", 401, 40, ("H-21", "9.3"),
              LOST + " Here the first token: P has freed everything, D keeps the place and its client.", "single", losses=1),
     _reserve("token-arrives-in-single", TOKENS, "holds", 385, None, ("H-21", "9.3"), "Without losses every first token arrives.", "single"),
@@ -161,7 +167,8 @@ FAULTS = [
     _reserve("prefill-dies-place-returned-in-rechecked", RETURNED, "holds", 5365, None, ("9.7", "#7965"),
              DIES + " D.MON takes the place back and answers 408.", "rechecked", prefill_crashes=1),
     _reserve("prefill-dies-client-waits-in-rechecked", ANSWERED, "violated", 5365, 4, ("9.7", "#7965"),
-             "P dies before it has asked. D has reserved nothing, so D.MON has nothing to take back and nobody to answer.", "rechecked", prefill_crashes=1),
+             "P dies before it has asked. D has reserved nothing, so D.MON has nothing to take back and nobody to answer.",
+             "rechecked", prefill_crashes=1),
     _reserve("prefill-restart-keeps-key-in-single", KEYS, "violated", 817, 16, ("9.7", "H-20"),
              "P dies and comes back; the answer to its former life makes a key, which nobody deletes.", "single", prefill_crashes=1),
     _reserve("decode-dies-next-life-written-in-single", FOREIGN, "violated", 2362, 28, ("H-13", "9.3"), REBORN, "single", decode_crashes=1),
@@ -173,7 +180,8 @@ FAULTS = [
              "A messager rank dies and never reads the cache tasks again. The next half cannot be put: the thread of P.IO waits with it, and one "
              "such thread after the other, until P hears nothing of D.", "single", ranks=2, rank_crashes=1),
     _reserve("ranks-live-in-single", HANDLED, "holds", 7061, None, ("9.6",), "As long as every rank reads, every half is put.", "single", ranks=2),
-    _reserve("ranks-live-to-the-end-in-single", "hang", "holds", 7061, None, ("H-30", "9.6"), "As long as every rank lives, P.T gets its report.", "single", ranks=2),
+    _reserve("ranks-live-to-the-end-in-single", "hang", "holds", 7061, None, ("H-30", "9.6"),
+             "As long as every rank lives, P.T gets its report.", "single", ranks=2),
     _reserve("write-error-answered-in-single", ANSWERED, "holds", 533, None, ("9.5",),
              "A write fails; the rank reports the error, P.T sends it instead of the token, D gives the place back and answers its client.",
              "single", write_errors=1),
@@ -183,11 +191,12 @@ FAULTS = [
 
 EARLY = "The reservation puts the request into tasks_list; the token processor reads its metrics at the next step, before they are set."
 MOVED = "The insertion puts the request into tasks_list when its metrics are set, and the token processor passes over a slot without a request."
-EMPTY = "The slot is open from the reservation on, and has no request until the insertion: a token processor that looks at stop_flags alone fails there."
+EMPTY = "The slot is open from the reservation on, and empty until the insertion: a token processor that looks at stop_flags alone fails there."
 TASKS_LIST = [
     _listed("read-before-set-in-early", "unset_metrics_read", "violated", 10, 5, ("H-28", "#7606"), EARLY, "early", {"assigned_early": True}),
     _listed("set-before-read-in-late", "unset_metrics_read", "holds", 8, None, ("H-28", "#7606"), MOVED, "late", {}),
-    _listed("empty-slot-read-in-late-unchecked", "empty_slot_read", "violated", 11, 3, ("H-28", "#7606"), EMPTY, "late-unchecked", {"skips_empty": False}),
+    _listed("empty-slot-read-in-late-unchecked", "empty_slot_read", "violated", 11, 3, ("H-28", "#7606"),
+            EMPTY, "late-unchecked", {"skips_empty": False}),
     _listed("empty-slot-passed-in-late", "empty_slot_read", "holds", 8, None, ("H-28", "#7606"), MOVED, "late", {}),
     _listed("some-token-credited-in-late", "some_token_credited", "holds", 11, 6, ("H-28",), "A token is credited in the end.", "late", {}),
 ]
@@ -203,7 +212,7 @@ HAZARDS = [
         TWICE + " P goes on with the first answer; the second half is merged into the task that is being sent, or D decodes from the place into "
         "which nothing was written.",
         "continuous asking with a time-out, or H-10; by code, inferred",
-        "Confirmed: the first place is lost after 12 steps. Beyond it: (1) the second ask may come when the request is decoding already, and overwrites "
+        "Confirmed: the first place is lost after 12 steps. Beyond it: (1) the second ask may come when the request is decoding, and overwrites "
         "the entry of a running request. (2) A merge in the middle has three outcomes: all is sent again, the data stay in the old place, or "
         "an assertion abandons the batch and P.T waits for ever.",
     ),
@@ -213,8 +222,8 @@ HAZARDS = [
         ("#7965", "#7973"),
         RECLAIMED,
         "#7965; review of #7973",
-        "Confirmed, and the second look under the lock mends it. It does not mend H-13: D.MON still frees what P is writing into. The client gets one "
-        "answer in both, because the 408 makes D forget the id.",
+        "Confirmed, and the second look under the lock mends it. It does not mend H-13: D.MON still frees what P is writing into. The client "
+        "gets one answer in both, because the 408 makes D forget the id.",
     ),
     Hazard(
         "H-28",

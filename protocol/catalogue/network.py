@@ -22,13 +22,16 @@ from typing import Any
 from ..machines.network.lease import build
 from ..machines.network.socket import build as build_socket
 from . import Scenario
-from .decode import ALL, ANSWERED, DEEP_STATES, FOREIGN, FREED, LATE, ONE, PLACES, RETURNED, TOKENS, WRITTEN
+from .decode import ALL, ANSWERED, DEEP_STATES, FOREIGN, FREED, LATE, PLACES, RETURNED, TOKENS, WRITTEN
 from .hazard import Hazard
 
-STUCK, ENDS, PREFILL, REFUSED, REVOKED = "hang", "exchanges_end", "prefill_places_kept", "some_write_refused", "some_revoked"
+STUCK, ENDS, ONE, PREFILL = "hang", "exchanges_end", "one_answer", "prefill_places_kept"
+REFUSED, REVOKED, AFTER = "some_write_refused", "some_revoked", "some_decoded_after_restart"
 
 
-def _lease(name: str, asked: str, expected: str, distinct: int, path: int | None, sources: tuple[str, ...], about: str, variant: str, **bounds: Any) -> Scenario:
+def _lease(
+    name: str, asked: str, expected: str, distinct: int, path: int | None, sources: tuple[str, ...], about: str, variant: str, **bounds: Any
+) -> Scenario:
     """A scenario of the lease; above so many states it is deep."""
     config, deep = {"variant": variant, **bounds}, distinct > DEEP_STATES[expected]
     return Scenario(f"network-{name}", "network", build, asked, expected, sources, variant, about, config, distinct, path, deep)
@@ -50,8 +53,8 @@ NEW_KEY = "A restarted D has a new key and holds nothing; what was granted in it
 DRAINED = "A dead rank writes nothing, so it counts as stopped; restarted, it finds the orders that the engine still holds."
 ERROR = "A rank fails to write; the others are stopped, and when they have, P says that the attempt has failed."
 SHARED = "Two requests, one place on either side: who is refused goes back to the queue and holds nothing meanwhile."
-ALONE = {"requests": 2, "attempts": 1, "in_flight": 1}
-CRASHES = {"prefill_crashes": 1, "decode_crashes": 1, "rank_crashes": 1}
+ALONE: dict[str, Any] = {"requests": 2, "attempts": 1, "in_flight": 1}
+CRASHES: dict[str, Any] = {"prefill_crashes": 1, "decode_crashes": 1, "rank_crashes": 1}
 
 # fmt: off
 QUIET = [
@@ -83,19 +86,25 @@ LOSSES = [
 
 RESTARTS = [
     _ours("no-foreign-write-when-prefill-dies-in-repaired", FOREIGN, "holds", 386_615, None, ("H-13", "9.7"), FENCED, prefill_crashes=1),
-    _ours("some-write-refused-in-repaired", REFUSED, "holds", 389_692, 14, ("H-13", "9.7"), "The key does stop a rank that its engine left behind.", prefill_crashes=1),
+    _ours("some-write-refused-in-repaired", REFUSED, "holds", 389_692, 14, ("H-13", "9.7"),
+          "The key does stop a rank that its engine left behind.", prefill_crashes=1),
     _ours("written-before-decoded-when-prefill-dies-in-repaired", WRITTEN, "holds", 459_583, None, ("9.7",), FENCED, prefill_crashes=1),
-    _ours("answered-when-prefill-dies-in-repaired", ANSWERED, "holds", 376_898, None, ("9.7", "#7965"), FENCED, prefill_crashes=1),
+    _ours("answered-when-prefill-dies-in-repaired", ANSWERED, "holds", 32_762, None, ("9.7", "#7965"), FENCED, prefill_crashes=1, attempts=1),
     _ours("one-answer-when-prefill-dies-in-repaired", ONE, "holds", 376_898, None, ("9.7",), FENCED, prefill_crashes=1),
-    _ours("places-returned-when-prefill-dies-in-repaired", RETURNED, "holds", 376_898, None, ("9.7", "#7965"), FENCED, prefill_crashes=1),
-    _ours("nobody-stuck-when-prefill-dies-in-repaired", STUCK, "holds", 376_898, None, ("9.7",), FENCED, prefill_crashes=1),
+    _ours("places-returned-when-prefill-dies-in-repaired", RETURNED, "holds", 32_762, None, ("9.7", "#7965"), FENCED, prefill_crashes=1, attempts=1),
+    _ours("nobody-stuck-when-prefill-dies-in-repaired", STUCK, "holds", 32_762, None, ("9.7",), FENCED, prefill_crashes=1, attempts=1),
+    _ours("some-run-decodes-after-prefill-restart-in-repaired", AFTER, "holds", 33_188, 21, ("9.7",),
+          "P comes back, and its next generation asks, is granted under the new key, and commits.", prefill_crashes=1, attempts=1),
+    _ours("some-run-decodes-after-decode-restart-in-repaired", AFTER, "holds", 30_125, 19, ("9.3",),
+          "D comes back, and reserves and decodes under its new key.", decode_crashes=1, attempts=1),
     _ours("no-foreign-write-when-decode-dies-in-repaired", FOREIGN, "holds", 443_793, None, ("H-13", "9.3"), NEW_KEY, decode_crashes=1),
-    _ours("exchanges-end-when-decode-dies-in-repaired", ENDS, "holds", 427_076, None, ("9.3",), NEW_KEY, decode_crashes=1),
-    _ours("places-returned-when-decode-dies-in-repaired", RETURNED, "holds", 427_076, None, ("9.3",), NEW_KEY, decode_crashes=1),
+    _ours("exchanges-end-when-decode-dies-in-repaired", ENDS, "holds", 29_415, None, ("9.3",), NEW_KEY, decode_crashes=1, attempts=1),
+    _ours("places-returned-when-decode-dies-in-repaired", RETURNED, "holds", 29_415, None, ("9.3",), NEW_KEY, decode_crashes=1, attempts=1),
     _ours("no-foreign-write-when-rank-dies-in-repaired", FOREIGN, "holds", 480_528, None, ("9.6", "H-13"), DRAINED, ranks=2, rank_crashes=1),
-    _ours("written-before-decoded-when-rank-dies-in-repaired", WRITTEN, "holds", 1_057_212, None, ("9.6",), DRAINED, ranks=2, rank_crashes=1),
-    _ours("exchanges-end-when-rank-dies-in-repaired", ENDS, "holds", 473_908, None, ("9.6", "H-30"), DRAINED, ranks=2, rank_crashes=1),
-    _ours("nobody-stuck-when-rank-dies-in-repaired", STUCK, "holds", 473_908, None, ("9.6", "H-30"), DRAINED, ranks=2, rank_crashes=1),
+    _ours("written-before-decoded-when-rank-dies-in-repaired", WRITTEN, "holds", 81_192, None, ("9.6",),
+          DRAINED, ranks=2, rank_crashes=1, attempts=1),
+    _ours("exchanges-end-when-rank-dies-in-repaired", ENDS, "holds", 13_536, None, ("9.6", "H-30"), DRAINED, rank_crashes=1, attempts=1),
+    _ours("nobody-stuck-when-rank-dies-in-repaired", STUCK, "holds", 36_366, None, ("9.6", "H-30"), DRAINED, ranks=2, rank_crashes=1, attempts=1),
     _ours("answered-after-write-error-in-repaired", ANSWERED, "holds", 115_185, None, ("9.5",), ERROR, write_errors=1),
     _ours("prefill-places-kept-after-write-error-in-repaired", PREFILL, "holds", 115_185, None, ("9.5",), ERROR, write_errors=1),
     _ours("no-foreign-write-when-all-die-in-repaired", FOREIGN, "holds", 11_331_523, None, ("H-13", "9.3", "9.6", "9.7"),
@@ -114,8 +123,11 @@ TWO_REQUESTS = [
     _ours("two-requests-some-run-decodes-in-repaired", ALL, "holds", 392_768, 33, ("H-07",), "Both are decoded in some run.", **ALONE),
     _ours("two-requests-no-foreign-write-when-prefill-dies-in-repaired", FOREIGN, "holds", 2_924_540, None, ("H-13", "9.7"),
           FENCED + " The place may be another request's by then.", prefill_crashes=1, **ALONE),
-    _ours("two-requests-answered-when-prefill-dies-in-repaired", ANSWERED, "holds", 2_924_540, None, ("H-07", "9.7"), FENCED, prefill_crashes=1, **ALONE),
-    _ours("two-requests-no-foreign-write-in-repaired", FOREIGN, "holds", 3_911_711, None, ("H-13",), KEPT + " With second attempts.", requests=2, in_flight=1),
+    _ours("two-requests-answered-when-prefill-dies-in-repaired", ANSWERED, "holds", 2_924_540, None, ("H-07", "9.7"),
+          FENCED, prefill_crashes=1, **ALONE),
+    _ours("two-requests-no-foreign-write-when-decode-dies-in-repaired", FOREIGN, "holds", 3_085_075, None, ("H-13", "9.3"), NEW_KEY, decode_crashes=1, **ALONE),
+    _ours("two-requests-no-foreign-write-in-repaired", FOREIGN, "holds", 3_911_711, None, ("H-13",),
+          KEPT + " With second attempts.", requests=2, in_flight=1),
 ]
 
 PARTS = [
@@ -135,7 +147,8 @@ PARTS = [
            "Without waiting for P's word: " + FREED, "reclaims-at-once"),
     _lease("foreign-write-without-fence", FOREIGN, "violated", 313_374, 15, ("H-13", "9.7"),
            "Without a new key: P dies, D frees its places, and the ranks that P left behind write on.", "unfenced", prefill_crashes=1),
-    _lease("stuck-without-repetition", STUCK, "violated", 1515, 6, ("H-21", "9.3"), "Without repetition: the ask is lost, and both sides wait.", "unresent", losses=1),
+    _lease("stuck-without-repetition", STUCK, "violated", 1515, 6, ("H-21", "9.3"),
+           "Without repetition: the ask is lost, and both sides wait.", "unresent", losses=1),
     _lease("client-waits-without-repetition", ANSWERED, "violated", 1515, 6, ("H-21", "9.3"),
            "Without repetition: the ask is lost, and both sides wait.", "unresent", losses=1),
     _lease("token-lost-without-confirmation", TOKENS, "violated", 25_050, 16, ("H-21", "9.3"),
@@ -158,8 +171,10 @@ SOCKET = [
     _socket("message-cut-off-in-shared", "message_cut_off", "violated", 361, 3, ("H-21", "#7771"), CUT, "shared", locked=False, closes=1),
     _socket("frames-in-order-in-locked", "frames_interleaved", "holds", 111, None, ("H-21", "#7771"), ONE_BY_ONE, "locked", closes=1),
     _socket("message-whole-in-locked", "message_cut_off", "holds", 111, None, ("H-21", "#7771"), ONE_BY_ONE, "locked", closes=1),
-    _socket("some-all-delivered-in-locked", "some_all_delivered", "holds", 111, 10, ("H-21",), "All messages arrive in some run.", "locked", closes=1),
-    _socket("some-all-delivered-in-shared", "some_all_delivered", "holds", 82, 10, ("H-21",), "With luck they arrive without a lock, too.", "shared", locked=False),
+    _socket("some-all-delivered-in-locked", "some_all_delivered", "holds", 111, 10, ("H-21",),
+            "All messages arrive in some run.", "locked", closes=1),
+    _socket("some-all-delivered-in-shared", "some_all_delivered", "holds", 82, 10, ("H-21",),
+            "With luck they arrive without a lock, too.", "shared", locked=False),
 ]
 # fmt: on
 
@@ -172,9 +187,9 @@ HAZARDS = [
         ("#7965",),
         FREED + " If the blocks are another request's by then, its KV is overwritten.",
         "any version in which D frees by itself; inferred from code",
-        "Confirmed for D.MON with and without its second look, and for a D that restarts at the same address: P's messager connects again and writes an "
-        "old task into the new D's memory. It takes both of ours to be rid of it: D waits until P has closed the attempt, and where P is dead, "
-        "a new key refuses the ranks that it left behind.",
+        "Confirmed for D.MON with and without its second look, and for a D that restarts at the same address: P's messager connects again and "
+        "writes an old task into the new D's memory. It takes both of ours to be rid of it: D waits until P has closed the attempt, and "
+        "where P is dead, a new key refuses the ranks that it left behind.",
     ),
     Hazard(
         "H-20",

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from ...combine import all_of, any_of, choice, me
-from ...effect import Effect
+from ...effect import Effect, when
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...types import Enum
@@ -144,6 +144,8 @@ def _close_rows(t: Terms, own: _Own) -> list[Row]:
     by: dict[str, Any] = {"choose": (own.number, own.generation), "under": t.places_lock}
     anywhere = partial(_row, cite="ours: confirmed again", **by)
     insert = [own.hear(d.COMMIT), t.lease_generation[q].set(None), t.served_once[q].set(True), *closed]
+    if t.key.high:  # Ghost: some process has died, or been fenced, since the beginning.
+        insert += when(t.key_number.cell() > 0, t.served_after.set(True))
     rows = [
         _row("insert", s.HELD, s.RUNNING, same, insert, cite="4.11, 8.2: the commit", **by),
         _row("reopen", s.HELD, s.WANTED, same, [own.hear(d.DRAINED), *own.free(), *closed], cite="ours", **by),

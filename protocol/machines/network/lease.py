@@ -118,6 +118,7 @@ def _properties(t: Terms, asked: Machine, reserved: Machine) -> list[Property]:
         leads_to("exchanges_end", lambda q: asked.at(q) != x.UNKNOWN, lambda q: asked.at(q) == x.UNKNOWN, each=t.request, about="S7 at P"),
         leads_to("first_tokens_arrive", lambda q: asked.at(q) == x.COMMITTING, arrived, each=t.request, about="9.3: what P has computed"),
         sometimes("some_all_decoded", every(lambda q: t.served_once[q]), about="a run in which every request is decoded"),
+        sometimes("some_decoded_after_restart", t.served_after.cell(), about="under a new key: P or D has come back, and all goes on"),
         sometimes("some_write_refused", t.refused.cell(), about="the key stops a writer"),
         sometimes("some_revoked", some(lambda q: reserved.at(q) == r.REVOKING), about="D wants a place back"),
     ]

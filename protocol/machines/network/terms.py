@@ -181,6 +181,7 @@ class Terms:
         self.foreign = ghost("foreign_write", BOOL)
         self.refused = ghost("write_refused", BOOL)
         self.served_once = ghost("decoded", BOOL, over=self.request)
+        self.served_after = ghost("decoded_after_restart", BOOL)
 
     def mortals(self) -> list[Mortal]:
         """Who may crash. P's engine dies alone: its ranks go on writing what they were ordered, which is the worst case."""
