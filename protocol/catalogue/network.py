@@ -125,7 +125,8 @@ TWO_REQUESTS = [
           FENCED + " The place may be another request's by then.", prefill_crashes=1, **ALONE),
     _ours("two-requests-answered-when-prefill-dies-in-repaired", ANSWERED, "holds", 2_924_540, None, ("H-07", "9.7"),
           FENCED, prefill_crashes=1, **ALONE),
-    _ours("two-requests-no-foreign-write-when-decode-dies-in-repaired", FOREIGN, "holds", 3_085_075, None, ("H-13", "9.3"), NEW_KEY, decode_crashes=1, **ALONE),
+    _ours("two-requests-no-foreign-write-when-decode-dies-in-repaired", FOREIGN, "holds", 3_085_075, None, ("H-13", "9.3"),
+          NEW_KEY, decode_crashes=1, **ALONE),
     _ours("two-requests-no-foreign-write-in-repaired", FOREIGN, "holds", 3_911_711, None, ("H-13",),
           KEPT + " With second attempts.", requests=2, in_flight=1),
 ]
