@@ -19,7 +19,8 @@ A refusal may be told to P, to nobody (the published connector) or to the client
 goes on. *Shared configuration*: do threads that ask at once mix up their messages (H16, H-21)? *Doubled half*: what does a half that
 P puts twice do (H-19)? *Slow match*: who waits for RM.lock while its holder waits for a transfer (H-31)?
 
-Ours with a part left out: `prefill_first`, `unnumbered`, `uncancelled`, `endless`, `untold`, `unmerged`, `unchecked`.
+Ours with a part left out: `prefill_first`, `unnumbered`, `uncancelled`, `endless`, `untold`,
+`both_tell`, `unmerged`, `unchecked`.
 """
 
 from __future__ import annotations
@@ -272,9 +273,9 @@ ANSWERS = [
     _prepare("late-client-told-once-in-ours", SECOND, "holds", 4_981, None, "repaired", H38, TOLD, **PAIR, threads=1, timeouts=1),
     _prepare("client-told-1p2d-in-ours", CLIENT, "holds", 6_354, None, "repaired", H38, TOLD, **FULL),
     _prepare("client-told-once-1p2d-in-ours", SECOND, "holds", 6_354, None, "repaired", H38, TOLD, **FULL),
-    _prepare("client-told-twice-when-d-tells-too", SECOND, "violated", 19, 15, "repaired", H38,
+    _prepare("client-told-twice-when-both-tell", SECOND, "violated", 19, 15, "both_tell", H38,
              "Ours, but D tells its client at each refusal as well.",
-             **NEVER, refusals="client_too"),
+             **NEVER),
     _prepare("refused-client-hangs-untold", CLIENT, "violated", 19, 18, "untold", H38, "Ours, but the router returns D's response only.", **NEVER),
 ]
 

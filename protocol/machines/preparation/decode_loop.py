@@ -110,7 +110,7 @@ class _Loop:
     def _answer(self, event: str, source: DecodeLoop, granted: bool) -> Row:
         i, q, effects = self.i, self.q, list(self.empty)
         effects.append(i.answers.send(i.answer(request=q, attempt=self.number[self.d], granted=granted)))
-        if not granted and i.bounds.refusals == "client_too":
+        if not granted and (i.bounds.refusals == "client_too" or i.variant.both_tell):
             effects.append(i.tell_client(q))
         return _row(event, source, DecodeLoop.POLLING, self.mine, effects, choose=(q,), cite="4.4: cache_sync" + ("" if granted else "; Q4"))
 

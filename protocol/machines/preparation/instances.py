@@ -63,6 +63,7 @@ class Variant:
         cancels: ours. A grant that nobody waits for any more is answered with a cancellation.
         bounded: ours. After `tries` refusals the request gets an error; else it is asked for again, for ever.
         told: an error of P's is an answer to the client; else the router returns D's response only.
+        both_tell: D, too, answers its client at a refusal.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Variant:
     cancels: bool = False
     bounded: bool = False
     told: bool = False
+    both_tell: bool = False
 
 
 _OURS = {"splits": True, "decode_first": True, "numbered": True, "cancels": True, "bounded": True, "told": True}
@@ -89,6 +91,7 @@ VARIANTS = {
         Variant("uncancelled", **{**_OURS, "cancels": False}),
         Variant("endless", **{**_OURS, "bounded": False}),
         Variant("untold", **{**_OURS, "told": False}),
+        Variant("both_tell", **_OURS, both_tell=True),
     )
 }
 
