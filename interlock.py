@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import sys
-import textwrap
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -68,9 +67,7 @@ def list_scenarios(json_file: JsonFile = "") -> None:
         _write_json(json_file, [{c: getattr(s, c) for c in columns} | {"hazards": hazards_of(s), "pulls": pulls_of(s)} for s in listed])
     if json_file != "-":
         for pull, mine in by_pull(listed).items():
-            print(pull_title(pull))
-            _print_hazards(cited_hazards(mine) if pull == BESIDE else hazards_about(pull, mine))
-            _print_scenarios(mine)
+            _print_pull(pull_title(pull), cited_hazards(mine) if pull == BESIDE else hazards_about(pull, mine), mine)
 
 
 @app.command()
@@ -86,68 +83,35 @@ def show(name: Annotated[str, typer.Argument(metavar="NAME", help=SHOWN)], setti
     if hazard is not None:
         _show_hazard(hazard)
     elif pull is not None:
-        print(pull_title(pull))
-        _print_hazards(hazards_about(pull))
-        _print_scenarios([s for s in scenarios().values() if pull in s.sources])
+        _print_pull(pull_title(pull), hazards_about(pull), [s for s in scenarios().values() if pull in s.sources])
     else:
         _show_one(name, settings)
 
 
 def _show_hazard(hazard: Hazard) -> None:
     from protocol.catalogue.target import resolve
-    from protocol.render.catalogue import counterexamples, tallies
+    from protocol.render.catalogue import counterexamples
+    from protocol.render.listing import further_text, hazard_text, paragraphs, tally_table
     from protocol.render.sequence import trace_table
 
-    _paragraph(f"{hazard.number}: {hazard.title}" + (f"  ({', '.join(hazard.pulls)})" if hazard.pulls else ""))
-    _paragraph(hazard.about)
-    for head, text in (("The facts", hazard.claim), ("The model", hazard.finding or "agrees"), ("Not modelled", hazard.unmodelled)):
-        if text and not (head == "The model" and hazard.unmodelled):
-            _paragraph(f"{head}: {text}")
-    rows = [
-        [t.variant, _verdict(t.verdict), t.share, t.question, _number(t.told.path_length), _number(t.told.distinct), t.told.name]
-        for t in tallies(hazard.number)
-    ]
-    if rows:
-        _table("", ["variant", "verdict", ">claims", "question", ">path", ">?distinct", "?told by"], rows)
-    found = counterexamples(hazard.number)
-    for main in found[:1]:
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    print(hazard_text(hazard, width), end="")
+    _table("", *tally_table(hazard))
+    for main in counterexamples(hazard.number)[:1]:
+        print(paragraphs([f"{main.name}, variant {main.variant}, {main.property}: {main.about}"], width), end="")
         target = resolve(main.name)
-        _paragraph(f"{main.name}, variant {main.variant}, {main.property}: {main.about}")
         trace = _trace(target, _explore(target, None, Explorer.TABLE, first=main.deep, workers=1), main.property)
         trace.about = ""  # printed above
         print(trace_table(trace))
-    if found[1:]:
-        _paragraph("\nFurther counterexamples: " + ", ".join(s.name for s in found[1:]))
+    print(further_text(hazard, width), end="")
 
 
-def _print_hazards(found: list[Hazard]) -> None:
-    from protocol.render.catalogue import tallies, variants
+def _print_pull(title: str, found: list[Hazard], mine: list[Scenario]) -> None:
+    from protocol.render.listing import hazard_table, scenario_table
 
-    rows = []
-    for hazard in found:
-        judged = tallies(hazard.number)
-        answers = [variants("violated", judged), variants("holds", judged)]
-        rows.append([hazard.number, hazard.title, *(["not modelled", ""] if hazard.unmodelled else answers)])
-    if rows:
-        _table("", ["hazard", "~what happens", "~violated in", "~?holds in"], rows)
-
-
-def _print_scenarios(mine: list[Scenario]) -> None:
-    from protocol.render.catalogue import hazards_of
-
-    rows = [
-        [s.name + (" (deep)" if s.deep else ""), " ".join(hazards_of(s)), s.variant, s.property, _verdict(s.expected)]
-        + [_number(s.distinct), _number(s.path_length)]
-        for s in mine
-    ]
-    _table("", ["scenario", "?hazards", "?variant", "?property", "expected", ">distinct", ">path"], rows)
-
-
-def _paragraph(text: str) -> None:
-    """One paragraph, filled, and an empty line."""
-    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
-    lines = textwrap.wrap(text.lstrip("\n"), width=width, break_long_words=False, break_on_hyphens=False)
-    print(("\n" if text.startswith("\n") else "") + "\n".join(lines) + "\n")
+    print(title)
+    _table("", *hazard_table(found))
+    _table("", *scenario_table(mine))
 
 
 def _show_one(name: str, settings: list[str]) -> None:
@@ -290,7 +254,7 @@ def _print_records(records: list[Record], *, paths: bool = False) -> None:
     columns = ["scenario", "property", "verdict", ">distinct", ">?generated", ">?depth", ">seconds", ">path"]
     rows = []
     for r in records:
-        verdict = _verdict(r.verdict) + ("" if r.expected in (None, r.verdict) else f" (recorded: {r.expected})")
+        verdict = r.verdict + ("" if r.expected in (None, r.verdict) else f" (recorded: {r.expected})")
         counts = [_number(r.distinct), _number(r.generated), _number(r.depth), f"{r.seconds:.2f}", _number(r.path_length)]
         rows.append([r.name, r.property, verdict, *counts])
     _table("", columns, rows)
@@ -421,6 +385,8 @@ def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    if not rows:
+        return
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     full = [max(len(c.lstrip("?>~")), *(Text.from_markup(r[k]).cell_len for r in rows), 0) + 3 for k, c in enumerate(columns)]
     widths = [min(w, NARROW) if "~" in c else w for w, c in zip(full, columns)]
@@ -432,13 +398,15 @@ def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         right = ">" in columns[k]
         table.add_column(columns[k].lstrip("?>~"), justify="right" if right else "left", no_wrap="~" not in columns[k])
     for row in rows:
-        table.add_row(*(row[k] for k in shown))
+        table.add_row(*(_verdict(row[k]) for k in shown))
     console.print(table)
 
 
-def _verdict(verdict: str) -> str:
+def _verdict(text: str) -> str:
+    """A verdict, and what follows it, in its colour; any other text as it is."""
     colours = {"holds": "green", "violated": "red", "inconclusive": "yellow"}
-    return f"[{colours[verdict]}]{verdict}[/]"
+    word, _, rest = text.partition(" ")
+    return f"[{colours[word]}]{word}[/] {rest}".rstrip() if word in colours else text
 
 
 def _number(value: int | None) -> str:
