@@ -19,8 +19,8 @@ A refusal may be told to P, to nobody (the published connector) or to the client
 goes on. *Shared configuration*: do threads that ask at once mix up their messages (H16, H-21)? *Doubled half*: what does a half that
 P puts twice do (H-19)? *Slow match*: who waits for RM.lock while its holder waits for a transfer (H-31)?
 
-Ours with a part left out: `prefill_first`, `unnumbered`, `uncancelled`, `endless`, `untold`,
-`both_tell`, `unmerged`, `unchecked`.
+Ours with a part left out: `prefill_first`, `unnumbered`, `uncancelled`, `endless`, `untold`, `both_tell`,
+`unmerged`, `unchecked`.
 """
 
 from __future__ import annotations
