@@ -279,7 +279,7 @@ HAZARDS = [
         "A and B; inferred from published code",
         "Confirmed, and sharper: (1) without the mutex the abort's decrement can be lost between the reader's load and store, which skips the next "
         "request for ever; asking `index < cursor` first does not help: the list still shrinks under the reader, so both halves of the mend "
-        "are needed. (2) The mutex alone mends nothing but that. (3) From -1 a batch of b starves as a batch of one does as soon as b "
+        "are needed. (2) The mutex alone mends that and the KeyError, and nothing else. (3) From -1 a batch of b starves, as one of 1 does, when b "
         "requests wait; with fewer it returns the tail, and later again. (4) The mend of the facts (mutex and check) leaves the abort "
         "between the cursor's move and the admission: see H-10.",
     ),
