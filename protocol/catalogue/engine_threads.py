@@ -61,6 +61,7 @@ PLACED, TOGETHER = "running_has_slot", "no_slot_shared"
 ANSWERED, ENDS, LOST = "requests_answered", "aborts_end", "no_held_request_lost"
 LATE, ADDED = "no_answered_request_scheduled", "no_answered_request_added"
 ONE_BATCH, BOUNDED = "waiting_is_one_batch", "waiting_bounded"
+PUT_WAITS = "no_put_waits"
 LIVES, OPENS, TAKEN, BEHIND, OVER = "no_schedule_thread_dies", "gate_opens", "messages_taken", "no_message_behind_put", "threads_end"
 
 STALE = (
@@ -262,6 +263,16 @@ INTAKE = [
     _scenario("abort-keeps-nothing-waiting-with-two-putters", BEHIND, "violated", 55_041, 14, H40,
               "Ours, with ZMQ-in putting. " + BEHIND_PUT, "two_putters",
               **ABORT, late=1),
+    _scenario("put-waits-with-the-lock-held", PUT_WAITS, "violated", 30_796, 35, H27,
+              "Ours, with ZMQ-in putting too: its stop gets into the queue between the gate and the put, which then waits for a rank with "
+              "RM.lock held.",
+              "locked_put", **ABORT),
+    _scenario("put-waits-in-b", PUT_WAITS, "violated", 68_405, 17, H27, "The gate has seen the queue empty, and then the control thread put a stop.",
+              "B", **ABORT),
+    _scenario("no-put-waits-in-ours", PUT_WAITS, "holds", 71_410, None, H27,
+              "The gate has seen the queue empty, and nobody else puts: RM.lock is never held while a rank is waited for.",
+              "repaired", **TWO, **ABORT),
+    _scenario("no-put-waits-on-p-in-ours", PUT_WAITS, "holds", 159_529, None, H27, "As above.", "repaired", **P, **TWO, **PAUSE),
     _scenario("some-message-comes-in-ours", "some_message_comes", "holds", 65_516, 1, H40, WITNESS, "repaired", **ABORT, late=1, stalls=1),
     _scenario("more-waits-than-two-fetches-in-b", BOUNDED, "violated", 13_181, 45, H7, GREEDY, "B", requests=4),
     _scenario("more-waits-than-two-fetches-in-b-prime", BOUNDED, "violated", 6_191, 44, H7, GREEDY, "B'", requests=4),
@@ -273,6 +284,8 @@ INTAKE = [
     _scenario("one-batch-waits-in-ours", ONE_BATCH, "holds", 47_008, None, H7,
               "The one fetch loop lets as many wait as there are slots.", "repaired", requests=4, slots=2, blocks=2),
     _scenario("some-request-waits-in-ours", "some_request_waits", "holds", 47_008, 4, H7, WITNESS, "repaired", requests=4, slots=2, blocks=2),
+    _scenario("batch-gathers-during-a-step-in-ours", "some_batch_gathers", "holds", 47_008, 22, H7,
+              "What #6680 is for: requests are fetched during a step, and wait for the next batch.", "repaired", requests=4, slots=2, blocks=2),
     _scenario("more-waits-when-unbounded", ONE_BATCH, "violated", 4_720, 6, H7, "Ours without the look at what waits.", "unbounded", requests=4),
     _scenario("gate-opens-in-a", OPENS, "holds", 25_798, None, ("#6680",), "P11, with ranks that go on.", "A", **THREE),
     _scenario("gate-opens-in-b", OPENS, "holds", 37_570, None, ("#6680",), "P11, with ranks that go on.", "B", **THREE),

@@ -1,9 +1,9 @@
 """The engine process's threads, put together: may they work against each other?
 
-Six threads share the scheduler's mutex, RM.lock and the engine-worker queue: SCHED (`scheduling.py`), FETCH (`fetching.py`), ZMQ-in
-(`control.py`), TOK and FIN (`completion.py`); the workers (`ranks.py`) read what is put. Each lock protects its own variables, and
-no lock what spans two of them: a request on its way from the scheduler to the resource manager, a batch on its way from
-`schedule()` into the queue. Whoever acts on all requests "now" (an abort, a pause) misses the one that is on such a way.
+Five kinds of thread share the scheduler's mutex, RM.lock and the engine-worker queue: SCHED (`scheduling.py`), FETCH
+(`fetching.py`), ZMQ-in (`control.py`), TOK and FIN (`completion.py`); the workers (`ranks.py`) read what is put. Each lock protects
+its own variables, and no lock what spans two of them: a request on its way from the scheduler to the resource manager, a batch on
+its way from `schedule()` into the queue. Whoever acts on all requests "now" (an abort, a pause) misses the one that is on its way.
 
 What each version does is said in `epochs.py`, what goes wrong in the catalogue's group "engine-threads". Ours:
 
@@ -23,9 +23,10 @@ prefill, but the engine would have to learn of the rejection and schedule again;
 addressed to a slot. One critical section around `schedule()` and the put, with the aborts still put by ZMQ-in (`locked_put`), mends
 the stale prefill and not the stop that hits the next request in the slot.
 
-The bounds are small (two or three requests on one or two slots) and hide no step: one row is one look, one store, or one critical
-section. Left out, because they are other subjects: the ranks' barriers, cache tasks and the waits of P's token processor, preemption
-for want of blocks, slot-indexed tokens, the cursor.
+The bounds are small: two or three requests on one or two slots. One row is one look, one store, or one critical section; where a
+look without a lock is joined to what follows it (TOK's at tasks_list, ZMQ-in's at RM.requests), the file says so. Left out, because
+they are other subjects: the ranks' barriers, cache tasks and the waits of P's token processor, preemption for want of blocks,
+tokens credited by slot, the cursor.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def build(
     if stalls:
         machines.append(stalling(e))
     by_name = {m.name: m for m in machines}
-    properties = [*_ownership(e, by_name), *_requests(e), *_threads(e, by_name)]
+    properties = [*_ownership(e, by_name), *_requests(e, by_name["rank"]), *_threads(e, by_name)]
     return System("engine_threads", machines, properties, doc=__doc__ or "")
 
 
@@ -149,7 +150,7 @@ def _stops_another(e: Engine, machines: dict[str, Machine]) -> Expr:
     return (machines["control"].at() == Control.PUTTING_STOP) & put & hit
 
 
-def _requests(e: Engine) -> list[Property]:
+def _requests(e: Engine, rank: Machine) -> list[Property]:
     """P12 and what else a request may expect."""
     q = e.request
 
@@ -162,6 +163,7 @@ def _requests(e: Engine) -> list[Property]:
     def asked(r: Any) -> Expr:
         return e.abort_asked[r] & e.in_requests(r)
 
+    stepping = any_of(e.rank, lambda r: rank.at(r) == Rank.FORWARDING)
     lost = any_of(q, lambda r: (e.stage[r] == Stage.HELD) & all_of(e.thread, lambda t: e.mine[t] != r))
     return [
         leads_to("requests_answered", is_open, answered, each=q, about="P12: every accepted request gets a terminal answer"),
@@ -174,6 +176,7 @@ def _requests(e: Engine) -> list[Property]:
         always("waiting_is_one_batch", e.waiting.length <= e.slot.size, "what waits fits into the slots"),
         always("waiting_bounded", e.waiting.length <= e.slot.size + 1, "what waits fits into the slots, but for one fetch"),
         sometimes("some_request_waits", ~e.waiting.empty, "a request waits"),
+        sometimes("some_batch_gathers", stepping & (e.waiting.length == e.slot.size), "as many requests wait as there are slots, during a step"),
     ]
 
 
@@ -183,6 +186,7 @@ def _threads(e: Engine, machines: dict[str, Machine]) -> list[Property]:
     s, looking = Schedule, sched.at().is_in(Schedule.LOOKING, Schedule.LOOKING_FORWARD)
     properties = [
         never("no_schedule_thread_dies", sched.at() == s.DEAD, "no exception ends the scheduling thread"),
+        never("no_put_waits", (sched.at() == s.PUTTING) & ~e.queue.is_read_by_all, "the batch before has been read when one is put"),
         leads_to("gate_opens", looking, sched.at() == s.SCHEDULING, about="P11: the gate opens again"),
     ]
     if "control" in machines:

@@ -1,8 +1,9 @@
 """Versions of the engine's threads, each described by what it does.
 
-A, B, B', A' and R are those of the facts (engine_worker section 0.1). R prepares with threads and aborts and pauses as in the
-hand-over's epoch E1 (cache_handshake 9.4, 9.8); R' is R with the newest abort and pause. The others are one of these with one
-part changed, to show what the part is for.
+A, B, B', A' and R are those of the facts (engine_worker section 0.1). A aborts as the facts give it for A and A' (section 3.8: noted,
+and acted on by `schedule()`), before #7141 and #7633. R prepares with threads and aborts and pauses as in the hand-over's
+epoch E1 (cache_handshake 9.4, 9.8); R' is R with the newest abort and pause. The others are one of these with one part changed, to
+show what the part is for.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ One row is one look, one store, one submission, or one critical section. What a 
 RuntimeError: the handler beside the submission looks for a word that stands in the text of a shutdown and in that of the
 interpreter's exit; the handler of the whole loop, in A, for the text of a shutdown only, and swallows any other (facts 3.4).
 
+A call that stops requests admits none here; the real one admits as well, into the same batch, in which the stops come first.
+
 Left out: empty batches for experts, error replies, metrics, sleeps.
 """
 
