@@ -101,8 +101,9 @@ def _show_hazard(hazard: Hazard) -> None:
         print(paragraphs([f"{main.name}, variant {main.variant}, {main.property}: {main.about}"], width), end="")
         target = resolve(main.name)
         trace = _trace(target, _explore(target, None, Explorer.TABLE, first=main.deep, workers=1), main.property)
-        trace.about = ""  # printed above
-        print(trace_table(trace))
+        if trace is not None:
+            trace.about = ""  # printed above
+            print(trace_table(trace))
     print(further_text(hazard, width), end="")
 
 

@@ -20,13 +20,15 @@ each variant of the protocol; `interlock show H1` tells one in the terminal, wit
 pull request. H1 and H-01 are different: the former are hazards between engine and worker, the latter of the cache hand-over.
 
 `interlock check --all` explores every scenario again and fails when a verdict or a count differs (`--deep`: those above a million
-states, too). A verdict is about the bounds of its scenario and no others. In the tables: ✗ = some claim about that
-hazard is violated in that variant, with the steps of the shortest path and the states of the system that has it; ✓ = all of
-them hold, with the states of the largest. *Repaired* is ours; most other variants are real versions, some are ours with
-a part left out to show what it is for, and the text of each group says which. States and steps of a hazard are those of its main
-counterexample. Scenarios with *without* in their name, and those
-that only show that a claim is not empty (`some_...`), are no part of a verdict.
+states, too). A verdict is about the bounds of its scenario and no others. In the tables: ✗ = some claim about that hazard is
+violated in that variant, with the steps of the shortest path; ✓ = all of them hold; below it the distinct states of the system
+that tells it. States and steps of a hazard in the first table are those of its main counterexample. *Repaired* is ours; most other
+variants are real versions, some are ours with a part left out to show what it is for, and the text of each group says which.
+Scenarios with *without* in their name, and those that only show that a claim is not empty (`some_...`), are no part of a verdict.
 """
+
+WIDE = 7
+"""Variants that a table has columns for; more become its rows."""
 
 
 def catalogue_page(listed: Sequence[Scenario], generated: str) -> str:
@@ -92,28 +94,29 @@ def _hazard_section(hazard: Hazard) -> list[str]:
 
 
 def _matrix(listed: Sequence[Scenario]) -> str:
-    """Hazards, and pull requests of scenarios that cite no hazard, by variant."""
+    """Hazards, and pull requests of scenarios that cite no hazard, by variant; many variants go down the page."""
     judged = [s for s in listed if is_judged(s)]
     columns = sorted(dict.fromkeys(s.variant for s in judged), key=lambda v: v == REFERENCE)
-    rows: dict[str, list[Scenario]] = {}
+    found: dict[str, list[Scenario]] = {}
     for scenario in judged:
         for source in hazards_of(scenario) or pulls_of(scenario)[:1] or list(scenario.sources[:1]):
-            rows.setdefault(source, []).append(scenario)
+            found.setdefault(source, []).append(scenario)
     order = {number: k for k, number in enumerate(hazards())}
-    sources = sorted(rows, key=lambda source: (order.get(source, len(order)), source))
-    cells = [(_to(s) if s in order else s, *(_cell([x for x in rows[s] if x.variant == v]) for v in columns)) for s in sources]
-    return markdown(("", *columns), cells)
+    sources = sorted(found, key=lambda source: (order.get(source, len(order)), source))
+    heads = [_to(s) if s in order else s for s in sources]
+    cells = [[_cell([s for s in found[source] if s.variant == v]) for v in columns] for source in sources]
+    if len(columns) > WIDE:
+        heads, columns, cells = columns, heads, [list(column) for column in zip(*cells)]
+    return markdown(("", *columns), [(head, *row) for head, row in zip(heads, cells)])
 
 
 def _cell(mine: Sequence[Scenario]) -> str:
+    """The verdict with its steps; below it the states."""
     if not mine:
         return ""
     tally = Tally(mine[0].variant, question(mine[0]), tuple(mine))
-    told, states = tally.told, f"{tally.told.distinct or 0:,} states"
-    if not tally.violated:
-        return f"[✓]({_link(told)}) {states}"
-    steps = f"{told.path_length} steps, " if told.path_length is not None else ""
-    return f"[✗]({_link(told)}) {steps}{states}"
+    mark = f"✗ {tally.told.path_length or ''}".rstrip() if tally.violated else "✓"
+    return f"[{mark}]({_link(tally.told)})\n{tally.told.distinct or 0:,}"
 
 
 def _scenario_table(listed: Sequence[Scenario]) -> str:
