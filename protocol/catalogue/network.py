@@ -1,6 +1,6 @@
 """Scenarios of the group "network": the repaired hand-over of a place at D, under loss, disorder, crash and restart.
 
-The system is `lease.py`, whose fourteen rules stand there with what they replace; what the published protocol does is in the
+The system is `lease.py`, whose fifteen rules stand there with what they replace; what the published protocol does is in the
 group `decode`. Asked is everything, under each fault by itself every day, and under all of them together in the deep run:
 
 - a run that is quiet has no place, order or exchange left (S7), and no place is taken without its request (S4);
@@ -8,7 +8,7 @@ group `decode`. Asked is everything, under each fault by itself every day, and u
 - every client gets exactly one answer (P10, L2), every place is returned, every exchange ends, nobody is stuck (L3).
 
 The network keeps no order and may hear a message twice, because senders repeat themselves; on top of that it loses and doubles
-messages. P's engine dies and leaves its messager ranks writing; D dies and comes back; a rank dies. What died may stay
+messages. P's engine dies and leaves its messager ranks writing, or is taken for dead when it is not; D dies and comes back; a rank dies. What died may stay
 dead. A scenario with *without* in its name leaves one rule out, and something breaks.
 
 The second system, `socket.py`, is P's socket to one D before and with #7771.
@@ -49,11 +49,13 @@ OWN = "A place is named by (request, attempt); D answers a repeated ask with the
 KEPT = "D wants a place back, answers its client, and keeps the place until P has closed the attempt."
 SAID = "Whoever waits says it again until he is answered, and what is heard twice is done once."
 FENCED = "D takes a new key before it frees what the dead generation held: the ranks that it left behind are refused."
+WRONG = "D takes a living P for dead and fences it: P's writes are refused, and what it closes is confirmed, so that both sides end."
 NEW_KEY = "A restarted D has a new key and holds nothing; what was granted in its former life can no longer be written."
 DRAINED = "A dead rank writes nothing, so it counts as stopped; restarted, it finds the orders that the engine still holds."
 ERROR = "A rank fails to write; the others are stopped, and when they have, P says that the attempt has failed."
 SHARED = "Two requests, one place on either side: who is refused goes back to the queue and holds nothing meanwhile."
 ALONE: dict[str, Any] = {"requests": 2, "attempts": 1, "in_flight": 1}
+SUSPECTED: dict[str, Any] = {"prefill_crashes": 1, "suspicions": 1, "attempts": 1}
 CRASHES: dict[str, Any] = {"prefill_crashes": 1, "decode_crashes": 1, "rank_crashes": 1}
 
 # fmt: off
@@ -85,18 +87,21 @@ LOSSES = [
 ]
 
 RESTARTS = [
-    _ours("no-foreign-write-when-prefill-dies-in-repaired", FOREIGN, "holds", 386_615, None, ("H-13", "9.7"), FENCED, prefill_crashes=1),
-    _ours("some-write-refused-in-repaired", REFUSED, "holds", 389_692, 14, ("H-13", "9.7"),
+    _ours("no-foreign-write-when-prefill-dies-in-repaired", FOREIGN, "holds", 404_426, None, ("H-13", "9.7"), FENCED, prefill_crashes=1),
+    _ours("some-write-refused-in-repaired", REFUSED, "holds", 409_087, 14, ("H-13", "9.7"),
           "The key does stop a rank that its engine left behind.", prefill_crashes=1),
-    _ours("written-before-decoded-when-prefill-dies-in-repaired", WRITTEN, "holds", 459_583, None, ("9.7",), FENCED, prefill_crashes=1),
-    _ours("answered-when-prefill-dies-in-repaired", ANSWERED, "holds", 32_762, None, ("9.7", "#7965"), FENCED, prefill_crashes=1, attempts=1),
-    _ours("one-answer-when-prefill-dies-in-repaired", ONE, "holds", 376_898, None, ("9.7",), FENCED, prefill_crashes=1),
-    _ours("places-returned-when-prefill-dies-in-repaired", RETURNED, "holds", 32_762, None, ("9.7", "#7965"), FENCED, prefill_crashes=1, attempts=1),
-    _ours("nobody-stuck-when-prefill-dies-in-repaired", STUCK, "holds", 32_762, None, ("9.7",), FENCED, prefill_crashes=1, attempts=1),
-    _ours("some-run-decodes-after-prefill-restart-in-repaired", AFTER, "holds", 33_188, 21, ("9.7",),
+    _ours("written-before-decoded-when-prefill-dies-in-repaired", WRITTEN, "holds", 488_350, None, ("9.7",), FENCED, prefill_crashes=1),
+    _ours("answered-when-prefill-dies-in-repaired", ANSWERED, "holds", 32_706, None, ("9.7", "#7965"), FENCED, prefill_crashes=1, attempts=1),
+    _ours("one-answer-when-prefill-dies-in-repaired", ONE, "holds", 394_337, None, ("9.7",), FENCED, prefill_crashes=1),
+    _ours("places-returned-when-prefill-dies-in-repaired", RETURNED, "holds", 32_706, None, ("9.7", "#7965"), FENCED, prefill_crashes=1, attempts=1),
+    _ours("nobody-stuck-when-prefill-dies-in-repaired", STUCK, "holds", 32_706, None, ("9.7",), FENCED, prefill_crashes=1, attempts=1),
+    _ours("some-run-decodes-after-prefill-restart-in-repaired", AFTER, "holds", 33_132, 21, ("9.7",),
           "P comes back, and its next generation asks, is granted under the new key, and commits.", prefill_crashes=1, attempts=1),
     _ours("some-run-decodes-after-decode-restart-in-repaired", AFTER, "holds", 30_125, 19, ("9.3",),
           "D comes back, and reserves and decodes under its new key.", decode_crashes=1, attempts=1),
+    _ours("no-foreign-write-when-prefill-is-suspected-in-repaired", FOREIGN, "holds", 68_446, None, ("H-13", "9.7"), WRONG, **SUSPECTED),
+    _ours("answered-when-prefill-is-suspected-in-repaired", ANSWERED, "holds", 68_446, None, ("9.7",), WRONG, **SUSPECTED),
+    _ours("exchanges-end-when-prefill-is-suspected-in-repaired", ENDS, "holds", 68_446, None, ("9.7",), WRONG, **SUSPECTED),
     _ours("no-foreign-write-when-decode-dies-in-repaired", FOREIGN, "holds", 443_793, None, ("H-13", "9.3"), NEW_KEY, decode_crashes=1),
     _ours("exchanges-end-when-decode-dies-in-repaired", ENDS, "holds", 29_415, None, ("9.3",), NEW_KEY, decode_crashes=1, attempts=1),
     _ours("places-returned-when-decode-dies-in-repaired", RETURNED, "holds", 29_415, None, ("9.3",), NEW_KEY, decode_crashes=1, attempts=1),
@@ -107,11 +112,12 @@ RESTARTS = [
     _ours("nobody-stuck-when-rank-dies-in-repaired", STUCK, "holds", 36_366, None, ("9.6", "H-30"), DRAINED, ranks=2, rank_crashes=1, attempts=1),
     _ours("answered-after-write-error-in-repaired", ANSWERED, "holds", 115_185, None, ("9.5",), ERROR, write_errors=1),
     _ours("prefill-places-kept-after-write-error-in-repaired", PREFILL, "holds", 115_185, None, ("9.5",), ERROR, write_errors=1),
-    _ours("no-foreign-write-when-all-die-in-repaired", FOREIGN, "holds", 11_331_523, None, ("H-13", "9.3", "9.6", "9.7"),
-          "P, D and a rank die once each, and a message is lost: no write ever meets a place that is not its own.", losses=1, **CRASHES),
-    _ours("places-returned-when-all-die-in-repaired", RETURNED, "holds", 10_913_653, None, ("9.3", "9.6", "9.7"),
+    _ours("no-foreign-write-when-all-die-in-repaired", FOREIGN, "holds", 22_705_755, None, ("H-13", "9.3", "9.6", "9.7"),
+          "P, D and a rank die once each, P is suspected once, and a message is lost: no write ever meets a place that is not its own.",
+          losses=1, suspicions=1, **CRASHES),
+    _ours("places-returned-when-all-die-in-repaired", RETURNED, "holds", 10_788_278, None, ("9.3", "9.6", "9.7"),
           "P, D and a rank die once each, and a message is lost: no place is lost, if D lives in the end.", losses=1, **CRASHES),
-    _ours("answered-when-all-die-in-repaired", ANSWERED, "holds", 10_913_653, None, ("9.3", "9.6", "9.7"),
+    _ours("answered-when-all-die-in-repaired", ANSWERED, "holds", 10_788_278, None, ("9.3", "9.6", "9.7"),
           "P, D and a rank die once each, and a message is lost: the client is answered, or its connection to D breaks.", losses=1, **CRASHES),
 ]
 
@@ -121,9 +127,9 @@ TWO_REQUESTS = [
     _ours("two-requests-decode-places-kept-in-repaired", PLACES, "holds", 329_004, None, ("H-07", "H-12"), SHARED, **ALONE),
     _ours("two-requests-prefill-places-kept-in-repaired", PREFILL, "holds", 329_004, None, ("H-07",), SHARED, **ALONE),
     _ours("two-requests-some-run-decodes-in-repaired", ALL, "holds", 392_768, 33, ("H-07",), "Both are decoded in some run.", **ALONE),
-    _ours("two-requests-no-foreign-write-when-prefill-dies-in-repaired", FOREIGN, "holds", 2_924_540, None, ("H-13", "9.7"),
+    _ours("two-requests-no-foreign-write-when-prefill-dies-in-repaired", FOREIGN, "holds", 2_907_070, None, ("H-13", "9.7"),
           FENCED + " The place may be another request's by then.", prefill_crashes=1, **ALONE),
-    _ours("two-requests-answered-when-prefill-dies-in-repaired", ANSWERED, "holds", 2_924_540, None, ("H-07", "9.7"),
+    _ours("two-requests-answered-when-prefill-dies-in-repaired", ANSWERED, "holds", 2_907_070, None, ("H-07", "9.7"),
           FENCED, prefill_crashes=1, **ALONE),
     _ours("two-requests-no-foreign-write-when-decode-dies-in-repaired", FOREIGN, "holds", 3_085_075, None, ("H-13", "9.3"),
           NEW_KEY, decode_crashes=1, **ALONE),
@@ -146,15 +152,18 @@ PARTS = [
            "Without draining: P closes the attempt while a rank still writes, and D frees the place.", "undrained"),
     _lease("foreign-write-without-waiting-for-drained", FOREIGN, "violated", 78_911, 12, ("H-13", "#7965"),
            "Without waiting for P's word: " + FREED, "reclaims-at-once"),
-    _lease("foreign-write-without-fence", FOREIGN, "violated", 313_374, 15, ("H-13", "9.7"),
+    _lease("foreign-write-without-fence", FOREIGN, "violated", 357_034, 15, ("H-13", "9.7"),
            "Without a new key: P dies, D frees its places, and the ranks that P left behind write on.", "unfenced", prefill_crashes=1),
+    _lease("foreign-write-without-withholding", FOREIGN, "violated", 103_960, 14, ("H-13", "9.7"),
+           "Without withholding: D reserves, takes P for dead and takes a new key, and then sends the grant, with the new key, to a P that lives. "
+           "The place is given back while P writes.", "grants-fenced", **SUSPECTED),
     _lease("stuck-without-repetition", STUCK, "violated", 1515, 6, ("H-21", "9.3"),
            "Without repetition: the ask is lost, and both sides wait.", "unresent", losses=1),
     _lease("client-waits-without-repetition", ANSWERED, "violated", 1515, 6, ("H-21", "9.3"),
            "Without repetition: the ask is lost, and both sides wait.", "unresent", losses=1),
     _lease("token-lost-without-confirmation", TOKENS, "violated", 25_050, 16, ("H-21", "9.3"),
            "Without confirmation: the first token is said once and lost; P has forgotten it.", "unacknowledged", losses=1),
-    _lease("client-waits-without-deadlines", ANSWERED, "violated", 73_214, 4, ("9.7", "H-38"),
+    _lease("client-waits-without-deadlines", ANSWERED, "violated", 78_436, 4, ("9.7", "H-38"),
            "Without deadlines: P dies with the request before it has asked, and D waits for an ask that never comes.", "patient", prefill_crashes=1),
     _lease("exchange-kept-without-covering-dead-ranks", ENDS, "violated", 178_428, 14, ("9.6", "H-30"),
            "Without covering dead ranks: a rank dies for good, and P waits for it to stop.", "awaits-dead-ranks", rank_crashes=1),
@@ -190,7 +199,8 @@ HAZARDS = [
         "any version in which D frees by itself; inferred from code",
         "Confirmed for D.MON with and without its second look, and for a D that restarts at the same address: P's messager connects again and "
         "writes an old task into the new D's memory. It takes both of ours to be rid of it: D waits until P has closed the attempt, and "
-        "where P is dead, a new key refuses the ranks that it left behind.",
+        "where P is dead, a new key refuses the ranks that it left behind. A key alone is not enough: where D is wrong about P's death, a grant that was "
+        "still owed would carry the new key to it (`foreign-write-without-withholding`).",
     ),
     Hazard(
         "H-20",

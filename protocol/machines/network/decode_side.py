@@ -18,7 +18,7 @@ from ...combine import all_of, any_of, choice, me
 from ...effect import Effect, when
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
-from ...types import Enum
+from ...types import Enum, Range
 from ...variable import private
 from .terms import Client, Terms, ToDecode, ToPrefill
 
@@ -54,6 +54,8 @@ class _Own:
         self.about = private("owed_attempt", t.attempt, over=t.request)[self.q]
         self.number = choice("attempt", t.attempt)
         self.generation = choice("generation", t.generation)
+        lease = t.lease_generation[self.q]
+        self.fenced = ~lease.is_none & (lease.value < t.served.cell())
 
     def hear(self, kind: ToDecode) -> Effect:
         """Receive what P says of the chosen attempt and generation."""
@@ -86,14 +88,13 @@ def _life_rows(t: Terms, own: _Own) -> list[Row]:
     q, s = own.q, Reservation
     answered = t.answers_client(q)
     under = partial(_row, under=t.places_lock)
-    fenced = ~t.lease_generation[q].is_none & (t.lease_generation[q].value < t.served.cell())
     arrive = [t.decode_posts[q].receive(), t.client[q].set(Client.NO_ANSWER)]
     say = t.to_prefill[q].send(t.answer(kind=ToPrefill.REVOKED, attempt=own.attempt))
     rows = [
         _row("arrive", s.UNKNOWN, s.WANTED, TRUE, arrive, cite="4.1: D's scheduler; has_request"),
         under("finish", s.RUNNING, s.UNKNOWN, TRUE, [*own.free(), answered], cite="4.12"),
-        under("release_fenced", s.HELD, s.UNKNOWN, fenced, [*own.free(), answered], cite="ours: 9.7"),
-        under("release_fenced", s.REVOKING, s.UNKNOWN, fenced, [*own.free()], cite="ours: 9.7"),
+        under("release_fenced", s.HELD, s.UNKNOWN, own.fenced, [*own.free(), answered], cite="ours: 9.7"),
+        under("release_fenced", s.REVOKING, s.UNKNOWN, own.fenced, [*own.free()], cite="ours: 9.7"),
     ]
     if t.rules.times_out:
         rows.append(_row("expire", s.WANTED, s.UNKNOWN, TRUE, [answered], decided="timer", cite="ours: one terminal answer"))
@@ -176,7 +177,7 @@ def _superseding_rows(t: Terms, own: _Own) -> list[Row]:
 
 
 def _reply_rows(t: Terms, own: _Own) -> list[Row]:
-    """What is owed is sent; what a fenced generation says is not heard."""
+    """What is owed is sent; what a fenced generation says changes nothing, and is answered."""
     q, o, lock = own.q, Owed, t.places_lock
     kind = choice("kind", t.said.fields[0][1])  # type: ignore[arg-type]
     stale = t.said(kind=kind, attempt=own.number, generation=own.generation)
@@ -184,16 +185,21 @@ def _reply_rows(t: Terms, own: _Own) -> list[Row]:
     done = [own.owed.set(o.NOTHING), own.about.set(0)]
     grant = t.grant(attempt=own.attempt, place=own.place.value, key=t.key_number.cell())
     owes_grant = own.owed == o.GRANT
+    fit = ~own.fenced if t.rules.withholds else TRUE
     every = tuple(Reservation)
     held = Reservation.HELD
     others = tuple(s for s in every if s is not held)
-    old, drop = (own.owed == o.NOTHING) & (own.generation < t.served.cell()), [t.to_decode[q].receive(stale)]
+    old, heard = (own.owed == o.NOTHING) & (own.generation < t.served.cell()), t.to_decode[q].receive(stale)
+    refuse, close = old & (kind == ToDecode.ASK), old & (kind != ToDecode.ASK)
+    fenced = partial(_row, choose=(kind, own.number, own.generation), under=lock, cite="ours: a P that lives is told; nothing is held for it")
     return [
-        _row("grant", held, None, owes_grant, [t.grants[q].send(grant), *done], under=lock, cite="4.4: cache_sync"),
-        _row("keep_grant", others, None, owes_grant, done, cite="ours: it was fenced, or ended, before it was sent"),
+        _row("grant", held, None, owes_grant & fit, [t.grants[q].send(grant), *done], under=lock, cite="4.4: cache_sync"),
+        _row("keep_grant", held, None, owes_grant & ~fit, done, under=lock, cite="ours: else P had the new key for it"),
+        _row("keep_grant", others, None, owes_grant, done, cite="ours: it ended before the grant was sent"),
         _row("say_refused", every, None, own.owed == o.REFUSED, [t.to_prefill[q].send(said(kind=ToPrefill.REFUSED)), *done], cite="9.1, #7500"),
         _row("confirm", every, None, own.owed == o.CLOSED, [t.to_prefill[q].send(said(kind=ToPrefill.CLOSED)), *done], cite="ours"),
-        _row("drop_fenced", every, None, old, drop, choose=(kind, own.number, own.generation), under=lock, cite="ours: fenced"),
+        fenced("refuse_fenced", every, None, refuse, [heard, *own.owe(o.REFUSED)]),
+        fenced("close_fenced", every, None, close, [heard, *own.owe(o.CLOSED)]),
     ]
 
 
@@ -219,6 +225,16 @@ def keeper(t: Terms) -> Machine:
         rows += [
             hear("hear_newer", k.WATCHING, k.FENCING, generation > served, [heard, newer.set(generation)], cite="ours: P has restarted"),
             under("notice_death", k.WATCHING, k.FENCING, mortal, [newer.set(served + 1)], decided="observed", cite="ours: P is dead; 9.7"),
+            *_suspect_rows(t, held & (served < t.generation.high), newer.set(served + 1)),
             under("fence", k.FENCING, k.WATCHING, TRUE, fence, cite="ours: key and generation at once; 9.7"),
         ]
     return Machine("keeper", k, rows, process=t.decode, initial=k.WATCHING, restart=restart, final=k.WATCHING, doc="the keeper of D's key")
+
+
+def _suspect_rows(t: Terms, may: Expr, note: Effect) -> list[Row]:
+    """D takes P for dead when it is merely cut off: the worst that a failure detector can do."""
+    if not (most := t.bounds["suspicions"]):
+        return []
+    left = private("suspicions_left", Range(0, most), init=most).cell()
+    fault: dict[str, Any] = {"decided": "observed", "fair": "none", "under": t.places_lock, "cite": "ours: safe, if wrong"}
+    return [_row("suspect", Keeper.WATCHING, Keeper.FENCING, may & (left > 0), [note, left.sub(1)], **fault)]

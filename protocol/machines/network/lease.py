@@ -20,20 +20,25 @@ variant that leaves it out:
 9. *Fence.* A restarted P has the next generation. Whatever it says first, or its death, makes D take a new key before it
    frees what the old generation held: the card refuses every write under the old key (9.7, H-13). So the old generation
    need not be asked, and the new one need not know it. `unfenced`.
-10. *A new key at D's start.* A restarted D holds nothing and knows nobody; writes for its former life are refused.
-11. *Dead ranks are drained.* A rank that died writes nothing. Restarted it finds the orders that the engine still holds and
+10. *Withheld grants.* A grant that is still owed to a generation when it is fenced is not sent: it would carry the new key
+    to a P that is cut off and lives. `grants-fenced`.
+11. *A new key at D's start.* A restarted D holds nothing and knows nobody; writes for its former life are refused.
+12. *Dead ranks are drained.* A rank that died writes nothing. Restarted it finds the orders that the engine still holds and
     starts them over; or the engine has failed the request, with one error (9.6). `awaits-dead-ranks`.
-12. *Deadlines.* Every wait for the other side ends in one terminal answer (H-30, H-38). `patient`.
-13. *One answer.* D answers when it ends a request or wants its place back, and not again (P10). `answers-twice`.
-14. *One place of release.* P's place goes back wherever sending ends. `keeps-failed`.
+13. *Deadlines.* Every wait for the other side ends in one terminal answer (H-30, H-38). `patient`.
+14. *One answer.* D answers when it ends a request or wants its place back, and not again (P10). `answers-twice`.
+15. *One place of release.* P's place goes back wherever sending ends. `keeps-failed`.
 
 Why rule 8 and no list of closed attempts: the first draft had D note which attempts were closed, for as long as it knew
 the request. The checker found the hole: an attempt closed before the client's post had reached D was not noted, and its
 late ask reserved a place that nobody would ever close. With rule 8 nothing needs to be noted.
 
-What D relies on and the model takes for granted: the card checks the key and writes in one step, a key is never used
-twice, and P's death is noticed only when P is dead (a P that is cut off, taken for dead, and lives is to be killed by its
-own launcher before it is restarted; its writes are harmless meanwhile, but its messages are not heard any more).
+D may be wrong about P's death. A P that is cut off, taken for dead and lives is fenced like a dead one: its writes are refused,
+its asks too, and whatever it closes is confirmed, so that its exchanges end; to be served again it restarts. Rule 10 was
+found by asking that: D reserved, fenced, and only then sent the grant, under the new key.
+
+Taken for granted: the card checks the key and writes in one step; a key, and a pair of generation and attempt, are never used
+twice. Ids are unique: a client that posts an id again gets a new request.
 """
 
 from __future__ import annotations
@@ -68,6 +73,7 @@ def build(
     prefill_crashes: int = 0,
     decode_crashes: int = 0,
     rank_crashes: int = 0,
+    suspicions: int = 0,
 ) -> System:
     """The lease at these bounds (see `Terms`).
 

@@ -60,6 +60,7 @@ class Rules:
         drains: P closes an attempt only when every living rank has stopped writing for it.
         awaits_drained: D keeps a place that it wants back until P has closed the attempt, or is fenced.
         fences: hearing of a new generation of P, or of P's death, D takes a new key before it frees the old one's places.
+        withholds: a grant that is still owed to a generation when it is fenced is not sent.
         acknowledges: P keeps a commit until D has confirmed it, and D inserts it once.
         times_out: waits for the other side end by themselves.
         covers_dead_ranks: a dead rank counts as stopped.
@@ -74,6 +75,7 @@ class Rules:
     drains: bool = True
     awaits_drained: bool = True
     fences: bool = True
+    withholds: bool = True
     acknowledges: bool = True
     times_out: bool = True
     covers_dead_ranks: bool = True
@@ -90,6 +92,7 @@ VARIANTS = {
     "undrained": Rules(drains=False),
     "reclaims-at-once": Rules(awaits_drained=False),
     "unfenced": Rules(fences=False),
+    "grants-fenced": Rules(withholds=False),
     "unacknowledged": Rules(acknowledges=False, times_out=False),
     "patient": Rules(times_out=False),
     "awaits-dead-ranks": Rules(covers_dead_ranks=False),
@@ -107,6 +110,7 @@ class Terms:
         attempts: how often P may ask anew for a request. in_flight: messages of a request, each way.
         losses, doublings: messages that the network may lose, or deliver twice. write_errors: writes that a rank may fail (each).
         prefill_crashes, decode_crashes, rank_crashes: budgets. A crashed process may restart, or stay dead.
+        suspicions: how often D may take a living P for dead; only where P may crash, since it is to be restarted then.
 
     Raises:
         DefinitionError: a parameter outside its choices.
@@ -221,5 +225,5 @@ class Terms:
         return all_of(self.rank, lambda r: self.layers_in[place, r] == self.bounds["layers"])
 
 
-BUDGETS = ("losses", "doublings", "write_errors", "prefill_crashes", "decode_crashes", "rank_crashes")
+BUDGETS = ("losses", "doublings", "write_errors", "prefill_crashes", "decode_crashes", "rank_crashes", "suspicions")
 """The bounds that may be none; the others are at least one."""
