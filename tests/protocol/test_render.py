@@ -32,6 +32,7 @@ from protocol import (
 )
 from protocol.catalogue import hazards, scenarios
 from protocol.render import FORMATS, diagram
+from protocol.render.catalogue import tallies
 from protocol.render.catalogue_page import catalogue_page, scenario_pages
 from protocol.render.dot import composition_dot
 from protocol.render.mermaid import composition_mermaid, escaped
@@ -248,15 +249,14 @@ def test_every_scenario_is_on_the_page_of_its_group() -> None:
 
 def test_catalogue_has_every_hazard_with_its_verdicts() -> None:
     page = catalogue_page(list(scenarios().values()), GENERATED)
-    rows = {line.split("|")[1].strip(): line for line in page.splitlines() if line.startswith("| [H")}
+    lines = [line for line in page.splitlines() if line.startswith("| [H")]
+    first = {line.split("|")[1].strip(): line for line in reversed(lines)}
     for number, hazard in hazards().items():
-        entry = rows[f"[{number}](#{number.lower()})"]
-        assert hazard.title in page and hazard.about in page
-        assert f'<a id="{number.lower()}"></a>' in page
-        assert hazard.unmodelled or "✗" in entry or "✓" in entry or hazard.title in entry
-        assert all(pull in page for pull in hazard.pulls)
-        if hazard.finding:
-            assert hazard.finding in page
+        entry = first[f"[{number}](#{number.lower()})"]
+        assert hazard.title in entry and all(pull in entry for pull in hazard.pulls)
+        assert "not modelled" in entry if hazard.unmodelled else all(t.variant in entry for t in tallies(number))
+        assert f'<a id="{number.lower()}"></a>{number}: {hazard.title}' in page
+        assert all(text.replace("|", "\\|") in page or text in page for text in (hazard.about, hazard.claim, hazard.finding, hazard.unmodelled))
     assert "✗" in page and "✓" in page
 
 
