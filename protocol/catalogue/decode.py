@@ -9,14 +9,14 @@ again before it takes back (#7973's review); *unpopped* is single before #7667. 
 |---|---|---|---|---|---|
 | two places for one id, decoding from an empty one | H-12 | asks once | asks once | asks once | never |
 | a late answer leaves key, half and place behind | H-20 | H-20, H22 | place is taken back | place is taken back | never |
-| written into after D freed the place | nobody frees | nobody frees | H-13 | H-13 | never |
+| written into after D freed the place | - | H-13, on abort | H-13 | H-13 | never |
 | a running request loses its place | never | never | H-27 | never | never |
 | a lost message is never said again | 9.3 | 9.3 | place is taken back | place is taken back | never |
 | P dies: the place is never returned | - | 9.7 | - | taken back | never |
 | D dies: written into D's next life | - | 9.3 | - | - | never |
 | a rank dies: P's threads wait for ever | - | 9.6 | - | - | never |
 
-H-42 is `unpopped`. What `single`, `continuous` and the monitors lack is shown to be had by the rules of `lease.py`.
+A dash is not asked. H-42 is `unpopped`. What `single`, `continuous` and the monitors lack is shown to be had by the rules of `lease.py`.
 """
 
 from __future__ import annotations
@@ -132,6 +132,8 @@ LATE_ANSWERS = [
 MONITOR = [
     _reserve("freed-place-written-in-rechecked", FOREIGN, "violated", 3137, 28, ("H-13", "#7965"), FREED, "rechecked"),
     _reserve("freed-place-written-in-monitored", FOREIGN, "violated", 3161, 28, ("H-13", "#7965"), FREED, "monitored"),
+    _reserve("aborted-place-written-in-single", FOREIGN, "violated", 1222, 28, ("H-13",),
+             "The client gives up, and D gives the place back at once. P is not told, and its messager writes on.", "single", aborts=1),
     _reserve("other-request-overwritten-in-rechecked", OTHER, "violated", 2_104_357, 34, ("H-13", "#7965"),
              FREED + " By then another request holds the place, and its KV is overwritten.", "rechecked", requests=2, layers=1),
     _reserve("nobody-frees-in-single", FOREIGN, "holds", 385, None, ("H-13",), "Nobody but the end of decoding gives a place back.", "single"),

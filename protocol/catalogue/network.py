@@ -8,8 +8,8 @@ group `decode`. Asked is everything, under each fault by itself every day, and u
 - every client gets exactly one answer (P10, L2), every place is returned, every exchange ends, nobody is stuck (L3).
 
 The network keeps no order and may hear a message twice, because senders repeat themselves; on top of that it loses and doubles
-messages. P's engine dies and leaves its messager ranks writing, or is taken for dead when it is not; D dies and comes back; a rank dies. What died may stay
-dead. A scenario with *without* in its name leaves one rule out, and something breaks.
+messages. P's engine dies and leaves its messager ranks writing, or is taken for dead when it is not; D dies and comes back; a
+rank dies. What died may stay dead. A scenario with *without* in its name leaves one rule out, and something breaks.
 
 The second system, `socket.py`, is P's socket to one D before and with #7771.
 """
@@ -197,10 +197,10 @@ HAZARDS = [
         ("#7965",),
         FREED + " If the blocks are another request's by then, its KV is overwritten.",
         "any version in which D frees by itself; inferred from code",
-        "Confirmed for D.MON with and without its second look, and for a D that restarts at the same address: P's messager connects again and "
-        "writes an old task into the new D's memory. It takes both of ours to be rid of it: D waits until P has closed the attempt, and "
-        "where P is dead, a new key refuses the ranks that it left behind. A key alone is not enough: where D is wrong about P's death, a grant that was "
-        "still owed would carry the new key to it (`foreign-write-without-withholding`).",
+        "Confirmed for an abort at D, for D.MON with and without its second look, and for a D that restarts at the same address: P's messager "
+        "connects again and writes an old task into the new D's memory. It takes both of ours to be rid of it: D waits until P has closed the attempt, and "
+        "where P is dead, a new key refuses the ranks that it left behind. A key alone is not enough: where D is wrong about P's death, a grant "
+        "that was still owed would carry the new key to it (`foreign-write-without-withholding`).",
     ),
     Hazard(
         "H-20",

@@ -35,6 +35,7 @@ def path_of(name: str) -> list[str]:
         ("late-answer-keeps-place-in-single", ("asker[0].time_out", "asker[0].forget_error", "decode_loop.reserve", "handler[0].mark_finished")),
         ("late-answer-keeps-half-in-single", ("asker[0].forget_error", "handler[0].put_half", "registrar[0].store_half")),
         ("freed-place-written-in-rechecked", ("sender[0,0].read_mark", "monitor.collect", "monitor.reclaim", "sender[0,0].write")),
+        ("aborted-place-written-in-single", ("asker[0].add", "decoding[0].abort", "sender[0,0].write")),
         ("other-request-overwritten-in-rechecked", ("monitor.reclaim", "decode_loop.reserve", "sender[0,0].write")),
         ("running-request-reclaimed-in-monitored", ("monitor.collect", "decode_loop.insert", "monitor.reclaim")),
         ("left-over-result-in-unpopped", ("decoding[0].finish", "asker[0].prepare", "first_token[0].find_known", "decode_loop.insert")),
@@ -76,6 +77,7 @@ def test_every_row_fires() -> None:
         {"variant": "single", "ranks": 2, "layers": 1, "rank_crashes": 1},
         {"variant": "monitored"},
         {"variant": "rechecked"},
+        {"variant": "single", "aborts": 1},
         {"variant": "unpopped", "lives": 2},
     ]
     fired: set[str] = set()

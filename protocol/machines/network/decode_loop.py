@@ -2,7 +2,7 @@
 
 The pool of receiving threads and the queue behind it add nothing to a bag, so the loop takes its messages from the network
 itself. A reservation for an id that is known overwrites the entry (8.1), a first token for an id that is not known is logged
-(8.2). Decoding ends at any time after it has begun.
+(8.2). Decoding ends at any time after it has begun, finished or preempted: either way the entry goes and the client is answered.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 from ...combine import all_of, choice, me
-from ...effect import each
+from ...effect import each, when
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
-from ...types import BOOL, Optional
+from ...types import BOOL, Optional, Range
 from ...variable import private
 from .wires import Client, Said, Wires
 
@@ -90,6 +90,14 @@ def decoding(w: Wires) -> Machine:
         _row("arrive", s.WATCHING, None, TRUE, arrive, under=w.places_lock, cite="4.1"),
         _row("finish", s.WATCHING, None, ends, finish, under=w.places_lock, cite="4.12"),
     ]
+    if most := w.bounds["aborts"]:
+        left = private("aborts_left", Range(0, most), over=w.request, init=most)[q]
+        gone = w.wanted[q] & (left > 0)
+        entry = when(~w.table[q].is_none, *_release(w, q))
+        abort = [entry, w.decoding[q].set(False), *w.answers_client(q), left.sub(1)]
+        rows.append(
+            _row("abort", s.WATCHING, None, gone, abort, under=w.places_lock, decided="observed", fair="none", cite="9.4, H-13: P is not told")
+        )
     return Machine("decoding", s, rows, copies=w.request, process=w.decode, final=s.WATCHING, doc="decoding on D")
 
 

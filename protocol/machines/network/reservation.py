@@ -52,6 +52,7 @@ def build(
     decode_places: int = 1,
     handlers: int = 1,
     time_outs: int = 0,
+    aborts: int = 0,
     in_flight: int = 2,
     losses: int = 0,
     write_errors: int = 0,

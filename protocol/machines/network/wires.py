@@ -89,7 +89,7 @@ class Wires:
         variant: one of VERSIONS. requests: ids. lives: how often each id is posted. ranks, layers: of P's messager.
         decode_places: D's slots with their blocks. handlers: threads that handle P's messages (P.IO).
         time_outs: how often the wait of an id may end by time-out. in_flight: messages each way.
-        losses: messages that the network loses. write_errors: writes that a rank may fail (each).
+        aborts: clients that give up, at D. losses: messages that the network loses. write_errors: writes that a rank may fail (each).
         prefill_crashes: of P as a whole; decode_crashes; rank_crashes: of a messager.
 
     Raises:
@@ -208,5 +208,5 @@ class Wires:
         ]
 
 
-BUDGETS = ("time_outs", "losses", "write_errors", "prefill_crashes", "decode_crashes", "rank_crashes")
+BUDGETS = ("time_outs", "aborts", "losses", "write_errors", "prefill_crashes", "decode_crashes", "rank_crashes")
 """The bounds that may be none; the others are at least one."""
