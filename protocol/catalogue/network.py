@@ -198,9 +198,9 @@ HAZARDS = [
         FREED + " If the blocks are another request's by then, its KV is overwritten.",
         "any version in which D frees by itself; inferred from code",
         "Confirmed for an abort at D, for D.MON with and without its second look, and for a D that restarts at the same address: P's messager "
-        "connects again and writes an old task into the new D's memory. It takes both of ours to be rid of it: D waits until P has closed the attempt, and "
-        "where P is dead, a new key refuses the ranks that it left behind. A key alone is not enough: where D is wrong about P's death, a grant "
-        "that was still owed would carry the new key to it (`foreign-write-without-withholding`).",
+        "connects again and writes an old task into the new D's memory. It takes both of ours to be rid of it: D waits until P has closed the "
+        "attempt, and where P is dead, a new key refuses the ranks that it left behind. A key alone is not enough: where D is wrong about "
+        "P's death, a grant that was still owed would carry the new key to it (`network-foreign-write-without-withholding`).",
     ),
     Hazard(
         "H-20",

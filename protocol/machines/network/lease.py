@@ -1,6 +1,7 @@
 """A lease of a place at D: asked for, granted, written into, committed, given back, whatever the network and a crash do.
 
-The repaired protocol between P and D. Each rule, what it replaces in the published protocol (`reservation.py`), and the
+The repaired protocol between P and D: `prefill_side` (an exchange a request), `writing` (P's messager ranks) and `decode_side`
+(a reservation a request, the keeper of D's key) over the variables of `terms`, between `client` and `faults`. Each rule, what it replaces in the published protocol (`reservation.py`), and the
 variant that leaves it out:
 
 1. *Identity.* What is said carries (request, attempt), and what P says its generation too; D answers a repeated ask with the

@@ -137,6 +137,7 @@ class Terms:
         self._declare_ghosts()
 
     def _declare_network(self) -> None:
+        """Two bags a request, one more for grants, and the posts of the router."""
         request, most = self.request, self.bounds["in_flight"]
         self.said = Record("Said", kind=Enum(ToDecode), attempt=self.attempt, generation=self.generation)
         self.answer = Record("Answer", kind=Enum(ToPrefill), attempt=self.attempt)

@@ -112,6 +112,7 @@ class Wires:
         self._declare_ghosts()
 
     def _declare_network(self) -> None:
+        """One bag each way for all requests, and the posts and results of the router."""
         most, lives = self.bounds["in_flight"], self.bounds["lives"]
         self.said = Record("Said", kind=Enum(Said), request=self.request)
         self.cache_sync = Record("CacheSync", request=self.request, place=Optional(self.place))
