@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ..catalogue import Scenario
@@ -162,8 +163,9 @@ def _machine_slug(subject: str, machine: Machine) -> str:
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
+@cache
 def pages() -> dict[str, str]:
-    """Every page by its path below the docs."""
+    """Every page by its path below the docs; the tables do not change while a process runs."""
     listed = list(all_scenarios().values())
     told = scenario_pages(listed, GENERATED)
     found = {"catalogue.md": catalogue_page(listed, GENERATED), "repaired.md": repaired_page(listed, GENERATED)}
