@@ -1,0 +1,105 @@
+"""A request's life in the resource manager, in the mixed and the decode role: preemption, abort, error, finish in two steps.
+
+Five threads move the passive machine of a request (`request.py`) under RM.lock, one critical section a row: the intake, SCHED
+(`scheduling.py`), TOK and FIN (`tokens.py`), and the control thread (`intake.py`). The worker (`rank.py`) is behind two queues, of tasks
+and of reports, so that its slots lag behind the engine's. Versions are described in `variants.py`. Ours:
+
+1. *Outputs carry (request, attempt)* and are credited to the owner of the slot if that is who produced them. A slot may be given to another as soon
+   as the manager likes; what its former owner still produces is skipped.
+2. *The end is a state.* The last token moves the request to FINISHING, which `schedule()` leaves alone: nobody preempts or aborts what has ended.
+3. *An abort is a state that the owner acts on*: who waits goes at once; who runs is stopped by `schedule()`; TOK frees it when the stop is reported. No force.
+4. *Freed at one place*, slot and blocks together, after the store.
+5. *Whoever is answered is forgotten*, also after a failed preprocessing.
+6. *Admission counts slots*: all that have one (#7141).
+
+The head of `waiting` that was preempted has its slot, so it is not counted against the slots (the facts count it among those in `waiting`; taken
+literally nobody preempted would come back when all slots are taken).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...combine import all_of, any_of, count
+from ...expr import FALSE
+from ...properties import Property, always, leads_to, never, sometimes
+from ...system import System
+from .intake import Control, control, intake
+from .manager import Answers, Manager
+from .rank import Content, Held, rank
+from .request import ASKED, IN_WAITING, OVER, PREEMPTED, Stage
+from .scheduling import Schedule, scheduling
+from .tokens import finisher, token_processor
+
+
+def build(variant: str = "repaired", role: str = "mixed", drains: bool = False, **bounds: Any) -> System:
+    """The manager of one instance and its worker; `drains`: a pause waits until all is over. The rest: see `Manager`.
+
+    Raises:
+        DefinitionError: a parameter outside its choices.
+    """
+    m = Manager(variant, role, **bounds)
+    content = Content(m)
+    controls = [control(m, drains)] if m.aborts or drains else []
+    sched, worker = scheduling(m), rank(m, content)
+    machines = [m.machine, intake(m), sched, worker, token_processor(m), finisher(m), *controls]
+    raised = sched.at() == Schedule.RAISED if not m.variant.counts_stopping and role == "mixed" else FALSE
+    properties = [*_ownership(m, content), *_tokens(m), *_progress(m)]
+    properties.append(never("slot_found_for_admitted", raised, "#7141: whoever is admitted finds a slot"))
+    if drains:
+        pauser = controls[0]
+        properties.append(leads_to("pause_ends", pauser.at() == Control.DRAINING, pauser.at() == Control.DRAINED, about="H12, H15: a pause drains"))
+    return System("lifecycle", machines, properties, doc=__doc__ or "")
+
+
+def _ownership(m: Manager, c: Content) -> list[Property]:
+    """P7 and S4."""
+    s = Stage
+    keeps = (s.RESERVED, s.READY, s.RUNNING, s.RUNNING_ASKED, s.AGAIN, s.AGAIN_ASKED, *PREEMPTED, s.ABORTING, s.FINISHING)
+
+    def slots(q: Any) -> Any:
+        return count(m.slot, lambda i: m.slot_owner[i] == q)
+
+    def shared(i: Any) -> Any:
+        return any_of(m.slot, lambda j: (i < j) & any_of(m.block, lambda b: c.block[i, b] & c.block[j, b] & (c.held[i] == Held.RUNS)))
+
+    slot_kept = all_of(m.request, lambda q: (m.machine.at(q).is_in(*keeps) & (slots(q) == 1)) | (~m.machine.at(q).is_in(*keeps) & (slots(q) == 0)))
+    blocks_kept = all_of(
+        m.request, lambda q: m.machine.at(q).is_in(*keeps, s.ENDING) | (m.table_size(q) == 0)
+    )
+    return [
+        always("slots_kept", slot_kept, "S4: a slot has an owner exactly as long as the owner's stage says"),
+        always("blocks_kept", blocks_kept, "S4, S7: who is over has no blocks"),
+        never("no_block_shared", any_of(m.slot, shared), "P7: no step writes one block for two requests"),
+        sometimes("some_preempted", any_of(m.request, lambda q: m.machine.at(q).is_in(*PREEMPTED, s.AGAIN)), "twin: a request is preempted"),
+        sometimes("some_aborting", any_of(m.request, lambda q: m.machine.at(q) == s.ABORTING), "twin: a running request is stopped"),
+    ]
+
+
+def _tokens(m: Manager) -> list[Property]:
+    """P8 and P10."""
+    answered = all_of(m.request, lambda q: (m.machine.at(q) == Stage.GONE) & (m.answers[q] == Answers.ONE))
+    return [
+        never("no_foreign_token", m.foreign.cell(), "P8: a token is credited to who produced it, in the turn that did"),
+        never("no_step_dropped", m.dropped.cell(), "H23: a step's outputs are never dropped"),
+        never("no_run_after_answer", m.zombie.cell(), "H23: who was told the end does not run again"),
+        never("no_second_answer", any_of(m.request, lambda q: m.answers[q] == Answers.TWO), "P10: one terminal answer"),
+        sometimes("some_run_ends", answered, "twin: all requests end, each with one answer"),
+    ]
+
+
+def _progress(m: Manager) -> list[Property]:
+    """P12 and P14."""
+
+    def is_over(q: Any) -> Any:
+        return m.machine.at(q).is_in(*OVER)
+
+    def is_asked(q: Any) -> Any:
+        return m.machine.at(q).is_in(*ASKED.values(), Stage.ABORTING)
+
+    return [
+        leads_to("requests_end", lambda q: ~is_over(q), is_over, each=m.request, about="P12, S7: every request ends, and is forgotten"),
+        leads_to("answered_is_freed", lambda q: m.answers[q] != Answers.NONE, is_over, each=m.request, about="H-41, S7: who was answered is freed"),
+        leads_to("aborts_end", is_asked, is_over, each=m.request, about="P14: an abort ends"),
+        never("no_abort_waits", any_of(m.request, lambda q: m.machine.at(q).is_in(*(ASKED[x] for x in IN_WAITING if x in ASKED))), "H12"),
+    ]

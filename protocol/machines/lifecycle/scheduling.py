@@ -1,0 +1,146 @@
+"""SCHED: `schedule()` under RM.lock, and the put of what it decided (facts 6.3).
+
+One decision a call: stop an aborted request, give a running one a second block or preempt for it, or admit the head of `waiting` (on
+D: the first in `running` that has not run). Whether a request needs a second block is left open. The victim is the last of `running`.
+Only SCHED puts, so its look at the empty queue stays true until it puts; the look and the critical section are one row.
+
+Left out: chunks of a prompt, the token budget, the extend table (`running_list.py`), control requests (the group "engine-threads").
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import partial
+from typing import Any
+
+from ...combine import any_of, choice
+from ...effect import when
+from ...expr import TRUE, Expr
+from ...machine import Machine, Row
+from ...types import Range
+from ...variable import private
+from .manager import Answers, Manager
+from .request import IN_RUNNING, PREEMPTED, Stage
+
+_row = partial(Row, actor="engine")
+
+
+class Schedule(IntEnum):
+    """The scheduling thread is ..."""
+
+    LOOKING, PUTTING, RAISED = range(3)
+
+
+def scheduling(m: Manager) -> Machine:
+    """The thread."""
+    rows = [*_admissions(m)]
+    if m.aborts:
+        rows.append(_stop(m))
+    if m.preemptions:
+        rows += _growth(m)
+    if m.failures:
+        rows.append(_failure(m))
+    s = Schedule
+    if not m.variant.puts_inside:
+        rows.append(_row("put_tasks", s.PUTTING, s.LOOKING, TRUE, [m.tasks.send(m.in_hand.cell()), m.in_hand.set(m.make_batch())], cite="3.1 A6; H9"))
+    return Machine("schedule", s, rows, final=s.LOOKING, doc="the engine's scheduling thread")
+
+
+def _decide(m: Manager, event: str, guard: Expr, batch: Expr, effects: list[Any], **more: Any) -> Row:
+    """A decision of `schedule()`, and where its batch goes."""
+    s = Schedule
+    if m.variant.puts_inside:
+        return _row(event, s.LOOKING, s.LOOKING, guard, [m.tasks.send(batch), *effects], under=m.lock, **more)
+    return _row(event, s.LOOKING, s.PUTTING, m.tasks.empty & guard, [m.in_hand.set(batch), *effects], under=m.lock, **more)
+
+
+def _no_stop_due(m: Manager) -> Expr:
+    return ~any_of(m.request, lambda r: m.machine.at(r) == Stage.RUNNING_ASKED) if m.aborts else TRUE
+
+
+def _stop(m: Manager) -> Row:
+    q, i = choice("request", m.request), choice("slot", m.slot)
+    guard = (m.machine.at(q) == Stage.RUNNING_ASKED) & (m.slot_owner[i] == q)
+    effects = [m.running.remove(q), *m.free_blocks(q)]
+    return _decide(m, "stop_aborted", guard, m.make_batch(stop=i), effects, choose=(q, i), moves=[m.machine[q].stop], cite="6.3 S1: trigger_abort")
+
+
+def _growth(m: Manager) -> list[Row]:
+    """A running request needs one more block: it gets it, or the last of `running` loses its own."""
+    q, v, i, j, b = choice("request", m.request), choice("victim", m.request), choice("slot", m.slot), choice("other", m.slot), choice("block", m.block)
+    left = private("preemptions_left", Range(0, m.preemptions), init=m.preemptions)
+    needs = _no_stop_due(m) & (m.machine.at(q) == Stage.RUNNING) & (m.slot_owner[i] == q) & (m.table_size(q) < 2)
+    last = (left > 0) & ~m.running.empty & m.is_full & m.machine.at(v).is_in(*IN_RUNNING) & (m.running.at(m.running.length - 1) == v)
+    lose: list[Any] = [left.sub(1), m.running.pop_back(), *([] if m.role == "mixed" else [*m.free_slot(v), *m.answer(v)])]
+    taken = (m.block_owner[b] == v) & ~any_of(m.block, lambda a: (a < b) & (m.block_owner[a] == v))
+    others = [when(m.block_owner[a] == v, m.block_owner[a].set(None)) for a in m.block]
+    hand_on = [when(b != a, others[a]) for a in m.block] + [m.block_owner[b].set(q)]
+    grown, swapped = m.make_batch(run=q, slot=i, more=b), m.make_batch(stop=j, run=q, slot=i, more=b)
+    rows = [
+        _decide(m, "grow", needs & m.is_lowest_block(b), grown, [m.block_owner[b].set(q)], choose=(q, i, b), fair="none", cite="6.3 S1"),
+        _decide(
+            m,
+            "preempt_itself",
+            needs & last & (v == q),
+            m.make_batch(stop=i),
+            [*lose, *m.free_blocks(q)],
+            choose=(q, v, i),
+            moves=[m.machine[v].preempt],
+            fair="none",
+            cite="6.3 S2; H10",
+        ),
+    ]
+    if m.slot.size > 1:
+        guard = needs & last & (v != q) & (m.slot_owner[j] == v) & taken
+        rows.append(
+            _decide(
+                m,
+                "preempt_last",
+                guard,
+                swapped,
+                [*lose, *hand_on],
+                choose=(q, v, i, j, b),
+                moves=[m.machine[v].preempt],
+                fair="none",
+                cite="6.3 S2; H23",
+            )
+        )
+    return rows
+
+
+def _admissions(m: Manager) -> list[Row]:
+    """Admission of the head of `waiting`; on D the first task of a request that has its slot and block."""
+    q, i, b, stage = choice("request", m.request), choice("slot", m.slot), choice("block", m.block), Stage
+    alive = m.zombie.set(m.zombie.cell() | (m.answers[q] != Answers.NONE))
+    move = {"moves": [m.machine[q].admit], "cite": "6.3 S3"}
+    if m.role == "decode":
+        guard = _no_stop_due(m) & (m.machine.at(q) == stage.READY) & (m.slot_owner[i] == q)
+        return [_decide(m, "admit", guard, m.make_batch(run=q, slot=i, fresh=True), [], choose=(q, i), **move)]
+    counted = [m.running.length, m.machine.count(*PREEMPTED)]
+    if m.variant.counts_stopping:
+        counted += [m.machine.count(stage.ABORTING, stage.AGAIN, stage.AGAIN_ASKED), m.machine.count(stage.FINISHING)]
+    room = sum(counted[1:], start=counted[0]) < m.slot.size
+    head = _no_stop_due(m) & ~m.waiting.empty & (m.waiting.head == q) & m.is_lowest_block(b)
+    first = head & m.machine.at(q).is_in(stage.WAITING, stage.WAITING_ASKED) & room
+    again = head & m.machine.at(q).is_in(stage.AGAIN, stage.AGAIN_ASKED) & (m.slot_owner[i] == q)
+    take: list[Any] = [m.waiting.pop(), m.running.push(q), m.block_owner[b].set(q), alive]
+    batch = m.make_batch(run=q, slot=i, fresh=True, more=b)
+    rows = [_decide(m, "admit", first & m.is_lowest_slot(i), batch, [*take, m.slot_owner[i].set(q)], choose=(q, i, b), **move)]
+    if m.preemptions:
+        rows.append(_decide(m, "admit_again", again, batch, take, choose=(q, i, b), **move))
+    if not m.variant.counts_stopping:
+        s = Schedule
+        rows.append(_row("find_no_slot", s.LOOKING, s.RAISED, first & ~m.has_slot, [], choose=(q, b), under=m.lock, cite="#7141; H26"))
+    return rows
+
+
+def _failure(m: Manager) -> Row:
+    """Preprocessing of the head of `waiting` has failed: an error for the client."""
+    q, left = choice("request", m.request), private("failures_left", Range(0, m.failures), init=m.failures)
+    guard = (left > 0) & ~m.waiting.empty & (m.waiting.head == q) & (m.machine.at(q) == Stage.WAITING)
+    effects = [left.sub(1), m.waiting.pop(), *m.answer(q)]
+    s = Schedule
+    return _row(
+        "answer_error", s.LOOKING, s.LOOKING, guard, effects, under=m.lock, choose=(q,), moves=[m.machine[q].fail], fair="none", cite="6.3 S3; H15"
+    )
+
