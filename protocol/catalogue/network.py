@@ -157,6 +157,9 @@ PARTS = [
     _lease("foreign-write-without-withholding", FOREIGN, "violated", 103_960, 14, ("H-13", "9.7"),
            "Without withholding: D reserves, takes P for dead and takes a new key, and then sends the grant, with the new key, to a P that lives. "
            "The place is given back while P writes.", "grants-fenced", **SUSPECTED),
+    _lease("foreign-write-without-new-key-at-start", FOREIGN, "violated", 314_648, 14, ("H-13", "9.3"),
+           "Without a new key at its start: D dies and comes back, and a rank of P writes into the memory of D's new life.", "keeps-key",
+           decode_crashes=1),
     _lease("stuck-without-repetition", STUCK, "violated", 1515, 6, ("H-21", "9.3"),
            "Without repetition: the ask is lost, and both sides wait.", "unresent", losses=1),
     _lease("client-waits-without-repetition", ANSWERED, "violated", 1515, 6, ("H-21", "9.3"),

@@ -67,6 +67,7 @@ def test_every_property_of_the_lease_is_broken_by_some_variant() -> None:
             "foreign-write-without-withholding",
             ("reservation[0].reserve", "keeper.suspect", "keeper.fence", "reservation[0].grant", "writer[0,0].write_layer"),
         ),
+        ("foreign-write-without-new-key-at-start", ("faults.crash_decode", "keeper.open_memory", "writer[0,0].write_layer")),
         ("token-lost-without-confirmation", ("exchange[0].commit", "exchange[0].say_commit", "network.lose_to_decode")),
         ("two-answers-without-answering-once", ("reservation[0].expire_held", "reservation[0].take_back_drained")),
         ("some-write-refused-in-repaired", ("faults.crash_prefill", "keeper.fence", "writer[0,0].fail_write")),

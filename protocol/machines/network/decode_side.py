@@ -218,7 +218,8 @@ def keeper(t: Terms) -> Machine:
     rows = []
     restart = k.STARTING if t.bounds["decode_crashes"] else k.WATCHING
     if t.bounds["decode_crashes"]:
-        rows.append(under("open_memory", k.STARTING, k.WATCHING, TRUE, take_key, cite="ours: a new key"))
+        opened = take_key if t.rules.renews_key else [t.remote_key.cell().set(t.key_number.cell())]
+        rows.append(under("open_memory", k.STARTING, k.WATCHING, TRUE, opened, cite="ours: a new key"))
     if t.bounds["prefill_crashes"]:
         hear = partial(under, choose=(q, kind, number, generation))
         mortal = dead & held & (served < t.generation.high)

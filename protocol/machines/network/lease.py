@@ -1,15 +1,15 @@
 """A lease of a place at D: asked for, granted, written into, committed, given back, whatever the network and a crash do.
 
 The repaired protocol between P and D: `prefill_side` (an exchange a request), `writing` (P's messager ranks) and `decode_side`
-(a reservation a request, the keeper of D's key) over the variables of `terms`, between `client` and `faults`. Each rule, what it replaces in the published protocol (`reservation.py`), and the
-variant that leaves it out:
+(a reservation a request, the keeper of D's key) over the variables of `terms`, between `client` and `faults`. Each rule, what
+it replaces in the published protocol (`reservation.py`), and the variant that leaves it out:
 
 1. *Identity.* What is said carries (request, attempt), and what P says its generation too; D answers a repeated ask with the
    place that it holds for that attempt. Published: the id alone, and every ask reserves anew (H-12). `reserves-again`.
 2. *Own grants.* P takes a grant only for the attempt that it is asking for; a late one is dropped, and brings back no entry
    (H-20, H22). `unnumbered`.
 3. *Ask first.* P's place is taken when D has granted, request by request; refused, a request goes back to the queue (H-07).
-   D's refusal is always said (9.1).
+   D's refusal is always said (9.1). With one P and one D nobody can wait in a circle; see `prefill_first` in `preparation`.
 4. *Until answered.* Who waits repeats himself: P its ask, its commit and the end of an attempt, D its wish to have a place
    back (9.3, H-21 d). `unresent`.
 5. *Confirmed commit.* P keeps a first token until D confirms it; D inserts it once and confirms it every time. `unacknowledged`.
@@ -23,7 +23,8 @@ variant that leaves it out:
    need not be asked, and the new one need not know it. `unfenced`.
 10. *Withheld grants.* A grant that is still owed to a generation when it is fenced is not sent: it would carry the new key
     to a P that is cut off and lives. `grants-fenced`.
-11. *A new key at D's start.* A restarted D holds nothing and knows nobody; writes for its former life are refused.
+11. *A new key at D's start.* A restarted D holds nothing and knows nobody; writes for its former life are refused (9.3,
+    H-13). `keeps-key`.
 12. *Dead ranks are drained.* A rank that died writes nothing. Restarted it finds the orders that the engine still holds and
     starts them over; or the engine has failed the request, with one error (9.6). `awaits-dead-ranks`.
 13. *Deadlines.* Every wait for the other side ends in one terminal answer (H-30, H-38). `patient`.

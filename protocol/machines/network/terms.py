@@ -61,6 +61,7 @@ class Rules:
         awaits_drained: D keeps a place that it wants back until P has closed the attempt, or is fenced.
         fences: hearing of a new generation of P, or of P's death, D takes a new key before it frees the old one's places.
         withholds: a grant that is still owed to a generation when it is fenced is not sent.
+        renews_key: a restarted D opens its memory under a key that it has never used.
         acknowledges: P keeps a commit until D has confirmed it, and D inserts it once.
         times_out: waits for the other side end by themselves.
         covers_dead_ranks: a dead rank counts as stopped.
@@ -76,6 +77,7 @@ class Rules:
     awaits_drained: bool = True
     fences: bool = True
     withholds: bool = True
+    renews_key: bool = True
     acknowledges: bool = True
     times_out: bool = True
     covers_dead_ranks: bool = True
@@ -93,6 +95,7 @@ VARIANTS = {
     "reclaims-at-once": Rules(awaits_drained=False),
     "unfenced": Rules(fences=False),
     "grants-fenced": Rules(withholds=False),
+    "keeps-key": Rules(renews_key=False),
     "unacknowledged": Rules(acknowledges=False, times_out=False),
     "patient": Rules(times_out=False),
     "awaits-dead-ranks": Rules(covers_dead_ranks=False),
