@@ -3,16 +3,19 @@
 Four questions, each with its own system. The variants are named as in the facts where the facts name them (T1, T2, N1, B).
 *Batching*: does `get_requests` return every request, within its limits, without keeping the mutex for nothing?
 
-| | local | T1 | T2 | tested_first | N1 | repaired |
-|---|---|---|---|---|---|---|
-| a request is skipped for ever | never | H18, H-11 | never | never | never | never |
-| what was rejected is counted | no limits | H19 (a) | H19 (a) | never | no limits | never |
-| the mutex is kept from one pass in vain to the next | never | H19 (a) | H19 (a) | H19 (e) | never | never |
-| only the clock ends that | never | never | never | H19 (e) | never | never |
-| who can never fit blocks those behind | no limits | H19 (b) | H19 (b) | H19 (b) | no limits | refused |
-| a batch beyond its tokens | no limits | never | H19 (c) | H19 (c) | alone | never |
-| requests in hand wait for the clock | never | H19 (d) | H19 (d) | H19 (d) | never | never |
-| the log says the opposite | no log | no log | H19 (f) | H19 (f) | no log | never |
+| | local | T1 | T2 | tested_first | leaves_first | N1 | repaired |
+|---|---|---|---|---|---|---|---|
+| a request is skipped for ever | never | H18, H-11 | never | never | never | never | never |
+| what was rejected is counted | no limits | H19 (a) | H19 (a) | never | never | no limits | never |
+| the mutex is kept from one pass in vain to the next | never | H19 (a) | H19 (a) | H19 (e) | never | never | never |
+| only the clock ends that | never | never | never | H19 (e) | never | never | never |
+| who can never fit blocks those behind | no limits | H19 (b) | H19 (b) | H19 (b) | H19 (b) | no limits | refused |
+| a batch beyond its tokens | no limits | never | H19 (c) | H19 (c) | H19 (c) | alone | never |
+| requests in hand wait for the clock | never | H19 (d) | H19 (d) | H19 (d) | H19 (d) | never | never |
+| the log says the opposite | no log | no log | H19 (f) | H19 (f) | H19 (f) | no log | never |
+
+`tested_first` is the mend proposed in the review of #7791, `leaves_first` that of the facts: test, count, and leave on the first
+rejection. Ours also waits with empty hands only, looks at the tokens before it takes, and refuses what can never fit.
 
 *Recycling*: may an abort move the cursor of a list that others read? `locked` takes the mutex, `checked` asks whether the
 id lies left of the cursor, `locked_checked` does both and is the mend that the facts propose.
@@ -88,14 +91,14 @@ BATCHING = [
     _batch("no-request-skipped-in-t2", SKIPPED, "holds", 422, None, "T2", ("#7791", *H18), MOVES_WITH_EACH),
     _batch("no-request-skipped-in-n1", SKIPPED, "holds", 249, None, "N1", ("#6680", *H18), MOVES_WITH_EACH),
     _batch("no-request-skipped-in-local", SKIPPED, "holds", 331, None, "local", H18, "One pass a call: the cursor moves by what was taken."),
-    _batch("no-request-skipped-in-ours", SKIPPED, "holds", 314, None, "repaired", H18, OURS),
+    _batch("no-request-skipped-in-ours", SKIPPED, "holds", 304, None, "repaired", H18, OURS),
     _batch("requests-returned-in-t2", RETURNED, "holds", 422, None, "T2", ("#7791", *H18),
            "Where each request fits by itself, T2 returns all of them: what a call rejects heads the next, which counts from nothing."),
     _batch("requests-returned-in-tested-first", RETURNED, "holds", 412, None, "tested_first", ("#7791", *H18), MOVES_WITH_EACH),
     _batch("requests-returned-in-n1", RETURNED, "holds", 249, None, "N1", ("#6680", *H18), MOVES_WITH_EACH),
-    _batch("requests-returned-in-ours", RETURNED, "holds", 314, None, "repaired", H18, OURS),
+    _batch("requests-returned-in-ours", RETURNED, "holds", 304, None, "repaired", H18, OURS),
     _batch("some-run-returns-all-in-t1", ALL_RETURNED, "holds", 706, 11, "T1", H18, FOUND + "when the requests come together, T1 returns all."),
-    _batch("some-run-returns-all-in-ours", ALL_RETURNED, "holds", 314, 10, "repaired", H18, FOUND + "ours returns all."),
+    _batch("some-run-returns-all-in-ours", ALL_RETURNED, "holds", 304, 10, "repaired", H18, FOUND + "ours returns all."),
     _batch("some-run-returns-all-in-local", ALL_RETURNED, "holds", 331, 10, "local", H18, FOUND + "all are returned."),
     _batch("some-run-returns-all-in-tested-first", ALL_RETURNED, "holds", 412, 10, "tested_first", H18, FOUND + "all are returned."),
     # -- H19 (a): counted before it is rejected ------------------------------------------------------------------------------
@@ -103,9 +106,9 @@ BATCHING = [
     _batch("rejected-request-counted-in-t1", COUNTED, "violated", 644, 6, "T1", ("H19", "H-11"), ACCUMULATES),
     _batch("only-the-taken-counted-in-tested-first", COUNTED, "holds", 412, None, "tested_first", H19,
            "The mend proposed in the review tests first and counts afterwards.", **SPIN),
-    _batch("only-the-taken-counted-in-ours", COUNTED, "holds", 314, None, "repaired", H19, OURS, **SPIN),
+    _batch("only-the-taken-counted-in-ours", COUNTED, "holds", 304, None, "repaired", H19, OURS, **SPIN),
     _batch("some-request-rejected-in-t2", REJECTED, "holds", 567, 6, "T2", H19, FOUND + "requests are rejected.", **SPIN),
-    _batch("some-request-rejected-in-ours", REJECTED, "holds", 410, 6, "repaired", H19, FOUND + "requests are rejected.", **SPIN),
+    _batch("some-request-rejected-in-ours", REJECTED, "holds", 400, 6, "repaired", H19, FOUND + "requests are rejected.", **SPIN),
     _batch("mutex-kept-in-vain-in-t1", VAIN, "violated", 774, 14, "T1", ("H19",), ACCUMULATES + " The mutex is kept meanwhile.", **SPIN),
     _batch("mutex-kept-in-vain-in-t2", VAIN, "violated", 572, 11, "T2", H19,
            "The head is rejected and stays the head; the wait is over at once, because something is there, and does not give the mutex back. "
@@ -120,28 +123,37 @@ BATCHING = [
     _batch("spin-ends-without-the-clock-in-t2", LET_IN, "holds", 458, None, "T2", H19,
            "In T2 as it stands the rejected length is added in every pass until the tokens are used up, which ends the call before any "
            "time-out.", **NO_CLOCK),
-    _batch("puts-let-in-in-ours", LET_IN, "holds", 314, None, "repaired", H19, OURS, **NO_CLOCK),
+    _batch("spin-mended-in-leaves-first", VAIN, "holds", 456, None, "leaves_first", H19,
+           "To leave on the first rejection gives the mutex back: this is what the proposed mend lacks.", **SPIN),
+    _batch("puts-let-in-in-leaves-first", LET_IN, "holds", 402, None, "leaves_first", H19, "The first rejection ends the call, clock or not.", **NO_CLOCK),
+    _batch("only-the-taken-counted-in-leaves-first", COUNTED, "holds", 402, None, "leaves_first", H19, "It tests first and counts afterwards.", **SPIN),
+    _batch("some-request-rejected-in-leaves-first", REJECTED, "holds", 520, 6, "leaves_first", H19, FOUND + "requests are rejected.", **SPIN),
+    _batch("puts-let-in-in-ours", LET_IN, "holds", 304, None, "repaired", H19, OURS, **NO_CLOCK),
     _batch("mutex-given-back-in-n1", VAIN, "holds", 249, None, "N1", ("#6680", "H19"), "N1 rejects nothing: one request, one pass.", **SPIN),
-    _batch("mutex-given-back-in-ours", VAIN, "holds", 314, None, "repaired", H19, OURS, **SPIN),
+    _batch("mutex-given-back-in-ours", VAIN, "holds", 304, None, "repaired", H19, OURS, **SPIN),
     # -- H19 (b): who never fits ----------------------------------------------------------------------------------------------
     _batch("head-of-line-blocked-in-t2", RETURNED, "violated", 876, 8, "T2", H19,
            "A request that needs more blocks than there are heads the list: every call rejects it and returns nothing, and those behind it, "
            "which would fit, are never looked at.", **NEVER_FITS),
-    _batch("head-of-line-refused-in-ours", RETURNED, "holds", 612, None, "repaired", H19, OURS, **NEVER_FITS),
+    _batch("head-of-line-blocked-in-leaves-first", RETURNED, "violated", 611, 7, "leaves_first", H19,
+           "To leave on the first rejection does not help who stands behind a request that can never fit.", **NEVER_FITS),
+    _batch("head-of-line-refused-in-ours", RETURNED, "holds", 586, None, "repaired", H19, OURS, **NEVER_FITS),
     # -- H19 (c): tokens are looked at after the request was taken ------------------------------------------------------------
     _batch("batch-beyond-tokens-in-t2", TOKENS, "violated", 422, 6, "T2", H19,
            "The tokens are looked at after the request was taken, so a batch may exceed them by its last request.", **FEW_TOKENS),
     _batch("batch-beyond-tokens-in-tested-first", TOKENS, "violated", 422, 6, "tested_first", H19,
            "The proposed mend is about the rejection, not about the tokens.", **FEW_TOKENS),
+    _batch("batch-beyond-tokens-in-leaves-first", TOKENS, "violated", 422, 6, "leaves_first", H19,
+           "The tokens are still looked at after the request was taken.", **FEW_TOKENS),
     _batch("batch-within-tokens-in-t1", TOKENS, "holds", 644, None, "T1", ("H19",), "T1 rejects what would exceed the tokens.", **FEW_TOKENS),
-    _batch("batch-within-tokens-in-ours", TOKENS, "holds", 314, None, "repaired", H19, OURS, **FEW_TOKENS),
+    _batch("batch-within-tokens-in-ours", TOKENS, "holds", 304, None, "repaired", H19, OURS, **FEW_TOKENS),
     _batch("some-batch-full-in-t1", FULL, "holds", 644, 8, "T1", ("H19",), FOUND + "batches do fill.", **FEW_TOKENS),
-    _batch("some-batch-full-in-ours", FULL, "holds", 314, 8, "repaired", H19, FOUND + "batches do fill.", **FEW_TOKENS),
+    _batch("some-batch-full-in-ours", FULL, "holds", 304, 8, "repaired", H19, FOUND + "batches do fill.", **FEW_TOKENS),
     _batch("batch-beyond-blocks-in-n1", BLOCKS, "violated", 732, 4, "N1", ("#6680", "H19"),
            "N1 looks at no limit: admission is left to the resource manager.", **NEVER_FITS),
     _batch("batch-beyond-blocks-in-local", BLOCKS, "violated", 331, 6, "local", ("H19",), "LocalScheduler in V1 takes what is there.", **SPIN),
     _batch("batch-within-blocks-in-t2", BLOCKS, "holds", 458, None, "T2", H19, "The blocks are tested before the request is taken.", **SPIN),
-    _batch("batch-within-blocks-in-ours", BLOCKS, "holds", 314, None, "repaired", H19, OURS, **SPIN),
+    _batch("batch-within-blocks-in-ours", BLOCKS, "holds", 304, None, "repaired", H19, OURS, **SPIN),
     _batch("some-batch-full-in-t2", FULL, "holds", 458, 8, "T2", H19, FOUND + "batches do fill.", **SPIN),
     # -- H19 (d): the wait for batch-mates ---------------------------------------------------------------------------------------
     _batch("requests-in-hand-wait-for-the-clock-in-t1", IN_HAND, "violated", 644, 7, "T1", ("H19",),
@@ -149,20 +161,23 @@ BATCHING = [
     _batch("requests-in-hand-wait-for-the-clock-in-t2", IN_HAND, "violated", 422, 6, "T2", H19,
            "A call that has taken a request waits for batch-mates until the time-out, with the request in hand; each further one starts the "
            "time again."),
+    _batch("requests-in-hand-wait-for-the-clock-in-leaves-first", IN_HAND, "violated", 402, 6, "leaves_first", H19,
+           "Where nothing is rejected, the call still waits for batch-mates with requests in hand."),
     _batch("nothing-in-hand-waits-in-n1", IN_HAND, "holds", 249, None, "N1", ("#6680", "H19"), "One request is returned at once: the purpose of N1."),
-    _batch("nothing-in-hand-waits-in-ours", IN_HAND, "holds", 314, None, "repaired", H19, OURS),
+    _batch("nothing-in-hand-waits-in-ours", IN_HAND, "holds", 304, None, "repaired", H19, OURS),
     _batch("some-wait-in-n1", WAITED, "holds", 249, 1, "N1", ("#6680", "H19"), FOUND + "calls do wait."),
-    _batch("some-wait-in-ours", WAITED, "holds", 314, 1, "repaired", H19, FOUND + "calls do wait."),
+    _batch("some-wait-in-ours", WAITED, "holds", 304, 1, "repaired", H19, FOUND + "calls do wait."),
     # -- H19 (f): the log message -------------------------------------------------------------------------------------------------
     _batch("log-says-the-opposite-in-t2", LOG, "violated", 1_076, 6, "T2", H19,
            "'has put all just-pulled request into the queue' is logged when something was there and nothing was taken; that takes a head "
            "that does not fit by itself.", **NEVER_FITS),
     _batch("log-says-the-opposite-in-tested-first", LOG, "violated", 794, 6, "tested_first", H19,
            "The proposed mend is about the rejection, not about the message.", **NEVER_FITS),
+    _batch("log-says-the-opposite-in-leaves-first", LOG, "violated", 711, 5, "leaves_first", H19, "The message is as before.", **NEVER_FITS),
     _batch("log-silent-where-every-request-fits-in-t2", LOG, "holds", 422, None, "T2", H19,
            "Where every request fits by itself, the first of a call is always taken, and the message never comes."),
-    _batch("log-tells-the-truth-in-ours", LOG, "holds", 612, None, "repaired", H19, "Ours logs what it says: something was taken.", **NEVER_FITS),
-    _batch("some-log-line-in-ours", "some_log_line", "holds", 612, 7, "repaired", H19, FOUND + "the message comes.", **NEVER_FITS),
+    _batch("log-tells-the-truth-in-ours", LOG, "holds", 586, None, "repaired", H19, "Ours logs what it says: something was taken.", **NEVER_FITS),
+    _batch("some-log-line-in-ours", "some_log_line", "holds", 586, 7, "repaired", H19, FOUND + "the message comes.", **NEVER_FITS),
     _batch("no-log-line-where-every-request-fits-in-t2", "some_log_line", "violated", 422, None, "T2", H19,
            "Where every request fits by itself the message is never logged: its condition says the opposite of its text."),
 ]
@@ -304,8 +319,8 @@ HAZARDS = [
         "the whole time-out (e); and the log says that all was taken when nothing was (f).",
         "T2, restored by #7791; (a) to (f) by simulation",
         "Confirmed, each part by itself. (a) In T2 the spin ends without the clock, by the tokens; (e) with the proposed mend only the clock ends "
-        "it. (f) The message comes only for a head that does not fit by itself, hence never where every request fits. T1 has (a), (b), (d) and the "
-        "spin as well; it lacks only (c).",
+        "it; to leave on the first rejection mends both. (f) The message comes only for a head that does not fit by itself, hence never "
+        "where every request fits. T1 has (a), (b), (d) and the spin as well; it lacks only (c).",
     ),
     Hazard(
         "H-10",

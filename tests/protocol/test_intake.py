@@ -160,7 +160,9 @@ class Simulation:
         while True:
             seen, before = self.wait(self.batch), len(out)
             for k, length in seen:
-                if self.variant == "tested_first" and tot + length > self.available:
+                if self.variant in ("tested_first", "leaves_first") and tot + length > self.available:
+                    if self.variant == "leaves_first":
+                        return out
                     break
                 tok += length
                 tot += length

@@ -19,6 +19,7 @@ class Algorithm:
         repeats: goes round until the batch is full, the tokens are used up, or the time is over.
         cumulative: the cursor moves once a pass, by all that the *call* has taken; otherwise with each request.
         counts_rejected: the length is added before the test, and stays when the request is rejected.
+        leaves: the first request that does not fit ends the call.
         overshoots: the tokens are looked at after the request was taken.
         log: "" none; "inverted": "has put all just-pulled request into the queue" when *nothing* was taken; "right".
         refuses: a request that can never fit is answered with an error when it is put.
@@ -30,6 +31,7 @@ class Algorithm:
     repeats: bool = False
     cumulative: bool = False
     counts_rejected: bool = False
+    leaves: bool = False
     overshoots: bool = False
     log: str = ""
     refuses: bool = False
@@ -43,8 +45,10 @@ ALGORITHMS = {
         Algorithm("T2", repeats=True, counts_rejected=True, overshoots=True, log="inverted"),
         # The mend that was proposed in the review of #7791, and nothing else.
         Algorithm("tested_first", repeats=True, overshoots=True, log="inverted"),
+        # The mend that the facts propose: that, and to leave on the first rejection.
+        Algorithm("leaves_first", repeats=True, leaves=True, overshoots=True, log="inverted"),
         Algorithm("N1", limited=False, single=True),
-        Algorithm("repaired", log="right", refuses=True),
+        Algorithm("repaired", leaves=True, log="right", refuses=True),
     )
 }
 """`local` is LocalScheduler in V1; T1, T2 and N1 are the data-parallel scheduler's, as the facts name them."""

@@ -22,7 +22,7 @@ def build(
     """The scheduler at these bounds.
 
     Args:
-        variant: local, T1, T2, tested_first, N1, or repaired.
+        variant: local, T1, T2, tested_first, leaves_first, N1, or repaired.
         requests: how many arrive. longest: the longest of them, in tokens and in blocks.
         batch: requests that one call may return. blocks: free blocks, the same for every call. tokens: of one batch.
         clock: time-outs come to those who wait for ever; without it nothing may rely on one.

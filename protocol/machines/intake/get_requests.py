@@ -142,7 +142,7 @@ def _scanning(s: Scheduler) -> list[Row]:
     reject = [*(count if a.counts_rejected else []), vain, s.rejected.set(True)]
     over = f.ADVANCING if a.cumulative else f.DECIDING
     step = partial(_fetch, under=s.mutex)
-    cite = "H19 (a): counted before it is rejected" if a.counts_rejected else "ours: tested, then counted"
+    cite = "H19 (a): counted before it is rejected" if a.counts_rejected else "H19 (e): tested, then counted"
     # fmt: off
     rows = [
         step("take_last", f.SCANNING, over,       more & admits & last,  take, cite="facts 5: step 5; H19 (c) where tokens come second"),
@@ -152,7 +152,9 @@ def _scanning(s: Scheduler) -> list[Row]:
             step("take",     f.SCANNING, f.SCANNING, more & admits & ~last, take, cite="facts 5: step 5"),
             step("end_pass", f.SCANNING, over,       ~more,                 [],   cite="facts 5: step 5"),
         ]
-    if a.limited:
+    if a.limited and a.leaves:
+        rows.append(_fetch("reject", f.SCANNING, f.RETURNING, more & ~admits, reject, release=s.mutex, cite="facts 9.4: leave on first reject"))
+    elif a.limited:
         rows.append(step("reject", f.SCANNING, over, more & ~admits, reject, cite=cite))
     if a.cumulative:
         rows.append(step("advance_cursor", f.ADVANCING, f.DECIDING, TRUE, [s.cursor.add(s.taken.length)], cite="H18, H-11: by all, every pass"))
