@@ -168,14 +168,17 @@ def _deciding(s: Scheduler) -> list[Row]:
     if not s.algorithm.repeats:
         return [_fetch("leave", f.DECIDING, f.RETURNING, release=s.mutex, cite="N1; ours: one pass, and never a wait with requests in hand")]
     over = (s.tokens > s.limits.tokens) | (s.taken.length >= s.batch)
+    again = "H19 (a), (e): something is there"
     # fmt: off
-    return [
+    rows = [
         _fetch("leave",         f.DECIDING, f.RETURNING, over,            [], release=s.mutex, cite="facts 5: step 6"),
         _fetch("leave_late",    f.DECIDING, f.RETURNING, ~over,           [], release=s.mutex, decided="timer", fair=s.timed, cite="facts 5: step 6"),
-        _fetch("look_again",    f.DECIDING, f.SCANNING,  ~over & s.left,  _begin_pass(s), under=s.mutex, cite="H19 (a), (e): something is there"),
         _fetch("wait_for_more", f.DECIDING, f.WAITING,   ~over & ~s.left, [], release=s.mutex, cite="H19 (d): up to TO for batch-mates"),
     ]
     # fmt: on
+    if not s.algorithm.leaves:  # where a rejection ends the call, a pass ends with nothing left
+        rows.append(_fetch("look_again", f.DECIDING, f.SCANNING, ~over & s.left, _begin_pass(s), under=s.mutex, cite=again))
+    return rows
 
 
 def _returning(s: Scheduler) -> list[Row]:
