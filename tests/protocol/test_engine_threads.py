@@ -36,6 +36,7 @@ ALL_ROWS = (
     "exception-costs-one-slot-in-ours",
     "stop-hits-the-next-in-b",
     "pause-gives-up-in-a",
+    "report-of-a-stop-hits-the-next-in-r-prime",
     "exception-loses-the-batch-in-e1",
     "exception-loses-nobody-in-ours",
     "failed-preprocessing-loses-the-batch-in-e0",
@@ -115,6 +116,25 @@ def test_stop_names_a_slot_that_another_request_has_got() -> None:
     steps = path_of("stop-hits-the-next-in-r")
     assert in_order(steps, "control.find_with_slot", "finisher.free_slot", "schedule.schedule_waiting(slot=0, block=0)", "schedule.put_batch")
     assert "control.put_stop" not in steps
+
+
+def test_report_of_a_stop_is_taken_for_the_next_requests() -> None:
+    assert in_order(
+        path_of("report-of-a-stop-hits-the-next-in-r-prime"),
+        "token_processor.handle_last(slot=0)",
+        "control.ask_abort",
+        "schedule.schedule_stops",
+        "rank[0].report_step",
+        "finisher.free_slot",
+        "schedule.schedule_waiting(slot=0, block=0)",
+        "rank[0].report_step",
+        "control.ask_abort",
+        "schedule.schedule_stops",
+        "token_processor.recycle_aborted(slot=0)",
+        "schedule.schedule_waiting(slot=0, block=0)",
+        "token_processor.handle_last(slot=0)",
+        "finisher.free_slot",
+    )
 
 
 def test_aborted_in_preparation_joins_without_its_slot() -> None:

@@ -64,13 +64,13 @@ def token_processor(e: Engine) -> Machine:
         _row("end_step", t.HANDLING, t.WAITING, all_of(e.slot, lambda i: step[i] == Output.NOTHING), [], cite="facts 6.5"),
         _row("answer", t.ANSWERING, t.HANDLING, TRUE, [*e.answer(answering.value), answering.set(None)], under=e.mutex, cite="facts 5: put_results"),
     ]
-    if recycles or pauses:
+    if (recycles or pauses) and e.reports_may_miss:
         idle = ~aborted & ~preempted if pauses else ~aborted
         rows.append(_row("skip_stop", t.HANDLING, t.HANDLING, stopped & idle, done, choose=(s,), under=lock, cite="facts 6.5"))
     if recycles:
         both = stopped & aborted
         rows.append(_row("recycle_aborted", t.HANDLING, t.ANSWERING, both, recycle, choose=(s,), under=lock, cite="facts 6.5: -9 and to be aborted"))
-    if not (e.epoch.owned_abort and e.epoch.drains):
+    if e.reports_may_miss:
         rows.append(_row("skip_last", t.HANDLING, t.HANDLING, last & ~runs, done, choose=(s,), under=lock, cite="facts 6.5: nobody has the slot"))
     if pauses:
         mine = preempted & ~aborted
@@ -105,7 +105,8 @@ def finisher(e: Engine) -> Machine:
     gone = [*e.free_block(freeing.value), e.stage[freeing.value].set(Stage.GONE), freeing.set(None)]
     rows = [
         _row("free_slot", f.IDLE, f.FREEING, known, remove, under=e.resources, cite="facts 6.4: FIN; 4.10 a"),
-        _row("skip_finished", f.IDLE, f.IDLE, ~known, skip, under=e.resources, cite="facts 6.4: skips what waits"),
         _row("free_block", f.FREEING, f.IDLE, TRUE, gone, under=e.resources, cite="4.10 c"),
     ]
+    if e.reports_may_miss:
+        rows.append(_row("skip_finished", f.IDLE, f.IDLE, ~known, skip, under=e.resources, cite="facts 6.4: skips what waits"))
     return Machine("finisher", f, rows, final=f.IDLE, doc="the engine's thread that finishes requests")

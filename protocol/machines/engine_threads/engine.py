@@ -206,6 +206,11 @@ class Engine:
         """Whether `schedule()` stops what runs and is to be aborted; on P the epochs do not, as they skip what is prefilled (H12)."""
         return self.asks_aborts and not self.epoch.direct_abort and (self.role == "mixed" or self.epoch.owned_abort)
 
+    @property
+    def reports_may_miss(self) -> bool:
+        """Whether a report may find nobody in its slot, or somebody whom it does not concern."""
+        return not (self.epoch.reports_once and self.epoch.drains)
+
     def in_requests(self, q: Any) -> Expr:
         """Whether the id is in RM.requests."""
         return self.stage[q].is_in(*IN_REQUESTS)

@@ -18,6 +18,10 @@ What each version does is said in `epochs.py`, what goes wrong in the catalogue'
 6. *Fetch loops instead of a pool*: nothing to submit to at exit, no `is_fetching`; at least one of them; every wait watches the exit.
    As many requests may wait as there are slots: a batch gathers during a forward, and no more than a batch.
 
+7. *Each stay in a slot ends with one report*: a stop that finds its slot empty is not reported, since the last token was. The slot is
+   free only when that one report has been handled, so no report is credited to the next request in the slot, and reports need
+   no name.
+
 A generation number in each batch, checked by the worker, was the alternative to 1 and 2. It would let the worker reject a stale
 prefill, but the engine would have to learn of the rejection and schedule again; and it does not name the victim of a stop, which is
 addressed to a slot. One critical section around `schedule()` and the put, with the aborts still put by ZMQ-in (`locked_put`), mends

@@ -29,6 +29,7 @@ class Epoch:
         drains: a pause waits until every request is over; else it preempts, clears and resets.
         counts_aborting: admission counts requests that are being aborted, which keep their slot (#7141).
         reports_stops: a worker step in which nothing is left to run still reports its stops (#7633).
+        reports_once: ours. A stop is reported only where it emptied the slot: each stay in a slot ends with one report.
         one_putter: ours. Only the scheduling thread puts into the queue.
         holds_lock: ours. `schedule()` and `put_tasks` are one critical section.
         owned_abort: ours. An abort is a state of the request, on which whoever owns its stage acts.
@@ -52,6 +53,7 @@ class Epoch:
     drains: bool = False
     counts_aborting: bool = False
     reports_stops: bool = False
+    reports_once: bool = False
     one_putter: bool = False
     holds_lock: bool = False
     owned_abort: bool = False
@@ -74,6 +76,7 @@ _OURS = Epoch(
     drains=True,
     counts_aborting=True,
     reports_stops=True,
+    reports_once=True,
     one_putter=True,
     holds_lock=True,
     owned_abort=True,
@@ -96,8 +99,9 @@ EPOCHS = {
         # A' admitting as before #7141.
         replace(_NEW, name="uncounted", counts_aborting=False),
         # Ours with one of its parts left out, to show that the part is needed.
-        replace(_OURS, name="two_putters", one_putter=False, owned_abort=False, direct_abort=True, holds_lock=False),
+        replace(_OURS, name="two_putters", one_putter=False, owned_abort=False, direct_abort=True, holds_lock=False, reports_once=False),
         replace(_OURS, name="locked_put", one_putter=False, owned_abort=False, direct_abort=True),
+        replace(_OURS, name="reports_twice", reports_once=False),
         replace(_OURS, name="clearing", drains=False),
         replace(_OURS, name="unowned", owned_abort=False),
         replace(_OURS, name="forgetful", keeps_batch=False),

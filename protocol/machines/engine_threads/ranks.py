@@ -5,7 +5,8 @@ question). For the engine the batch is read when the last of them has read it, a
 
 What is real: a rank reads a batch once, at any time between two steps; it stops a slot by itself with its last token, by a stop
 task otherwise; it reports by slot, without a name. A step in which nothing is left to run is run (and
-reports the stops) since #7633 only; before, the stops are reported with the next step. A gated rank raises the forward
+reports the stops) since #7633 only; before, the stops are reported with the next step. In the epochs a stop is reported whether it
+found a request in its slot or not; in ours only if it did, so that each stay in a slot ends with one report. A gated rank raises the forward
 signal before it reads and lowers it after the step. On P a request has one step; in the mixed role a prefill and one more.
 
 Left out: the ranks' barriers and announcements (the signalling subject), experts.
@@ -67,7 +68,8 @@ def _insert(e: Engine, r: Expr) -> list[Any]:
         stop = e.stop_field(batch, s)
         start = ~batch.request.is_none & (batch.slot == s)
         filled = [e.held[r, s].set(batch.request), e.held_block[r, s].set(batch.block), e.left[r, s].set(e.steps), e.stopped[r, s].set(False)]
-        effects.append(when(stop, e.held[r, s].set(None), e.held_block[r, s].set(0), e.left[r, s].set(0), e.stopped[r, s].set(True)))
+        reported = ~e.held[r, s].is_none if e.epoch.reports_once else TRUE
+        effects.append(when(stop, e.held[r, s].set(None), e.held_block[r, s].set(0), e.left[r, s].set(0), e.stopped[r, s].set(reported)))
         effects.append(when(start, *filled))
     return effects
 
