@@ -423,6 +423,9 @@ TOKENS = [
 AT_ONCE = [
     _scenario("abort-and-pause-owned-in-ours", OWNED, "holds", 3_201_675, None, ("H9", "H10", "H-23"), OURS, "repaired", **THREE, **BOTH),
     _scenario("abort-and-pause-answered-in-ours", ANSWERED, "holds", 3_201_675, None, ("H10", "H-22"), OURS, "repaired", **THREE, **BOTH),
+    _scenario("abort-and-pause-answered-on-p-in-ours", ANSWERED, "holds", 2_598_928, None, ("H-22", "H-23"), OURS, "repaired", **P, **THREE, **BOTH),
+    _scenario("two-threads-and-an-abort-on-p-in-ours", PLACED, "holds", 5_255_882, None, ("H-22",),
+              OURS, "repaired", **P, **THREE, **ABORT, threads=2),
     _scenario("all-at-once-owned-in-ours", OWNED, "holds", 1_568_915, None, ("H9", "H-22", "H-23"), OURS, "repaired", **TWO, **ALL),
     _scenario("all-at-once-answered-in-ours", ANSWERED, "holds", 1_568_915, None, ("H14", "H28"), OURS, "repaired", **TWO, **ALL),
     _scenario("all-at-once-taken-in-ours", TAKEN, "holds", 1_568_915, None, ("H27", "H-40"), OURS, "repaired", **TWO, **ALL),
