@@ -63,13 +63,12 @@ def _ownership(m: Manager, c: Content) -> list[Property]:
     def shared(i: Any) -> Any:
         return any_of(m.slot, lambda j: (i < j) & any_of(m.block, lambda b: c.block[i, b] & c.block[j, b] & (c.held[i] == Held.RUNS)))
 
-    slot_kept = all_of(m.request, lambda q: (m.machine.at(q).is_in(*keeps) & (slots(q) == 1)) | (~m.machine.at(q).is_in(*keeps) & (slots(q) == 0)))
-    blocks_kept = all_of(
-        m.request, lambda q: m.machine.at(q).is_in(*keeps, s.ENDING) | (m.table_size(q) == 0)
-    )
+    def kept(q: Any) -> Any:
+        has = m.machine.at(q).is_in(*keeps)
+        return ((has & (slots(q) == 1)) | (~has & (slots(q) == 0))) & (has | (m.machine.at(q) == s.ENDING) | (m.table_size(q) == 0))
+
     return [
-        always("slots_kept", slot_kept, "S4: a slot has an owner exactly as long as the owner's stage says"),
-        always("blocks_kept", blocks_kept, "S4, S7: who is over has no blocks"),
+        always("slots_and_blocks_kept", all_of(m.request, kept), "S4, S7: a request has one slot as long as its stage says, and no block after"),
         never("no_block_shared", any_of(m.slot, shared), "P7: no step writes one block for two requests"),
         sometimes("some_preempted", any_of(m.request, lambda q: m.machine.at(q).is_in(*PREEMPTED, s.AGAIN)), "twin: a request is preempted"),
         sometimes("some_aborting", any_of(m.request, lambda q: m.machine.at(q) == s.ABORTING), "twin: a running request is stopped"),

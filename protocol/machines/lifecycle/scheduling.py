@@ -75,7 +75,7 @@ def _growth(m: Manager) -> list[Row]:
     taken = (m.block_owner[b] == v) & ~any_of(m.block, lambda a: (a < b) & (m.block_owner[a] == v))
     others = [when(m.block_owner[a] == v, m.block_owner[a].set(None)) for a in m.block]
     hand_on = [when(b != a, others[a]) for a in m.block] + [m.block_owner[b].set(q)]
-    grown, swapped = m.make_batch(run=q, slot=i, more=b), m.make_batch(stop=j, run=q, slot=i, more=b)
+    grown, swapped = m.make_batch(run=q, slot=i, more=b), m.make_batch(stop=j if m.variant.tells else None, run=q, slot=i, more=b)
     rows = [
         _decide(m, "grow", needs & m.is_lowest_block(b), grown, [m.block_owner[b].set(q)], choose=(q, i, b), fair="none", cite="6.3 S1"),
         _decide(
@@ -130,7 +130,8 @@ def _admissions(m: Manager) -> list[Row]:
         rows.append(_decide(m, "admit_again", again, batch, take, choose=(q, i, b), **move))
     if not m.variant.counts_stopping:
         s = Schedule
-        rows.append(_row("find_no_slot", s.LOOKING, s.RAISED, first & ~m.has_slot, [], choose=(q, b), under=m.lock, cite="#7141; H26"))
+        here = {"choose": (q, b), "under": m.lock, **move}
+        rows.append(_row("find_no_slot", s.LOOKING, s.RAISED, first & ~m.has_slot, take, **(here | {"cite": "#7141; H26"})))
     return rows
 
 

@@ -22,6 +22,7 @@ class Variant:
         owns_aborts: an abort takes a request that waits at once; else only one that is in `running`.
         frees_once: slot and blocks are freed together, after the store; else the slot is freed before it.
         puts_inside: `schedule()` and the put are one critical section.
+        tells: a preemption is put, so that the worker stops.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Variant:
     owns_aborts: bool = False
     frees_once: bool = False
     puts_inside: bool = False
+    tells: bool = True
 
 
 _NEWEST = Variant("newest")
@@ -62,9 +64,10 @@ VARIANTS = {
         replace(_OURS, name="unnumbered", numbers=False, attempts=False),
         replace(_OURS, name="unnumbered_forcing", numbers=False, attempts=False, forces=True),
         replace(_OURS, name="one_attempt", attempts=False),
-        replace(_OURS, name="late_finish", ends_at_once=False),
+        replace(_OURS, name="late_finish", ends_at_once=False, frees_once=False),
         replace(_OURS, name="unowned_aborts", owns_aborts=False),
         replace(_OURS, name="forgetful", forgets_errors=True),
         replace(_OURS, name="uncounted", counts_stopping=False),
+        replace(_OURS, name="untold", tells=False),
     )
 }

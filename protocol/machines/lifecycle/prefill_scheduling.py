@@ -1,0 +1,348 @@
+"""P's scheduling without a waiting queue (#7944), beside `schedule()` with preemption: what becomes of whatever waits (7.1, 7.2).
+
+A request is prepared with a slot and all its blocks, its cache task is registered with the messager, which keeps the block numbers, and
+it is scheduled in two chunks. `schedule()` may need a block more than was preallocated (speculation); it then preempts the last of
+`running`. An old pause preempts all (9.8). Either way the request waits once its stop was reported, and `schedule()` would admit it
+again, with new blocks. `prefill_schedule()` has no such part: it asserts that nothing waits. Ours has no waiting queue: a
+stopped request keeps its blocks and begins again, so no row leads to WAITING and nothing is left to assert; who was sent is not
+preempted. A manager that lacks the method raises AttributeError, every round. V2 inherits it, but there a preallocation is a message that only its
+own `schedule()` takes from the queue.
+
+The messager ships a request when its last chunk is computed, from the blocks that were registered. TOK waits for that, holding up everything
+behind it. Left out: layers and ranks (the group "sending"), D, slots as such (`query_queue.py`), the budget (one chunk a call).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from functools import partial
+from typing import Any
+
+from ...combine import all_of, any_of, choice, count, if_else
+from ...effect import each, when
+from ...errors import DefinitionError
+from ...expr import TRUE, Expr
+from ...machine import Machine, Row
+from ...properties import Property, always, leads_to, never, sometimes
+from ...system import System
+from ...types import BOOL, Index, Optional, Range, Record, Sequence
+from ...variable import Lock, channel, ghost, locked, private
+from .prefill_request import IN_RUNNING, Prefill, prefill_machine
+
+_row = partial(Row, actor="prefill")
+_work = partial(Row, actor="worker")
+
+
+class Prepare(IntEnum):
+    """The prepare thread is ..."""
+
+    IDLE, REGISTERING, ADDING = range(3)
+
+
+class Schedule(IntEnum):
+    """The scheduling thread is ..."""
+
+    SCHEDULING = 0
+
+
+class Rank(IntEnum):
+    """The worker is ..."""
+
+    READING, FORWARDING, REPORTING = range(3)
+
+
+class Messager(IntEnum):
+    """The messager is ..."""
+
+    IDLE, SHIPPING = range(2)
+
+
+class Tokens(IntEnum):
+    """The token processor is ..."""
+
+    WAITING, SENDING, SENT = range(3)
+
+
+class Finish(IntEnum):
+    """The finishing thread is ..."""
+
+    IDLE = 0
+
+
+class Stop(IntEnum):
+    """The control thread is ..."""
+
+    IDLE = 0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How P schedules.
+
+    Args:
+        waits: what was stopped waits, without its blocks; else it begins again, with them.
+        admits: `schedule()`: what waits is admitted, and a chunk may need a block more and preempt for it.
+        asserts: prefill_schedule raises while something waits (no -O).
+        lacks: the manager has no prefill_schedule: it raises every round.
+        queues: V2: a preallocation is a message. drains: the scheduling takes it.
+        spares: who was sent cannot be preempted.
+    """
+
+    name: str
+    waits: bool = True
+    admits: bool = False
+    asserts: bool = False
+    lacks: bool = False
+    queues: bool = False
+    drains: bool = True
+    spares: bool = False
+
+
+_OURS = Variant("repaired", waits=False, spares=True)
+VARIANTS = {
+    v.name: v
+    for v in (
+        Variant("schedule", admits=True),
+        Variant("asserting", asserts=True),
+        Variant("optimised"),
+        Variant("V0", lacks=True),
+        Variant("V2", queues=True, drains=False),
+        Variant("V2_schedule", admits=True, queues=True),
+        _OURS,
+        replace(_OURS, name="repaired_V2", queues=True),
+        replace(_OURS, name="unspared", spares=False),
+    )
+}
+
+
+def build(variant: str = "repaired", requests: int = 2, blocks: int = 2, stops: int = 0, speculates: bool = False) -> System:
+    """P's manager, its worker, messager and token processor; `speculates`: the last chunk needs one block more (in `schedule()` only).
+
+    Raises:
+        DefinitionError: an unknown variant, or a number out of bounds.
+    """
+    if variant not in VARIANTS:
+        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
+    for name, value, low, high in (("requests", requests, 1, 3), ("blocks", blocks, 1, 4), ("stops", stops, 0, 2)):
+        if not low <= value <= high:
+            raise DefinitionError(f"{name}={value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+    if speculates and not VARIANTS[variant].admits:
+        raise DefinitionError(f"speculates=True with variant={variant!r}: only schedule() allocates; choose one of schedule, V2_schedule")
+    return _Instance(VARIANTS[variant], requests, blocks, stops, speculates).system()
+
+
+class _Instance:
+    """One prefill instance."""
+
+    def __init__(self, v: Variant, requests: int, blocks: int, stops: int, speculates: bool):
+        q, b = Index("request", requests), Index("block", blocks)
+        self.v, self.request, self.block, self.stops, self.speculates = v, q, b, stops, speculates
+        self.lock = Lock("resource_lock", cite="facts 6.2: RM.lock")
+        self.owner = locked("block_owner", Optional(q), self.lock, over=b, cite="facts 6.2: block_tables")
+        self.done = locked("chunks_scheduled", Range(0, 2), self.lock, over=q, cite="facts 6.3: num_computed_tokens")
+        self.running = locked("running", Sequence(q, requests), self.lock, cite="facts 6.2: running")
+        self.waiting = locked("waiting", Sequence(q, requests), self.lock, cite="facts 6.2: waiting")
+        self.machine = prefill_machine(q, self.lock, ours=not v.waits)
+        self.hand = private("request_in_hand", Optional(q))
+        self.task = Record("Task", run=Optional(q), last=BOOL, **{f"stop_{r}": BOOL for r in q})
+        self.tasks = channel("queue_tasks", self.task, 2, cite="facts 2.2: Q; the slot is the request's")
+        self.cache_task = Record("CacheTask", request=q, block=b)
+        self.told = channel("cache_tasks", self.cache_task, requests, cite="facts 2.3: put_cache_info")
+        self.report = Record("Step", request=q, stopped=BOOL)
+        self.outputs = channel("step_outputs", self.report, 2 * requests, cite="facts 9.1: OUTQ")
+        self.computed = channel("layer_signals", q, requests, cite="facts 2.5: the last layer of the last chunk")
+        self.shipped = channel("finished_send_cache", q, requests, kind="bag", cite="facts 2.4: FS")
+        self.finishing = channel("finishing", q, requests, cite="finish_execution_pool")
+        self.source = private("messager_block", Optional(b), over=q)
+        self.sent = ghost("first_token_sent", BOOL, over=q)
+
+    def system(self) -> System:
+        """The machines, and what is asked of them."""
+        machines = [self.machine, self.prepare(), self.schedule(), self.rank(), self.messager(), self.tokens(), self.finisher()]
+        if self.stops:
+            machines.append(self.stopping())
+        return System("prefill_scheduling", machines, self.properties(), doc=__doc__ or "")
+
+    def is_lowest(self, b: Any) -> Expr:
+        """The block is free, and every lower one is not."""
+        return self.owner[b].is_none & all_of(self.block, lambda i: (i >= b) | ~self.owner[i].is_none)
+
+    def free(self, q: Any) -> list[Any]:
+        """The request's blocks are free."""
+        return [each(self.block, lambda b: when(self.owner[b] == q, self.owner[b].set(None)))]
+
+    def make_task(self, run: Any = None, last: Any = False, stops: Any = None) -> Expr:
+        """A batch: one chunk, and the requests that are stopped."""
+        return self.task(run=run, last=last, **{f"stop_{r}": stops(r) if stops is not None else False for r in self.request})
+
+    def prepare(self) -> Machine:
+        """The prepare thread: one request after the other."""
+        p, q, b, hand = Prepare, choice("request", self.request), choice("block", self.block), self.hand
+        mine, first = hand.value, self.machine.at(q) == Prefill.ABSENT
+        take, here = [self.owner[b].set(q), hand.set(q)], {"under": self.lock}
+        rows = []
+        if self.v.queues:
+            move = {"moves": [self.machine[q].query], **here}
+            rows.append(_row("query", p.IDLE, p.REGISTERING, first, [hand.set(q)], choose=(q,), **move, cite="V2: _sync_query"))
+        else:
+            free = first & self.is_lowest(b)
+            rows.append(_row("preallocate", p.IDLE, p.REGISTERING, free, take, choose=(q, b), moves=[self.machine[q].hold], **here, cite="6.4"))
+        held = (self.machine.at(mine) == Prefill.HELD) & (self.owner[b] == mine)
+        task = self.cache_task(request=mine, block=b)
+        rows += [
+            _row("register", p.REGISTERING, p.ADDING, held, [self.told.send(task)], choose=(b,), **here, cite="2.3: put_cache_info"),
+            _row("add", p.ADDING, p.IDLE, TRUE, [self.running.push(mine), hand.set(None)], moves=[self.machine[mine].add], **here, cite="6.4"),
+        ]
+        return Machine("prepare", p, rows, final=p.IDLE, doc="a prepare thread")
+
+    def schedule(self) -> Machine:
+        """SCHED: one decision a call; its put follows in the same section, as no other race is asked here (H9 is)."""
+        s, q, b = Schedule.SCHEDULING, choice("request", self.request), choice("block", self.block)
+        stage, here = self.machine.at(q), {"under": self.lock}
+        clear = self.waiting.empty if self.v.asserts else TRUE
+        first = (stage == Prefill.RUNNING) & all_of(self.request, lambda r: (r == q) | (self.machine.at(r) != Prefill.RUNNING) | self.is_behind(r, q))
+        rows = []
+        if self.v.queues and self.v.drains:
+            queued = (stage == Prefill.QUEUED) & self.is_lowest(b)
+            rows.append(
+                _row("drain_query", s, s, queued, [self.owner[b].set(q)], choose=(q, b), moves=[self.machine[q].hold], **here, cite="V2: drained here")
+            )
+        if self.v.lacks:
+            rows.append(_row("raise_attribute_error", s, s, TRUE, [], poll=True, cite="#7944; 7.2"))
+            return Machine("schedule", Schedule, rows, final=s, doc="the engine's scheduling thread")
+        if self.v.asserts:
+            rows.append(_row("raise_assertion_error", s, s, ~self.waiting.empty, [], poll=True, **here, cite="#7944; 7.2"))
+        chunk = [self.done[q].add(1), self.tasks.send(self.make_task(run=q))]
+        enough = (self.own(q) >= 2) if self.speculates else TRUE
+        last = [self.done[q].add(1), self.tasks.send(self.make_task(run=q, last=True))]
+        move = {"moves": [self.machine[q].last_chunk], **here}
+        rows += [
+            _row("schedule_chunk", s, s, clear & first & (self.done[q] == 0), chunk, choose=(q,), **here, cite="7.1, 7.2"),
+            _row("schedule_last", s, s, clear & first & (self.done[q] == 1) & enough, last, choose=(q,), **move, cite="7.1, 7.2"),
+        ]
+        if self.v.admits:
+            rows += self._waiting_rows(q, b, first & (self.done[q] == 1))
+        return Machine("schedule", Schedule, rows, final=s, doc="the engine's scheduling thread")
+
+    def is_behind(self, r: Any, q: Any) -> Expr:
+        """Request r stands behind q in `running`."""
+        return self.running.cell().index_of(r) > self.running.cell().index_of(q)
+
+    def own(self, q: Any) -> Expr:
+        """How many blocks the request has."""
+        return count(self.block, lambda b: self.owner[b] == q)
+
+    def _waiting_rows(self, q: Any, b: Any, due: Expr) -> list[Row]:
+        """What only `schedule()` does: a block more, preemption for it, and admission."""
+        s, v = Schedule.SCHEDULING, choice("victim", self.request)
+        here = {"under": self.lock}
+        rows = []
+        if self.speculates:
+            needs, none = due & (self.own(q) < 2), all_of(self.block, lambda i: ~self.owner[i].is_none)
+            victim = none & (self.running.at(self.running.length - 1) == v)
+            lose = [self.running.pop_back(), *self.free(v), self.done[v].set(0), self.tasks.send(self.make_task(stops=lambda r: v == r))]
+            move = {"moves": [self.machine[v].preempt], **here}
+            rows += [
+                _row("allocate", s, s, needs & self.is_lowest(b), [self.owner[b].set(q)], choose=(q, b), **here, cite="7.1"),
+                _row("preempt_last", s, s, needs & victim, lose, choose=(q, v), **move, cite="7.1: _trigger_preempt; H-24"),
+            ]
+        head = ~self.waiting.empty & (self.waiting.head == q) & self.is_lowest(b)
+        take, move = [self.waiting.pop(), self.running.push(q), self.owner[b].set(q)], {"moves": [self.machine[q].admit], **here}
+        return [*rows, _row("admit", s, s, head, take, choose=(q, b), **move, cite="7.1: serve waiting")]
+
+    def rank(self) -> Machine:
+        """The worker: reads a batch, reports the stops that came with it, and computes its chunk."""
+        r, task, q = Rank, self.tasks.head, choice("request", self.request)
+        chunk, last = private("rank_request", Optional(self.request)), private("rank_last", BOOL)
+        stop = private("rank_stops", BOOL, over=self.request)
+        take = [self.tasks.receive(), chunk.set(task.run), last.set(task.last), *(stop[i].set(getattr(task, f"stop_{i}")) for i in self.request)]
+        none = all_of(self.request, lambda i: ~stop[i])
+        report = [stop[q].set(False), self.outputs.send(self.report(request=q, stopped=True))]
+        token = [self.outputs.send(self.report(request=chunk.value, stopped=False)), chunk.set(None), last.set(False)]
+        ends = none & (chunk.is_none | ~last)
+        rows = [
+            _work("read_batch", r.READING, r.FORWARDING, TRUE, take, cite="2.2"),
+            _work("report_stop", r.FORWARDING, r.FORWARDING, stop[q], report, choose=(q,), cite="4.5: -9"),
+            _work("end_step", r.FORWARDING, r.READING, ends, [chunk.set(None)], cite="4.1"),
+            _work("signal_last", r.FORWARDING, r.REPORTING, none & ~chunk.is_none & last, [self.computed.send(chunk.value)], cite="2.5"),
+            _work("report_token", r.REPORTING, r.READING, TRUE, token, cite="6.4: the first token"),
+        ]
+        return Machine("rank", r, rows, final=r.READING, doc="the worker's event loop")
+
+    def messager(self) -> Machine:
+        """The messager: it knows a request's block from its cache task, and ships that block when the last chunk is computed."""
+        m, told, hand = Messager, self.told.head, private("shipping", Optional(self.request))
+        row = partial(Row, actor="messager")
+        rows = [
+            row("learn", m.IDLE, m.IDLE, TRUE, [self.told.receive(), self.source[told.request].set(told.block)], cite="2.5: add thread"),
+            row("see_last", m.IDLE, m.SHIPPING, ~self.source[self.computed.head].is_none, [hand.set(self.computed.head), self.computed.receive()]),
+            row("ship", m.SHIPPING, m.IDLE, TRUE, [self.shipped.send(hand.value), hand.set(None)], cite="2.4: put_finished_req"),
+        ]
+        return Machine("messager", m, rows, final=m.IDLE, doc="the cache messager of one rank")
+
+    def tokens(self) -> Machine:
+        """TOK: waits for the cache of a first token, and hands a request that was stopped back."""
+        t, head, hand = Tokens, self.outputs.head, private("token_in_hand", Optional(self.request))
+        stage, mine, here = self.machine.at(head.request), hand.value, {"under": self.lock}
+        queue = self.waiting if self.v.waits else self.running
+        front, back = queue.push_front(head.request), [] if self.v.waits else [self.done[head.request].set(0)]
+        move = {"moves": [self.machine[head.request].stopped], **here}
+        token, stopped = stage != Prefill.GONE, stage == Prefill.PREEMPTED
+        send = [self.finishing.send(mine), self.sent[mine].set(True), hand.set(None), *([] if self.v.waits else [self.running.remove(mine)])]
+        take = [self.outputs.receive(), hand.set(head.request)]
+        rows = [
+            _row("receive_token", t.WAITING, t.SENDING, ~head.stopped & token, take, **here, cite="6.4: is_prefill"),
+            _row("receive_stop", t.WAITING, t.WAITING, head.stopped & stopped, [self.outputs.receive(), front, *back], **move, cite="6.5: -9"),
+            _row("skip", t.WAITING, t.WAITING, if_else(head.stopped, ~stopped, ~token), [self.outputs.receive()], **here, cite="6.5"),
+            _row("cache_sent", t.SENDING, t.SENT, TRUE, [self.shipped.receive(mine)], cite="6.4: get_finished_req"),
+            _row("send_first_token", t.SENT, t.WAITING, TRUE, send, moves=[self.machine[mine].sent], **here, cite="6.4"),
+        ]
+        return Machine("token_processor", t, rows, final=t.WAITING, doc="the engine's thread that credits what the steps report")
+
+    def finisher(self) -> Machine:
+        """FIN, in one step here; a request that it finds in `waiting` it skips."""
+        f, q = Finish.IDLE, self.finishing.head
+        stage, here = self.machine.at(q), {"under": self.lock}
+        over = (stage == Prefill.SENT) if not self.v.waits else stage.is_in(*IN_RUNNING, Prefill.PREEMPTED)
+        free = [self.finishing.receive(), *self.free(q), self.done[q].set(0)]
+        rows = []
+        if self.v.waits:
+            free.append(when(stage.is_in(*IN_RUNNING), self.running.remove(q)))
+            rows.append(_row("skip", f, f, ~over, [self.finishing.receive()], **here, cite="6.4; H-41"))
+        rows.append(_row("finish", f, f, over, free, moves=[self.machine[q].finish], **here, cite="6.4: FIN"))
+        return Machine("finisher", Finish, rows, final=f, doc="the engine's thread that finishes requests")
+
+    def stopping(self) -> Machine:
+        """An old pause, or an abort as in B: what is in `running` is preempted, in any order (9.4, 9.8)."""
+        s, q, left = Stop, choice("request", self.request), private("stops_left", Range(0, self.stops), init=self.stops)
+        sources = (Prefill.RUNNING,) if self.v.spares else IN_RUNNING
+        lose = [left.sub(1), self.running.remove(q), self.tasks.send(self.make_task(stops=lambda r: q == r))]
+        lose += [*self.free(q), self.done[q].set(0)] if self.v.waits else []
+        guard, move = (left > 0) & self.machine.at(q).is_in(*sources), {"moves": [self.machine[q].preempt], "under": self.lock}
+        rows = [_row("preempt", s.IDLE, s.IDLE, guard, lose, choose=(q,), fair="none", **move, cite="9.8: preempted_all")]
+        return Machine("stopping", s, rows, final=s.IDLE, doc="the engine's control thread")
+
+    def properties(self) -> list[Property]:
+        """S3, P12, S7 and their twins."""
+        at, head, p = self.machine.at, self.computed.cell(), Prefill
+        source = self.source[head.head]
+        foreign = ~head.empty & ~source.is_none & (self.owner[source.value] != head.head)
+        over = all_of(self.request, lambda q: at(q) == p.GONE)
+        done = all_of(self.request, lambda q: at(q) != p.GONE) & any_of(self.request, lambda q: self.sent[q])
+
+        def ends(q: Any) -> Expr:
+            return at(q) == p.GONE
+
+        return [
+            never("no_foreign_source", foreign, "S3, H-24: what is shipped are the blocks of the request that was computed"),
+            leads_to("queries_answered", lambda q: at(q) == p.QUEUED, lambda q: at(q) != p.QUEUED, each=self.request, about="V2: a query is answered"),
+            leads_to("running_ends", lambda q: at(q) == p.RUNNING, lambda q: at(q) != p.RUNNING, each=self.request, about="P12: who runs is scheduled"),
+            leads_to("waiting_ends", lambda q: at(q) == p.WAITING, lambda q: at(q) != p.WAITING, each=self.request, about="P12: nobody waits for ever"),
+            leads_to("sent_is_freed", lambda q: self.sent[q], ends, each=self.request, about="H-41, S7: who was sent is freed"),
+            leads_to("requests_end", lambda q: ~at(q).is_in(p.ABSENT, p.GONE), ends, each=self.request, about="P12"),
+            always("nothing_waits", all_of(self.request, lambda q: at(q) != p.WAITING), "the precondition of prefill_schedule"),
+            sometimes("some_run_ends", over, "twin: all requests are sent and freed"),
+            sometimes("some_sent", done, "twin: a first token is sent and its request not freed yet"),
+            sometimes("some_stopped", any_of(self.request, lambda q: at(q) == p.PREEMPTED), "twin: a request is preempted"),
+        ]
