@@ -26,6 +26,7 @@ from typing import Any
 from ..machines.hand_over.layer0_signal import build
 from . import Scenario
 from .hazard import Hazard
+from .sending_hazards import LAYER0
 
 DEADLOCK, ANSWERED, KEPT, COMPUTED = "deadlock", "answered_only_when_sent", "blocks_kept_until_sent", "sent_only_when_computed"
 AGREE, MET, ALL, LIVE = "work_items_agree", "some_work_item_met", "some_run_answers_all", "first_tokens_answered"
@@ -73,7 +74,7 @@ REUSED = (
 BOTH = "A run of ours that answers both requests exists."
 TP3, TWO, MERGED, REUSE = {"ranks": 3}, {"requests": 2}, {"requests": 2, "halves": 1}, {"requests": 2, "slots": 1}
 THREE, SINGLE = {"requests": 3, "slots": 2}, {"requests": 2, "halves": 1, "layers": 1}
-H01, H03, H03E2, H04, H06 = ("#7724", "#7872", "H-01"), ("#7724", "H-03"), ("#7872", "#8034", "H-03"), ("#8034", "H-04"), ("H-06",)
+H01, H03, H03E2, H04, H06 = ("#7724", "#7872", "H-01"), ("#7724", "H-03"), ("#7872", "#8034", "H-03"), ("#8034", "H-04"), ("H-06", "H21")
 
 # fmt: off
 ONE_REQUEST = [
@@ -175,4 +176,4 @@ PARTS = [
 
 SCENARIOS = [*ONE_REQUEST, *TWO_REQUESTS, *SLOT_REUSE, *ONE_LAYER, *PARTS]
 
-HAZARDS: list[Hazard] = []
+HAZARDS: list[Hazard] = LAYER0

@@ -18,8 +18,8 @@ from ...properties import Property, always, deadlock, leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL
 from ...variable import private
-from .forward import prepare, schedule, worker
-from .messager import consumer, registrar
+from .forward import Worker, prepare, schedule, worker
+from .messager import Consumer, consumer, registrar
 from .pipeline import Pipeline, member
 from .sender import Sender, sender
 
@@ -37,20 +37,29 @@ class Links(IntEnum):
 
 
 def build(
-    epoch: str = "repaired", ranks: int = 2, requests: int = 1, chunks: int = 1, layers: int = 1, failure: str = "none",
-    victims: int = 1, idle: int = 0, barrier_kept: bool = True,
+    epoch: str = "repaired",
+    ranks: int = 2,
+    requests: int = 1,
+    chunks: int = 1,
+    layers: int = 1,
+    failure: str = "none",
+    victims: int = 1,
+    idle: int = 0,
+    token_room: int = 0,
+    barrier_kept: bool = True,
 ) -> System:
     """The send pipeline at these bounds; see `pipeline.Pipeline`.
 
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    p = Pipeline(epoch, ranks, requests, chunks, layers, failure, victims, idle, barrier_kept)
+    p = Pipeline(epoch, ranks, requests, chunks, layers, failure, victims, idle, token_room, barrier_kept)
     sending = sender(p)
-    machines = [prepare(p), schedule(p), worker(p), registrar(p), consumer(p), sending, token_processor(p)]
-    if failure != "none":
+    working, consuming = worker(p), consumer(p)
+    machines = [prepare(p), schedule(p), working, registrar(p), consuming, sending, token_processor(p)]
+    if failure in ("connect", "write"):
         machines.append(links(p))
-    return System("chunked_send", machines, _properties(p, sending), doc=__doc__ or "")
+    return System("chunked_send", machines, _properties(p, working, consuming, sending), doc=__doc__ or "")
 
 
 def links(p: Pipeline) -> Machine:
@@ -91,7 +100,7 @@ def token_processor(p: Pipeline) -> Machine:
     return Machine("token_processor", t, rows, final=t.READING, doc="P.T: answers when the cache is sent (4.9).")
 
 
-def _properties(p: Pipeline, sending: Machine) -> list[Property]:
+def _properties(p: Pipeline, working: Machine, consuming: Machine, sending: Machine) -> list[Property]:
     def sent_everywhere(q: Expr) -> Expr:
         return all_of(p.rank, lambda r: p.sent[r, q] == p.chunks)
 
@@ -101,9 +110,19 @@ def _properties(p: Pipeline, sending: Machine) -> list[Property]:
         deadlock(about="L3"),
         never("answered_unsent", early, about="S1: answered without an error, and some rank has not sent all chunks"),
         never("batch_abandoned", p.abandoned, about="no assertion of the sender fails"),
+        never("registered_request_dropped", p.dragged, about="no request is dropped for another that is not registered"),
         sometimes("some_run_answers_all", answers, about="twin of the safety properties"),
         leads_to("first_tokens_answered", lambda q: p.produced[q], lambda q: p.answered[q], each=p.request, about="L1"),
-        never("answered_twice_reported", _left_over(p), about="S7: a report of an answered request is left over"),
+        leads_to(
+            "signals_consumed",
+            lambda r: consuming.at(r) == Consumer.APPLYING,
+            lambda r: consuming.at(r) == Consumer.POLLING,
+            each=p.rank,
+            about="MC gets on, so that the queue of signals and the worker's stream do",
+        ),
+        leads_to(
+            "forwards_end", lambda r: working.at(r) != Worker.IDLE, lambda r: working.at(r) == Worker.IDLE, each=p.rank, about="the worker gets on"
+        ),
     ]
     if not p.epoch.ours:
         met = all_of(p.rank, lambda r: sending.at(r) == Sender.MEETING)
@@ -111,9 +130,3 @@ def _properties(p: Pipeline, sending: Machine) -> list[Property]:
         found.append(always("work_items_agree", ~(met & differ), about="P1: the ranks begin to send the same requests together"))
     return found
 
-
-def _left_over(p: Pipeline) -> Expr:
-    """An answered request is reported again."""
-    if p.epoch.ours:
-        return any_of(p.request, lambda q: p.answered[q] & any_of(p.rank, lambda r: p.reported[q, r]))
-    return any_of(p.request, lambda q: p.answered[q] & (p.finished == q))

@@ -14,7 +14,7 @@ from functools import partial
 from ...combine import all_of, choice, me
 from ...effect import when
 from ...errors import DefinitionError
-from ...expr import TRUE
+from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import never, sometimes
 from ...system import System
@@ -94,7 +94,7 @@ def _threads(variant, thread, posted, completions, returned, arrived, broke, ear
         step("post_write", t.IDLE, t.POLLING, TRUE, [posted.send(w)], cite="CH8"),
         step("take_completion", t.POLLING, t.RETURNED, mine, note, cite="CH8: the next one, whosever it is"),
     ]
-    ready = TRUE
+    ready: Expr = TRUE
     if all_back:
         other = choice("call", thread)
         rows.append(step("return", t.RETURNED, t.RETURNED, ~counted[w, w], [returned[w].set(True), counted[w, w].set(True)], cite="#7931"))

@@ -61,7 +61,7 @@ EPOCHS = {
     )
 }
 """`E1-keeping` is E1 without MC's discard: the other answer to Q3. `E1-asserting` still has the assertion that #7724 made a wait."""
-FAILURES = ("none", "connect", "write")
+FAILURES = ("none", "connect", "write", "stall")
 
 
 class Pipeline:
@@ -70,15 +70,28 @@ class Pipeline:
     Args:
         epoch: one of EPOCHS. ranks, requests, chunks, layers: how many.
         failure, victims: how the link of a rank fails, and for how many of the requests: none, connect (nothing is written),
-            write (counted as written).
+            write (counted as written), stall (rank 1 never gets on).
         idle: forwards without any prompt that may come between (expert parallelism, or a batch of preemptions).
+        token_room: capacity of the queue of tokens, 0 for one per request.
         barrier_kept: the ranks meet before they register (Q3: kept after #7724, or not).
 
     Raises:
         DefinitionError: a parameter outside its choices.
     """
 
-    def __init__(self, epoch: str, ranks: int, requests: int, chunks: int, layers: int, failure: str, victims: int, idle: int, barrier_kept: bool):
+    def __init__(
+        self,
+        epoch: str,
+        ranks: int,
+        requests: int,
+        chunks: int,
+        layers: int,
+        failure: str,
+        victims: int,
+        idle: int,
+        token_room: int,
+        barrier_kept: bool,
+    ):
         if epoch not in EPOCHS:
             raise DefinitionError(f"epoch {epoch!r}: choose one of {', '.join(EPOCHS)}")
         if failure not in FAILURES:
@@ -88,6 +101,7 @@ class Pipeline:
                 raise DefinitionError(f"{name} = {value}: choose one of 1, 2, 3, 4")
         self.epoch, self.failure, self.barrier_kept = EPOCHS[epoch], failure, barrier_kept
         self.chunks, self.layers, self.victims, self.idle = chunks, layers, victims, idle
+        self.token_room = token_room or requests
         self.rank, self.request = Index("rank", ranks), Index("request", requests)
         self.chunk, self.layer = Range(0, chunks), Range(0, layers - 1)
         self.mark = Range(0, chunks * layers)
@@ -101,6 +115,7 @@ class Pipeline:
         self.produced, self.answered = ghost("token_produced", BOOL, over=request), ghost("answered", BOOL, over=request)
         self.failed_answer = ghost("answered_with_an_error", BOOL, over=request)
         self.abandoned = ghost("batch_abandoned", BOOL)
+        self.dragged = ghost("registered_request_dropped", BOOL)
         self.broken = world("link_broken", BOOL, over=rank)
 
     def _declare_engine(self, ranks: int, requests: int) -> None:
@@ -118,7 +133,7 @@ class Pipeline:
         self.tasks = locked("tasks", self.chunk, self.tasks_lock, over=request, cite="CH1")
         self.tasks_read = locked("tasks_read", BOOL, self.tasks_lock, over=rank, init=True, cite="CH1")
         self.layer_met = barrier("layer_barrier", ranks, kind="sense", cite="facts 13: TP rendezvous between layers")
-        self.tokens = channel("tokens", self.tokens_of, requests, cite="CH9")
+        self.tokens = channel("tokens", self.tokens_of, self.token_room, cite="CH9")
 
     def _declare_messager(self, ranks: int, requests: int) -> None:
         rank, request = self.rank, self.request

@@ -18,7 +18,7 @@ from functools import partial
 
 from ...combine import all_of, any_of, choice, if_else, me, passed
 from ...effect import each, when
-from ...expr import TRUE, Expr
+from ...expr import FALSE, TRUE, Expr
 from ...machine import Machine, Row
 from ...types import BOOL, Range
 from ...variable import private
@@ -95,7 +95,8 @@ def _begin_rows(p: Pipeline, b: _Batch) -> list[Row]:
         rows[2] = _row("begin", s.MEETING, s.FINDING, passed(p.begin_met) & ~none, [], cite="6.4 s2")
         rows.append(_row("fail_on_nothing", s.MEETING, s.WAITING, passed(p.begin_met) & none, [], cite="H-39: IndexError, caught"))
     if p.epoch.asserts:
-        lost = [*b.drop(), p.abandoned.set(True)]
+        registered = any_of(p.request, lambda i: b.has(i) & b.found[r, i])
+        lost = [*b.drop(), p.abandoned.set(True), when(registered, p.dragged.set(True))]
         rows.append(_row("assert_registered", s.FINDING, s.WAITING, missing & ~there, lost, choose=(q,), cite="6.4 s3: exception"))
     return rows
 
@@ -123,7 +124,8 @@ def _pass_rows(p: Pipeline, b: _Batch) -> list[Row]:
     complete = when(final & (chunk == p.chunks), b.status[r, q].set(True))
     count = b.layers[r, q].set(if_else(final & (chunk < p.chunks), 0, now + 1))
     link = ~p.broken[r] | (q >= p.victims)
-    writes, fails = next_one & ~skipped & in_step & link, next_one & ~skipped & in_step & ~link
+    stalls = (r == 1) & (q < p.victims) if p.failure == "stall" else FALSE
+    writes, fails = next_one & ~skipped & in_step & link & ~stalls, next_one & ~skipped & in_step & ~link
     over, undone = b.none_left(lambda i: ~b.done[r, i]), each(p.request, lambda i: b.done[r, i].set(False))
     step = partial(_row, choose=(q,))
     # fmt: off
@@ -135,7 +137,7 @@ def _pass_rows(p: Pipeline, b: _Batch) -> list[Row]:
         _row("end_last_pass",   s.WRITING, s.FINISHING, over & (now == b.last[r]) & final, [undone], cite="6.4 s4"),
     ]
     # fmt: on
-    if p.request.size > 1 or p.failure != "none":
+    if p.request.size > 1 or p.failure in ("connect", "write"):
         lost = [*b.drop(), p.abandoned.set(True)]
         rows.append(step("assert_in_step", s.WRITING, s.WAITING, next_one & ~skipped & ~in_step, lost, cite="6.4 s4: exception, H-15"))
     if p.failure == "connect":
@@ -143,7 +145,7 @@ def _pass_rows(p: Pipeline, b: _Batch) -> list[Row]:
     if p.failure == "write":
         counted = [b.failed[r, q].set(True), count, complete, done]
         rows.append(step("fail_to_write", s.WRITING, s.WRITING, fails, counted, cite="9.5"))
-    if p.failure != "none":
+    if p.failure in ("connect", "write"):
         rows.append(step("skip_failed", s.WRITING, s.WRITING, next_one & skipped, [done], cite="6.4 s4: without counting"))
     return rows
 
@@ -189,7 +191,8 @@ def _our_rows(p: Pipeline, b: _Batch) -> list[Row]:
     written = p.progress[r, q] == p.mark.high
     clean = [p.registered[r, q].set(False), p.progress[r, q].set(0), before[r, q].set(0), layer.set(0)]
     report = [p.reported[q, r].set(True), when(failed, p.error[q].set(True)), failed.set(False), *rest]
-    writes, wait = b.has(q) & due & ~failed & link, b.has(q)
+    stalls = (r == 1) & (q < p.victims) if p.failure == "stall" else FALSE
+    writes, wait = b.has(q) & due & ~failed & link & ~stalls, b.has(q)
     step, fails = partial(_row, choose=(q,)), s.CLOSING if p.epoch.early else s.WRITING
     # fmt: off
     rows = [
@@ -202,7 +205,7 @@ def _our_rows(p: Pipeline, b: _Batch) -> list[Row]:
         step("report",          s.CLEANED, s.WAITING,  wait, report, under=p.finished_lock, cite="ours: CH4 by request"),
     ]
     # fmt: on
-    if p.failure != "none":
+    if p.failure in ("connect", "write"):
         skip = [chunk.set(0), layer.set(0)]
         rows += [
             step("fail_to_write", s.WRITING, fails, b.has(q) & due & ~failed & ~link, [failed.set(True)], under=lock, cite="9.5"),
