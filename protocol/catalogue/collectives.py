@@ -258,7 +258,7 @@ FALLS_THROUGH = (
 )
 GHOST = (
     "The queue is cleared but its register stays up (before #7111). In the next iteration the first rank to read finds nothing, and "
-    "since all read flags are up it is also the last: it takes the announcement back, and the others see none. "
+    "since all read flags are up it is also the last: it takes the announcement back, and the others see none."
 )
 SECOND = (
     "One rank clears the queue after the update; the engine finds it empty and puts the next batch; another rank clears the "
@@ -286,14 +286,14 @@ WEIGHTS = [
     _weights("update-spares-worker-in-b-prime", FAILS, "holds", 4018, None, ("#7111", "#6680", "H3"),
              "The iteration starts over after the update, and rank 0 looks again.", "B'", **DROPPED),
     _weights("update-crosses-collectives-in-b-experts", CROSSED, "violated", 4966, 45, ("#7111", "#6680", "H3"),
-             GHOST + "It waits at EPB, they at TPB#1b.", "B", **DROPPED, experts=True),
+             GHOST + " It waits at EPB, they at TPB#1b.", "B", **DROPPED, experts=True),
     _weights("update-crosses-collectives-in-a", CROSSED, "violated", 5692, 53, ("#7111", "H3"),
              "One rank reads the cleared queue, another the batch that the engine has put in between; it works and goes on to the next "
              "broadcast, while the first idles at TPB#2.", "A", **DROPPED),
     _weights("update-slips-a-barrier-in-b-prime-before-7111", MISMATCHED, "violated", 3938, 65, ("#7111", "#6680", "H3"),
-             GHOST + "It waits at TPB#2', they at TPB#1b: the two are paired, and the phases have slipped.", "B'-without-7111", **DROPPED),
+             GHOST + " It waits at TPB#2', they at TPB#1b: the two are paired, and the phases have slipped.", "B'-without-7111", **DROPPED),
     _weights("update-crosses-collectives-in-b-prime-before-7111-experts", CROSSED, "violated", 4226, 69, ("#7111", "#6680", "H3"),
-             GHOST + "With the phases slipped, it goes on to EPB, they to the next broadcast.", "B'-without-7111", **DROPPED, experts=True),
+             GHOST + " With the phases slipped, it goes on to EPB, they to the next broadcast.", "B'-without-7111", **DROPPED, experts=True),
     _weights("update-shuts-gate-in-b", OPENS, "violated", 4778, 49, ("#7111", "#6680", "H3"),
              FALLS_THROUGH + " The next batch is never read.", "B", **DROPPED),
     _weights("same-collective-in-b-prime", MISMATCHED, "holds", 4018, None, ("#7111", "#6680", "H3"),

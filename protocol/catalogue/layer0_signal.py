@@ -15,7 +15,7 @@ In words:
 | blocks freed, then sent | never | never | H-03 | H-04 | never |
 | the next request in a slot is stuck | H-06 | H-01, H-06 | H-06 | H-06 | never |
 
-`uncounted` and `reports_first` are ours with a part left out, to show that the part is needed. The verdicts are those of
+`uncounted`, `reports_first` and `unmarked` are ours with a part left out, to show that the part is needed. The verdicts are those of
 section 18, at a finer grain and with two layers; what the finer model adds is said in `machines/hand_over/layer0_signal.py`.
 """
 
@@ -167,6 +167,8 @@ PARTS = [
               "uncounted", **SINGLE),
     _scenario("uncounted-reports-suffice-for-one", ANSWERED, "holds", 14_103, None, ("H-04",),
               "One request cannot be mistaken for another.", "uncounted"),
+    _scenario("unmarked-sends-uncomputed", COMPUTED, "violated", 22794, 27, ("H-01",),
+              "Ours, but the sender does not wait for the mark of a layer: it sends layers that the worker has yet to write.", "unmarked"),
     _scenario("report-before-clean-loses-registration", DEADLOCK, "violated", 148_851, 95, H06, "Ours, but the report comes first: " + REUSED,
               "reports_first", **REUSE),
     _scenario("report-before-clean-suffices-without-reuse", DEADLOCK, "holds", 14_112, None, H06,

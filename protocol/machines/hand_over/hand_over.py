@@ -51,6 +51,7 @@ class Epoch:
         unmet: ours. Sending needs no barriers, and registration is one critical section under the sender's lock.
         counted: ours. CH4 counts the ranks that have reported a request, per request.
         cleans_first: ours. The sender cleans the slot before it reports the request.
+        unmarked: the sender does not wait for the progress mark.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Epoch:
     unmet: bool = False
     counted: bool = False
     cleans_first: bool = False
+    unmarked: bool = False
 
 
 EPOCHS = {
@@ -75,6 +77,7 @@ EPOCHS = {
         # Ours with one of its parts left out, to show that the part is needed.
         Epoch("uncounted", parks=True, unmet=True, cleans_first=True),
         Epoch("reports_first", parks=True, unmet=True, counted=True),
+        Epoch("unmarked", parks=True, unmet=True, counted=True, cleans_first=True, unmarked=True),
     )
 }
 

@@ -37,7 +37,7 @@ def build(epoch: str = "repaired", ranks: int = 2, requests: int = 1, slots: int
     """The hand-over at these bounds.
 
     Args:
-        epoch: E0, E1, E2, E3a, repaired, or ours with a part left out: uncounted, reports_first.
+        epoch: E0, E1, E2, E3a, repaired, or ours with a part left out: uncounted, reports_first, unmarked.
         ranks: tensor-parallel degree. requests: how many, one chunk each.
         slots: P's slots, as many as requests unless given; fewer means reuse. layers: KV layers.
         halves: 2, or 1 for a cache task that arrives merged, as in the mini model of the facts (section 18).

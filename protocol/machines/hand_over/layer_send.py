@@ -112,7 +112,9 @@ def _send_rows(h: HandOver, work: _Work) -> list[Row]:
     """s4: the next layer, once the head's progress mark has reached it; the last one ends the loop."""
     r, s, slot = me(h.rank), Sender, work.slot
     layer = work.layer[r]
-    ready = work.is_head() & work.all_found() & (h.progress[r, slot] >= layer)
+    ready = work.is_head() & work.all_found()
+    if not h.epoch.unmarked:
+        ready = ready & (h.progress[r, slot] >= layer)
     final = layer == h.layers - 1
 
     def written(i: Any) -> tuple[Effect, ...]:

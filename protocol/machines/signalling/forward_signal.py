@@ -150,7 +150,6 @@ def _properties(gate: Machine, worker: Machine, table: WorkerTable, signal: Vari
         never("no_worker_fails", failed, "the assertion that a batch was read holds"),
         deadlock(),
         leads_to("gate_opens", checking, scheduling, about="P11: a closed gate opens again"),
-        leads_to("batch_is_put", gate.at() == Gate.PUTTING, ~queue.tasks.empty, about="put_tasks does not wait for ever"),
         leads_to("batch_is_read", ~queue.tasks.empty, queue.tasks.empty, about="a batch that was put is read by every rank"),
         write_conflict(table.announced),
     ]
