@@ -254,7 +254,8 @@ class Plane:
         self.ask, self.cancel, self.commit = bag("ask", unit, "CH7: prefill"), bag("cancel", unit, "ours"), bag("commit", unit, "CH7: decode")
         self.grant, self.refusal = bag("grant", self.life, "CH7: cache_sync"), bag("refusal", unit, "CH7: cache_sync with error_msg")
         self.settled = bag("settled", unit, "ours")
-        self.answers = channel("answers", unit, 1, over=self.request, on_full="error", cite="D's response to the router")
+        once = "error" if self.rules.remembers_closed else "drop"  # that there is one answer is a property
+        self.answers = channel("answers", unit, 1, over=self.request, on_full=once, cite="D's response to the router")
 
     def _declare_decode(self) -> None:
         """D's engine process; a crash forgets it all."""
