@@ -46,7 +46,7 @@ def prefill_machine(request: Index, lock: Lock, ours: bool) -> Machine:
     else:
         rows += [
             Row("admit", s.WAITING, s.RUNNING, cite="7.1: PREEMPTED, the same again"),
-            Row("sent", (*IN_RUNNING, s.PREEMPTED, s.WAITING), None, cite="6.4: send_first_token"),
+            Row("sent", (*IN_RUNNING, s.PREEMPTED, s.WAITING, s.GONE), None, cite="6.4: send_first_token"),
             Row("finish", (*IN_RUNNING, s.PREEMPTED), s.GONE, cite="6.4: FIN"),
         ]
     return Machine("request", s, rows, copies=request, passive=True, lock=lock, doc="A prefill request in the resource manager (6.4).")

@@ -241,13 +241,18 @@ class _Instance:
         if self.speculates:
             needs, none = due & (self.own(q) < 2), all_of(self.block, lambda i: ~self.owner[i].is_none)
             victim = none & (self.running.at(self.running.length - 1) == v)
-            lose = [self.running.pop_back(), *self.free(v), self.done[v].set(0), self.tasks.send(self.make_task(stops=lambda r: v == r))]
-            move = {"moves": [self.machine[v].preempt], **here}
+            first = (self.owner[b] == v) & ~any_of(self.block, lambda i: (i < b) & (self.owner[i] == v))
+            others = [when((self.owner[i] == v) & (b != i), self.owner[i].set(None)) for i in self.block]
+            lose = [self.running.pop_back(), self.done[v].set(0), self.tasks.send(self.make_task(stops=lambda r: v == r))]
+            move = {"moves": [self.machine[v].preempt], "under": self.lock}
+            itself, other = needs & victim & (v == q), needs & victim & (v != q) & first
             rows += [
                 _row("allocate", s, s, needs & self.is_lowest(b), [self.owner[b].set(q)], choose=(q, b), **here, cite="7.1"),
-                _row("preempt_last", s, s, needs & victim, lose, choose=(q, v), **move, cite="7.1: _trigger_preempt; H-24"),
+                _row("preempt_itself", s, s, itself, [*lose, *self.free(v)], choose=(q, v), **move, cite="7.1: _trigger_preempt"),
+                _row("preempt_last", s, s, other, [*lose, *others, self.owner[b].set(q)], choose=(q, v, b), **move, cite="7.1; H-24"),
             ]
-        head = ~self.waiting.empty & (self.waiting.head == q) & self.is_lowest(b)
+        idle = ~any_of(self.request, lambda r: self.machine.at(r) == Prefill.RUNNING)
+        head = idle & ~self.waiting.empty & (self.waiting.head == q) & self.is_lowest(b)
         take, move = [self.waiting.pop(), self.running.push(q), self.owner[b].set(q)], {"moves": [self.machine[q].admit], **here}
         return [*rows, _row("admit", s, s, head, take, choose=(q, b), **move, cite="7.1: serve waiting")]
 
