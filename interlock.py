@@ -372,6 +372,23 @@ def _print_report(report: Report) -> None:
     _table("", ["latency (ms)", ">mean", ">P50", ">P90", ">P99"], [list(row) for row in report.latency_rows()])
 
 
+# -- models ----------------------------------------------------------------------------------------------------------
+
+model_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The models that the engine can run.")
+app.add_typer(model_app, name="model")
+
+
+@model_app.command("fetch")
+def fetch_model(name: Annotated[str, typer.Argument(metavar="NAME", help="smollm2")]) -> None:
+    """Download a model, verify it and unpack it into the user's cache."""
+    from engine.model import smollm2
+
+    if name != "smollm2":
+        raise DefinitionError(f"there is no model {name!r} to fetch; smollm2 is the one (tiny needs no fetching)")
+    where = smollm2.fetch(lambda text: print(text, file=sys.stderr))
+    print(f"smollm2 is in {where}")
+
+
 # -- printing --------------------------------------------------------------------------------------------------------
 
 
