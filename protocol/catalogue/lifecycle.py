@@ -1,10 +1,331 @@
-"""Scenarios of the group "lifecycle": A request's life in the resource manager."""
+"""Scenarios of the group "lifecycle": a request's life in the resource manager.
+
+Four systems, each with variants that say what the manager does:
+
+- `lifecycle.py`, mixed and decode: *newest* (after #7141, with forced recycling of aborts), *before_7141*, *looking_up* (TOK looks the preempted up first);
+- `prefill_scheduling.py`, P: *schedule* (with preemption), #7944's prefill_schedule *asserting* and *optimised* (-O), *V0* (lacks it), *V2* (inherits it);
+- `running_list.py`: one `schedule()` walking along `running`; `query_queue.py`: V2's messages.
+
+hazard                          violated in                         holds in
+H10   slot reused               newest (decode)                     repaired; back in unnumbered, one_attempt
+H12   forced recycling          newest (mixed)                      repaired; forcing; back in unnumbered_forcing
+H15   error left behind         newest                              repaired; back in forgetful
+H23   finish versus preempt     newest; looking_up (step dropped)   repaired; newest (no step dropped)
+H30   index shifts              published                           repaired
+H-24  blocks named anew         schedule (speculation, stops)       repaired
+H-29  slot clobbered            V2                                  checked, repaired
+H-41  waiting and finished      asserting, optimised                schedule, newest (it ends at its second end), repaired
+#7141 more than the slots       before_7141                         newest, repaired; back in uncounted
+#7944 who waits                 asserting, optimised, V0, V2        schedule, repaired
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+from ..machines.lifecycle.lifecycle import build
+from ..machines.lifecycle.prefill_scheduling import build as build_prefill
+from ..machines.lifecycle.query_queue import build as build_queue
+from ..machines.lifecycle.running_list import build as build_list
 from . import Scenario
 from .hazard import Hazard
 
-HAZARDS: list[Hazard] = []
+HAZARDS: list[Hazard] = [
+    Hazard(
+        "H10",
+        "Slot reuse with in-flight tokens",
+        (),
+        "On D a preempted request is deleted and its slot is free at once. The next request is put into it while the worker's step, begun before it "
+        "read the stop, still produces a token for the slot. TOK credits it to whoever has the slot now.",
+        "all, role decode; inferred",
+        "Reachable with one slot, one block and two requests. (request, attempt) in the outputs mends it; the request alone does not, when a client "
+        "posts the id again after the error. On D the preemption also races with the end: TOK has looked and the request is preempted, so the "
+        "client gets an error and the result.",
+    ),
+    Hazard(
+        "H12",
+        "Abort waits and forced recycling",
+        ("#7642",),
+        "An abort of a request that waits is noted, and acted on once the request has been admitted and runs. One that is not done in a second is recycled by "
+        "force: the slot is given away while the worker's outputs for it are still on their way.",
+        "newest; inferred, #7642 seen",
+        "Forced recycling leads to H10 in the mixed role; with numbered outputs force does no harm to tokens. In the mixed role every abort "
+        "ends by itself, under fairness, so force is only needed where a worker is stuck. What it takes for a pause to wait for ever is H15.",
+    ),
+    Hazard(
+        "H15",
+        "Error tasks are never forgotten",
+        (),
+        "The preprocessing of a request fails; the client gets an error, and the request stays in `requests`. A pause that drains waits for it for ever.",
+        "all, mixed; inferred",
+    ),
+    Hazard(
+        "H23",
+        "Finish versus preempt",
+        (),
+        "The last token was credited and FIN is busy; `schedule()` preempts the request, its stop is reported, and TOK puts it into `waiting`, where it is "
+        "admitted and run again. In the version that looks the preempted up first, FIN may delete one between the look and the lookup: a KeyError, and the "
+        "outputs of the whole step are dropped.",
+        "all; the log text shows that it was seen",
+        "Both reachable. Preemption may also come first, with the last token on its way. A request alone suffices for the zombie. The dropped step needs the "
+        "stop to be reported after the end was credited and before FIN.",
+    ),
+    Hazard(
+        "H30",
+        "Re-insertion at the front of running",
+        (),
+        "A request with the extended block table is not preempted but put back at the front of `running`, while `schedule()` walks along it by an index. All "
+        "before the index move back by one, and the one that was just visited is visited again.",
+        "all; inferred",
+    ),
+    Hazard(
+        "H-24",
+        "Preemption invalidates the blocks that the messager knows",
+        ("#7944",),
+        "`schedule()` on P needs a block more than was preallocated and preempts a request whose cache task is registered. It gets other blocks when "
+        "it is admitted again; the messager ships the old ones.",
+        "mainline; inferred",
+        "With speculation as in the claim. A stop (old pause, abort) does it with prefill_schedule too: the blocks of a request that has been computed "
+        "are freed before the messager has shipped them.",
+    ),
+    Hazard(
+        "H-29",
+        "V2 slot clobber",
+        (),
+        "A finishing thread frees the slot and then sends FINISH. Between the two another request is given the slot; upon FINISH the slot is freed again, and a "
+        "third request gets it beside the second.",
+        "V2; interleaving inferred",
+        "The gap need not be there: FINISH may wait in the queue behind a PREALLOCATE. Freeing it only if it is still one's own mends it as well. That a "
+        "query waits for a queue that prefill_schedule does not drain is the scenario of V2.",
+    ),
+    Hazard(
+        "H-41",
+        "Finish of a waiting request",
+        ("#7944",),
+        "FIN skips a request that it finds in `waiting`: slot and blocks stay with it.",
+        "all; from code",
+        "Never freed only where `waiting` is not served, which is prefill_schedule. Where it is, the request runs again and is freed at its second "
+        "end (H23).",
+    ),
+]
 
-SCENARIOS: list[Scenario] = []
+
+def _life(name: str, asked: str, expected: str, counts: tuple[int, int | None], sources: str, variant: str, about: str, **bounds: Any) -> Scenario:
+    """A scenario of the manager in the mixed or decode role."""
+    return _scenario(build, name, asked, expected, counts, sources, variant, about, bounds)
+
+
+def _prefill(name: str, asked: str, expected: str, counts: tuple[int, int | None], sources: str, variant: str, about: str, **bounds: Any) -> Scenario:
+    """A scenario of P's scheduling."""
+    return _scenario(build_prefill, f"prefill-{name}", asked, expected, counts, sources, variant, about, bounds)
+
+
+def _list(name: str, asked: str, expected: str, counts: tuple[int, int | None], sources: str, variant: str, about: str, **bounds: Any) -> Scenario:
+    """A scenario of the walk along `running`."""
+    return _scenario(build_list, name, asked, expected, counts, sources, variant, about, bounds)
+
+
+def _queue(name: str, asked: str, expected: str, counts: tuple[int, int | None], sources: str, variant: str, about: str, **bounds: Any) -> Scenario:
+    """A scenario of V2's queue."""
+    return _scenario(build_queue, name, asked, expected, counts, sources, variant, about, bounds)
+
+
+def _scenario(
+    builder: Any, name: str, asked: str, expected: str, counts: tuple[int, int | None], sources: str, variant: str, about: str, bounds: dict[str, Any]
+) -> Scenario:
+    title = f"lifecycle-{name}-in-{variant.replace('_', '-')}"
+    config = {"variant": variant, **bounds}
+    return Scenario(title, "lifecycle", builder, asked, expected, tuple(sources.split()), variant, about, config, *counts)
+
+
+DECODE: dict[str, Any] = {"role": "decode", "requests": 2, "slots": 1, "blocks": 1, "preemptions": 1}
+TURNS: dict[str, Any] = {"role": "decode", "requests": 1, "slots": 1, "blocks": 1, "preemptions": 1, "attempts": 2}
+ABORT: dict[str, Any] = {"role": "mixed", "requests": 2, "slots": 1, "blocks": 1, "aborts": 1}
+FULL: dict[str, Any] = {"role": "mixed", "requests": 2, "slots": 2, "blocks": 2, "preemptions": 1, "aborts": 1}
+ALONE: dict[str, Any] = {"role": "mixed", "requests": 1, "slots": 1, "blocks": 1, "preemptions": 1}
+ERROR: dict[str, Any] = {"role": "mixed", "requests": 1, "failures": 1, "drains": True}
+BOTH: dict[str, Any] = {"role": "mixed", "requests": 2, "slots": 2, "blocks": 2, "preemptions": 1}
+STOP: dict[str, Any] = {"stops": 1}
+NUMBERED = "The report says (request, attempt): what the slot's former owner still produces is skipped."
+ENDED = "The last token moves the request to FINISHING; nobody preempts what has ended."
+KEPT = "What was stopped keeps its blocks and begins again; no row leads to a waiting state, and who was sent is not preempted."
+
+# fmt: off
+SCENARIOS: list[Scenario] = [
+    _life("foreign-token", "no_foreign_token", "violated", (2_424, 12), "H10", "newest",
+          "A request on D is preempted, and its slot given to the next at once. The step that ran meanwhile reports a token for the slot, "
+          "and TOK credits it to the next.", **DECODE),
+    _life("foreign-token", "no_foreign_token", "violated", (1_588, 11), "H10", "unnumbered",
+          "Ours without numbers in the outputs: as published, the slot decides.", **DECODE),
+    _life("foreign-token", "no_foreign_token", "holds", (686, None), "H10", "repaired",
+          NUMBERED, **DECODE),
+    _life("foreign-token-of-turn", "no_foreign_token", "violated", (596, 10), "H10", "one_attempt",
+          "The preempted id is posted again by its client, gets the slot again, and is credited a token of its former turn.", **TURNS),
+    _life("foreign-token-of-turn", "no_foreign_token", "holds", (350, None), "H10", "repaired",
+          NUMBERED, **TURNS),
+    _life("second-answer-on-decode", "no_second_answer", "violated", (2_382, 17), "H10 H23", "newest",
+          "TOK has looked who has the slot; the request is preempted and its client told the error; TOK goes on and tells it the end.", **DECODE),
+    _life("second-answer-on-decode", "no_second_answer", "violated", (1_018, 14), "H10 H23", "late_finish",
+          "The last token leaves the request in `running`, where it is preempted: a result and an error.", **DECODE),
+    _life("second-answer-on-decode", "no_second_answer", "holds", (686, None), "H10 H23", "repaired",
+          ENDED, **DECODE),
+    _life("all-end-on-decode", "some_run_ends", "holds", (686, 21), "H10", "repaired",
+          "Two requests on D end, after a preemption or without.", **DECODE),
+    _life("forced-slot-reuse", "no_foreign_token", "violated", (3_102, 16), "H12 H10", "newest",
+          "An abort was scheduled, its stop read but not reported; the request is recycled by force and its slot given to the next, which "
+          "is credited the token that TOK still has in hand.", **ABORT),
+    _life("forced-slot-reuse", "no_foreign_token", "violated", (2_058, 14), "H12 H10", "unnumbered_forcing",
+          "Ours with force and without numbers.", **ABORT),
+    _life("forced-slot-reuse", "no_foreign_token", "holds", (1_188, None), "H12 H10", "forcing",
+          "Numbered outputs bear forced recycling.", **ABORT),
+    _life("forced-slot-reuse", "no_foreign_token", "holds", (848, None), "H12 H10", "repaired",
+          "Nothing is recycled by force, and outputs are numbered.", **ABORT),
+    _life("abort-of-waiting", "no_abort_waits", "violated", (2_904, 2), "H12 #7642", "newest",
+          "An abort of a request that waits is only noted; it is admitted and runs before it is stopped.", **ABORT),
+    _life("abort-of-waiting", "no_abort_waits", "violated", (900, 2), "H12 #7642", "unowned_aborts",
+          "Ours with aborts that only `schedule()` acts on, once the request runs.", **ABORT),
+    _life("abort-of-waiting", "no_abort_waits", "holds", (848, None), "H12 #7642", "repaired",
+          "Who waits goes at once, under the lock of the queue that it waits in.", **ABORT),
+    _life("aborts-end", "aborts_end", "holds", (2_904, None), "H12", "newest",
+          "In the mixed role every abort ends, also without force being fair.", **ABORT),
+    _life("aborts-end", "aborts_end", "violated", (1_801, 9), "H12 H11 #7633", "before_7633",
+          "A step with nothing left to run reports no stop: the abort is never done, unless by force.", **ABORT),
+    _life("aborts-end", "aborts_end", "holds", (848, None), "H12", "repaired",
+          "TOK frees who was aborted when the stop is reported.", **ABORT),
+    _life("some-aborting", "some_aborting", "holds", (848, 5), "H12", "repaired",
+          "A running request is stopped.", **ABORT),
+    _life("pause-never-drains", "pause_ends", "violated", (93, 3), "H15 H12", "newest",
+          "A request whose preprocessing failed is answered and stays in `requests`: the pause waits for ever.", **ERROR),
+    _life("pause-never-drains", "pause_ends", "violated", (78, 3), "H15 H12", "forgetful",
+          "Ours, leaving what was answered with an error behind.", **ERROR),
+    _life("pause-never-drains", "pause_ends", "holds", (78, None), "H15 H12", "repaired",
+          "Who was answered is forgotten.", **ERROR),
+    _life("error-leaks", "requests_end", "violated", (93, 2), "H15", "newest",
+          "The request stays in `requests` after its error: nobody recycles it.", **ERROR),
+    _life("error-leaks", "requests_end", "holds", (78, None), "H15", "repaired",
+          "Who was answered is forgotten.", **ERROR),
+    _life("zombie", "no_run_after_answer", "violated", (340, 25), "H23", "newest",
+          "The last token was credited and FIN has not come to it; the request was preempted, its stop is reported, TOK puts it into "
+          "waiting, and it is admitted and runs again.", **ALONE),
+    _life("zombie", "no_run_after_answer", "holds", (134, None), "H23", "repaired",
+          ENDED, **ALONE),
+    _life("zombie-beside-another", "no_run_after_answer", "violated", (100_968, 33), "H23", "newest",
+          "The same with two requests, two slots and an abort.", **FULL),
+    _life("zombie-beside-another", "no_run_after_answer", "holds", (20_875, None), "H23", "repaired",
+          ENDED, **FULL),
+    _life("dropped-step", "no_step_dropped", "violated", (14_351, 38), "H23", "looking_up",
+          "TOK finds a preempted request that has ended; FIN deletes it before TOK looks it up: KeyError, and a step is dropped for all "
+          "slots.", **BOTH),
+    _life("dropped-step", "no_step_dropped", "holds", (11_370, None), "H23", "newest",
+          "Without the lookup no step is dropped.", **BOTH),
+    _life("dropped-step", "no_step_dropped", "holds", (3_585, None), "H23", "repaired",
+          "There is nothing to look up.", **BOTH),
+    _life("answered-and-freed", "answered_is_freed", "holds", (334, None), "H-41 H23", "newest",
+          "Contrary to the claim, in the mixed role a request that FIN skipped is freed: it runs again and ends again.", **ALONE),
+    _life("answered-and-freed", "answered_is_freed", "violated", (78, 2), "H-41 H15", "forgetful",
+          "Ours, leaving what was answered with an error behind.", **ERROR),
+    _life("answered-and-freed", "answered_is_freed", "holds", (134, None), "H-41", "repaired",
+          "FIN finds nobody in waiting.", **ALONE),
+    _life("over-admission", "slot_found_for_admitted", "violated", (3_220, 9), "#7141 H26", "before_7141",
+          "An aborted request has left `running` and keeps its slot; it is not counted, the next is admitted, and there is no slot for "
+          "it: RuntimeError.", **ABORT),
+    _life("over-admission", "slot_found_for_admitted", "holds", (2_904, None), "#7141", "newest",
+          "All that keep a slot are counted.", **ABORT),
+    _life("over-admission", "slot_found_for_admitted", "violated", (1_010, 7), "#7141", "uncounted",
+          "Ours, counting as before #7141.", **ABORT),
+    _life("over-admission", "slot_found_for_admitted", "holds", (848, None), "#7141", "repaired",
+          "All that keep a slot are counted.", **ABORT),
+    _life("slots-and-blocks", "slots_and_blocks_kept", "violated", (3_220, 9), "#7141 S4", "before_7141",
+          "The request that found no slot is in `running` without one.", **ABORT),
+    _life("slots-and-blocks", "slots_and_blocks_kept", "holds", (20_875, None), "S4", "repaired",
+          "A slot and blocks go with the stage.", **FULL),
+    _life("block-shared", "no_block_shared", "violated", (3_909, 8), "P7", "untold",
+          "Ours, preempting without telling the worker: it runs on in blocks that another has.", **BOTH),
+    _life("block-shared", "no_block_shared", "holds", (84_902, None), "P7", "newest",
+          "The stop is read with the task that gets the block, or before it.", **FULL),
+    _life("block-shared", "no_block_shared", "holds", (20_875, None), "P7", "repaired",
+          "The stop is read with the task that gets the block.", **FULL),
+    _life("some-preempted", "some_preempted", "holds", (20_875, 7), "H23", "repaired",
+          "A request is preempted.", **FULL),
+    _life("requests-end", "requests_end", "holds", (21_370, None), "P12 P14", "repaired",
+          "Every request ends, with preemption, abort, and a request that fails.", **(FULL | {"failures": 1})),
+    _life("one-answer", "no_second_answer", "violated", (3_120, 18), "P10", "newest",
+          "Looked at before, the last token is credited to a request that was recycled by force meanwhile: two answers.", **ABORT),
+    _life("one-answer", "no_second_answer", "holds", (21_370, None), "P10", "repaired",
+          "Every end is one move, and only one thread can make it.", **(FULL | {"failures": 1})),
+    _life("all-end", "some_run_ends", "holds", (20_875, 17), "P10", "repaired",
+          "All requests end with one answer each.", **FULL),
+    _prefill("old-blocks-shipped", "no_foreign_source", "violated", (1_872, 38), "H-24", "schedule",
+             "For want of a block a registered request is preempted; it is admitted again with other blocks, computed, and the messager "
+             "is about to ship the old ones.", speculates=True, blocks=3),
+    _prefill("freed-blocks-shipped", "no_foreign_source", "violated", (6_446, 11), "H-24", "optimised",
+             "A stop frees the blocks of a request that was computed, before the messager has shipped them.", **STOP),
+    _prefill("freed-blocks-shipped", "no_foreign_source", "holds", (4_411, None), "H-24", "repaired",
+             KEPT, **STOP),
+    _prefill("nothing-waits", "nothing_waits", "violated", (962, 11), "#7944 H-24", "schedule",
+             "A preempted request waits.", speculates=True, blocks=2),
+    _prefill("nothing-waits", "nothing_waits", "violated", (6_446, 7), "#7944", "asserting",
+             "The precondition of prefill_schedule does not hold by itself: a request that was stopped waits.", **STOP),
+    _prefill("nothing-waits", "nothing_waits", "holds", (4_411, None), "#7944", "repaired",
+             KEPT, **STOP),
+    _prefill("waiting-served", "waiting_ends", "holds", (13_050, None), "#7944", "schedule",
+             "`schedule()` serves what waits.", **STOP),
+    _prefill("waiting-starves", "waiting_ends", "violated", (6_446, 26), "#7944", "optimised",
+             "Under -O what waits is never scheduled, and nobody says so.", **STOP),
+    _prefill("waiting-starves", "waiting_ends", "violated", (6_446, 14), "#7944", "asserting",
+             "The assertion fails in every round: what waits keeps waiting.", **STOP),
+    _prefill("running-starves", "running_ends", "violated", (6_446, 14), "#7944", "asserting",
+             "Something waits: the assertion fails in every round, and nothing is scheduled any more, not even what never waited.", **STOP),
+    _prefill("running-starves", "running_ends", "holds", (6_446, None), "#7944", "optimised",
+             "Under -O what runs is scheduled.", **STOP),
+    _prefill("running-starves", "running_ends", "violated", (279, 9), "#7944", "V0",
+             "The manager has no prefill_schedule: an AttributeError in every round.", **STOP),
+    _prefill("running-starves", "running_ends", "holds", (4_411, None), "#7944", "repaired",
+             "Nothing waits, so nothing is asserted.", **STOP),
+    _prefill("query-blocks", "queries_answered", "violated", (3, 1), "#7944 H-29", "V2",
+             "The inherited prefill_schedule does not drain the queue: a preallocation waits for ever."),
+    _prefill("query-blocks", "queries_answered", "holds", (13_422, None), "#7944 H-29", "V2_schedule",
+             "V2 with its own schedule(), which drains it.", **STOP),
+    _prefill("query-blocks", "queries_answered", "holds", (4_589, None), "#7944 H-29", "repaired_V2",
+             "Ours as a manager with a queue, which its scheduling drains.", **STOP),
+    _prefill("sent-and-freed", "sent_is_freed", "violated", (6_628, 39), "H-41 #7944", "optimised",
+             "The first token was sent, FIN has not come; the request is stopped and waits. FIN skips it, nobody serves it: slot and "
+             "blocks are lost.", **STOP),
+    _prefill("sent-and-freed", "sent_is_freed", "violated", (6_628, 27), "H-41 #7944", "asserting",
+             "As under -O, and everybody else stops as well.", **STOP),
+    _prefill("sent-and-freed", "sent_is_freed", "holds", (15_082, None), "H-41", "schedule",
+             "Where waiting is served the request is computed again, and freed.", **STOP),
+    _prefill("sent-and-freed", "sent_is_freed", "holds", (4_411, None), "H-41", "repaired",
+             KEPT, **STOP),
+    _prefill("requests-end", "requests_end", "violated", (6_623, 32), "P12", "unspared",
+             "Ours, preempting also what is computed: TOK waits to send what is not computed any more.", **STOP),
+    _prefill("requests-end", "requests_end", "holds", (4_411, None), "P12", "repaired",
+             KEPT, **STOP),
+    _prefill("all-end", "some_run_ends", "holds", (4_411, 34), "#7944", "repaired",
+             "All are prepared, computed, sent and freed.", **STOP),
+    _prefill("some-sent", "some_sent", "holds", (4_411, 16), "#7944", "repaired",
+             "A first token is sent, and its request not freed yet.", **STOP),
+    _prefill("some-stopped", "some_stopped", "holds", (4_411, 4), "#7944", "repaired",
+             "A request is stopped.", **STOP),
+    _list("second-visit", "no_second_visit", "violated", (43, 6), "H30", "published",
+          "The first lacks a block; the last is put to the front, the one before it preempted; and the next index is the first again."),
+    _list("second-visit", "no_second_visit", "holds", (31, None), "H30", "repaired",
+          "The walk is along a copy, and the victim is taken out wherever it stands."),
+    _list("some-preempted", "some_preempted", "holds", (27, 3), "H30", "repaired",
+          "A request is preempted during the walk."),
+    _list("all-visited", "all_visited", "holds", (31, 4), "H30", "repaired",
+          "One call visits every request."),
+    _queue("slot-shared", "no_slot_shared", "violated", (612, 12), "H-29", "V2",
+           "A finished request has freed its slot, the next has it; FINISH frees it again, and a third gets it beside the second."),
+    _queue("slot-shared", "no_slot_shared", "holds", (522, None), "H-29", "checked",
+           "Upon FINISH the slot is freed only if it is still the request's."),
+    _queue("slot-shared", "no_slot_shared", "holds", (239, None), "H-29", "repaired",
+           "Freed at one place: upon FINISH."),
+    _queue("slot-lost", "no_slot_lost", "violated", (612, 9), "H-29 S4", "V2",
+           "FINISH frees the slot of the next request."),
+    _queue("slot-lost", "no_slot_lost", "holds", (239, None), "H-29 S4", "repaired",
+           "Freed at one place: upon FINISH."),
+    _queue("all-gone", "some_all_gone", "holds", (239, 14), "H-29", "repaired",
+           "All requests have run."),
+]
+# fmt: on

@@ -20,7 +20,7 @@ from ...effect import when
 from ...errors import DefinitionError
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
-from ...properties import Property, leads_to, never, sometimes
+from ...properties import Property, never, sometimes
 from ...system import System
 from ...types import BOOL, Enum, Index, Optional, Record
 from ...variable import Lock, channel, locked
@@ -118,7 +118,7 @@ def _draining(v: Variant, request: Index, slot: Index, lock: Lock, owner: Any, p
 
 
 def _properties(life: Machine, request: Index, slot: Index, owner: Any, place: Any) -> list[Property]:
-    """S4, and that queries are answered."""
+    """S4."""
     f = Life
 
     def live(q: Any) -> Expr:
@@ -129,6 +129,5 @@ def _properties(life: Machine, request: Index, slot: Index, owner: Any, place: A
     return [
         never("no_slot_shared", together, "S4: no two live requests in one slot"),
         never("no_slot_lost", lost, "S4: a live request has its slot"),
-        leads_to("requests_end", lambda q: life.at(q) != f.GONE, lambda q: life.at(q) == f.GONE, each=request, about="P12: every request runs and ends"),
         sometimes("some_all_gone", all_of(request, lambda q: life.at(q) == f.GONE), "twin: every request runs and ends"),
     ]

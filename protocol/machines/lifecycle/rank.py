@@ -47,7 +47,7 @@ class Content:
 def rank(m: Manager, c: Content) -> Machine:
     """One rank; the ranks of a group do the same."""
     r, batch = Rank, m.tasks.head
-    some = any_of(m.slot, lambda s: c.held[s] != Held.NOTHING)
+    some = any_of(m.slot, lambda s: c.held[s].is_in(*((Held.RUNS, Held.STOPS) if m.variant.reports_stops else (Held.RUNS,))))
     rows = [
         _row("read_batch", r.READING, r.READING, TRUE, [m.tasks.receive(), *_insert(m, c, batch)], cite="4.5"),
         _row("begin_step", r.READING, r.FORWARDING, some, [], cite="4.1 W10"),

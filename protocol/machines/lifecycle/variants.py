@@ -22,6 +22,7 @@ class Variant:
         owns_aborts: an abort takes a request that waits at once; else only one that is in `running`.
         frees_once: slot and blocks are freed together, after the store; else the slot is freed before it.
         puts_inside: `schedule()` and the put are one critical section.
+        reports_stops: a step in which nothing is left to run still reports its stops (#7633).
         tells: a preemption is put, so that the worker stops.
     """
 
@@ -36,6 +37,7 @@ class Variant:
     owns_aborts: bool = False
     frees_once: bool = False
     puts_inside: bool = False
+    reports_stops: bool = True
     tells: bool = True
 
 
@@ -57,6 +59,7 @@ VARIANTS = {
     for v in (
         replace(_NEWEST, name="before_7141", counts_stopping=False),
         replace(_NEWEST, name="looking_up", looks_up=True),
+        replace(_NEWEST, name="before_7633", reports_stops=False),
         _NEWEST,
         _OURS,
         # Ours with one of its rules left out, or with the published rule in its place.
