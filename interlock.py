@@ -151,7 +151,7 @@ def check(
     time_limit: Annotated[float | None, typer.Option(min=0.001, help="Budget: seconds per scenario.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads of the table explorer, two at most; a completed answer does not depend on it.")] = 1,
     first: Annotated[bool, typer.Option("--first", help="Stop at the first violation; counts then cover what was explored.")] = False,
-    deep: Annotated[bool, typer.Option("--deep", help="With --all: the proofs above a million states, too.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="The whole catalogue with its proofs above a million states.")] = False,
     explorer: Annotated[Explorer, typer.Option(help="The compiled explorer, or the slow and obvious one.")] = Explorer.TABLE,
 ) -> None:
     """Explore every interleaving; print the verdict, the counts and the shortest path."""
@@ -160,6 +160,7 @@ def check(
     from protocol.catalogue import scenarios
     from protocol.catalogue.target import resolve
 
+    all_scenarios = all_scenarios or (deep and not names)
     if all_scenarios == bool(names):
         raise DefinitionError("check: name scenarios, or give --all for the whole catalogue (and not both)")
     if all_scenarios and settings:
