@@ -16,6 +16,7 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | full | D number 0 takes no request; the other one does |
 | pair, aborts, pair-aborts, pair-losses, pair-chunks | deep: two requests on two ranks, and their faults |
 | turns-lossy | deep: a number used again while messages of the first request are under way, lost and repeated |
+| largest | deep: as everything, with two chunks of two layers; 10 GB and five and a half minutes of one core |
 | everything, everything-and-crash | deep: one request on two ranks, and all faults; and a crash of D |
 """
 
@@ -56,6 +57,16 @@ BOUNDS: dict[str, dict[str, Any]] = {
         "repeats": True,
         "losses": True,
         "crash": "decode",
+    },  # fmt: skip
+    "largest": {
+        "ranks": 2,
+        "chunks": 2,
+        "layers": 2,
+        "aborts": True,
+        "deadlines": True,
+        "errors": True,
+        "repeats": True,
+        "losses": True,
     },  # fmt: skip
     # Small ones, for one rule each.
     "one": {},
@@ -307,6 +318,7 @@ WHOLE = [
     _kept("turns-lossy", "committed_unsent", 626_785, None),
     _kept("turns-lossy", "foreign_written", 626_785, None),
     _kept("turns-lossy", "requests_answered", 626_785, None),
+    _kept("largest", "foreign_written", 229_973_303, None, deep=True),
 ]
 
 LEFT_OUT = [

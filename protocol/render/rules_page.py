@@ -20,7 +20,7 @@ after:
 - #7944: P has no waiting queue, allocates nothing and preempts nobody when it schedules;
 - a full D holds up no request for another D.
 
-`interlock check --all` explores every scenario on this page but the deep ones, `interlock check --all --deep` these as well. No row
+`interlock check --all` explores every scenario on this page but the deep ones, `interlock check --deep` these as well. No row
 of the composition assumes more atomicity than its medium gives (`assume_atomic` is used nowhere).
 """
 
