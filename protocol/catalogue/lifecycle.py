@@ -2,8 +2,10 @@
 
 Four systems, each with variants that say what the manager does:
 
-- `lifecycle.py`, mixed and decode: *newest* (after #7141, with forced recycling of aborts), *before_7141*, *looking_up* (TOK looks the preempted up first);
-- `prefill_scheduling.py`, P: *schedule* (with preemption), #7944's prefill_schedule *asserting* and *optimised* (-O), *V0* (lacks it), *V2* (inherits it);
+- `lifecycle.py`, mixed and decode: *newest* (after #7141, with forced recycling of aborts), *before_7141*, *before_7633*,
+  *looking_up* (TOK looks the preempted up first);
+- `prefill_scheduling.py`, P: *schedule* (with preemption), #7944's prefill_schedule *asserting* and *optimised* (-O), a manager that
+  lacks it (*V0*) or inherits it (*V2*);
 - `running_list.py`: one `schedule()` walking along `running`; `query_queue.py`: V2's messages.
 
 hazard                          violated in                         holds in
@@ -35,68 +37,71 @@ HAZARDS: list[Hazard] = [
         "H10",
         "Slot reuse with in-flight tokens",
         (),
-        "On D a preempted request is deleted and its slot is free at once. The next request is put into it while the worker's step, begun before it "
-        "read the stop, still produces a token for the slot. TOK credits it to whoever has the slot now.",
+        "On D a preempted request is deleted and its slot is free at once. The next request is put into it while the worker's step, "
+        "begun before it read the stop, still produces a token for the slot. TOK credits it to whoever has the slot now.",
         "all, role decode; inferred",
-        "Reachable with one slot, one block and two requests. (request, attempt) in the outputs mends it; the request alone does not, when a client "
-        "posts the id again after the error. On D the preemption also races with the end: TOK has looked and the request is preempted, so the "
-        "client gets an error and the result.",
+        "Reachable with one slot, one block and two requests. (request, attempt) in the outputs mends it; the request alone does not, "
+        "when a client posts the id again after the error. On D the preemption also races with the end: TOK has looked and the request "
+        "is preempted, so the client gets an error and the result.",
     ),
     Hazard(
         "H12",
         "Abort waits and forced recycling",
         ("#7642",),
-        "An abort of a request that waits is noted, and acted on once the request has been admitted and runs. One that is not done in a second is recycled by "
-        "force: the slot is given away while the worker's outputs for it are still on their way.",
+        "An abort of a request that waits is noted, and acted on once the request has been admitted and runs. One that is not done in "
+        "a second is recycled by force: the slot is given away while the worker's outputs for it are still on their way.",
         "newest; inferred, #7642 seen",
-        "Forced recycling leads to H10 in the mixed role; with numbered outputs force does no harm to tokens. In the mixed role every abort "
-        "ends by itself, under fairness, so force is only needed where a worker is stuck. What it takes for a pause to wait for ever is H15.",
+        "Forced recycling leads to H10 in the mixed role; with numbered outputs force does no harm to tokens. In the mixed role every "
+        "abort ends by itself, under fairness, so force is only needed where a worker reports no stop (before #7633, or stuck). What "
+        "it takes for a pause to wait for",
+        "ever is H15.",
     ),
     Hazard(
         "H15",
         "Error tasks are never forgotten",
         (),
-        "The preprocessing of a request fails; the client gets an error, and the request stays in `requests`. A pause that drains waits for it for ever.",
+        "The preprocessing of a request fails; the client gets an error, and the request stays in `requests`. A pause that drains "
+        "waits for it for ever.",
         "all, mixed; inferred",
     ),
     Hazard(
         "H23",
         "Finish versus preempt",
         (),
-        "The last token was credited and FIN is busy; `schedule()` preempts the request, its stop is reported, and TOK puts it into `waiting`, where it is "
-        "admitted and run again. In the version that looks the preempted up first, FIN may delete one between the look and the lookup: a KeyError, and the "
-        "outputs of the whole step are dropped.",
+        "The last token was credited and FIN is busy; `schedule()` preempts the request, its stop is reported, and TOK puts it into "
+        "`waiting`, where it is admitted and run again. In the version that looks the preempted up first, FIN may delete one between "
+        "the look and the lookup: a KeyError, and the outputs of the whole step are dropped.",
         "all; the log text shows that it was seen",
-        "Both reachable. Preemption may also come first, with the last token on its way. A request alone suffices for the zombie. The dropped step needs the "
-        "stop to be reported after the end was credited and before FIN.",
+        "Both reachable. Preemption may also come first, with the last token on its way. One request suffices for the zombie. The "
+        "dropped step needs the stop to be reported after the end was credited and before FIN.",
     ),
     Hazard(
         "H30",
         "Re-insertion at the front of running",
         (),
-        "A request with the extended block table is not preempted but put back at the front of `running`, while `schedule()` walks along it by an index. All "
-        "before the index move back by one, and the one that was just visited is visited again.",
+        "A request with the extended block table is not preempted but put back at the front of `running`, while `schedule()` walks "
+        "along it by an index. All before the index move back by one, and the one that was just visited is visited again.",
         "all; inferred",
     ),
     Hazard(
         "H-24",
         "Preemption invalidates the blocks that the messager knows",
         ("#7944",),
-        "`schedule()` on P needs a block more than was preallocated and preempts a request whose cache task is registered. It gets other blocks when "
-        "it is admitted again; the messager ships the old ones.",
+        "`schedule()` on P needs a block more than was preallocated and preempts a request whose cache task is registered. It gets "
+        "other blocks when it is admitted again; the messager ships the old ones.",
         "mainline; inferred",
-        "With speculation as in the claim. A stop (old pause, abort) does it with prefill_schedule too: the blocks of a request that has been computed "
-        "are freed before the messager has shipped them.",
+        "With speculation as in the claim. A stop (old pause, abort) does it with prefill_schedule too: the blocks of a request that "
+        "has been computed are freed before the messager has shipped them.",
     ),
     Hazard(
         "H-29",
         "V2 slot clobber",
         (),
-        "A finishing thread frees the slot and then sends FINISH. Between the two another request is given the slot; upon FINISH the slot is freed again, and a "
-        "third request gets it beside the second.",
+        "A finishing thread frees the slot and then sends FINISH. Between the two another request is given the slot; upon FINISH the "
+        "slot is freed again, and a third request gets it beside the second.",
         "V2; interleaving inferred",
-        "The gap need not be there: FINISH may wait in the queue behind a PREALLOCATE. Freeing it only if it is still one's own mends it as well. That a "
-        "query waits for a queue that prefill_schedule does not drain is the scenario of V2.",
+        "The gap need not be there: FINISH may wait in the queue behind a PREALLOCATE. Freeing it only if it is still one's own mends "
+        "it as well. That a query waits for a queue that prefill_schedule does not drain is the scenario of V2.",
     ),
     Hazard(
         "H-41",
@@ -104,8 +109,8 @@ HAZARDS: list[Hazard] = [
         ("#7944",),
         "FIN skips a request that it finds in `waiting`: slot and blocks stay with it.",
         "all; from code",
-        "Never freed only where `waiting` is not served, which is prefill_schedule. Where it is, the request runs again and is freed at its second "
-        "end (H23).",
+        "Never freed only where `waiting` is not served, which is prefill_schedule. Where it is, the request runs again and is freed "
+        "at its second end (H23).",
     ),
 ]
 
@@ -205,8 +210,8 @@ SCENARIOS: list[Scenario] = [
     _life("error-leaks", "requests_end", "holds", (78, None), "H15", "repaired",
           "Who was answered is forgotten.", **ERROR),
     _life("zombie", "no_run_after_answer", "violated", (340, 25), "H23", "newest",
-          "The last token was credited and FIN has not come to it; the request was preempted, its stop is reported, TOK puts it into "
-          "waiting, and it is admitted and runs again.", **ALONE),
+          "The request is preempted with its last token on the way; the token is credited and FIN has not come to it; the stop is "
+          "reported, TOK puts the request into waiting, and it is admitted and runs again.", **ALONE),
     _life("zombie", "no_run_after_answer", "holds", (134, None), "H23", "repaired",
           ENDED, **ALONE),
     _life("zombie-beside-another", "no_run_after_answer", "violated", (100_968, 33), "H23", "newest",
@@ -311,6 +316,8 @@ SCENARIOS: list[Scenario] = [
           "The first lacks a block; the last is put to the front, the one before it preempted; and the next index is the first again."),
     _list("second-visit", "no_second_visit", "holds", (31, None), "H30", "repaired",
           "The walk is along a copy, and the victim is taken out wherever it stands."),
+    _list("none-preemptible", "no_second_visit", "holds", (11, None), "H30", "published",
+          "All use the extended table: nobody is preempted, and nobody is put back.", extended=3),
     _list("some-preempted", "some_preempted", "holds", (27, 3), "H30", "repaired",
           "A request is preempted during the walk."),
     _list("all-visited", "all_visited", "holds", (31, 4), "H30", "repaired",

@@ -37,8 +37,8 @@ def intake(m: Manager) -> Machine:
     if m.attempts > 1:
         fresh = fresh | ((m.machine.at(q) == Stage.GONE) & (m.number[q] < m.attempts - 1))
     again: list[Any] = [when(m.machine.at(q) == Stage.GONE, m.number[q].add(1)), m.answers[q].set(Answers.NONE)]
-    here = {"under": m.lock, "fair": "weak"}
-    move = {"moves": [m.machine[q].post], **here}
+    here: dict[str, Any] = {"under": m.lock, "fair": "weak"}
+    move: dict[str, Any] = {"moves": [m.machine[q].post], **here}
     if m.role == "mixed":
         rows = [_row("post", Intake.READY, None, fresh, [*again, m.waiting.push(q)], choose=(q,), **move, cite="6.4: add_request")]
     else:
@@ -58,17 +58,17 @@ def control(m: Manager, drains: bool) -> Machine:
     if m.aborts:
         left = private("aborts_left", Range(0, m.aborts), init=m.aborts)
         at, sources = m.machine.at(q), [s for s in ASKED if not (m.variant.owns_aborts and s in IN_WAITING)]
-        here = {"choose": (q,), "under": m.lock}
-        rows.append(
-            _row("abort", c.LISTENING, None, (left > 0) & at.is_in(*sources), [left.sub(1)], moves=[m.machine[q].abort], **here, cite="6.4")
-        )
+        here: dict[str, Any] = {"choose": (q,), "under": m.lock}
+        rows.append(_row("abort", c.LISTENING, None, (left > 0) & at.is_in(*sources), [left.sub(1)], moves=[m.machine[q].abort], **here, cite="6.4"))
         if m.variant.owns_aborts:
             effects = [left.sub(1), m.waiting.remove(q), *m.free_slot(q), *m.answer(q)]
             guard = (left > 0) & at.is_in(stage.WAITING, stage.AGAIN)
             rows.append(_row("abort_waiting", c.LISTENING, None, guard, effects, moves=[m.machine[q].abort], **here, cite="ours: the owner acts"))
         if m.variant.forces:
             effects = [*m.free_slot(q), *m.free_blocks(q), *m.answer(q)]
-            rows.append(_row("force", c.LISTENING, None, at == stage.ABORTING, effects, moves=[m.machine[q].recycle], **here, cite="6.4: after 1 s; H12"))
+            rows.append(
+                _row("force", c.LISTENING, None, at == stage.ABORTING, effects, moves=[m.machine[q].recycle], **here, cite="6.4: after 1 s; H12")
+            )
     if drains:
         rows += [
             _row("begin_drain", c.LISTENING, c.DRAINING, TRUE, [], cite="3.8: the new pause"),

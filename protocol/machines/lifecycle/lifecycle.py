@@ -4,10 +4,11 @@ Five threads move the passive machine of a request (`request.py`) under RM.lock,
 (`scheduling.py`), TOK and FIN (`tokens.py`), and the control thread (`intake.py`). The worker (`rank.py`) is behind two queues, of tasks
 and of reports, so that its slots lag behind the engine's. Versions are described in `variants.py`. Ours:
 
-1. *Outputs carry (request, attempt)* and are credited to the owner of the slot if that is who produced them. A slot may be given to another as soon
-   as the manager likes; what its former owner still produces is skipped.
+1. *Outputs carry (request, attempt)* and are credited to the owner of the slot if that is who produced them. A slot may be given to
+   another as soon as the manager likes; what its former owner still produces is skipped.
 2. *The end is a state.* The last token moves the request to FINISHING, which `schedule()` leaves alone: nobody preempts or aborts what has ended.
-3. *An abort is a state that the owner acts on*: who waits goes at once; who runs is stopped by `schedule()`; TOK frees it when the stop is reported. No force.
+3. *An abort is a state that the owner acts on*: who waits goes at once; who runs is stopped by `schedule()`; TOK frees it when the
+   stop is reported. Nothing is done by force.
 4. *Freed at one place*, slot and blocks together, after the store.
 5. *Whoever is answered is forgotten*, also after a failed preprocessing.
 6. *Admission counts slots*: all that have one (#7141).

@@ -60,7 +60,7 @@ class Manager:
         for name, value, known in (("variant", variant, VARIANTS), ("role", role, ROLES)):
             if value not in known:
                 raise DefinitionError(f"{name} = {value!r}: choose one of {', '.join(known)}")
-        for name, value, low, high in (
+        for bound, number, low, high in (
             ("requests", requests, 1, 3),
             ("slots", slots, 1, 3),
             ("blocks", blocks, 1, 4),
@@ -70,8 +70,8 @@ class Manager:
             ("aborts", aborts, 0, 2),
             ("failures", failures, 0, 2),
         ):
-            if not low <= value <= high:
-                raise DefinitionError(f"{name} = {value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+            if not low <= number <= high:
+                raise DefinitionError(f"{bound} = {number}: choose one of {', '.join(map(str, range(low, high + 1)))}")
         self.variant, self.role, self.tokens = VARIANTS[variant], role, tokens
         self.preemptions, self.aborts, self.failures, self.attempts = preemptions, aborts, failures, attempts
         self.request, self.slot, self.block = Index("request", requests), Index("slot", slots), Index("block", blocks)
@@ -151,5 +151,3 @@ class Manager:
             tables[f"block_{b}"] = False if run is None else (self.block_owner[b] == run) | ((more == b) if more is not None else False)
         number = 0 if run is None else self.number[run]
         return self.batch(stop=stop, run=run, slot=slot, attempt=number, fresh=fresh, **tables)
-
-

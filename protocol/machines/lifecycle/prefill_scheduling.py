@@ -180,10 +180,11 @@ class _Instance:
         """The prepare thread: one request after the other."""
         p, q, b, hand = Prepare, choice("request", self.request), choice("block", self.block), self.hand
         mine, first = hand.value, self.machine.at(q) == Prefill.ABSENT
-        take, here = [self.owner[b].set(q), hand.set(q)], {"under": self.lock}
+        take = [self.owner[b].set(q), hand.set(q)]
+        here: dict[str, Any] = {"under": self.lock}
         rows = []
         if self.v.queues:
-            move = {"moves": [self.machine[q].query], **here}
+            move: dict[str, Any] = {"moves": [self.machine[q].query], **here}
             rows.append(_row("query", p.IDLE, p.REGISTERING, first, [hand.set(q)], choose=(q,), **move, cite="V2: _sync_query"))
         else:
             free = first & self.is_lowest(b)
@@ -199,14 +200,17 @@ class _Instance:
     def schedule(self) -> Machine:
         """SCHED: one decision a call; its put follows in the same section, as no other race is asked here (H9 is)."""
         s, q, b = Schedule.SCHEDULING, choice("request", self.request), choice("block", self.block)
-        stage, here = self.machine.at(q), {"under": self.lock}
+        stage = self.machine.at(q)
+        here: dict[str, Any] = {"under": self.lock}
         clear = self.waiting.empty if self.v.asserts else TRUE
         first = (stage == Prefill.RUNNING) & all_of(self.request, lambda r: (r == q) | (self.machine.at(r) != Prefill.RUNNING) | self.is_behind(r, q))
         rows = []
         if self.v.queues and self.v.drains:
             queued = (stage == Prefill.QUEUED) & self.is_lowest(b)
             rows.append(
-                _row("drain_query", s, s, queued, [self.owner[b].set(q)], choose=(q, b), moves=[self.machine[q].hold], **here, cite="V2: drained here")
+                _row(
+                    "drain_query", s, s, queued, [self.owner[b].set(q)], choose=(q, b), moves=[self.machine[q].hold], **here, cite="V2: drained here"
+                )
             )
         if self.v.lacks:
             rows.append(_row("raise_attribute_error", s, s, TRUE, [], poll=True, cite="#7944; 7.2"))
@@ -216,7 +220,7 @@ class _Instance:
         chunk = [self.done[q].add(1), self.tasks.send(self.make_task(run=q))]
         enough = (self.own(q) >= 2) if self.speculates else TRUE
         last = [self.done[q].add(1), self.tasks.send(self.make_task(run=q, last=True))]
-        move = {"moves": [self.machine[q].last_chunk], **here}
+        move: dict[str, Any] = {"moves": [self.machine[q].last_chunk], **here}
         rows += [
             _row("schedule_chunk", s, s, clear & first & (self.done[q] == 0), chunk, choose=(q,), **here, cite="7.1, 7.2"),
             _row("schedule_last", s, s, clear & first & (self.done[q] == 1) & enough, last, choose=(q,), **move, cite="7.1, 7.2"),
@@ -236,7 +240,7 @@ class _Instance:
     def _waiting_rows(self, q: Any, b: Any, due: Expr) -> list[Row]:
         """What only `schedule()` does: a block more, preemption for it, and admission."""
         s, v = Schedule.SCHEDULING, choice("victim", self.request)
-        here = {"under": self.lock}
+        here: dict[str, Any] = {"under": self.lock}
         rows = []
         if self.speculates:
             needs, none = due & (self.own(q) < 2), all_of(self.block, lambda i: ~self.owner[i].is_none)
@@ -244,7 +248,7 @@ class _Instance:
             first = (self.owner[b] == v) & ~any_of(self.block, lambda i: (i < b) & (self.owner[i] == v))
             others = [when((self.owner[i] == v) & (b != i), self.owner[i].set(None)) for i in self.block]
             lose = [self.running.pop_back(), self.done[v].set(0), self.tasks.send(self.make_task(stops=lambda r: v == r))]
-            move = {"moves": [self.machine[v].preempt], "under": self.lock}
+            move: dict[str, Any] = {"moves": [self.machine[v].preempt], "under": self.lock}
             itself, other = needs & victim & (v == q), needs & victim & (v != q) & first
             rows += [
                 _row("allocate", s, s, needs & self.is_lowest(b), [self.owner[b].set(q)], choose=(q, b), **here, cite="7.1"),
@@ -253,8 +257,9 @@ class _Instance:
             ]
         idle = ~any_of(self.request, lambda r: self.machine.at(r) == Prefill.RUNNING)
         head = idle & ~self.waiting.empty & (self.waiting.head == q) & self.is_lowest(b)
-        take, move = [self.waiting.pop(), self.running.push(q), self.owner[b].set(q)], {"moves": [self.machine[q].admit], **here}
-        return [*rows, _row("admit", s, s, head, take, choose=(q, b), **move, cite="7.1: serve waiting")]
+        take = [self.waiting.pop(), self.running.push(q), self.owner[b].set(q)]
+        admit: dict[str, Any] = {"moves": [self.machine[q].admit], **here}
+        return [*rows, _row("admit", s, s, head, take, choose=(q, b), **admit, cite="7.1: serve waiting")]
 
     def rank(self) -> Machine:
         """The worker: reads a batch, reports the stops that came with it, and computes its chunk."""
@@ -289,10 +294,11 @@ class _Instance:
     def tokens(self) -> Machine:
         """TOK: waits for the cache of a first token, and hands a request that was stopped back."""
         t, head, hand = Tokens, self.outputs.head, private("token_in_hand", Optional(self.request))
-        stage, mine, here = self.machine.at(head.request), hand.value, {"under": self.lock}
+        stage, mine = self.machine.at(head.request), hand.value
+        here: dict[str, Any] = {"under": self.lock}
         queue = self.waiting if self.v.waits else self.running
         front, back = queue.push_front(head.request), [] if self.v.waits else [self.done[head.request].set(0)]
-        move = {"moves": [self.machine[head.request].stopped], **here}
+        move: dict[str, Any] = {"moves": [self.machine[head.request].stopped], **here}
         token, stopped = stage != Prefill.GONE, stage == Prefill.PREEMPTED
         send = [self.finishing.send(mine), self.sent[mine].set(True), hand.set(None), *([] if self.v.waits else [self.running.remove(mine)])]
         take = [self.outputs.receive(), hand.set(head.request)]
@@ -308,7 +314,8 @@ class _Instance:
     def finisher(self) -> Machine:
         """FIN, in one step here; a request that it finds in `waiting` it skips."""
         f, q = Finish.IDLE, self.finishing.head
-        stage, here = self.machine.at(q), {"under": self.lock}
+        stage = self.machine.at(q)
+        here: dict[str, Any] = {"under": self.lock}
         over = (stage == Prefill.SENT) if not self.v.waits else stage.is_in(*IN_RUNNING, Prefill.PREEMPTED)
         free = [self.finishing.receive(), *self.free(q), self.done[q].set(0)]
         rows = []
@@ -324,7 +331,8 @@ class _Instance:
         sources = (Prefill.RUNNING,) if self.v.spares else IN_RUNNING
         lose = [left.sub(1), self.running.remove(q), self.tasks.send(self.make_task(stops=lambda r: q == r))]
         lose += [*self.free(q), self.done[q].set(0)] if self.v.waits else []
-        guard, move = (left > 0) & self.machine.at(q).is_in(*sources), {"moves": [self.machine[q].preempt], "under": self.lock}
+        guard = (left > 0) & self.machine.at(q).is_in(*sources)
+        move: dict[str, Any] = {"moves": [self.machine[q].preempt], "under": self.lock}
         rows = [_row("preempt", s.IDLE, s.IDLE, guard, lose, choose=(q,), fair="none", **move, cite="9.8: preempted_all")]
         return Machine("stopping", s, rows, final=s.IDLE, doc="the engine's control thread")
 
@@ -341,9 +349,15 @@ class _Instance:
 
         return [
             never("no_foreign_source", foreign, "S3, H-24: what is shipped are the blocks of the request that was computed"),
-            leads_to("queries_answered", lambda q: at(q) == p.QUEUED, lambda q: at(q) != p.QUEUED, each=self.request, about="V2: a query is answered"),
-            leads_to("running_ends", lambda q: at(q) == p.RUNNING, lambda q: at(q) != p.RUNNING, each=self.request, about="P12: who runs is scheduled"),
-            leads_to("waiting_ends", lambda q: at(q) == p.WAITING, lambda q: at(q) != p.WAITING, each=self.request, about="P12: nobody waits for ever"),
+            leads_to(
+                "queries_answered", lambda q: at(q) == p.QUEUED, lambda q: at(q) != p.QUEUED, each=self.request, about="V2: a query is answered"
+            ),
+            leads_to(
+                "running_ends", lambda q: at(q) == p.RUNNING, lambda q: at(q) != p.RUNNING, each=self.request, about="P12: who runs is scheduled"
+            ),
+            leads_to(
+                "waiting_ends", lambda q: at(q) == p.WAITING, lambda q: at(q) != p.WAITING, each=self.request, about="P12: nobody waits for ever"
+            ),
             leads_to("sent_is_freed", lambda q: self.sent[q], ends, each=self.request, about="H-41, S7: who was sent is freed"),
             leads_to("requests_end", lambda q: ~at(q).is_in(p.ABSENT, p.GONE), ends, each=self.request, about="P12"),
             always("nothing_waits", all_of(self.request, lambda q: at(q) != p.WAITING), "the precondition of prefill_schedule"),

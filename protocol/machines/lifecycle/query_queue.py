@@ -111,7 +111,15 @@ def _draining(v: Variant, request: Index, slot: Index, lock: Lock, owner: Any, p
     free = [queue.receive(), when(mine, owner[s].set(None)), place[head.request].set(None)]
     rows = [
         _row("preallocate", d, d, (head.kind == Kind.PREALLOCATE) & lowest, take, choose=(s,), under=lock, cite="V2: drained in schedule()"),
-        _row("refuse", d, d, (head.kind == Kind.PREALLOCATE) & full, [queue.receive(), refused[head.request].set(True)], under=lock, cite="8.1: no slot"),
+        _row(
+            "refuse",
+            d,
+            d,
+            (head.kind == Kind.PREALLOCATE) & full,
+            [queue.receive(), refused[head.request].set(True)],
+            under=lock,
+            cite="8.1: no slot",
+        ),
         _row("finish", d, d, (head.kind == Kind.FINISH) & (place[head.request] == s), free, choose=(s,), under=lock, cite="H-29: V1's finish"),
     ]
     return Machine("schedule", Drain, rows, final=d, doc="schedule(), which drains the queue")

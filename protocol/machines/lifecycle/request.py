@@ -83,7 +83,11 @@ def _ends(variant: Variant) -> list[Row]:
     s = Stage
     alive = (s.RUNNING, s.RUNNING_ASKED)
     rows = [
-        *(Row("abort", source, asked, cite="6.4: waiting_abort") for source, asked in ASKED.items() if not (variant.owns_aborts and source in IN_WAITING)),
+        *(
+            Row("abort", source, asked, cite="6.4: waiting_abort")
+            for source, asked in ASKED.items()
+            if not (variant.owns_aborts and source in IN_WAITING)
+        ),
         Row("stop", (s.RUNNING_ASKED,), s.ABORTING, cite="6.3 S1: trigger_abort"),
         Row("recycle", s.ABORTING, s.GONE, cite="6.5: recycle_abort_task"),
         Row("free", s.ENDING, s.GONE, cite="6.4: FIN, blocks"),

@@ -72,7 +72,7 @@ class _List:
         present = self.running.has(q) if self.ours else TRUE
         visit = [self.visited[q].set(True), self.twice.set(self.twice.cell() | self.visited[q])]
         end = [self.mine.set(None), *([self.copy.clear()] if self.ours else [])]
-        here = {"under": self.lock}
+        here: dict[str, Any] = {"under": self.lock}
         rows = [
             _row("begin", w.AWAY, w.VISITING, TRUE, begin, acquire=self.lock, cite="6.3 S1"),
             _row("visit", w.VISITING, w.VISITING, more & present, [*visit, self.at.add(1)], choose=(q,), **here, cite="6.3 S1"),
@@ -82,7 +82,9 @@ class _List:
             _row("give_up", w.PREEMPTING, w.AWAY, ~self.is_preemptible, end, release=self.lock, cite="6.3 S2: none is preemptible"),
             *(self._ours(q, v, more) if self.ours else self._published(v)),
         ]  # fmt: skip
-        return System("running_list", [Machine("schedule", w, rows, final=w.AWAY, doc="schedule(), S1 and S2 (6.3).")], self.properties(), doc=__doc__ or "")
+        return System(
+            "running_list", [Machine("schedule", w, rows, final=w.AWAY, doc="schedule(), S1 and S2 (6.3).")], self.properties(), doc=__doc__ or ""
+        )
 
     @property
     def is_preemptible(self) -> Expr:
@@ -90,15 +92,18 @@ class _List:
         return any_of(self.request, lambda q: self.running.has(q) & (q < self.plain))
 
     def _published(self, v: Any) -> list[Row]:
-        w, here = Walk, {"under": self.lock}
+        w = Walk
+        here: dict[str, Any] = {"under": self.lock}
         last = self.is_preemptible & (self.running.at(self.running.length - 1) == v)
         gone = [self.running.pop_back(), self.left.sub(1)]
         leave = last & (v < self.plain)
         return [
             _row("take_extended", w.PREEMPTING, w.REINSERTING, last & (v >= self.plain), [self.running.pop_back(), self.moved.set(v)],
                  choose=(v,), **here, cite="6.3 S2: extend table"),
-            _row("reinsert", w.REINSERTING, w.PREEMPTING, TRUE, [self.running.push_front(self.moved.value), self.moved.set(None)], **here, cite="H30"),
-            _row("preempt", w.PREEMPTING, w.VISITING, leave & (self.mine.cell() != v), [*gone, self.mine.set(None)], choose=(v,), **here, cite="6.3 S2"),
+            _row("reinsert", w.REINSERTING, w.PREEMPTING, TRUE, [self.running.push_front(self.moved.value), self.moved.set(None)],
+                 **here, cite="H30"),
+            _row("preempt", w.PREEMPTING, w.VISITING, leave & (self.mine.cell() != v), [*gone, self.mine.set(None)],
+                 choose=(v,), **here, cite="6.3 S2"),
             _row("preempt_itself", w.PREEMPTING, w.AWAY, leave & (self.mine.cell() == v), [*gone, self.mine.set(None)],
                  choose=(v,), release=self.lock, cite="6.3 S2: leave the loop"),
         ]  # fmt: skip

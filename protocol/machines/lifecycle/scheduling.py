@@ -67,14 +67,20 @@ def _stop(m: Manager) -> Row:
 
 def _growth(m: Manager) -> list[Row]:
     """A running request needs one more block: it gets it, or the last of `running` loses its own."""
-    q, v, i, j, b = choice("request", m.request), choice("victim", m.request), choice("slot", m.slot), choice("other", m.slot), choice("block", m.block)
+    q, v, i, j, b = (
+        choice("request", m.request),
+        choice("victim", m.request),
+        choice("slot", m.slot),
+        choice("other", m.slot),
+        choice("block", m.block),
+    )
     left = private("preemptions_left", Range(0, m.preemptions), init=m.preemptions)
     needs = _no_stop_due(m) & (m.machine.at(q) == Stage.RUNNING) & (m.slot_owner[i] == q) & (m.table_size(q) < 2)
     last = (left > 0) & ~m.running.empty & m.is_full & m.machine.at(v).is_in(*IN_RUNNING) & (m.running.at(m.running.length - 1) == v)
     lose: list[Any] = [left.sub(1), m.running.pop_back(), *([] if m.role == "mixed" else [*m.free_slot(v), *m.answer(v)])]
     taken = (m.block_owner[b] == v) & ~any_of(m.block, lambda a: (a < b) & (m.block_owner[a] == v))
     others = [when(m.block_owner[a] == v, m.block_owner[a].set(None)) for a in m.block]
-    hand_on = [when(b != a, others[a]) for a in m.block] + [m.block_owner[b].set(q)]
+    hand_on = [when(b != a, *others[a]) for a in m.block] + [m.block_owner[b].set(q)]
     grown, swapped = m.make_batch(run=q, slot=i, more=b), m.make_batch(stop=j if m.variant.tells else None, run=q, slot=i, more=b)
     rows = [
         _decide(m, "grow", needs & m.is_lowest_block(b), grown, [m.block_owner[b].set(q)], choose=(q, i, b), fair="none", cite="6.3 S1"),
@@ -112,7 +118,7 @@ def _admissions(m: Manager) -> list[Row]:
     """Admission of the head of `waiting`; on D the first task of a request that has its slot and block."""
     q, i, b, stage = choice("request", m.request), choice("slot", m.slot), choice("block", m.block), Stage
     alive = m.zombie.set(m.zombie.cell() | (m.answers[q] != Answers.NONE))
-    move = {"moves": [m.machine[q].admit], "cite": "6.3 S3"}
+    move: dict[str, Any] = {"moves": [m.machine[q].admit], "cite": "6.3 S3"}
     if m.role == "decode":
         guard = _no_stop_due(m) & (m.machine.at(q) == stage.READY) & (m.slot_owner[i] == q)
         return [_decide(m, "admit", guard, m.make_batch(run=q, slot=i, fresh=True), [], choose=(q, i), **move)]
@@ -130,7 +136,7 @@ def _admissions(m: Manager) -> list[Row]:
         rows.append(_decide(m, "admit_again", again, batch, take, choose=(q, i, b), **move))
     if not m.variant.counts_stopping:
         s = Schedule
-        here = {"choose": (q, b), "under": m.lock, **move}
+        here: dict[str, Any] = {"choose": (q, b), "under": m.lock, **move}
         rows.append(_row("find_no_slot", s.LOOKING, s.RAISED, first & ~m.has_slot, take, **(here | {"cite": "#7141; H26"})))
     return rows
 
@@ -144,4 +150,3 @@ def _failure(m: Manager) -> Row:
     return _row(
         "answer_error", s.LOOKING, s.LOOKING, guard, effects, under=m.lock, choose=(q,), moves=[m.machine[q].fail], fair="none", cite="6.3 S3; H15"
     )
-

@@ -75,7 +75,10 @@ def _handle(m: Manager, r: Report) -> list[Row]:
         same = (r.number[s] == m.number[q]) if m.variant.attempts else TRUE
         mine = lowest & (m.slot_owner[s] == q) & (r.of[s] == q) & same
         skip = lowest & ~any_of(m.request, lambda p: (m.slot_owner[s] == p) & (r.of[s] == p) & (same if same is TRUE else r.number[s] == m.number[p]))
-        source, rows = t.HANDLING, [_row("skip_foreign", t.HANDLING, t.HANDLING, skip, done, choose=(s,), under=m.lock, cite="ours: (request, attempt)")]
+        source, rows = (
+            t.HANDLING,
+            [_row("skip_foreign", t.HANDLING, t.HANDLING, skip, done, choose=(s,), under=m.lock, cite="ours: (request, attempt)")],
+        )
     else:
         mine, source, done = lowest & (r.task.cell() == q), t.ACTING, [*done, r.task.set(None)]
         rows = [
@@ -84,10 +87,12 @@ def _handle(m: Manager, r: Report) -> list[Row]:
         ]
     token, last, stop = (mine & (r.kind[s] == k) for k in (Output.TOKEN, Output.LAST, Output.STOPPED))
     foreign = m.foreign.set(m.foreign.cell() | (r.of[s] != q) | (r.number[s] != m.number[q]))
-    here = {"choose": (s, q), "under": m.lock}
+    here: dict[str, Any] = {"choose": (s, q), "under": m.lock}
     rows += [
         _row("credit", source, t.HANDLING, token, [*done, foreign], **here, cite="6.5; H10"),
-        _row("end_stop", source, t.HANDLING, stop & ~stage.is_in(*PREEMPTED, Stage.ABORTING), done, **here, cite="6.5: any other negative is skipped"),
+        _row(
+            "end_stop", source, t.HANDLING, stop & ~stage.is_in(*PREEMPTED, Stage.ABORTING), done, **here, cite="6.5: any other negative is skipped"
+        ),
     ]
     finish = [*done, foreign, *m.answer(q), m.finishing.send(q)]
     if m.variant.ends_at_once:
@@ -115,7 +120,7 @@ def _look_up(m: Manager, r: Report) -> list[Row]:
     gone = m.machine.at(r.sought.value).is_in(*FORGOTTEN)
     preempted = m.machine.at(q).is_in(*PREEMPTED)
     none = ~any_of(m.request, lambda p: m.machine.at(p).is_in(*PREEMPTED))
-    here = {"under": m.lock}
+    here: dict[str, Any] = {"under": m.lock}
     return [
         _row("find_preempted", t.LOOKING_UP, t.FINDING, preempted, [r.sought.set(q)], choose=(q,), **here, cite="6.5: the pre-pass"),
         _row("find_none", t.LOOKING_UP, t.HANDLING, none, [], **here, cite="6.5"),
@@ -152,4 +157,3 @@ def finisher(m: Manager) -> Machine:
 def _finish(m: Manager, f: type[Finish], mine: Expr, hand: Any) -> Row:
     effects = [*m.free_slot(mine), *m.free_blocks(mine), hand.set(None)]
     return _row("free", f.FREEING, f.IDLE, TRUE, effects, under=m.lock, moves=[m.machine[mine].finish], cite="ours: one place")
-
