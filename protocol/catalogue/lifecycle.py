@@ -127,12 +127,12 @@ def _prefill(name: str, asked: str, expected: str, counts: tuple[int, int | None
 
 def _list(name: str, asked: str, expected: str, counts: tuple[int, int | None], sources: str, variant: str, about: str, **bounds: Any) -> Scenario:
     """A scenario of the walk along `running`."""
-    return _scenario(build_list, name, asked, expected, counts, sources, variant, about, bounds)
+    return _scenario(build_list, f"list-{name}", asked, expected, counts, sources, variant, about, bounds)
 
 
 def _queue(name: str, asked: str, expected: str, counts: tuple[int, int | None], sources: str, variant: str, about: str, **bounds: Any) -> Scenario:
     """A scenario of V2's queue."""
-    return _scenario(build_queue, name, asked, expected, counts, sources, variant, about, bounds)
+    return _scenario(build_queue, f"queue-{name}", asked, expected, counts, sources, variant, about, bounds)
 
 
 def _scenario(

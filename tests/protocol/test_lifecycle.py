@@ -77,11 +77,11 @@ def in_order(steps: list[str], *expected: str) -> bool:
             ("token_processor.send_first_token", "stopping.preempt", "token_processor.receive_stop", "finisher.skip"),
         ),
         (
-            "second-visit-in-published",
+            "list-second-visit-in-published",
             ("schedule.lack_block(request=0", "schedule.take_extended", "schedule.reinsert", "schedule.preempt", "schedule.visit(request=0"),
         ),
         (
-            "slot-shared-in-V2",
+            "queue-slot-shared-in-V2",
             ("life[0].release_slot", "life[0].send_finish", "schedule.preallocate", "life[1].answered", "schedule.finish", "schedule.preallocate"),
         ),
     ],
