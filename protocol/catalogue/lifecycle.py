@@ -52,9 +52,8 @@ HAZARDS: list[Hazard] = [
         "a second is recycled by force: the slot is given away while the worker's outputs for it are still on their way.",
         "newest; inferred, #7642 seen",
         "Forced recycling leads to H10 in the mixed role; with numbered outputs force does no harm to tokens. In the mixed role every "
-        "abort ends by itself, under fairness, so force is only needed where a worker reports no stop (before #7633, or stuck). What "
-        "it takes for a pause to wait for",
-        "ever is H15.",
+        "abort ends by itself, under fairness, so force is only needed where a worker reports no stop (before #7633, or stuck). A pause "
+        "waits for ever because of H15. That nothing acts on an abort in P is asked in the group engine-threads.",
     ),
     Hazard(
         "H15",
@@ -138,7 +137,7 @@ def _queue(name: str, asked: str, expected: str, counts: tuple[int, int | None],
 def _scenario(
     builder: Any, name: str, asked: str, expected: str, counts: tuple[int, int | None], sources: str, variant: str, about: str, bounds: dict[str, Any]
 ) -> Scenario:
-    title = f"lifecycle-{name}-in-{variant.replace('_', '-')}"
+    title = f"lifecycle-{name}-in-{variant.replace('_', '-').lower()}"
     config = {"variant": variant, **bounds}
     return Scenario(title, "lifecycle", builder, asked, expected, tuple(sources.split()), variant, about, config, *counts)
 
@@ -320,7 +319,7 @@ SCENARIOS: list[Scenario] = [
           "All use the extended table: nobody is preempted, and nobody is put back.", extended=3),
     _list("some-preempted", "some_preempted", "holds", (27, 3), "H30", "repaired",
           "A request is preempted during the walk."),
-    _list("all-visited", "all_visited", "holds", (31, 4), "H30", "repaired",
+    _list("all-visited", "some_all_visited", "holds", (31, 4), "H30", "repaired",
           "One call visits every request."),
     _queue("slot-shared", "no_slot_shared", "violated", (612, 12), "H-29", "V2",
            "A finished request has freed its slot, the next has it; FINISH frees it again, and a third gets it beside the second."),

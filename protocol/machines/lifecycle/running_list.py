@@ -126,5 +126,5 @@ class _List:
         return [
             never("no_second_visit", self.twice.cell(), "H30: one call visits a request once"),
             sometimes("some_preempted", self.running.length < self.length, "twin: a request is preempted"),
-            sometimes("all_visited", all_of(self.request, lambda q: self.visited[q]), "twin: a call visits every request"),
+            sometimes("some_all_visited", all_of(self.request, lambda q: self.visited[q]), "twin: a call visits every request"),
         ]
