@@ -10,7 +10,7 @@ Four systems, each with variants that say what the manager does:
 
 hazard                          violated in                         holds in
 H10   slot reused               newest (decode)                     repaired; back in unnumbered, one_attempt
-H12   forced recycling          newest (mixed)                      repaired; forcing; back in unnumbered_forcing
+H12   abort waits, forced         newest (mixed), schedule (P)        repaired; forcing; back in unnumbered_forcing
 H15   error left behind         newest                              repaired; back in forgetful
 H23   finish versus preempt     newest; looking_up (step dropped)   repaired; newest (no step dropped)
 H30   index shifts              published                           repaired
@@ -53,7 +53,7 @@ HAZARDS: list[Hazard] = [
         "newest; inferred, #7642 seen",
         "Forced recycling leads to H10 in the mixed role; with numbered outputs force does no harm to tokens. In the mixed role every "
         "abort ends by itself, under fairness, so force is only needed where a worker reports no stop (before #7633, or stuck). A pause "
-        "waits for ever because of H15. That nothing acts on an abort in P is asked in the group engine-threads.",
+        "waits for ever because of H15. On P nothing acts on an abort at all: what was aborted is computed and sent.",
     ),
     Hazard(
         "H15",
@@ -311,6 +311,14 @@ SCENARIOS: list[Scenario] = [
              "A first token is sent, and its request not freed yet.", **STOP),
     _prefill("some-stopped", "some_stopped", "holds", (4_411, 4), "#7944", "repaired",
              "A request is stopped.", **STOP),
+    _prefill("aborted-sent", "no_aborted_sent", "violated", (2_394, 17), "H12", "schedule",
+             "`schedule()` acts on the abort of a decoding request only: on P it is noted for ever, and the request is computed and sent.", aborts=1),
+    _prefill("aborted-sent", "no_aborted_sent", "holds", (2_338, None), "H12", "repaired",
+             "An abort is a state: the request is stopped, and freed when the worker has stopped.", aborts=1),
+    _prefill("aborted-ends", "requests_end", "holds", (9_025, None), "H12 P14", "repaired",
+             "Who was aborted while being computed is freed.", aborts=1, stops=1),
+    _prefill("some-aborted", "some_aborted", "holds", (2_338, 4), "H12", "repaired",
+             "An abort comes while the request is being computed.", aborts=1),
     _list("second-visit", "no_second_visit", "violated", (43, 6), "H30", "published",
           "The first lacks a block; the last is put to the front, the one before it preempted; and the next index is the first again."),
     _list("second-visit", "no_second_visit", "holds", (31, None), "H30", "repaired",

@@ -1,6 +1,7 @@
 """A prefill request in the resource manager: prepared with slot and blocks, scheduled chunk by chunk, sent, finished.
 
     ABSENT -> (QUEUED ->) HELD -> RUNNING -> PREFILLED -> SENT -> GONE, RUNNING or PREFILLED -> PREEMPTED -> WAITING -> RUNNING
+    ours: RUNNING -> PREEMPTED -> RUNNING, RUNNING -> ABORTING -> GONE
 
 QUEUED exists where a preallocation is a message to `schedule()` (V2). SENT exists in ours only: in the published code a
 request whose first token went to D stays in `running` until FIN comes. Ours has no WAITING: a request that was stopped keeps its
@@ -19,7 +20,7 @@ from ...variable import Lock
 class Prefill(IntEnum):
     """The request is ..."""
 
-    ABSENT, QUEUED, HELD, RUNNING, PREFILLED, PREEMPTED, WAITING, SENT, GONE = range(9)
+    ABSENT, QUEUED, HELD, RUNNING, PREFILLED, PREEMPTED, WAITING, SENT, GONE, ABORTING = range(10)
 
 
 IN_RUNNING = (Prefill.RUNNING, Prefill.PREFILLED)
@@ -40,6 +41,8 @@ def prefill_machine(request: Index, lock: Lock, ours: bool) -> Machine:
     # fmt: on
     if ours:
         rows += [
+            Row("abort", s.RUNNING, s.ABORTING, cite="ours: H12; nothing is computed of it any more"),
+            Row("stopped", s.ABORTING, s.GONE, cite="ours: freed when the worker has stopped"),
             Row("sent", s.PREFILLED, s.SENT, cite="6.4: send_first_token"),
             Row("finish", s.SENT, s.GONE, cite="6.4: FIN"),
         ]

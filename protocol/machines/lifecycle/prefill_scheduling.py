@@ -116,7 +116,7 @@ VARIANTS = {
 }
 
 
-def build(variant: str = "repaired", requests: int = 2, blocks: int = 2, stops: int = 0, speculates: bool = False) -> System:
+def build(variant: str = "repaired", requests: int = 2, blocks: int = 2, stops: int = 0, aborts: int = 0, speculates: bool = False) -> System:
     """P's manager, its worker, messager and token processor; `speculates`: the last chunk needs one block more (in `schedule()` only).
 
     Raises:
@@ -124,20 +124,21 @@ def build(variant: str = "repaired", requests: int = 2, blocks: int = 2, stops: 
     """
     if variant not in VARIANTS:
         raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
-    for name, value, low, high in (("requests", requests, 1, 3), ("blocks", blocks, 1, 4), ("stops", stops, 0, 2)):
+    for name, value, low, high in (("requests", requests, 1, 3), ("blocks", blocks, 1, 4), ("stops", stops, 0, 2), ("aborts", aborts, 0, 1)):
         if not low <= value <= high:
             raise DefinitionError(f"{name}={value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
     if speculates and not VARIANTS[variant].admits:
         raise DefinitionError(f"speculates=True with variant={variant!r}: only schedule() allocates; choose one of schedule, V2_schedule")
-    return _Instance(VARIANTS[variant], requests, blocks, stops, speculates).system()
+    return _Instance(VARIANTS[variant], requests, blocks, stops, aborts, speculates).system()
 
 
 class _Instance:
     """One prefill instance."""
 
-    def __init__(self, v: Variant, requests: int, blocks: int, stops: int, speculates: bool):
+    def __init__(self, v: Variant, requests: int, blocks: int, stops: int, aborts: int, speculates: bool):
         q, b = Index("request", requests), Index("block", blocks)
         self.v, self.request, self.block, self.stops, self.speculates = v, q, b, stops, speculates
+        self.aborts = aborts
         self.lock = Lock("resource_lock", cite="facts 6.2: RM.lock")
         self.owner = locked("block_owner", Optional(q), self.lock, over=b, cite="facts 6.2: block_tables")
         self.done = locked("chunks_scheduled", Range(0, 2), self.lock, over=q, cite="facts 6.3: num_computed_tokens")
@@ -155,12 +156,13 @@ class _Instance:
         self.shipped = channel("finished_send_cache", q, requests, kind="bag", cite="facts 2.4: FS")
         self.finishing = channel("finishing", q, requests, cite="finish_execution_pool")
         self.source = private("messager_block", Optional(b), over=q)
+        self.asked = ghost("abort_asked", BOOL, over=q)
         self.sent = ghost("first_token_sent", BOOL, over=q)
 
     def system(self) -> System:
         """The machines, and what is asked of them."""
         machines = [self.machine, self.prepare(), self.schedule(), self.rank(), self.messager(), self.tokens(), self.finisher()]
-        if self.stops:
+        if self.stops or self.aborts:
             machines.append(self.stopping())
         return System("prefill_scheduling", machines, self.properties(), doc=__doc__ or "")
 
@@ -295,6 +297,7 @@ class _Instance:
         """TOK: waits for the cache of a first token, and hands a request that was stopped back."""
         t, head, hand = Tokens, self.outputs.head, private("token_in_hand", Optional(self.request))
         stage, mine = self.machine.at(head.request), hand.value
+        doomed = stage == Prefill.ABORTING
         here: dict[str, Any] = {"under": self.lock}
         queue = self.waiting if self.v.waits else self.running
         front, back = queue.push_front(head.request), [] if self.v.waits else [self.done[head.request].set(0)]
@@ -305,10 +308,13 @@ class _Instance:
         rows = [
             _row("receive_token", t.WAITING, t.SENDING, ~head.stopped & token, take, **here, cite="6.4: is_prefill"),
             _row("receive_stop", t.WAITING, t.WAITING, head.stopped & stopped, [self.outputs.receive(), front, *back], **move, cite="6.5: -9"),
-            _row("skip", t.WAITING, t.WAITING, if_else(head.stopped, ~stopped, ~token), [self.outputs.receive()], **here, cite="6.5"),
+            _row("skip", t.WAITING, t.WAITING, if_else(head.stopped, ~stopped & ~doomed, ~token), [self.outputs.receive()], **here, cite="6.5"),
             _row("cache_sent", t.SENDING, t.SENT, TRUE, [self.shipped.receive(mine)], cite="6.4: get_finished_req"),
             _row("send_first_token", t.SENT, t.WAITING, TRUE, send, moves=[self.machine[mine].sent], **here, cite="6.4"),
         ]
+        if self.aborts and not self.v.waits:
+            gone = [self.outputs.receive(), *self.free(head.request), *back]
+            rows.append(_row("free_aborted", t.WAITING, t.WAITING, head.stopped & doomed, gone, **move, cite="ours: H12"))
         return Machine("token_processor", t, rows, final=t.WAITING, doc="the engine's thread that credits what the steps report")
 
     def finisher(self) -> Machine:
@@ -334,7 +340,18 @@ class _Instance:
         guard = (left > 0) & self.machine.at(q).is_in(*sources)
         move: dict[str, Any] = {"moves": [self.machine[q].preempt], "under": self.lock}
         rows = [_row("preempt", s.IDLE, s.IDLE, guard, lose, choose=(q,), fair="none", **move, cite="9.8: preempted_all")]
+        if self.aborts:
+            rows.append(self.abort(q))
         return Machine("stopping", s, rows, final=s.IDLE, doc="the engine's control thread")
+
+    def abort(self, q: Any) -> Row:
+        """An abort while the request is not computed yet. The published `schedule()` acts on it for a decoding request, which P has none of."""
+        s, left, asked = Stop.IDLE, private("aborts_left", Range(0, self.aborts), init=self.aborts), self.asked[q].set(True)
+        guard, row = (left > 0) & (self.machine.at(q) == Prefill.RUNNING), partial(_row, choose=(q,), under=self.lock, fair="none")
+        if self.v.waits:
+            return row("abort", s, s, guard, [left.sub(1), asked], cite="6.4: waiting_abort, for ever; H12")
+        stop = [left.sub(1), asked, self.running.remove(q), self.tasks.send(self.make_task(stops=lambda r: q == r))]
+        return row("abort", s, s, guard, stop, moves=[self.machine[q].abort], cite="ours: a state, and a stop")
 
     def properties(self) -> list[Property]:
         """S3, P12, S7 and their twins."""
@@ -359,6 +376,12 @@ class _Instance:
                 "waiting_ends", lambda q: at(q) == p.WAITING, lambda q: at(q) != p.WAITING, each=self.request, about="P12: nobody waits for ever"
             ),
             leads_to("sent_is_freed", lambda q: self.sent[q], ends, each=self.request, about="H-41, S7: who was sent is freed"),
+            never(
+                "no_aborted_sent",
+                any_of(self.request, lambda q: self.asked[q] & self.sent[q]),
+                "H12: an abort of what is not computed yet takes effect",
+            ),
+            sometimes("some_aborted", any_of(self.request, lambda q: self.asked[q]), "twin: an abort comes while the request is being computed"),
             leads_to("requests_end", lambda q: ~at(q).is_in(p.ABSENT, p.GONE), ends, each=self.request, about="P12"),
             always("nothing_waits", all_of(self.request, lambda q: at(q) != p.WAITING), "the precondition of prefill_schedule"),
             sometimes("some_run_ends", over, "twin: all requests are sent and freed"),
