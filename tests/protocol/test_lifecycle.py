@@ -121,7 +121,11 @@ def test_every_row_fires() -> None:
     for scenario in SCENARIOS:
         system = scenario.build(**scenario.config)
         key = (system.name, repr(scenario.config))
-        if key in seen or system.name == "prefill_scheduling" and scenario.variant not in {"schedule", "asserting", "optimised", "V0", "repaired", "repaired_V2"}:
+        if (
+            key in seen
+            or system.name == "prefill_scheduling"
+            and scenario.variant not in {"schedule", "asserting", "optimised", "V0", "repaired", "repaired_V2"}
+        ):
             continue
         seen.add(key)
         guards: dict[str, list] = {}
