@@ -1,4 +1,4 @@
-"""The command: `interlock list | check | show | diagram | explain | export | run`.
+"""The command: `interlock list | check | show | diagram | explain | export | run | conform | model`.
 
 A thin file: it reads arguments, calls one of the three readers and prints what they answer. Exit codes: 0 holds, 1
 violated, 2 bad usage or definition, 3 inconclusive; `check --all` exits 0 when every answer is as recorded, else 1.
@@ -190,6 +190,8 @@ def check(
         _write_json(json_file, [a.as_json() for a in answers])
     if json_file != "-":
         _print_records(answers, paths=not all_scenarios)
+        if len(names) == 1 and answers[0].never_fired:
+            print(f"\nrows that never fire at these bounds: {', '.join(answers[0].never_fired)}")
         if trace_file:
             print(f"path written to {trace_file}" if trace is not None else f"no path was found, so {trace_file} was not written")
     if all_scenarios:
@@ -371,6 +373,23 @@ def run(
 def _print_report(report: Report) -> None:
     _table("", ["", ">value"], [list(row) for row in report.summary_rows()])
     _table("", ["latency (ms)", ">mean", ">P50", ">P90", ">P99"], [list(row) for row in report.latency_rows()])
+
+
+@app.command()
+def conform(log: Annotated[Path, typer.Argument(metavar="LOG", help="What `interlock run --log` wrote.")], json_file: JsonFile = "") -> None:
+    """Whether a run's log is a behaviour of its system; names the first event that cannot be."""
+    from checker.conform import conform as judge
+
+    found = judge(log)
+    if json_file:
+        answer = {"system": found.system, "events": found.events, "conforms": found.conforms, "line": found.line, "reason": found.reason}
+        _write_json(json_file, answer)
+    if json_file != "-":
+        if found.conforms:
+            print(f"{log}: {found.events:,} events, a behaviour of {found.system}")
+        else:
+            print(f"{log}:{found.line}: does not conform to {found.system}: {found.reason}")
+    raise typer.Exit(0 if found.conforms else 1)
 
 
 # -- models ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The event log: one line of JSON for every fired row.
+"""The event log: one line of JSON for every fired row, and a last line that says of which system, and how many of each copy.
 
 One rule: the file appears whole or not at all. Each process writes its own part into an unnamed temporary file, which the
 kernel removes with its last user; the parts are merged by time when the run is over. `began` and `t` (seconds of the run's
@@ -11,9 +11,10 @@ import heapq
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from protocol import TraceError
 
@@ -48,13 +49,18 @@ def check_target(path: str | os.PathLike[str]) -> None:
         raise TraceError(f"{path}: no file can be written there; choose a file in a directory that exists and can be written")
 
 
-def merge(parts: Iterable[IO[str]], path: str | os.PathLike[str]) -> None:
-    """Write all parts as one log, ordered by time.
+def last_line(system: Mapping[str, Any], fired: Mapping[str, int]) -> str:
+    """The line that ends a log: its system (builder and arguments), and how many rows each copy has fired."""
+    return json.dumps({"system": dict(system), "fired": dict(sorted(fired.items()))}, ensure_ascii=False) + "\n"
+
+
+def merge(parts: Iterable[IO[str]], path: str | os.PathLike[str], system: Mapping[str, Any]) -> None:
+    """Write all parts as one log, ordered by time, with its last line.
 
     Raises:
         TraceError: it cannot be written; nothing is left behind.
     """
-    lines = (line for _, line in heapq.merge(*(_lines(part) for part in parts), key=lambda timed: timed[0]))
+    lines = _whole(parts, system)
     target, temporary = Path(path), None
     try:
         if target.exists() and not target.is_file():
@@ -73,6 +79,14 @@ def merge(parts: Iterable[IO[str]], path: str | os.PathLike[str]) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def _whole(parts: Iterable[IO[str]], system: Mapping[str, Any]) -> Iterator[str]:
+    fired: Counter[str] = Counter()
+    for _, line in heapq.merge(*(_lines(part) for part in parts), key=lambda timed: timed[0]):
+        fired[json.loads(line)["copy"]] += 1
+        yield line
+    yield last_line(system, fired)
 
 
 def _lines(part: IO[str]) -> Iterator[Line]:

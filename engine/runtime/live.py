@@ -234,6 +234,6 @@ def run_live(
             started(supervisor)
         completions, forwards, seconds, fired = supervisor.run()
         if log_path is not None:
-            merge(supervisor.parts, log_path)
+            merge(supervisor.parts, log_path, plan.described())
     done = tuple(sorted(completions, key=lambda c: c.request))
     return Report(len(requests), done, seconds, forwards, fired, speed, plan.ranks, plan.variant, seed)

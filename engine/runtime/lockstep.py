@@ -14,7 +14,7 @@ from typing import IO
 from ..clock import VirtualClock, VirtualTime
 from ..driver import Driver
 from ..errors import EngineError
-from ..log import LogPart
+from ..log import LogPart, last_line
 from ..metrics import Report
 from ..roles.batch import Result
 from ..roles.binding import Bindings
@@ -27,7 +27,7 @@ from .plan import Plan
 
 
 def run_lockstep(requests: Sequence[Request], plan: Plan, *, speed: float = 1.0, seed: int = 0, log: IO[str] | None = None) -> Report:
-    """Run to the last token of the last request. `seed` orders the turns; `log` gets a line for every fired row.
+    """Run to the last token of the last request. `seed` orders the turns; `log` gets a line for every fired row, and the last one.
 
     Raises:
         EngineError: nothing can fire any more.
@@ -44,6 +44,8 @@ def run_lockstep(requests: Sequence[Request], plan: Plan, *, speed: float = 1.0,
         agents.append(Agent(driver, copy, Bindings(system, [role], [machine]), clock, part, results.append))
     take_turns(agents, clocks, time, scheduler, random.Random(seed))
     fired = sum(agent.fired for agent in agents)
+    if log is not None:
+        log.write(last_line(plan.described(), {copy.name: agent.fired for copy, agent in zip(driver.copies.values(), agents)}))
     done = tuple(sorted(scheduler.completions, key=lambda c: c.request))
     return Report(len(requests), done, time.now, scheduler.forwards, fired, speed, plan.ranks, plan.variant, seed)
 

@@ -11,6 +11,7 @@ from engine.driver import Step
 from engine.log import LogPart, check_target, merge
 from protocol import TraceError
 
+SYSTEM = {"builder": "a.b:build", "config": {}}
 
 def part(process: str, *times: float) -> io.StringIO:
     stream = io.StringIO()
@@ -22,8 +23,8 @@ def part(process: str, *times: float) -> io.StringIO:
 
 
 def test_parts_are_merged_by_time(tmp_path: Path) -> None:
-    merge([part("a", 1.0, 4.0), part("b", 2.0, 3.0)], tmp_path / "log")
-    events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    merge([part("a", 1.0, 4.0), part("b", 2.0, 3.0)], tmp_path / "log", SYSTEM)
+    events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()[:-1]]
     assert [(e["t"], e["process"]) for e in events] == [(1.0, "a"), (2.0, "b"), (3.0, "b"), (4.0, "a")]
     assert events[0] == {
         "t": 1.0, "began": 0.5, "process": "a", "copy": "taker[0]", "event": "take",
@@ -37,12 +38,12 @@ def test_a_log_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(TraceError, match="; choose a file"):
             check_target(target)
         with pytest.raises(TraceError, match="; choose a file"):
-            merge([part("a", 1.0)], target)
+            merge([part("a", 1.0)], target, SYSTEM)
     assert os.listdir(tmp_path) == ["folder"]
 
 
 def test_a_device_is_written_to_and_not_replaced() -> None:
-    merge([part("a", 1.0)], os.devnull)
+    merge([part("a", 1.0)], os.devnull, SYSTEM)
     assert not Path(os.devnull).is_file()
     with pytest.raises(TraceError, match="/dev/full: No space left on device"):
-        merge([part("a", 1.0)], "/dev/full")
+        merge([part("a", 1.0)], "/dev/full", SYSTEM)
