@@ -46,10 +46,9 @@ def test_batch_larger_than_p_holds_the_first_and_never_gets_the_second() -> None
 def test_two_threads_hold_a_block_each() -> None:
     steps = path_of("two-threads-in-circle-in-e1")
     for thread, first, second in ((0, 0, 1), (1, 2, 3)):
-        assert in_order(
-            steps, f"prepare[0,{thread}].fetch(size=2)", f"prepare[0,{thread}].hold(request={first})", f"prepare[0,{thread}].take_grant(request={first})"
-        )
-        assert f"prepare[0,{thread}].hold(request={second})" not in steps
+        mine = f"prepare[0,{thread}]"
+        assert in_order(steps, f"{mine}.fetch(size=2)", f"{mine}.hold(request={first})", f"{mine}.take_grant(request={first})")
+        assert f"{mine}.hold(request={second})" not in steps
 
 
 def test_two_instances_hold_a_decode_instance_each() -> None:
