@@ -203,17 +203,18 @@ def _resolve(made, hashes, made_parents, made_instances, places, named, pending,
 
 @njit(
     types.int64(_words, _words, _pairs, _words, _words, _small, _short, _numbers, _small, types.int64, types.int64, types.int64,
-                _words, _numbers, _numbers, _words, _words, _links, _links, _words, _words, types.int64),
+                _words, _numbers, _numbers, _words, _words, _words, _links, _links, _words, _words, types.int64),
     cache=True, nogil=True,
 )  # fmt: skip
 def expand(
     code, entries, programs, selector_code, selector_sets, environment, rivals, last_rival, event, watched, final_program, width,
-    states, counters, events, made, hashes, made_parents, made_instances, work, chosen, end,
+    states, counters, events, fired, made, hashes, made_parents, made_instances, work, chosen, end,
 ):  # fmt: skip
     """Expand states from `counters[HEAD]` on, up to `end` or until the successors of one more might not fit; how many were made.
 
     Shapes:  states [capacity * width]; made [room * width]; hashes, made_parents, made_instances [room]; work [work words];
-             chosen [instances / 64]; events [watched] int64 (-1: not yet); last_rival [groups].
+             chosen [instances / 64]; events [watched] int64 (-1: not yet); fired [instances / 64], the instances that took a step;
+             last_rival [groups].
     """
     instances, room = environment.size, hashes.size
     head, transitions = counters[HEAD], counters[TRANSITIONS]
@@ -235,7 +236,7 @@ def expand(
         _select(selector_code, selector_sets, work, chosen)
         moved = False
         for v in range(chosen.size):
-            rest = chosen[v]
+            rest, taken = chosen[v], ZERO
             while rest:
                 lowest = rest & (~rest + ONE)
                 i = v * 64 + BIT_PLACE[(lowest * LOWEST_BIT) >> S58]
@@ -261,6 +262,7 @@ def expand(
                 if status:
                     continue
                 transitions += 1
+                taken |= lowest
                 same = True
                 for w in range(width):
                     made[count * width + w] = work[width + w]
@@ -270,6 +272,7 @@ def expand(
                     made_parents[count] = head
                     made_instances[count] = i
                     count += 1
+            fired[v] |= taken
         if not moved and final_program >= 0 and counters[DEADLOCK] < 0:
             first, last = programs[final_program, 0], programs[final_program, 1]
             if first < 0 or _run(code, entries, first, last, work):
@@ -301,12 +304,12 @@ def insert(made, hashes, made_parents, made_instances, places, named, pending, c
 
 @njit(
     types.void(_words, _words, _pairs, _words, _words, _small, _short, _numbers, _small, types.int64, types.int64, types.int64,
-               types.int64, types.int64, types.boolean, _words, _links, _links, _words, _numbers, _numbers, _words, _words, _links, _links),
+               types.int64, types.int64, types.boolean, _words, _links, _links, _words, _numbers, _numbers, _words, _words, _words, _links, _links),
     cache=True, nogil=True,
 )  # fmt: skip
 def explore(
     code, entries, programs, selector_code, selector_sets, environment, rivals, last_rival, event, watched, final_program, width,
-    work_words, head_target, stop_when_found, states, parents, via, table, counters, events, made, hashes, made_parents, made_instances,
+    work_words, head_target, stop_when_found, states, parents, via, table, counters, events, fired, made, hashes, made_parents, made_instances,
 ):  # fmt: skip
     """Expand states from `counters[HEAD]` on, until `head_target`, or until the arrays might overflow in the next block.
 
@@ -324,7 +327,7 @@ def explore(
             counters[LEVEL_END] = counters[TAIL]
         count = expand(
             code, entries, programs, selector_code, selector_sets, environment, rivals, last_rival, event, watched, final_program, width,
-            states, counters, events, made, hashes, made_parents, made_instances, work, chosen,
+            states, counters, events, fired, made, hashes, made_parents, made_instances, work, chosen,
             min(counters[HEAD] + BLOCK, counters[LEVEL_END]),
         )  # fmt: skip
         insert(made, hashes, made_parents, made_instances, places, named, pending, count, width, states, parents, via, table, counters)

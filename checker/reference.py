@@ -22,7 +22,7 @@ from protocol.properties import Property
 from protocol.system import State, System
 
 from .graph import components, reachable, reaching, shortest_walk
-from .result import Finding, Limits, Result, Verdict
+from .result import Finding, Limits, Result, Verdict, never_fired
 
 Progress = Callable[[int, int, float, int], None]
 """Called with (states, depth, states per second, states waiting)."""
@@ -54,6 +54,7 @@ def explore(system: System, *, limits: Limits = UNLIMITED, first: bool = False, 
     reason = search.run(limits, first, progress, started)
     result = Result(system.name, "reference", distinct=len(search.states), generated=search.generated, depth=max(search.depth))
     result.complete, result.reason = not reason, reason
+    result.never_fired = never_fired(system, (search.instances[k].action.number for edges in search.edges for k, _ in edges))
     for prop in [*system.properties, Property("range", "range")]:
         result.findings[prop.name] = search.finding(prop, reason)
     result.seconds = time.perf_counter() - started

@@ -26,6 +26,8 @@ class Record:
     path_length: int | None
     path: list[str] | None
     reason: str = ""
+    never_fired: tuple[str, ...] = ()
+    """Rows that never took a step; empty, too, when the exploration is not complete."""
 
     def as_json(self) -> dict[str, Any]:
         """A plain dictionary."""
@@ -55,6 +57,7 @@ def _record(target: Target, result: Result, finding: Finding) -> Record:
         path_length=finding.path_length,
         path=None if finding.path is None else [str(i) for i in finding.path],
         reason=finding.reason or result.reason,
+        never_fired=result.never_fired if result.complete else (),
     )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import builtins
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
 from protocol.lower import Instance
+from protocol.system import System
 
 
 class Verdict(Enum):
@@ -68,6 +71,8 @@ class Result:
     complete: bool = True
     reason: str = ""
     """Why the exploration is not complete."""
+    never_fired: tuple[str, ...] = ()
+    """Rows, by `row_names`, of which no instance ever took a step; says something of the system only when `complete`."""
 
     @property
     def verdict(self) -> Verdict:
@@ -82,3 +87,21 @@ class Result:
     def distinct_per_s(self) -> float:
         """States per second of wall time."""
         return self.distinct / self.seconds if self.seconds > 0 else 0.0
+
+
+def row_names(system: System) -> list[str]:
+    """Per action a name of its own: `machine.event`; with its sources where the event has several rows, and numbered where these clash."""
+    rows = Counter(a.name for a in system.actions)
+    seen: Counter[str] = Counter()
+    names = []
+    for action in system.actions:
+        name = action.name if rows[action.name] == 1 else f"{action.name} from {' or '.join(s.name for s in action.row.sources)}"
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return names
+
+
+def never_fired(system: System, fired: Iterable[int]) -> tuple[str, ...]:
+    """The names of the rows whose action is not among the fired ones (by number), in the order of the tables."""
+    known = set(fired)
+    return tuple(name for name, action in zip(row_names(system), system.actions) if action.number not in known)

@@ -19,7 +19,7 @@ from protocol.properties import Property
 from protocol.system import System
 
 from . import kernel as k
-from .result import Finding, Limits, Result, Verdict
+from .result import Finding, Limits, Result, Verdict, never_fired
 from .space import MOST_STATES, Space, physical_bytes
 from .tables import STATE_KINDS, case_name, tabulate
 
@@ -77,6 +77,7 @@ class _Search:
         c = self.space.counters
         result = Result(self.system.name, "table", distinct=self.space.distinct, generated=int(c[k.TRANSITIONS]) + 1, depth=int(c[k.DEPTH]))
         result.complete, result.reason = not reason, reason
+        result.never_fired = never_fired(self.system, (self.tables.instances[i].action.number for i in self.space.fired_instances()))
         found = self.found()
         for prop in [*self.system.properties, Property("range", "range")]:
             result.findings[prop.name] = self.finding(prop, found.get(prop.name), reason)

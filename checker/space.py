@@ -67,6 +67,7 @@ class Space:
         self.counters[[k.TAIL, k.LEVEL_END]] = 1
         watched = [p for p in tables.predicates if p.watched]
         self.events = np.full(len(watched), -1, dtype=np.int64)
+        self.fired = np.zeros((len(tables.instances) + 63) // 64, dtype=np.uint64)
         self.waited = np.array([p.event for p in watched], dtype=np.uint8)
         self.last_rival = np.full(tables.rival_groups, -1, dtype=np.int64)
         self.buffers = [self._buffer() for _ in range(min(workers, 2))]
@@ -115,7 +116,7 @@ class Space:
         k.explore(
             t.code, t.entries, t.programs, t.selector_code, t.selector_sets, t.environment, t.rivals, self.last_rival, self.waited, len(self.events),
             final_program, self.width, t.work_words, target, stop_when_found, self.states, self.parents, self.via, self.table,
-            self.counters, self.events, *self.buffers[0],
+            self.counters, self.events, self.fired, *self.buffers[0],
         )  # fmt: skip
 
     def _expand_and_insert(self, target: int, final_program: int) -> None:
@@ -139,7 +140,7 @@ class Space:
             buffer = self.buffers[turn]
             count = k.expand(
                 t.code, t.entries, t.programs, t.selector_code, t.selector_sets, t.environment, t.rivals, self.last_rival, self.waited,
-                len(self.events), final_program, self.width, self.states, c, self.events, *buffer, work, chosen,
+                len(self.events), final_program, self.width, self.states, c, self.events, self.fired, *buffer, work, chosen,
                 min(target, int(c[k.LEVEL_END])),
             )  # type: ignore[call-arg]  # fmt: skip
             if pending is not None:
@@ -177,6 +178,10 @@ class Space:
         return True
 
     # -- answers -----------------------------------------------------------------------------------------------------
+
+    def fired_instances(self) -> list[int]:
+        """The numbers of the instances that took a step from some expanded state."""
+        return [v * 64 + b for v, word in enumerate(self.fired.tolist()) for b in range(64) if word >> b & 1]
 
     def words(self, state: int) -> np.ndarray:
         """The words of a state."""

@@ -31,6 +31,7 @@ def agree(system: System) -> None:
         return  # too large to be worth the wait
     table = check(system)
     assert (table.distinct, table.generated, table.depth) == (reference.distinct, reference.generated, reference.depth)
+    assert table.never_fired == reference.never_fired
     assert {n: f.verdict for n, f in table.findings.items()} == {n: f.verdict for n, f in reference.findings.items()}
     for name in reference.findings:
         prop = next((p for p in system.properties if p.name == name), None)

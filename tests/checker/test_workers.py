@@ -33,7 +33,7 @@ def answer(system: System, workers: int) -> object:
     except DefinitionError as error:
         return str(error)
     findings = {n: (f.verdict, f.reason, f.loop_start, None if f.path is None else [str(i) for i in f.path]) for n, f in result.findings.items()}
-    return result.distinct, result.generated, result.depth, result.complete, findings
+    return result.distinct, result.generated, result.depth, result.complete, result.never_fired, findings
 
 
 def same(system: System) -> None:
