@@ -150,6 +150,11 @@ class Bounds:
     errors: bool
     crash: str
 
+    @property
+    def spoils_nothing(self) -> bool:
+        """Nothing may happen that keeps a request from being decoded."""
+        return not (self.aborts or self.deadlines or self.errors or self.full) and self.crash == "none"
+
     def validate(self) -> None:
         """Raise a DefinitionError for a bound outside its choices."""
         for name in ("requests", "turns", "ranks", "slots", "layers", "chunks", "decodes", "room", "threads", "copies"):

@@ -150,8 +150,16 @@ def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> l
         return routing.at(q) == Router.ANSWERED
 
     served = [leads_to("other_decodes_served", elsewhere, answered, each=p.request, about="no head-of-line blocking: D number 0 is full")]
+    def decodes(q: Expr) -> Expr:
+        return any_of(p.decode, lambda d: entry.at(d, q) == Entry.DECODING)
+
+    def begins(q: Expr) -> Expr:
+        return routing.at(q) == Router.POSTED
+
+    decoded = [leads_to("requests_decoded", begins, decodes, each=p.request, about="what nothing happens to is decoded, not refused")]
     return [
         *(served if p.bounds.full else []),
+        *(decoded if p.bounds.spoils_nothing else []),
         leads_to("first_tokens_committed", lambda q: p.produced[q], closed, each=p.request, about="CH-L1"),
         leads_to("requests_answered", posted, answered, each=p.request, about="CH-L2, CH-L3, EW-P12"),
         leads_to("slots_come_back", lambda q: ~p.slot_of[q].is_none, lambda q: p.slot_of[q].is_none | dead, each=p.request, about="EW-P14 on P"),
