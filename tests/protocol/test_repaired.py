@@ -34,8 +34,8 @@ def test_every_rule_has_a_note_and_its_hazard_comes_back_without_it() -> None:
 
 
 def test_every_property_is_asked_of_the_whole_and_named_with_what_it_means() -> None:
-    system = build(full=True, decodes=2, requests=2)
-    assert {p.name for p in system.properties} == set(ASKED)
+    systems = (build(), build(full=True, decodes=2, requests=2))
+    assert {p.name for system in systems for p in system.properties} == set(ASKED)
     assert {s.property for s in WHOLE} == set(ASKED)
 
 
