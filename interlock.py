@@ -152,6 +152,7 @@ def check(
     workers: Annotated[int, typer.Option(min=1, help="Threads of the table explorer, two at most; a completed answer does not depend on it.")] = 1,
     first: Annotated[bool, typer.Option("--first", help="Stop at the first violation; counts then cover what was explored.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="The whole catalogue with its proofs above a million states.")] = False,
+    reduce: Annotated[bool, typer.Option("--reduce", help="Leave out interleavings that the property cannot tell apart.")] = False,
     explorer: Annotated[Explorer, typer.Option(help="The compiled explorer, or the slow and obvious one.")] = Explorer.TABLE,
 ) -> None:
     """Explore every interleaving; print the verdict, the counts and the shortest path."""
@@ -165,6 +166,8 @@ def check(
         raise DefinitionError("check: name scenarios, or give --all for the whole catalogue (and not both)")
     if all_scenarios and settings:
         raise DefinitionError("check --all compares with the record, so it takes no --set; name the scenario instead")
+    if all_scenarios and reduce:
+        raise DefinitionError("check --all compares counts with the record, so it takes no --reduce; name scenarios instead")
     if all_scenarios:
         names = [s.name for s in scenarios().values() if deep or not s.deep]
     limits = Limits(max_states, max_memory, time_limit)
@@ -174,7 +177,7 @@ def check(
     started = time.perf_counter()
     for name in names:
         target = resolve(name, settings)
-        result = _explore(target, limits, explorer, first=first, workers=workers)
+        result = _explore(target, limits, explorer, first=first, workers=workers, reduced=reduce)
         records = records_of(target, result)
         answers += records
         if all_scenarios:
@@ -190,6 +193,8 @@ def check(
         _write_json(json_file, [a.as_json() for a in answers])
     if json_file != "-":
         _print_records(answers, paths=not all_scenarios)
+        if reduce:
+            print("\nreduced: interleavings that the property cannot tell apart were left out, and are not counted")
         if len(names) == 1 and answers[0].never_fired:
             print(f"\nrows that never fire at these bounds: {', '.join(answers[0].never_fired)}")
         if trace_file:
@@ -204,13 +209,21 @@ def check(
     raise typer.Exit(exit_code(answers))
 
 
-def _explore(target: Target, limits: Limits | None, explorer: Explorer, *, first: bool, workers: int) -> Result:
+def _explore(target: Target, limits: Limits | None, explorer: Explorer, *, first: bool, workers: int, reduced: bool = False) -> Result:
     from checker import check as explore
     from checker.result import Limits
 
     try:
         with _Progress(target.name) as progress:
-            return explore(target.system, limits=limits or Limits(), explorer=explorer.value, first=first, workers=workers, progress=progress)
+            return explore(
+                target.system,
+                limits=limits or Limits(),
+                explorer=explorer.value,
+                first=first,
+                workers=workers,
+                reduced=reduced,
+                progress=progress,
+            )
     except DefinitionError as error:
         raise DefinitionError(f"{target.name}: {error}") from error
 
@@ -266,7 +279,8 @@ def _print_records(records: list[Record], *, paths: bool = False) -> None:
         if r.reason:
             print(f"{r.name}, {r.property}: {r.reason}")
         if paths and r.path:
-            print(f"\n{r.name}, {r.property}: the shortest path" if r.verdict == "violated" else f"\n{r.name}, {r.property}: a witness")
+            what = "a witness" if r.verdict != "violated" else "a path, perhaps not the shortest" if r.reduced else "the shortest path"
+            print(f"\n{r.name}, {r.property}: {what}")
             for number, step in enumerate(r.path, 1):
                 print(f"{number:4}  {step}")
 

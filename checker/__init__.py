@@ -27,6 +27,7 @@ def check(
     explorer: str = "table",
     first: bool = False,
     workers: int = 1,
+    reduced: bool = False,
     progress: Callable[[int, int, float, int], None] | None = None,
 ) -> Result:
     """Explore every state of the system and answer each of its properties, `range` always among them.
@@ -37,19 +38,24 @@ def check(
         first: stop at the first violation instead of exploring the whole space.
         workers: threads that may be used; the table explorer uses two at most. A completed search answers alike with any
             number; how far a budget reaches may depend on it.
+        reduced: leave out interleavings that no asked property can tell apart; verdicts stay, counts shrink, and a path need not be
+            shortest. The table explorer only; refused for properties that it might not preserve.
         progress: called now and then with (states, depth, states per second, states waiting).
 
     Raises:
-        DefinitionError: the system is wrong in a way that only tabulating or exploring it shows; with a path.
+        DefinitionError: the system is wrong in a way that only tabulating or exploring it shows; with a path. Or the reduction
+            is not sound for a property that is asked.
     """
     if workers < 1:
         raise DefinitionError(f"workers={workers}: a search needs at least one")
     if explorer == "reference":
+        if reduced:
+            raise DefinitionError("--reduce: the reference explorer leaves nothing out; use the table explorer")
         from . import reference
 
         return reference.explore(system, limits=limits, first=first, progress=progress)
     if explorer == "table":
         from . import search
 
-        return search.explore(system, limits=limits, first=first, workers=workers, progress=progress)
+        return search.explore(system, limits=limits, first=first, workers=workers, reduced=reduced, progress=progress)
     raise DefinitionError(f"there is no explorer {explorer!r}; choose 'table' or 'reference'")

@@ -67,6 +67,7 @@ _pairs = types.Array(types.int64, 2, "C")
 _small = types.Array(types.uint8, 1, "C")
 _short = types.Array(types.int32, 1, "C")
 _links = types.Array(types.uint32, 1, "C")
+_sets = types.Array(types.uint64, 2, "C")
 
 
 @njit(inline="always")
@@ -201,18 +202,69 @@ def _resolve(made, hashes, made_parents, made_instances, places, named, pending,
     return tail
 
 
+@njit(types.int64(_words, types.int64, _words, _words, types.int64), cache=True, nogil=True)
+def find(states, width, table, wanted, at):
+    """The number of the state at `wanted[at:]` in a numbered table; -1 when it is not there."""
+    h = _hash(wanted, at, width)
+    slots = U(table.size)
+    slot = ((h >> S32) * slots) >> S32
+    while True:
+        entry = table[slot]
+        if entry == ZERO:
+            return np.int64(-1)
+        if (entry >> S32) == (h & LOW32):
+            number = np.int64((entry & LOW32) - ONE)
+            same = True
+            for w in range(width):
+                same &= states[number * width + w] == wanted[at + w]
+            if same:
+                return number
+        slot += ONE
+        if slot == slots:
+            slot = ZERO
+
+
+@njit(
+    types.void(_words, _words, _pairs, _pairs, _sets, types.int64, _words, _words, _words, _words, types.int64),
+    cache=True, nogil=True,
+)  # fmt: skip
+def narrow(code, entries, programs, alone, alone_sets, width, states, table, work, chosen, head):
+    """Leave in `chosen` the instances of the first copy that may move alone in the state in `work`, if there is one.
+
+    One of its successors must be new or still waiting for its expansion: else whoever else waits might be put off for ever.
+    """
+    for c in range(alone.shape[0]):
+        if _run(code, entries, alone[c, 0], alone[c, 1], work):
+            continue
+        for v in range(chosen.size):
+            rest = chosen[v] & alone_sets[c, v]
+            while rest:
+                lowest = rest & (~rest + ONE)
+                i = v * 64 + BIT_PLACE[(lowest * LOWEST_BIT) >> S58]
+                rest ^= lowest
+                for w in range(width):
+                    work[width + w] = work[w]
+                if _run(code, entries, programs[i, 0], programs[i, 1], work) == 0:
+                    number = find(states, width, table, work, width)
+                    if number < 0 or number > head:
+                        for u in range(chosen.size):
+                            chosen[u] &= alone_sets[c, u]
+                        return
+
+
 @njit(
     types.int64(_words, _words, _pairs, _words, _words, _small, _short, _numbers, _small, types.int64, types.int64, types.int64,
-                _words, _numbers, _numbers, _words, _words, _words, _links, _links, _words, _words, types.int64),
+                _pairs, _sets, _words, _words, _numbers, _numbers, _words, _words, _words, _links, _links, _words, _words, types.int64),
     cache=True, nogil=True,
 )  # fmt: skip
 def expand(
     code, entries, programs, selector_code, selector_sets, environment, rivals, last_rival, event, watched, final_program, width,
-    states, counters, events, fired, made, hashes, made_parents, made_instances, work, chosen, end,
+    alone, alone_sets, table, states, counters, events, fired, made, hashes, made_parents, made_instances, work, chosen, end,
 ):  # fmt: skip
     """Expand states from `counters[HEAD]` on, up to `end` or until the successors of one more might not fit; how many were made.
 
-    Shapes:  states [capacity * width]; made [room * width]; hashes, made_parents, made_instances [room]; work [work words];
+    Shapes:  alone, alone_sets as in `tables.Tables`; table numbered where there are any; states [capacity * width];
+             made [room * width]; hashes, made_parents, made_instances [room]; work [work words];
              chosen [instances / 64]; events [watched] int64 (-1: not yet); fired [instances / 64], the instances that took a step;
              last_rival [groups].
     """
@@ -234,6 +286,8 @@ def expand(
                     if event[q] != WHEN_TRUE:
                         counters[FOUND] = 1
         _select(selector_code, selector_sets, work, chosen)
+        if alone.shape[0]:
+            narrow(code, entries, programs, alone, alone_sets, width, states, table, work, chosen, head)
         moved = False
         for v in range(chosen.size):
             rest, taken = chosen[v], ZERO
@@ -284,16 +338,17 @@ def expand(
 
 
 @njit(
-    types.void(_words, _words, _links, _links, _words, _words, _numbers, types.int64, types.int64, _words, _links, _links, _words, _numbers),
+    types.void(_words, _words, _links, _links, _words, _words, _numbers, types.int64, types.int64, types.boolean,
+               _words, _links, _links, _words, _numbers),
     cache=True, nogil=True,
 )  # fmt: skip
-def insert(made, hashes, made_parents, made_instances, places, named, pending, count, width, states, parents, via, table, counters):
+def insert(made, hashes, made_parents, made_instances, places, named, pending, count, width, numbered, states, parents, via, table, counters):
     """Insert the new ones of `count` successors, in order: numbers from `counters[TAIL]` on.
 
     Shapes:  as for `expand`; places, named, pending [room] are scratch; parents, via [capacity]; table [slots].
     """
     slots, tail = U(table.size), counters[TAIL]
-    if width == 1:
+    if width == 1 and not numbered:
         tail = _resolve_single(made, hashes, made_parents, made_instances, pending, count, states, parents, via, table, slots, tail)
     else:
         tail = _resolve(
@@ -304,12 +359,14 @@ def insert(made, hashes, made_parents, made_instances, places, named, pending, c
 
 @njit(
     types.void(_words, _words, _pairs, _words, _words, _small, _short, _numbers, _small, types.int64, types.int64, types.int64,
-               types.int64, types.int64, types.boolean, _words, _links, _links, _words, _numbers, _numbers, _words, _words, _words, _links, _links),
+               _pairs, _sets, types.int64, types.int64, types.boolean, types.boolean,
+               _words, _links, _links, _words, _numbers, _numbers, _words, _words, _words, _links, _links),
     cache=True, nogil=True,
 )  # fmt: skip
 def explore(
     code, entries, programs, selector_code, selector_sets, environment, rivals, last_rival, event, watched, final_program, width,
-    work_words, head_target, stop_when_found, states, parents, via, table, counters, events, fired, made, hashes, made_parents, made_instances,
+    alone, alone_sets, work_words, head_target, stop_when_found, numbered, states, parents, via, table, counters, events, fired,
+    made, hashes, made_parents, made_instances,
 ):  # fmt: skip
     """Expand states from `counters[HEAD]` on, until `head_target`, or until the arrays might overflow in the next block.
 
@@ -319,6 +376,7 @@ def explore(
     work = np.zeros(work_words, dtype=np.uint64)
     chosen = np.zeros((environment.size + 63) // 64, dtype=np.uint64)
     room = hashes.size
+    block = 1 if alone.shape[0] else BLOCK  # who may move alone depends on what is known
     capacity = min(parents.size, np.int64(table.size * 0.8)) - room
     places, named, pending = np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.int64)
     while counters[HEAD] < counters[TAIL] and counters[HEAD] < head_target and counters[TAIL] <= capacity:
@@ -327,10 +385,10 @@ def explore(
             counters[LEVEL_END] = counters[TAIL]
         count = expand(
             code, entries, programs, selector_code, selector_sets, environment, rivals, last_rival, event, watched, final_program, width,
-            states, counters, events, fired, made, hashes, made_parents, made_instances, work, chosen,
-            min(counters[HEAD] + BLOCK, counters[LEVEL_END]),
+            alone, alone_sets, table, states, counters, events, fired, made, hashes, made_parents, made_instances, work, chosen,
+            min(counters[HEAD] + block, counters[LEVEL_END]),
         )  # fmt: skip
-        insert(made, hashes, made_parents, made_instances, places, named, pending, count, width, states, parents, via, table, counters)
+        insert(made, hashes, made_parents, made_instances, places, named, pending, count, width, numbered, states, parents, via, table, counters)
         if stop_when_found and counters[FOUND]:
             break
 
@@ -357,28 +415,6 @@ def fill(states, width, count, table, numbered):
             table[slot] = ((h & LOW32) << S32) | U(k + 1) if numbered or width > 1 else states[k] | MARK
     if sink == ONE:
         hashes[0] = sink
-
-
-@njit(types.int64(_words, types.int64, _words, _words), cache=True, nogil=True)
-def find(states, width, table, wanted):
-    """The number of a state in a numbered table; -1 when it is not there."""
-    h = _hash(wanted, 0, width)
-    slots = U(table.size)
-    slot = ((h >> S32) * slots) >> S32
-    while True:
-        entry = table[slot]
-        if entry == ZERO:
-            return np.int64(-1)
-        if (entry >> S32) == (h & LOW32):
-            at = np.int64((entry & LOW32) - ONE) * width
-            same = True
-            for w in range(width):
-                same &= states[at + w] == wanted[w]
-            if same:
-                return np.int64((entry & LOW32) - ONE)
-        slot += ONE
-        if slot == slots:
-            slot = ZERO
 
 
 @njit(
@@ -410,7 +446,7 @@ def connect(
                 for w in range(width):
                     work[width + w] = work[w]
                 if _run(code, entries, programs[i, 0], programs[i, 1], work) == 0:
-                    targets[edge] = find(states, width, table, work[width : 2 * width])
+                    targets[edge] = find(states, width, table, work, width)
                     labels[edge] = i
                     edge += 1
         offsets[head + 1] = edge

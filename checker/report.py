@@ -26,6 +26,7 @@ class Record:
     path_length: int | None
     path: list[str] | None
     reason: str = ""
+    reduced: bool = False
     never_fired: tuple[str, ...] = ()
     """Rows that never took a step; empty, too, when the exploration is not complete."""
 
@@ -57,6 +58,7 @@ def _record(target: Target, result: Result, finding: Finding) -> Record:
         path_length=finding.path_length,
         path=None if finding.path is None else [str(i) for i in finding.path],
         reason=finding.reason or result.reason,
+        reduced=result.reduced,
         never_fired=result.never_fired if result.complete else (),
     )
 

@@ -73,6 +73,8 @@ class Result:
     """Why the exploration is not complete."""
     never_fired: tuple[str, ...] = ()
     """Rows, by `row_names`, of which no instance ever took a step; says something of the system only when `complete`."""
+    reduced: bool = False
+    """Interleavings were left out: counts are those of the reduced search, paths need not be shortest, `never_fired` is not told."""
 
     @property
     def verdict(self) -> Verdict:

@@ -19,6 +19,7 @@ from protocol.properties import Property
 from protocol.system import System
 
 from . import kernel as k
+from .reduction import refuse_unsound
 from .result import Finding, Limits, Result, Verdict, never_fired
 from .space import MOST_STATES, Space, physical_bytes
 from .tables import STATE_KINDS, case_name, tabulate
@@ -34,7 +35,13 @@ MEMORY_SHARE = 0.85
 
 
 def explore(
-    system: System, *, limits: Limits = UNLIMITED, first: bool = False, workers: int = 1, progress: Progress | None = None
+    system: System,
+    *,
+    limits: Limits = UNLIMITED,
+    first: bool = False,
+    workers: int = 1,
+    reduced: bool = False,
+    progress: Progress | None = None,
 ) -> Result:
     """Explore every state of the system and answer each of its properties.
 
@@ -42,6 +49,7 @@ def explore(
         limits: running out of one ends the exploration; what is not found violated by then is inconclusive.
         first: stop at the first violation; the other properties are then inconclusive.
         workers: threads, of which two at most are used; the answer of a completed search does not depend on it.
+        reduced: leave out interleavings that no asked property can tell apart.
         progress: called after every batch of states.
 
     Raises:
@@ -49,14 +57,16 @@ def explore(
             a property that cannot be evaluated, with the path.
     Cost:    tables: about a millisecond per instance; then a few hundred nanoseconds per state.
     """
-    return _Search(system, limits, first, workers).run(progress)
+    return _Search(system, limits, first, workers, reduced).run(progress)
 
 
 class _Search:
-    def __init__(self, system: System, limits: Limits, first: bool, workers: int):
+    def __init__(self, system: System, limits: Limits, first: bool, workers: int, reduced: bool):
         self.started = time.perf_counter()
-        self.system, self.limits, self.first = system, limits, first
-        self.tables = tabulate(system)
+        self.system, self.limits, self.first, self.reduced = system, limits, first, reduced
+        if reduced:
+            refuse_unsound(system.properties)
+        self.tables = tabulate(system, reduced)
         budget = MEMORY_SHARE * physical_bytes() if limits.max_memory_gb is None else limits.max_memory_gb * 1e9
         most_states = MOST_STATES if limits.max_states is None else limits.max_states
         self.space = Space(self.tables, most_states, int(budget), workers)
@@ -77,7 +87,9 @@ class _Search:
         c = self.space.counters
         result = Result(self.system.name, "table", distinct=self.space.distinct, generated=int(c[k.TRANSITIONS]) + 1, depth=int(c[k.DEPTH]))
         result.complete, result.reason = not reason, reason
-        result.never_fired = never_fired(self.system, (self.tables.instances[i].action.number for i in self.space.fired_instances()))
+        result.reduced = self.reduced
+        if not self.reduced:
+            result.never_fired = never_fired(self.system, (self.tables.instances[i].action.number for i in self.space.fired_instances()))
         found = self.found()
         for prop in [*self.system.properties, Property("range", "range")]:
             result.findings[prop.name] = self.finding(prop, found.get(prop.name), reason)

@@ -47,12 +47,14 @@ class Space:
     Args:
         most_states: reserve no more than that many.
         most_bytes: the memory budget of all arrays.
-        workers: threads; from two on, one expands while another inserts what was made before.
+        workers: threads; from two on, one expands while another inserts what was made before. A reduced search uses one.
     """
 
     def __init__(self, tables: Tables, most_states: int, most_bytes: int, workers: int = 1):
         self.tables = tables
         self.width = tables.layout.words
+        self.numbered = len(tables.alone) > 0
+        workers = 1 if self.numbered else workers
         self.most_bytes = most_bytes
         self.room = max(8192 if workers == 1 else PIPELINE_ROOM, 2 * len(tables.instances))
         self.slots = max(SLOTS, 4 * self.room)
@@ -74,7 +76,7 @@ class Space:
         self.inserter = ThreadPoolExecutor(1) if workers > 1 else None
         self.states[: self.width] = tables.layout.pack(tables.system.initial_state())
         self.parents[0] = self.via[0] = 0
-        k.fill(self.states, self.width, 1, self.table, False)
+        k.fill(self.states, self.width, 1, self.table, self.numbered)
 
     def _buffer(self) -> tuple[np.ndarray, ...]:
         """Room for successors: their words, hashes, parents and instances."""
@@ -115,7 +117,8 @@ class Space:
         t = self.tables
         k.explore(
             t.code, t.entries, t.programs, t.selector_code, t.selector_sets, t.environment, t.rivals, self.last_rival, self.waited, len(self.events),
-            final_program, self.width, t.work_words, target, stop_when_found, self.states, self.parents, self.via, self.table,
+            final_program, self.width, t.alone, t.alone_sets, t.work_words, target, stop_when_found, self.numbered,
+            self.states, self.parents, self.via, self.table,
             self.counters, self.events, self.fired, *self.buffers[0],
         )  # fmt: skip
 
@@ -140,14 +143,15 @@ class Space:
             buffer = self.buffers[turn]
             count = k.expand(
                 t.code, t.entries, t.programs, t.selector_code, t.selector_sets, t.environment, t.rivals, self.last_rival, self.waited,
-                len(self.events), final_program, self.width, self.states, c, self.events, self.fired, *buffer, work, chosen,
+                len(self.events), final_program, self.width, t.alone, t.alone_sets, self.table,
+                self.states, c, self.events, self.fired, *buffer, work, chosen,
                 min(target, int(c[k.LEVEL_END])),
             )  # type: ignore[call-arg]  # fmt: skip
             if pending is not None:
                 pending.result()
                 tail = int(c[k.TAIL])
             arrays = self.states, self.parents, self.via, self.table, c
-            pending, coming = self.inserter.submit(k.insert, *buffer, *scratch, count, self.width, *arrays), count  # type: ignore[call-arg]
+            pending, coming = self.inserter.submit(k.insert, *buffer, *scratch, count, self.width, False, *arrays), count  # type: ignore[call-arg]
             turn = 1 - turn
         if pending is not None:
             pending.result()
@@ -174,7 +178,7 @@ class Space:
             return False
         self.table = np.zeros(0, dtype=np.uint64)
         self.table = np.zeros(slots, dtype=np.uint64)
-        k.fill(self.states, self.width, self.distinct, self.table, False)
+        k.fill(self.states, self.width, self.distinct, self.table, self.numbered)
         return True
 
     # -- answers -----------------------------------------------------------------------------------------------------

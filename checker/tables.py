@@ -23,6 +23,7 @@ from .expressions import Elaborator
 from .factors import SELECT_BITS, Part, Tabulator, failure, gathers_of, requirement
 from .kernel import GUARD_ERROR, TOLERANT, WHEN_FALSE, WHEN_TRUE
 from .layout import Layout
+from .reduction import Candidate, candidates, touched_by
 
 STATE_KINDS = ("always", "never", "sometimes", "illegal", "write_conflict", "lost_store")
 """Properties that look at one state."""
@@ -46,7 +47,9 @@ class Tables:
     """What the kernel reads. Instance numbers are positions in `instances`, the order of `System.instances()`.
 
     Shapes: code [c] uint64; entries [e] uint64; programs [p, 2] int64, one per instance and then one per predicate;
-    selector_code [s] uint64; selector_sets [t] uint64; environment [n] uint8; rivals [n] int32 (-1: none).
+    selector_code [s] uint64; selector_sets [t] uint64; environment [n] uint8; rivals [n] int32 (-1: none);
+    alone [c, 2] int64 and alone_sets [c, n / 64] uint64: of each copy that may move alone, the program that says where, and
+    its instances (none unless reduced).
     """
 
     system: System
@@ -61,6 +64,8 @@ class Tables:
     environment: np.ndarray
     rivals: np.ndarray
     rival_groups: int
+    alone: np.ndarray
+    alone_sets: np.ndarray
     work_words: int
     _numbers: dict[str, int] = field(default_factory=dict)
 
@@ -69,19 +74,19 @@ class Tables:
         return self._numbers[name]
 
 
-def tabulate(system: System) -> Tables:
-    """Tabulate a system.
+def tabulate(system: System, reduced: bool = False) -> Tables:
+    """Tabulate a system, for a reduced search or an exhaustive one.
 
     Raises:
         DefinitionError: a table would be too large; the message names its variables.
     Cost: about a millisecond per instance.
     """
-    return _Builder(system).build()
+    return _Builder(system, reduced).build()
 
 
 class _Builder:
-    def __init__(self, system: System):
-        self.system = system
+    def __init__(self, system: System, reduced: bool):
+        self.system, self.reduced = system, reduced
         self.layout = Layout(system)
         self.elaborator = Elaborator(self.layout)
         self.tabulator = Tabulator(self.elaborator.circuit, self.layout.words)
@@ -100,6 +105,7 @@ class _Builder:
         predicates = predicates_of(self.system)
         programs += [self._predicate_program(p) for p in predicates]
         rivals, groups = self._rivals()
+        alone, alone_sets = self._alone(predicates)
         return Tables(
             self.system,
             self.layout,
@@ -113,6 +119,8 @@ class _Builder:
             np.array([i.action.environment for i in self.instances], dtype=np.uint8),
             rivals,
             groups,
+            alone,
+            alone_sets,
             self.tabulator.work_words,
             {p.name: k for k, p in enumerate(predicates)},
         )
@@ -150,6 +158,37 @@ class _Builder:
         except DefinitionError as error:
             raise DefinitionError(f"property {predicate.name}: {error}") from error
         return (-1, -1) if program is None else program
+
+    def _alone(self, predicates: list[Predicate]) -> tuple[np.ndarray, np.ndarray]:
+        """Program and instances of each copy that may move alone."""
+        programs: list[tuple[int, int]] = []
+        sets: list[np.ndarray] = []
+        for candidate in self._candidates(predicates) if self.reduced else ():
+            try:
+                program = self.tabulator.program(candidate.needs)
+            except DefinitionError:
+                continue  # too much to look at: this copy is never alone
+            if program is not None:
+                programs.append(program)
+                sets.append(np.zeros((len(self.instances) + 63) // 64, dtype=np.uint64))
+                for k in candidate.members:
+                    sets[-1][k // 64] |= np.uint64(1 << k % 64)
+        words = (len(self.instances) + 63) // 64
+        return np.array(programs, dtype=np.int64).reshape(-1, 2), np.array(sets, dtype=np.uint64).reshape(-1, words)
+
+    def _candidates(self, predicates: list[Predicate]) -> list[Candidate]:
+        touched, early = {}, {}
+        for k, instance in enumerate(self.instances):
+            early[k] = self._early(k)
+            if not any(node.constant == 0 for node in early[k]):
+                changes = self.elaborator.changes(instance.action.stores, instance.environment())
+                touched[k] = touched_by(self.guards[k], changes)
+        visible = 0
+        for predicate in predicates:
+            if predicate.watched:
+                value, error = self.elaborator.value(predicate.expr, {})
+                visible |= value.support | error.support
+        return candidates(self.system, self.elaborator.circuit, self.instances, touched, early, visible)
 
     # -- selectors ---------------------------------------------------------------------------------------------------
 

@@ -189,7 +189,7 @@ def test_growing_the_table_keeps_every_state():
             assert space.grow()
     assert space.distinct == 5**7
     k.fill(space.states, space.width, space.distinct, numbered := np.zeros(space.table.size, dtype=np.uint64), True)
-    found = [k.find(space.states, space.width, numbered, space.words(s).copy()) for s in range(0, space.distinct, 997)]
+    found = [k.find(space.states, space.width, numbered, space.words(s).copy(), 0) for s in range(0, space.distinct, 997)]
     assert found == list(range(0, space.distinct, 997))
 
 

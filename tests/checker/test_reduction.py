@@ -1,0 +1,168 @@
+"""A reduced search answers as the exhaustive one does, with no more states, and refuses what it might answer wrongly."""
+
+from enum import IntEnum
+
+import pytest
+from hypothesis import given
+
+from checker import Limits, Result, Verdict, check
+from checker.reduction import REFUSED
+from protocol import (
+    BOOL,
+    DefinitionError,
+    Index,
+    Machine,
+    Range,
+    Row,
+    System,
+    always,
+    deadlock,
+    hang,
+    leads_to,
+    me,
+    never,
+    private,
+    sometimes,
+    unlocked,
+)
+from protocol.catalogue import Scenario, scenarios
+from protocol.trace import trace_of
+from tests.checker.random_systems import EXAMPLES, digraphs, systems
+from tests.reference.two_phase_commit import build as two_phase_commit
+
+SMALL = Limits(max_states=20_000)
+EVERY = 6
+"""Of the catalogue's small scenarios one in so many is compared."""
+
+
+def same_answers(system: System, whole: Result) -> Result:
+    """Check the system reduced and hold the answers to those of the whole search."""
+    reduced = check(system, reduced=True)
+    assert {n: f.verdict for n, f in reduced.findings.items()} == {n: f.verdict for n, f in whole.findings.items()}
+    assert reduced.distinct <= whole.distinct and reduced.generated <= whole.generated
+    for name, finding in reduced.findings.items():
+        if finding.path is not None:
+            shortest = whole.findings[name].path_length
+            assert shortest is not None and len(finding.path) >= shortest
+            trace_of(system, finding.path, property=name)  # a real path: the interpreter takes every step of it
+    return reduced
+
+
+def supported(system: System) -> list[str]:
+    """The author's properties that a reduced search may be asked."""
+    return [p.name for p in system.properties if p.kind not in REFUSED and p.kind != "illegal"]
+
+
+def compare(system: System) -> None:
+    """Compare the answers to all supported properties together, to each alone, and to none (range only)."""
+    for names in [supported(system), *([n] for n in supported(system)), []]:
+        asked = system.focused(*names)
+        try:
+            whole = check(asked, limits=SMALL)
+        except DefinitionError:
+            with pytest.raises(DefinitionError):
+                check(asked, limits=SMALL, reduced=True)
+            continue
+        if whole.complete:
+            same_answers(asked, whole)
+
+
+@EXAMPLES
+@given(systems())
+def test_random_systems_are_answered_alike(system: System) -> None:
+    compare(system)
+
+
+@EXAMPLES
+@given(digraphs())
+def test_random_graphs_are_answered_alike(system: System) -> None:
+    compare(system)
+
+
+def sample() -> list[Scenario]:
+    """Small everyday scenarios whose property is supported."""
+    small = [s for s in scenarios().values() if not s.deep and (s.distinct or 0) < 20_000]
+    kinds = {s.name: s.system().find_property(s.property).kind if s.property != "range" else "range" for s in small[::EVERY]}
+    return [s for s in small[::EVERY] if kinds[s.name] not in REFUSED]
+
+
+def test_the_catalogue_is_answered_alike() -> None:
+    asked = sample()
+    assert len(asked) > 50
+    for scenario in asked:
+        system = scenario.system()
+        same_answers(system, check(system))
+
+
+class Walk(IntEnum):
+    FIRST, SECOND, THIRD, LAST = range(4)
+
+
+def strollers(*properties, meet: bool = False) -> System:  # noqa: ANN002
+    """Three copies of three private steps; with `meet` the last is a store that all see."""
+    people = Index("person", 3)
+    here, shared = me(people), unlocked("shared", Range(0, 3))
+    fresh = private("fresh", BOOL, over=people)
+    rows = [
+        Row("one", Walk.FIRST, Walk.SECOND, True, [fresh[here].set(True)]),
+        Row("two", Walk.SECOND, Walk.THIRD, fresh[here]),
+        Row("three", Walk.THIRD, Walk.LAST, shared == 0, []) if meet else Row("three", Walk.THIRD, Walk.LAST),
+        *([Row("mark", Walk.LAST, Walk.FIRST, True, [shared.set(1)])] if meet else []),
+    ]
+    return System(
+        "strollers", [Machine("stroller", Walk, rows, copies=people, final=() if meet else (Walk.LAST,))], [p(fresh, shared) for p in properties]
+    )
+
+
+def test_private_steps_go_one_copy_after_the_other() -> None:
+    system = strollers(lambda fresh, shared: deadlock())
+    whole = check(system)
+    reduced = same_answers(system, whole)
+    assert (whole.distinct, reduced.distinct, reduced.generated) == (4**3, 3 * 3 + 1, 3 * 3 + 1)
+    assert reduced.reduced and not reduced.never_fired
+
+
+def test_a_deadlock_behind_private_steps_is_found() -> None:
+    """Whoever passes first shuts the others out for good: every reduced order must still end there."""
+    system = strollers(lambda fresh, shared: deadlock(), meet=True)
+    whole = check(system)
+    reduced = same_answers(system, whole)
+    assert whole.findings["deadlock"].verdict is Verdict.VIOLATED
+    assert reduced.distinct < whole.distinct
+    assert reduced.findings["deadlock"].path_length == whole.findings["deadlock"].path_length
+
+
+def test_a_step_that_the_property_sees_is_not_put_first() -> None:
+    """Two copies between their steps at once: a search that lets one finish before the other begins never sees it."""
+    both = lambda fresh, shared: never("both", fresh[0] & fresh[1] & ~fresh[2])  # noqa: E731
+    system = strollers(both, lambda fresh, shared: sometimes("last", fresh[2] & ~fresh[0]))
+    reduced = same_answers(system, check(system))
+    assert reduced.findings["both"].verdict is Verdict.VIOLATED and reduced.findings["last"].verdict is Verdict.HOLDS
+
+
+def test_an_endless_private_loop_puts_nobody_off() -> None:
+    """One copy turns round for ever in steps that nobody sees: the other's step is found all the same."""
+    flag = unlocked("flag", BOOL)
+    spinner = Machine("spinner", Walk, [Row("there", Walk.FIRST, Walk.SECOND), Row("back", Walk.SECOND, Walk.FIRST)])
+    raiser = Machine("raiser", Walk, [Row("raise_flag", Walk.FIRST, Walk.LAST, True, [flag.set(True)])], final=Walk.LAST)
+    system = System("spin", [spinner, raiser], [always("down", ~flag)])
+    assert same_answers(system, check(system)).findings["down"].verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize("prop", [hang(), leads_to("ends", True, True)])
+def test_what_is_not_preserved_is_refused(prop) -> None:  # noqa: ANN001
+    with pytest.raises(DefinitionError, match=f"not sound for property {prop.name}"):
+        check(strollers(lambda fresh, shared: prop), reduced=True)
+
+
+def test_the_reference_explorer_does_not_reduce() -> None:
+    with pytest.raises(DefinitionError, match="leaves nothing out"):
+        check(strollers(), explorer="reference", reduced=True)
+
+
+def test_a_budget_a_growing_table_and_two_workers() -> None:
+    system = two_phase_commit(7)
+    whole, reduced = check(system), check(system, reduced=True, workers=2)
+    assert reduced.distinct <= whole.distinct and reduced.complete
+    assert {n: f.verdict for n, f in reduced.findings.items()} == {n: f.verdict for n, f in whole.findings.items()}
+    assert not check(system, reduced=True, limits=Limits(max_states=1000)).complete or reduced.distinct <= 1000
