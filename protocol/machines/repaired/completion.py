@@ -11,12 +11,12 @@ from enum import IntEnum
 from functools import partial
 
 from ...combine import all_of, any_of, choice, if_else
-from ...effect import each
+from ...effect import each, when
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...types import BOOL, Enum, Optional
 from ...variable import private
-from .plane import Plane, Report, field
+from .plane import Plane, Report, Stage, field
 
 _row = partial(Row, actor="prefill")
 
@@ -40,7 +40,8 @@ def token_processor(p: Plane, request: Machine) -> Machine:
     read = [each(p.request, lambda i: noted[i].set(field(p.tokens.cell().head, i))), p.tokens.receive()]
     turn = noted[q] & all_of(p.request, lambda i: (i >= q) | ~noted[i])
     alone = all_of(p.request, lambda i: (i == q) | ~noted[i])
-    note = [noted[q].set(False)]
+    foreign = request.at(q).is_in(Stage.RUNNING, Stage.DOOMED) & ~p.produced[q]
+    note = [noted[q].set(False), when(foreign, p.miscredited.set(True))]
     if not p.rules.keeps_until_sent:
         note += p.release_slot(q)
     step = partial(_row, choose=(q,), moves=request[q].token, under=p.resources, cite="4.9")
