@@ -11,6 +11,8 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | faults | two chunks of two layers; the client gives up, P gives up waiting, a rank's link breaks |
 | lossy | messages are lost, delayed, repeated, in any order |
 | turns | the request's number is used again, for a second request, after aborts and given-up waits |
+| turns-repeated | a number used again, with given-up waits and messages said twice |
+| refused | a D without room: the request is refused and asked for again, and messages are lost |
 | crash-of-decode | D crashes once and may come back; messages are lost |
 | crash-of-prefill, crash-of-rank | P dies; one worker of P dies, and P with it |
 | full | D number 0 takes no request; the other one does |
@@ -38,6 +40,8 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "faults": {"chunks": 2, "layers": 2, "aborts": True, "deadlines": True, "errors": True},
     "lossy": {"repeats": True, "losses": True},
     "turns": {"turns": 2, "aborts": True, "deadlines": True},
+    "turns-repeated": {"turns": 2, "deadlines": True, "repeats": True},
+    "refused": {"full": True, "repeats": True, "losses": True},
     "crash-of-decode": {"crash": "decode", "repeats": True, "losses": True},
     "crash-of-prefill": {"crash": "prefill", "aborts": True},
     "crash-of-rank": {"ranks": 2, "crash": "rank"},
@@ -301,6 +305,9 @@ WHOLE = [
     _kept("turns", "requests_answered", 71_613, None),
     _kept("turns", "slots_come_back", 71_613, None),
     _kept("turns", "reservations_come_back", 71_613, None),
+    _kept("refused", "answered_at_most_once", 360, None),
+    _kept("refused", "reservations_counted", 360, None),
+    _kept("turns-repeated", "answered_at_most_once", 972_447, None),
     _kept("aborts", "token_miscredited", 2_794_318, None, deep=True),
     _kept("aborts", "requests_answered", 2_436_906, None, deep=True),
     _kept("pair", "committed_unsent", 2_526_174, None, deep=True),

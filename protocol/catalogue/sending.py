@@ -233,6 +233,8 @@ SCENARIOS_OF_OTHERS = [
               "layers are sent that nobody has written.", "E2"),
     _scenario(stale_signals.build, "signal-of-an-earlier-life-tested", "uncomputed_sent", "violated", 45, 9, ("#7872", "H-26"),
               "That a parked signal must not exceed the new prompt (one answer to Q1) does not tell lives apart.", "E2-tested"),
+    _scenario(stale_signals.build, "longer-signal-read-late-tested", "uncomputed_sent", "violated", 47, 9, ("#7872", "H-26"),
+             "A longer one is dropped when it was parked, but not when it is read after the new registration.", "E2-tested", old_tokens=3),
     _scenario(stale_signals.build, "signal-of-an-earlier-life-in-e1", "uncomputed_sent", "violated", 47, 9, ("#7724", "H-26"),
               "E1's discard does not absorb every old signal: one that is read after the new registration is queued.", "E1"),
     _scenario(stale_signals.build, "queue-drained-at-start", "uncomputed_sent", "holds", 24, None, ("H-26",),
