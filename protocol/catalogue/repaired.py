@@ -142,7 +142,7 @@ RULES: dict[str, RuleNote] = {
         "One rank is an iteration ahead: the ranks work on different batches, read one twice, or meet from different places of the loop."),
     "parks_early_signals": RuleNote(
         "A layer-0 signal of a request that is not registered yet waits for its registration, which queues it; both under one lock.",
-        "E0 acknowledges registrations first; E1 (#7724) throws the signal away; E2, E3 (#7872, #8034) park it without the lock.",
+        "E0 acknowledges registrations first; E1 (#7724) throws it away while no task is known; E2, E3 (#7872, #8034) park it.",
         ("#7724", "#7872", "H-01"),
         "The signal comes first and is thrown away: no work item is ever queued, and the request is stuck with all it holds."),
     "sends_computed": RuleNote(
@@ -159,7 +159,7 @@ RULES: dict[str, RuleNote] = {
         "The first rank's report speaks for all: D decodes from a cache of which a shard is missing, and P frees what is still being sent."),
     "drains_before_cancel": RuleNote(
         "An abort is a state. P gives nothing back, here or on D, before every rank has reported; a withdrawal goes through the ranks' own signals.",
-        "B: the abort is put past the scheduler and frees at once; the messagers are never told. A', R: freed inside schedule().",
+        "B: put past the scheduler, and freed when its stop is reported. A', R: schedule() frees it, but never on P. Messagers are not told.",
         ("#7791", "H9", "H-13", "H-22", "H-05"),
         "Slot and reservation go to others while the worker and the messagers still write for the aborted request."),
     "keeps_until_sent": RuleNote(
@@ -185,15 +185,15 @@ RULES: dict[str, RuleNote] = {
         "A delayed ask finds no trace of its request, is granted anew, and the client is answered twice."),
     "sends_again": RuleNote(
         "Ask, commit and cancel are sent again until D says that it has heard.",
-        "All epochs: sent once; an error is logged and swallowed.", ("H-21", "H22", "H-38"),
+        "All epochs: sent once, and a failure is logged and swallowed; only the ask is repeated, in continuous mode.", ("H-21", "H22", "H-38"),
         "A lost message is never made good: the client is never answered, and D keeps the reservation."),
     "fences_lives": RuleNote(
         "D's memory key belongs to one life of D: a write with an older one fails.",
         "One-sided writes need no consent of D's processor, and nothing revokes them.", ("H-13",),
         "After D has restarted, P's messager writes into memory that belongs to others."),
     "dies_whole": RuleNote(
-        "When a rank of P dies, the supervisor ends all of P; D answers its requests, and a new P begins with nothing.",
-        "All epochs: the other ranks wait at a barrier, and the signal stays up for ever.", ("#6680", "H6", "H-34"),
+        "When a rank of P dies, the supervisor ends all of P, and D answers its requests.",
+        "All epochs: the other ranks wait at a barrier; in B and B' the signal stays up for ever.", ("#6680", "H6", "H-34"),
         "The remaining ranks wait for the dead one; the gate never opens again, and nobody is answered."),
     "names_turns": RuleNote(
         "Every message names its request and the turn of that number; one of another turn is only owed a reply.",

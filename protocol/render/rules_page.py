@@ -29,6 +29,21 @@ Every rule is a field of `Rules` in [`plane.py`](../protocol/machines/repaired/p
 `interlock check protocol/machines/repaired/protocol.py:build --set without=counts_reports --set ranks=2`.
 """
 
+_OPEN = """\
+Found by review after the proofs, and not mended yet. "Holds" on this page is about the properties and bounds that it names.
+
+- **A fault.** When a client gives up while D decodes, D frees the reservation at once, although its own step may still be at work on it;
+  another request can be granted that room meanwhile (42 steps, 45 to a reused reservation). No property on this page looks at D's worker. The
+  end of the step has to free it.
+- **Death is seen without error.** D and P know of each other's death, and are never wrong. A wrong suspicion breaks `foreign_written`,
+  `requests_answered` and `reservations_come_back`; the group [network](catalogue.md) fences instead.
+- **The death of a rank is that of P, in one step:** what the rest of P does until the supervisor ends it is not there.
+- **No bounds make two requests contend for P's slot,** and no request is decoded by a D that has restarted, by any witness here.
+- **Rows that are larger than the real steps:** a worker writes a layer and signals it in one row; the sender looks at the mark and writes into
+  D's memory in one row, under the lock. Forwards end together on all ranks (SYNC). An abort reaches P before D, and only after the post.
+- **`remembers_closed`** is misnamed: what is left out lets D reserve for an entry that its own server has not opened.
+"""
+
 _ELSEWHERE = """\
 Asked in other groups, because it concerns machines that this composition does not have: CH-S6 (the prefix cache), CH-P1 (the senders'
 meetings: here senders do not meet), EW-P13 (rounds of the data-parallel instances), EW-P15 (shutdown). P dies for good here;
@@ -50,6 +65,7 @@ def repaired_page(scenarios: Iterable[Scenario], generated: str) -> str:
             f"- **Removes:** {', '.join(note.hazards)}",
             f"- **Without it:** {note.then} " + "; ".join(_broken(s) for s in left_out) + "\n",
         ]
+    parts += ["## Known faults and assumptions\n", _OPEN]
     parts += ["## What holds\n", _kept_table(whole), _ELSEWHERE, "## At which bounds\n", _bounds_table(whole)]
     return "\n".join(parts)
 
