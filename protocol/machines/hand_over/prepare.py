@@ -33,7 +33,7 @@ class Prepare(IntEnum):
 class DecodeHalf(IntEnum):
     """The thread that handles D's answer has ..."""
 
-    IDLE, ANNOUNCED, PUT = range(3)
+    IDLE, RECEIVED, ANNOUNCED, PUT = range(4)
 
 
 class Schedule(IntEnum):
@@ -86,10 +86,9 @@ def decode_half(h: HandOver) -> Machine:
     """P.IO: announces D's answer, then puts D's half of the cache task."""
     q, d = me(h.request), DecodeHalf
     may_put, put = _put_info(h, q)
-    alone = "P.F asks before and waits after: nobody else stores to this key between the look and the store"
-    asked, announce = h.answer[q] == Answer.ASKED, [h.answer[q].set(Answer.ANSWERED)]
     rows = [
-        _row("announce_answer", d.IDLE, d.ANNOUNCED, asked, announce, assume_atomic=alone, cite="4.5"),
+        _row("receive_answer", d.IDLE, d.RECEIVED, h.answer[q] == Answer.ASKED, [], cite="4.4: D answers what it was asked"),
+        _row("announce_answer", d.RECEIVED, d.ANNOUNCED, TRUE, [h.answer[q].set(Answer.ANSWERED)], cite="4.5: a store without a look"),
         _row("put_decode_half", d.ANNOUNCED, d.PUT, may_put, put, under=h.infos_lock, cite="4.5: status first, put second"),
     ]
     return Machine("decode_half", d, rows, copies=h.request, final=d.PUT, doc="P.IO: one `cache_sync` from D (4.5).")
