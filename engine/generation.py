@@ -1,0 +1,162 @@
+"""The façade of an engine: token ids in, token ids out, one generation at a time. Servers and load clients see nothing else of it.
+
+One rule: a service delivers from whatever thread it likes, a client consumes on its event loop, and the `Handle` between them is
+the only thing that both touch. Text, stop strings and HTTP are the client's; which token comes next is the service's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from protocol import DefinitionError
+
+from .model.sampling import Sampling
+
+
+class Finish(StrEnum):
+    """Why a generation ended: a stop token, its length, its client (or the service's end), or a fault."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    ABORT = "abort"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What to generate.
+
+    Args:
+        prompt: token ids, at least one. max_tokens: of the answer, the stop token included.
+        sampling: how tokens are chosen. stop_tokens: ids that end the answer; the one that does is delivered as its last token.
+        alternatives: how many of the likeliest tokens are told beside each chosen one.
+
+    Raises:
+        DefinitionError: an empty prompt, no tokens asked for, a negative number of alternatives.
+    """
+
+    prompt: tuple[int, ...]
+    max_tokens: int
+    sampling: Sampling = Sampling()
+    stop_tokens: frozenset[int] = frozenset()
+    alternatives: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.prompt:
+            raise DefinitionError("a generation with an empty prompt; give at least one token")
+        if self.max_tokens < 1:
+            raise DefinitionError(f"max_tokens={self.max_tokens}: give at least 1")
+        if self.alternatives < 0:
+            raise DefinitionError(f"alternatives={self.alternatives}: give 0 or more")
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the prompt and of the longest answer together."""
+        return len(self.prompt) + self.max_tokens
+
+
+@dataclass(frozen=True)
+class Token:
+    """One generated token: its log-probability under the model (before temperature and nucleus), and the likeliest (id, log-probability)."""
+
+    id: int
+    log_probability: float
+    alternatives: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What an engine is doing: generations that hold a slot, generations that wait for one, the share of KV blocks taken (0 to 1)."""
+
+    running: int
+    waiting: int
+    kv_usage: float
+
+
+class Handle:
+    """A submitted generation. Iterate over it, once, for its tokens in order; afterwards `finish` says why it ended, `message` which fault.
+
+    Made on the event loop that consumes it. `put` and `end` are the service's and may be called from any thread.
+    """
+
+    def __init__(self, generation: Generation):
+        self.generation = generation
+        self.finish: Finish | None = None
+        self.message = ""
+        self._arrived: deque[Token | Finish] = deque()
+        self._ended = False
+        self._loop = asyncio.get_running_loop()
+        self._ready = asyncio.Event()
+        self._waking = False
+
+    def put(self, token: Token) -> None:
+        """Deliver the next token; after the end it is dropped."""
+        if not self._ended:
+            self._arrived.append(token)
+            self._wake()
+
+    def end(self, finish: Finish, message: str = "") -> None:
+        """End the generation, the first time it is called; a message tells the client of a fault."""
+        if not self._ended:
+            self._ended, self.message = True, message
+            self._arrived.append(finish)
+            self._wake()
+
+    def _wake(self) -> None:
+        # One wake-up serves everything that arrives before the consumer runs: `_waking` is lowered before the queue is drained.
+        if not self._waking:
+            self._waking = True
+            try:
+                self._loop.call_soon_threadsafe(self._ready.set)
+            except RuntimeError:
+                self._ended = True  # the loop is closed: nobody is left to tell
+
+    def __aiter__(self) -> Handle:
+        return self
+
+    async def __anext__(self) -> Token:
+        while not self._arrived:
+            if self.finish is not None:
+                raise StopAsyncIteration
+            await self._ready.wait()
+            self._ready.clear()
+            self._waking = False
+        arrived = self._arrived.popleft()
+        if isinstance(arrived, Finish):
+            self.finish = arrived
+            raise StopAsyncIteration
+        return arrived
+
+
+class Service(Protocol):
+    """An engine that generates. `submit` and `stats` raise an EngineError once the engine cannot go on, with the cause."""
+
+    @property
+    def context_tokens(self) -> int:
+        """The most tokens that a prompt and its answer may have together."""
+        ...
+
+    def submit(self, generation: Generation) -> Handle:
+        """Start a generation. Called on an event loop; returns at once.
+
+        Raises:
+            DefinitionError: it is longer than the context.
+            EngineError: the engine has ended.
+        """
+        ...
+
+    def abort(self, handle: Handle) -> None:
+        """End a generation early with `Finish.ABORT`; its slot and blocks are free soon after. Nothing happens when it has ended."""
+        ...
+
+    def stats(self) -> Stats:
+        """What the engine is doing now."""
+        ...
+
+    def close(self) -> None:
+        """Abort what runs, free everything; called again, it does nothing."""
+        ...
