@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import random
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,11 @@ import pytest
 
 from checker import check
 from protocol import DefinitionError
-from protocol.catalogue.buffers import SCENARIOS
 from protocol.machines.buffers import draft_tokens, graph_buffers, reasoning_budget, routing_file, sampling_mirror
 
+from .paths import in_order, paths_of
 
-@cache
-def path_of(name: str) -> list[str]:
-    """The steps of the shortest path."""
-    asked = next(s for s in SCENARIOS if s.name == f"buffers-{name}")
-    path = check(asked.system()).findings[asked.property].path
-    assert path is not None
-    return [str(step) for step in path]
-
-
-def in_order(steps: list[str], *expected: str) -> bool:
-    """Whether the expected steps occur in this order, others between them."""
-    rest = iter(steps)
-    return all(step in rest for step in expected)
+path_of = paths_of("buffers")
 
 
 PATHS = {

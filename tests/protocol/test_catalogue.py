@@ -42,14 +42,21 @@ UNBROKEN_KINDS = {
 
 
 @cache
-def kinds() -> dict[tuple[Build, str], str]:
-    """The kind of every property that a scenario asks, by builder; one system per builder and variant is built."""
-    found: dict[tuple[Build, str], str] = {}
+def systems() -> list[tuple[Build, System]]:
+    """A system for every variant of every builder, and for every property that is asked of it."""
+    found, met = [], set()
     for scenario in scenarios().values():
-        if (scenario.build, scenario.property) not in found:
-            system = scenario.build(**scenario.config)
-            found |= {(scenario.build, p.name): p.kind for p in system.properties}
+        new = {(scenario.build, scenario.variant), (scenario.build, scenario.property)} - met
+        if new:
+            met |= new
+            found.append((scenario.build, scenario.build(**scenario.config)))
     return found
+
+
+@cache
+def kinds() -> dict[tuple[Build, str], str]:
+    """The kind of every property that a scenario asks, by builder."""
+    return {(build, p.name): p.kind for build, system in systems() for p in system.properties}
 
 
 def kind_of(scenario: Scenario) -> str:
@@ -169,6 +176,10 @@ def test_every_source_is_known() -> None:
         wrong += [f"{s.name}: {p} has no title in protocol/render/pulls.py" for p in pulls_of(s) if p not in PULLS]
     wrong += [f"{h.number}: {p} has no title in protocol/render/pulls.py" for h in hazards().values() for p in h.pulls if p not in PULLS]
     assert not wrong, told(wrong)
+
+
+def test_no_row_claims_atomicity() -> None:
+    assert not [f"{m.name}.{r.event} of {system.name}" for _, system in systems() for m in system.machines for r in m.rows if r.assume_atomic]
 
 
 def test_every_group_has_scenarios() -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import random
-from functools import cache
 from itertools import product
 from typing import Any
 
 import pytest
 
-from checker import check
 from protocol import DefinitionError
-from protocol.catalogue import Scenario
 from protocol.catalogue.collectives import SCENARIOS
 from protocol.evaluate import loader, may_fire, successor
 from protocol.machines.collectives.expert_round import build as build_round
@@ -21,25 +18,9 @@ from protocol.machines.collectives.placement import nodes_counted
 from protocol.machines.collectives.silent_batch import build as build_silent
 from protocol.machines.collectives.weight_update import build as build_weights
 
+from .paths import in_order, paths_of
 
-def scenario(name: str) -> Scenario:
-    """The scenario of that name, without the group."""
-    return next(s for s in SCENARIOS if s.name == f"{s.group}-{name}")
-
-
-@cache
-def path_of(name: str) -> list[str]:
-    """The steps of the shortest path, as `worker[0,1].read_batch`."""
-    asked = scenario(name)
-    path = check(asked.system()).findings[asked.property].path
-    assert path is not None
-    return [str(step) for step in path]
-
-
-def in_order(steps: list[str], *expected: str) -> bool:
-    """Whether the expected steps occur in this order, others between them."""
-    rest = iter(steps)
-    return all(step in rest for step in expected)
+path_of = paths_of("collectives")
 
 
 # -- the catalogue -------------------------------------------------------------------------------------------------------
@@ -115,7 +96,7 @@ def test_control_for_one_instance_meets_no_other() -> None:
     assert not any("run_control" in step for step in steps)
 
 
-@pytest.mark.parametrize("name", ["update-kills-worker-in-b", "update-kills-worker-in-b-with-7111"])
+@pytest.mark.parametrize("name", ["weights-update-kills-worker-in-b", "weights-update-kills-worker-in-b-with-7111"])
 def test_update_is_followed_by_a_read_with_the_old_announcement(name: str) -> None:
     steps = path_of(name)
     assert in_order(steps, "worker[0,0].announce", "worker[0,0].clear_data", "worker[0,0].read_nothing", "worker[0,0].fail_assertion")
@@ -123,7 +104,7 @@ def test_update_is_followed_by_a_read_with_the_old_announcement(name: str) -> No
 
 
 def test_first_reader_of_a_ghost_ends_elsewhere() -> None:
-    steps = path_of("update-slips-a-barrier-in-b-prime-before-7111")
+    steps = path_of("weights-update-slips-a-barrier-in-b-prime-before-7111")
     assert in_order(steps, "worker[0,1].clear_data", "worker[0,0].find_batch", "worker[0,0].read_nothing", "worker[0,0].reset_flag")
     assert in_order(steps, "worker[0,0].reset_flag", "worker[0,1].see_no_batch")
     assert {"worker[0,0].enter_read", "worker[0,1].enter_idle"} <= set(steps)
@@ -131,36 +112,36 @@ def test_first_reader_of_a_ghost_ends_elsewhere() -> None:
 
 @pytest.mark.parametrize("variant", ["a", "b", "b-prime"])
 def test_batch_is_put_between_two_clears(variant: str) -> None:
-    steps = path_of(f"batch-lost-between-clears-in-{variant}")
+    steps = path_of(f"weights-batch-lost-between-clears-in-{variant}")
     first, second = [n for n, step in enumerate(steps) if step.endswith("clear_data")][-2:]
     assert first < steps.index("engine[0].put_batch") < second == len(steps) - 1
 
 
 def test_slow_copy_replaces_the_result() -> None:
-    steps = path_of("status-copied-over-result-in-b-prime")
+    steps = path_of("weights-status-copied-over-result-in-b-prime")
     assert in_order(steps, "worker[0,0].store_result", "worker[0,1].copy_status")
 
 
 def test_lock_is_kept_by_the_dead_and_by_the_raising() -> None:
-    killed, raised = path_of("kept-by-dead-rank"), path_of("kept-by-exception")
+    killed, raised = path_of("lock-kept-by-dead-rank"), path_of("lock-kept-by-exception")
     assert in_order(killed, "reader[0].lock", "fault.kill_rank(rank=0)")
     assert in_order(raised, "engine.lock", "engine.lower_read_flags", "engine.raise_error", "engine.make_batch")
-    assert in_order(path_of("put-waits-for-ever-after-finally"), "engine.lower_read_flags", "engine.raise_and_unlock", "engine.find_unread")
+    assert in_order(path_of("lock-put-waits-for-ever-after-finally"), "engine.lower_read_flags", "engine.raise_and_unlock", "engine.find_unread")
 
 
 def test_remote_rank_counts_where_nobody_looks() -> None:
-    steps = path_of("remote-rank-unseen-by-counter")
+    steps = path_of("placement-remote-rank-unseen-by-counter")
     assert in_order(steps, "worker[0,1].read_last_batch", "worker[0,0].lower_forward", "engine[0].find_forward_over")
     assert "worker[0,1].finish_forward" not in steps
 
 
 def test_rank_attaches_before_the_segment_is_made_anew() -> None:
-    steps = path_of("orphan-signal-in-b-prime")
+    steps = path_of("placement-orphan-signal-in-b-prime")
     assert in_order(steps, "worker[0,0].attach", "engine[0].create_signals", "worker[0,0].raise_forward", "engine[0].find_forward_over")
 
 
 def test_skipped_step_has_no_output() -> None:
-    steps = path_of("stopped-request-keeps-slot-before-7633")
+    steps = path_of("silence-stopped-request-keeps-slot-before-7633")
     assert in_order(steps, "engine.stop_request", "engine.put_batch", "worker.read_batch", "worker.skip_step")
     assert "worker.step" not in steps
 

@@ -1,73 +1,19 @@
-"""The engine's threads: the paths that the facts describe, that every row fires, E0's loop against real lists, and what is refused."""
+"""The engine's threads: the paths that the facts describe, E0's loop against real lists, and what is refused."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import pytest
 
 from checker import Verdict, check
-from protocol import DefinitionError, System, sometimes
+from protocol import DefinitionError
 from protocol.catalogue.engine_threads import HAZARDS, SCENARIOS
-from protocol.combine import disjunction
 from protocol.machines.engine_threads import acknowledgement, engine_threads, snapshot, token_wait
 
-BY_NAME = {s.name.removeprefix("engine-threads-"): s for s in SCENARIOS}
+from .paths import in_order, paths_of
 
-ALL_ROWS = (
-    "exception-loses-a-request-when-forgetful",
-    "closed-pool-is-guarded-in-a-prime-mixed",
-    "paused-in-preparation-in-r",
-    "abort-keeps-a-message-waiting-in-r",
-    "pause-never-ends-in-r-prime",
-    "no-position-ends-the-thread-in-ours-uncounted",
-    "no-pool-in-ours",
-    "control-is-noted-in-ours",
-    "interpreter-exit-ends-the-thread-in-a-prime",
-    "interpreter-exit-leaves-a-spinning-loop-in-a",
-    "interpreter-exit-ends-the-loop-in-b",
-    "exception-loses-a-step-when-careless",
-    "control-waits-for-a-working-rank-in-a-prime",
-    "no-position-loses-a-request-in-a",
-    "requests-come-during-a-pause-in-ours",
-    "aborted-in-preparation-in-r",
-    "request-survives-when-clearing",
-    "exception-costs-one-slot-in-ours",
-    "stop-hits-the-next-in-b",
-    "pause-gives-up-in-a",
-    "report-of-a-stop-hits-the-next-in-r-prime",
-    "exception-loses-the-batch-in-e1",
-    "exception-loses-nobody-in-ours",
-    "failed-preprocessing-loses-the-batch-in-e0",
-    "missing-report-stops-all-answers",
-    "missing-report-is-given-up-in-ours",
-    "aborted-before-the-copy-runs-in-b",
-    "no-empty-copy-in-ours",
-)
-"""Scenarios that fire every row between them."""
-
-
-@cache
-def systems() -> list[tuple[str, System]]:
-    """Every system that a scenario asks, with its module, once."""
-    builds = {(s.build.__module__, repr(s.config)): s for s in SCENARIOS}
-    return [(module, s.build(**s.config)) for (module, _), s in builds.items()]
-
-
-@cache
-def path_of(name: str) -> list[str]:
-    """The steps of a scenario's shortest path, as `control.put_stop`."""
-    asked = BY_NAME[name]
-    path = check(asked.system()).findings[asked.property].path
-    assert path is not None
-    return [str(step) for step in path]
-
-
-def in_order(steps: list[str], *expected: str) -> bool:
-    """Whether the expected steps occur in this order, others between them."""
-    rest = iter(steps)
-    return all(step in rest for step in expected)
+path_of = paths_of("engine-threads")
 
 
 def is_violated(asked: str, **bounds: Any) -> bool:
@@ -311,26 +257,6 @@ def test_hazard_is_found_and_is_mended(hazard: Any) -> None:
 def test_every_question_that_holds_is_answered_otherwise_elsewhere() -> None:
     asked = {(s.build, s.property) for s in SCENARIOS if s.expected == "holds" and not s.property.startswith("some_")}
     assert asked <= {(s.build, s.property) for s in SCENARIOS if s.expected == "violated"}
-
-
-def test_every_row_fires() -> None:
-    known = {(subject, action.name) for subject, system in systems() for action in system.actions}
-    fired: set[tuple[str, str]] = set()
-    for name in ALL_ROWS:
-        asked = BY_NAME[name]
-        subject, system = asked.build.__module__, asked.build(**asked.config)
-        guards: dict[str, list] = {}
-        for action in system.actions:
-            if (subject, action.name) not in fired:
-                guards.setdefault(action.name, []).extend(i.ground(action.guard) for i in action.instances())
-        questions = {event: sometimes(event.replace(".", "_"), disjunction(parts)) for event, parts in guards.items()}
-        findings = check(System(system.name, system.machines, list(questions.values()))).findings
-        fired |= {(subject, event) for event, question in questions.items() if findings[question.name].verdict is Verdict.HOLDS}
-    assert known - fired == set()
-
-
-def test_no_row_claims_atomicity() -> None:
-    assert not any(row.assume_atomic for _, system in systems() for machine in system.machines for row in machine.rows)
 
 
 @pytest.mark.parametrize(

@@ -7,49 +7,20 @@ from typing import Any
 import pytest
 
 from checker import Verdict, check
-from protocol import DefinitionError, System
+from protocol import DefinitionError
 from protocol.catalogue import Scenario
 from protocol.catalogue.forward_signal import SCENARIOS
-from protocol.evaluate import loader, may_fire, successor
 from protocol.machines.signalling.forward_signal import build
+
+from .paths import in_order, paths_of
+
+path_of = paths_of()
 
 SMALL = [s for s in SCENARIOS if not s.deep and (s.distinct or 0) <= 200_000]
 
 
 def scenario(name: str) -> Scenario:
     return next(s for s in SCENARIOS if s.name == name)
-
-
-def path_of(name: str) -> list[str]:
-    """The steps of the shortest path, as `worker[0].raise_forward`."""
-    asked = scenario(name)
-    path = check(asked.system()).findings[asked.property].path
-    assert path is not None
-    return [str(step) for step in path]
-
-
-def in_order(steps: list[str], *expected: str) -> bool:
-    """Whether the expected steps occur in this order, others between them."""
-    rest = iter(steps)
-    return all(step in rest for step in expected)
-
-
-def events_fired(system: System) -> set[str]:
-    """The events of every row that fires in some reachable state."""
-    instances, fired = list(system.instances()), set()
-    seen = {system.initial_state()}
-    waiting = list(seen)
-    while waiting:
-        state = waiting.pop()
-        load = loader(system, state)
-        for instance in instances:
-            if may_fire(instance, load):
-                fired.add(instance.action.name)
-                after = successor(system, state, instance)
-                if after not in seen:
-                    seen.add(after)
-                    waiting.append(after)
-    return fired
 
 
 @pytest.mark.parametrize("asked", SMALL, ids=lambda s: s.name)
@@ -129,17 +100,6 @@ def test_repaired_variant_satisfies_everything(ranks: int, role: str, forward: s
     result = check(build("repaired", ranks, role, forward, expert_parallel, batches))
     wrong = {name for name, finding in result.findings.items() if finding.verdict is not Verdict.HOLDS}
     assert wrong == set()
-
-
-@pytest.mark.parametrize("variant", ["A", "B", "B'", "repaired"])
-def test_every_row_fires_in_some_scenario(variant: str) -> None:
-    asked = sorted((s for s in SMALL if s.variant == variant), key=lambda s: s.distinct or 0)
-    systems = [s.system() for s in asked]
-    missing = {action.name for system in systems for action in system.actions}
-    for system in systems:
-        if missing & {action.name for action in system.actions}:
-            missing -= events_fired(system)
-    assert missing == set()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from itertools import product
 from typing import Any
 
@@ -18,23 +17,12 @@ from protocol.machines.intake.algorithm import ALGORITHMS
 from protocol.machines.intake.recycling import ABORTS, List, in_slice
 from protocol.variable import Variable, private
 
+from .paths import in_order, paths_of
+
+path_of = paths_of("intake")
+
 PATIENCE = 20
 """Passes that take nothing, after which the time is over; more than the tokens of any call."""
-
-
-@cache
-def path_of(name: str) -> list[str]:
-    """The steps of the shortest path."""
-    asked = next(s for s in SCENARIOS if s.name == f"intake-{name}")
-    path = check(asked.system()).findings[asked.property].path
-    assert path is not None
-    return [str(step) for step in path]
-
-
-def in_order(steps: list[str], *expected: str) -> bool:
-    """Whether the expected steps occur in this order, others between them."""
-    rest = iter(steps)
-    return all(step in rest for step in expected)
 
 
 # -- paths -----------------------------------------------------------------------------------------------------------

@@ -1,44 +1,20 @@
-"""The layer-0 signal: recorded verdicts and counts, the paths that the facts describe, and that every row fires somewhere."""
+"""The layer-0 signal: recorded verdicts and counts, and the paths that the facts describe."""
 
 from __future__ import annotations
-
-from functools import cache
 
 import pytest
 
 from checker import Verdict, check
-from protocol import DefinitionError, System, sometimes
+from protocol import DefinitionError
 from protocol.catalogue import Scenario
 from protocol.catalogue.layer0_signal import SCENARIOS
-from protocol.combine import disjunction
 from protocol.machines.hand_over.layer0_signal import build
 
+from .paths import in_order, paths_of
+
+path_of = paths_of("layer0-signal")
+
 SMALL = [s for s in SCENARIOS if not s.deep and (s.distinct or 0) <= 50_000]
-
-
-@cache
-def path_of(name: str) -> list[str]:
-    """The steps of the shortest path, as `consumer[0].drop`."""
-    asked = next(s for s in SCENARIOS if s.name == f"layer0-signal-{name}")
-    path = check(asked.system()).findings[asked.property].path
-    assert path is not None
-    return [str(step) for step in path]
-
-
-def in_order(steps: list[str], *expected: str) -> bool:
-    """Whether the expected steps occur in this order, others between them."""
-    rest = iter(steps)
-    return all(step in rest for step in expected)
-
-
-def events_fired(system: System) -> tuple[set[str], set[str]]:
-    """The rows that fire in some reachable state, and all of them, by `machine.event`."""
-    guards: dict[str, list] = {}
-    for action in system.actions:
-        guards.setdefault(action.name, []).extend(i.ground(action.guard) for i in action.instances())
-    asked = [sometimes(name.replace(".", "_"), disjunction(parts)) for name, parts in guards.items()]
-    findings = check(System(system.name, system.machines, asked)).findings
-    return {n for n in guards if findings[n.replace(".", "_")].verdict is Verdict.HOLDS}, set(guards)
 
 
 @pytest.mark.parametrize("asked", SMALL, ids=lambda s: s.name)
@@ -92,18 +68,6 @@ def test_late_deletion_leaves_the_next_signal_parked() -> None:
         steps = path_of(name)
         for rank in (0, 1):
             assert in_order(steps, f"registrar[{rank}].publish_task", f"sender[{rank}].unregister_last(slot=0)", f"consumer[{rank}].park(slot=0)")
-
-
-def test_every_row_fires() -> None:
-    two = {"requests": 2, "halves": 1, "layers": 1}
-    bounds = [("E0", {}), ("E0", {"requests": 2}), ("E0", {"requests": 2, "slots": 1}), ("E1", {}), ("E2", {}), ("E2", two), ("E3a", {})]
-    bounds += [("repaired", {}), ("repaired", two), ("reports_first", two)]
-    fired: set[str] = set()
-    known: set[str] = set()
-    for epoch, given in bounds:
-        some, every = events_fired(build(epoch, **given))
-        fired, known = fired | some, known | every
-    assert known - fired == set()
 
 
 @pytest.mark.parametrize(

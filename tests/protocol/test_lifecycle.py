@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from functools import cache
 
 import pytest
 
 from checker import Verdict, check
-from protocol import DefinitionError, System, sometimes
+from protocol import DefinitionError
 from protocol.catalogue.lifecycle import HAZARDS, SCENARIOS
-from protocol.combine import disjunction
 from protocol.machines.lifecycle.lifecycle import build
 from protocol.machines.lifecycle.prefill_scheduling import VARIANTS as PREFILL_VARIANTS
 from protocol.machines.lifecycle.prefill_scheduling import build as build_prefill
@@ -18,20 +16,9 @@ from protocol.machines.lifecycle.query_queue import build as build_queue
 from protocol.machines.lifecycle.running_list import build as build_list
 from protocol.machines.lifecycle.variants import VARIANTS, Variant
 
+from .paths import in_order, paths_of
 
-@cache
-def path_of(name: str) -> list[str]:
-    """The steps of the shortest path."""
-    asked = next(s for s in SCENARIOS if s.name == f"lifecycle-{name}")
-    path = check(asked.system()).findings[asked.property].path
-    assert path is not None
-    return [str(step) for step in path]
-
-
-def in_order(steps: list[str], *expected: str) -> bool:
-    """Whether steps that begin so occur in this order, others between them."""
-    rest = iter(steps)
-    return all(any(step.startswith(e) for step in rest) for e in expected)
+path_of = paths_of("lifecycle")
 
 
 @pytest.mark.parametrize(
@@ -112,32 +99,6 @@ def test_a_rule_that_was_left_out_breaks_something() -> None:
     assert dropped == {f.name for f in fields(Variant)} - {"name"}
     broken = {s.variant for s in SCENARIOS if s.expected == "violated"}
     assert set(VARIANTS) - {"repaired"} <= broken | {"forcing"}
-
-
-def test_every_row_fires() -> None:
-    fired: set[str] = set()
-    rows: set[str] = set()
-    seen = set()
-    for scenario in SCENARIOS:
-        system = scenario.build(**scenario.config)
-        key = (system.name, repr(scenario.config))
-        if (
-            key in seen
-            or system.name == "prefill_scheduling"
-            and scenario.variant not in {"schedule", "asserting", "optimised", "V0", "repaired", "repaired_V2"}
-        ):
-            continue
-        seen.add(key)
-        guards: dict[str, list] = {}
-        for action in system.actions:
-            guards.setdefault(action.name, []).extend(i.ground(action.guard) for i in action.instances())
-        wanted = {n for n in guards if f"{system.name}.{n}" not in fired}
-        rows |= {f"{system.name}.{n}" for n in guards}
-        if wanted:
-            asked = [sometimes(n.replace(".", "_"), disjunction(guards[n])) for n in sorted(wanted)]
-            findings = check(System(system.name, system.machines, asked)).findings
-            fired |= {f"{system.name}.{n}" for n in wanted if findings[n.replace(".", "_")].verdict is Verdict.HOLDS}
-    assert rows == fired, rows - fired
 
 
 @pytest.mark.parametrize(

@@ -1,44 +1,20 @@
-"""The lease and the socket: what each missing rule costs, step by step; the bounds; and the rows that fire."""
+"""The lease and the socket: what each missing rule costs, step by step; and the bounds."""
 
 from __future__ import annotations
 
 from dataclasses import fields
-from functools import cache
 
 import pytest
 
-from checker import Verdict, check
-from protocol import DefinitionError, System, sometimes
+from protocol import DefinitionError
 from protocol.catalogue.network import SCENARIOS
-from protocol.combine import disjunction
 from protocol.machines.network.lease import build
 from protocol.machines.network.socket import build as build_socket
 from protocol.machines.network.terms import VARIANTS, Rules
 
+from .paths import in_order, paths_of
 
-@cache
-def path_of(name: str) -> list[str]:
-    """The steps of the shortest path, as `exchange[0].ask`."""
-    asked = next(s for s in SCENARIOS if s.name == f"network-{name}")
-    path = check(asked.system()).findings[asked.property].path
-    assert path is not None
-    return [str(step).split("(")[0] for step in path]
-
-
-def in_order(steps: list[str], *expected: str) -> bool:
-    """Whether the expected steps occur in this order, others between them."""
-    rest = iter(steps)
-    return all(step in rest for step in expected)
-
-
-def events_fired(system: System) -> tuple[set[str], set[str]]:
-    """The rows that fire in some reachable state, and all of them, by `machine.event`."""
-    guards: dict[str, list] = {}
-    for action in system.actions:
-        guards.setdefault(action.name, []).extend(i.ground(action.guard) for i in action.instances())
-    asked = [sometimes(name.replace(".", "_"), disjunction(parts)) for name, parts in guards.items()]
-    findings = check(System(system.name, system.machines, asked)).findings
-    return {n for n in guards if findings[n.replace(".", "_")].verdict is Verdict.HOLDS}, set(guards)
+path_of = paths_of("network")
 
 
 def test_each_rule_is_left_out_by_a_variant_that_something_breaks() -> None:
@@ -80,30 +56,11 @@ def test_path_tells_the_story_of_the_rule(name: str, story: tuple[str, ...]) -> 
 
 def test_late_ask_is_reserved_after_its_own_attempt_was_closed() -> None:
     steps = path_of("place-kept-without-supersession")
-    assert steps.index("exchange[0].next_attempt") < steps.index("reservation[0].reserve")
+    assert in_order(steps, "exchange[0].next_attempt", "reservation[0].reserve")
 
 
 def test_socket_mixes_two_heads() -> None:
     assert in_order(path_of("socket-frames-mixed-in-shared"), "sender[0].send_head", "sender[1].send_head")
-
-
-def test_every_row_of_the_lease_fires() -> None:
-    small = {"attempts": 1, "layers": 1, "in_flight": 1}
-    bounds = [
-        {},
-        {"requests": 2, **small},
-        *({fault: 1, "attempts": 1} for fault in ("prefill_crashes", "decode_crashes", "rank_crashes", "write_errors")),
-        {"prefill_crashes": 1, "suspicions": 1, **small},
-        *({fault: 1, **small} for fault in ("losses", "doublings")),
-        {"variant": "reserves-again", "decode_places": 2, **small},
-        {"variant": "reserves-again", **small, "in_flight": 2},
-    ]
-    fired: set[str] = set()
-    known: set[str] = set()
-    for given in bounds:
-        some, every = events_fired(build(**given))  # type: ignore[arg-type]
-        fired, known = fired | some, known | every
-    assert known - fired == set()
 
 
 @pytest.mark.parametrize(

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import random
-from functools import cache
 from typing import Any
 
 import pytest
 
-from checker import check
 from protocol import DefinitionError
 from protocol.catalogue.prefix_cache import SCENARIOS
 from protocol.machines.preparation.prefix_cache import VARIANTS, build
 
+from .paths import in_order, paths_of
 
-@cache
-def path_of(name: str) -> list[str]:
-    """The steps of a scenario's shortest path."""
-    asked = next(s for s in SCENARIOS if s.name == f"prefix-cache-{name}")
-    path = check(asked.system()).findings[asked.property].path
-    assert path is not None
-    return [str(step) for step in path]
-
-
-def in_order(steps: list[str], *expected: str) -> bool:
-    """Whether the expected steps occur in this order, others between them."""
-    rest = iter(steps)
-    return all(step in rest for step in expected)
+path_of = paths_of("prefix-cache")
 
 
 def test_second_request_overtakes_the_first_whose_nodes_it_matched() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import pytest
@@ -12,20 +11,9 @@ from protocol import DefinitionError
 from protocol.catalogue.preparation import HAZARDS, SCENARIOS
 from protocol.machines.preparation import duplicate_half, preparation, shared_config, slow_match
 
+from .paths import in_order, paths_of
 
-@cache
-def path_of(name: str) -> list[str]:
-    """The steps of a scenario's shortest path, as `prepare[0,1].fetch`."""
-    asked = next(s for s in SCENARIOS if s.name == f"preparation-{name}")
-    path = check(asked.system()).findings[asked.property].path
-    assert path is not None
-    return [str(step) for step in path]
-
-
-def in_order(steps: list[str], *expected: str) -> bool:
-    """Whether the expected steps occur in this order, others between them."""
-    rest = iter(steps)
-    return all(step in rest for step in expected)
+path_of = paths_of("preparation")
 
 
 def is_violated(asked: str, **bounds: Any) -> bool:

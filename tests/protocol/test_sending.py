@@ -11,18 +11,12 @@ from checker import Verdict, check
 from protocol import DefinitionError, System
 from protocol.machines.sending import chunked_send, completions, empty_range, signal_struct, slot_reuse, stale_signals, step_layer_words, swapped_rows
 
+from .paths import events, in_order, path_to
+
 
 def path_of(build: Callable[..., System], asked: str, **config: Any) -> list[str]:
-    """machine.event of the shortest path to the violation of that property."""
-    found = check(build(**config).focused(asked)).findings[asked]
-    assert found.verdict is Verdict.VIOLATED and found.path is not None
-    return [step.action.name for step in found.path]
-
-
-def in_order(events: list[str], *wanted: str) -> bool:
-    """Whether the wanted events occur in this order."""
-    rest = iter(events)
-    return all(event in rest for event in wanted)
+    """The events of the shortest path to the violation of that property, as `sender.look`."""
+    return events(path_to(build(**config), asked))
 
 
 def test_an_unregistered_request_takes_the_registered_one_along() -> None:
