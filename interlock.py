@@ -1,4 +1,4 @@
-"""The command: `interlock list | check | show | diagram | explain | export | run | conform | model`.
+"""The command: `interlock list | check | show | diagram | explain | export | run | serve | conform | model`.
 
 A thin file: it reads arguments, calls one of the three readers and prints what they answer. Exit codes: 0 holds, 1
 violated, 2 bad usage or definition, 3 inconclusive; `check --all` exits 0 when every answer is as recorded, else 1.
@@ -382,6 +382,31 @@ def run(
         print(f"workload: {workload or f'generated with seed {seed}'}")
         _print_report(report)
         print(f"event log written to {log}")
+
+
+@app.command()
+def serve(
+    model: Annotated[str, typer.Option(help="tiny, tiny-experts or smollm2.")] = "tiny",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
+    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances; 0 is --monolithic. They do not serve yet.")] = 1,
+    decode: Annotated[int, typer.Option(min=1, help="Decode instances.")] = 1,
+    tp: Annotated[int, typer.Option(min=1, help="Tensor-parallel ranks of an instance.")] = 1,
+    ep: Annotated[int, typer.Option(min=1, help="Expert-parallel instances. More than 1 does not serve yet.")] = 1,
+    monolithic: Annotated[bool, typer.Option("--monolithic", help="Prefill and decode in one thread, without the protocol: the baseline.")] = False,
+    max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once.")] = 8,
+    max_model_len: Annotated[int, typer.Option(min=2, help="Tokens of the longest prompt and answer together.")] = 2048,
+    seed: Annotated[int, typer.Option(help="Where requests without a seed draw theirs.")] = 0,
+) -> None:
+    """Serve a model with the OpenAI API; Ctrl-C ends it. So far by --monolithic only: the disaggregated engine does not serve yet."""
+    from engine.deployment import Deployment
+
+    try:
+        from engine.server.serve import serve_deployment
+    except ImportError as error:
+        raise DefinitionError(f"the package {error.name} is missing; install interlock[server]") from None
+    wanted = Deployment(model, 0 if monolithic else prefill, decode, tp, ep, max_num_seqs, max_model_len)
+    serve_deployment(wanted, host, port, seed=seed, say=lambda text: print(text, flush=True))
 
 
 def _print_report(report: Report) -> None:

@@ -82,6 +82,16 @@ TRANSPOSED = ("query", "key", "value", "output", "gate", "up", "down")
 """Stored (out, in), as the file has them; used as (in, out) through a view."""
 
 
+def _byte_letters() -> dict[str, int]:
+    shown = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174]
+    hidden = [b for b in range(256) if b not in shown]
+    return {chr(b): b for b in shown} | {chr(256 + k): b for k, b in enumerate(hidden)}
+
+
+BYTE_OF = _byte_letters()
+"""The byte of each letter in which a byte-level BPE spells its tokens: itself where it is printable, else the next letter from 256 on."""
+
+
 class ChatTokenizer:
     """SmolLM2's byte-level BPE and its chat template."""
 
@@ -102,6 +112,12 @@ class ChatTokenizer:
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of the tokens, without the special ones."""
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def bytes_of(self, token: int) -> bytes:
+        """The bytes that a token stands for, perhaps a part of a character; none for a special token."""
+        if token in self._tokenizer.get_added_tokens_decoder():
+            return b""
+        return bytes(BYTE_OF[letter] for letter in self._tokenizer.id_to_token(token))
 
     @staticmethod
     def chat(messages: Sequence[tuple[str, str]]) -> str:

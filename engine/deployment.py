@@ -1,0 +1,74 @@
+"""What is started for whom: a model by its name, and the engine that a command line asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocol import DefinitionError
+
+from .errors import EngineError
+from .generation import Service
+from .in_process import InProcess
+from .model import smollm2
+from .model.config import TINY, TINY_EXPERTS, ModelConfig
+from .model.weights import Weights, seeded
+
+MODELS = {config.name: config for config in (TINY, TINY_EXPERTS, smollm2.SMOLLM2)}
+WEIGHTS_SEED = 0
+"""Of the tiny models' weights, everywhere: two deployments of one model answer the same."""
+
+
+def config_of(model: str) -> ModelConfig:
+    """The shape of a model.
+
+    Raises:
+        DefinitionError: no model has that name.
+    """
+    if model not in MODELS:
+        raise DefinitionError(f"there is no model {model!r}; choose one of {', '.join(MODELS)}")
+    return MODELS[model]
+
+
+def weights_of(config: ModelConfig) -> Weights:
+    """The weights of a model: seeded, or mapped from the user's cache.
+
+    Raises:
+        DefinitionError: smollm2 was not fetched.
+    """
+    return smollm2.load() if config is smollm2.SMOLLM2 else seeded(config, WEIGHTS_SEED)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """An engine to start.
+
+    Args:
+        model: its name. prefill, decode: instances; no prefill instance means the monolithic engine, with one decode instance.
+        tensor_parallel, expert_parallel: ranks of each.
+        sequences: generations that run at once. context_tokens: the longest prompt and answer together.
+    """
+
+    model: str = "tiny"
+    prefill: int = 1
+    decode: int = 1
+    tensor_parallel: int = 1
+    expert_parallel: int = 1
+    sequences: int = 8
+    context_tokens: int = 2048
+
+    def __str__(self) -> str:
+        kind = f"{self.prefill}P{self.decode}D" if self.prefill else "monolithic"
+        return f"{self.model} ({kind}, TP {self.tensor_parallel}, EP {self.expert_parallel})"
+
+    def start(self) -> Service:
+        """The running engine.
+
+        Raises:
+            DefinitionError: no such model, or it cannot be cut so. EngineError: what is asked for is not there yet.
+        """
+        weights = weights_of(config_of(self.model))
+        if self.prefill > 0:
+            raise EngineError("the disaggregated engine does not serve yet; --monolithic serves without it")
+        if (self.decode, self.expert_parallel) != (1, 1):
+            raise EngineError("the monolithic engine is one instance without expert parallelism; give --decode 1 and --ep 1")
+        return InProcess(weights, ranks=self.tensor_parallel, sequences=self.sequences, context_tokens=self.context_tokens)

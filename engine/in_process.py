@@ -1,0 +1,213 @@
+"""The monolithic engine: prefill and decode in one thread of this process, by continuous batching, without the protocol.
+
+It is the baseline that users and tests compare the disaggregated engine with. Each round is one forward over the running
+sequences: every decoding one brings its last token, and what is left of the token budget goes to chunks of prompts, in order of
+arrival. A sequence takes the blocks of its longest answer when it is admitted, so that none is ever preempted.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+
+import numpy as np
+
+from protocol import DefinitionError
+
+from .errors import EngineError
+from .generation import Finish, Generation, Handle, Stats, Token
+from .model.kv_cache import BlockPool, KvCache
+from .model.reference import log_softmax
+from .model.sampling import choose
+from .model.shard import Chunk, Shard, forward
+from .model.weights import Floats, Weights
+
+logger = logging.getLogger(__name__)
+
+
+class Sequence:
+    """A generation that holds a slot: its tokens so far, how many of them are in the cache, its block table."""
+
+    def __init__(self, handle: Handle, blocks: list[int]):
+        self.handle, self.blocks = handle, blocks
+        self.tokens = list(handle.generation.prompt)
+        self.cached = 0
+
+    @property
+    def generated(self) -> int:
+        """Tokens of the answer so far."""
+        return len(self.tokens) - len(self.handle.generation.prompt)
+
+    def chunk(self, most: int) -> Chunk:
+        """The next tokens to compute, so many at most."""
+        return Chunk(tuple(self.tokens[self.cached : self.cached + most]), self.cached, tuple(self.blocks))
+
+    def advance(self, chunk: Chunk, logits: Floats) -> Finish | None:
+        """Account for a chunk that was computed; choose and deliver a token if it was the last one. Why the sequence ends, if it does."""
+        self.cached += len(chunk.tokens)
+        if self.cached < len(self.tokens):
+            return None
+        wanted = self.handle.generation
+        token, log_probability = choose(logits, wanted.sampling, self.generated)
+        self.tokens.append(token)
+        self.handle.put(Token(token, log_probability, likeliest(logits, wanted.alternatives)))
+        if token in wanted.stop_tokens:
+            return Finish.STOP
+        return Finish.LENGTH if self.generated == wanted.max_tokens else None
+
+
+def likeliest(logits: Floats, count: int) -> tuple[tuple[int, float], ...]:
+    """The likeliest tokens with their log-probabilities, best first, lower id first among equals."""
+    if count == 0:
+        return ()
+    logs = log_softmax(logits)
+    return tuple((int(token), float(logs[token])) for token in np.argsort(-logs, kind="stable")[:count])
+
+
+class InProcess:
+    """A `generation.Service` over all tensor-parallel shards in one thread.
+
+    Args:
+        weights, ranks: the model, and into how many shards it is cut (the sums are then those of that many ranks).
+        sequences: that run at once. context_tokens: the longest prompt and answer together.
+        round_tokens: budget of a round. block_size: tokens a block. blocks: of the cache; None for `sequences` full contexts.
+
+    Raises:
+        DefinitionError: the model cannot be cut so, a number below 1, a budget or a cache that some generation could never fit.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        ranks: int = 1,
+        sequences: int = 8,
+        context_tokens: int = 2048,
+        round_tokens: int = 512,
+        block_size: int = 16,
+        blocks: int | None = None,
+    ):
+        for name, value in (("sequences", sequences), ("context_tokens", context_tokens), ("block_size", block_size)):
+            if value < 1:
+                raise DefinitionError(f"{name}={value}: give at least 1")
+        if round_tokens < sequences:
+            raise DefinitionError(f"round_tokens={round_tokens}: give at least the number of sequences, {sequences}, a token each")
+        weights.config.check_ranks(ranks)
+        self.sequences, self.round_tokens, self.block_size = sequences, round_tokens, block_size
+        self._context_tokens = context_tokens
+        whole = self._blocks_for(context_tokens)
+        if blocks is not None and blocks < whole:
+            raise DefinitionError(f"blocks={blocks}: one context of {context_tokens} tokens takes {whole}; give as many or shorten it")
+        self._pool = BlockPool(sequences * whole if blocks is None else blocks)
+        self._shards = [Shard(weights.shard(r, ranks), KvCache(weights.config, ranks, self._pool.blocks, block_size)) for r in range(ranks)]
+        self._change = threading.Condition()  # guards everything below; the running sequences are the thread's alone during a round
+        self._waiting: deque[Handle] = deque()
+        self._running: list[Sequence] = []
+        self._aborted: set[Handle] = set()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="interlock-in-process", daemon=True)
+        self._thread.start()
+
+    @property
+    def context_tokens(self) -> int:
+        """The most tokens that a prompt and its answer may have together."""
+        return self._context_tokens
+
+    def submit(self, generation: Generation) -> Handle:
+        """Put a generation behind those that wait; see `Service`."""
+        if generation.tokens > self._context_tokens:
+            raise DefinitionError(f"{generation.tokens} tokens of prompt and answer; the context has {self._context_tokens}")
+        handle = Handle(generation)
+        with self._change:
+            self._check_open()
+            self._waiting.append(handle)
+            self._change.notify()
+        return handle
+
+    def abort(self, handle: Handle) -> None:
+        """End a generation before the next round; see `Service`."""
+        with self._change:
+            if handle in self._waiting or any(s.handle is handle for s in self._running):
+                self._aborted.add(handle)
+                self._change.notify()
+
+    def stats(self) -> Stats:
+        """What runs, what waits, and how full the pool is."""
+        with self._change:
+            self._check_open()
+            return Stats(len(self._running), len(self._waiting), 1 - self._pool.free / self._pool.blocks)
+
+    def close(self) -> None:
+        """Abort everything and end the thread, after the round that it is in."""
+        with self._change:
+            self._closed = True
+            self._change.notify()
+        self._thread.join()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError("the engine is closed; start it again")
+
+    def _blocks_for(self, tokens: int) -> int:
+        return -(-tokens // self.block_size)
+
+    # -- the thread ----------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while self._prepare():
+            batch = self._schedule()
+            try:
+                logits = forward(self._shards, [chunk for _, chunk in batch])
+                ended = [(s, s.advance(chunk, row)) for (s, chunk), row in zip(batch, logits)]
+            except Exception as error:  # whatever a forward raises ends the generations in it, and the engine goes on
+                logger.exception("a round failed; its generations end with an error")
+                self._end([(s, Finish.ERROR) for s, _ in batch], f"the forward failed: {type(error).__name__}: {error}")
+            else:
+                self._end([(s, finish) for s, finish in ended if finish is not None])
+
+    def _prepare(self) -> bool:
+        """Drop what was aborted, admit what fits, wait while nothing runs; False once the engine is closed and everything dropped."""
+        while True:
+            with self._change:
+                while not (self._closed or self._waiting or self._running):
+                    self._change.wait()
+                gone = {*self._waiting, *(s.handle for s in self._running)} if self._closed else self._aborted
+                self._aborted = set()
+                dropped = [h for h in self._waiting if h in gone]
+                self._waiting = deque(h for h in self._waiting if h not in gone)
+            self._end([(s, Finish.ABORT) for s in self._running if s.handle in gone])
+            for handle in dropped:
+                handle.end(Finish.ABORT)
+            self._admit()
+            if self._running or self._closed:
+                return not self._closed
+
+    def _admit(self) -> None:
+        with self._change:
+            while self._waiting and len(self._running) < self.sequences:
+                blocks = self._blocks_for(self._waiting[0].generation.tokens)
+                if blocks > self._pool.free:
+                    break
+                handle = self._waiting.popleft()
+                self._running.append(Sequence(handle, self._pool.take(blocks, id(handle))))
+
+    def _schedule(self) -> list[tuple[Sequence, Chunk]]:
+        """The round: a token of every decoding sequence, then chunks of prompts while the budget lasts."""
+        decoding = [s for s in self._running if s.generated]
+        batch = [(s, s.chunk(1)) for s in decoding]
+        left = self.round_tokens - len(batch)
+        for sequence in self._running:
+            if not sequence.generated and left > 0:
+                batch.append((sequence, sequence.chunk(left)))
+                left -= len(batch[-1][1].tokens)
+        return batch
+
+    def _end(self, ended: list[tuple[Sequence, Finish]], message: str = "") -> None:
+        """Free slots and blocks before the clients hear of it."""
+        with self._change:
+            for sequence, _ in ended:
+                self._running.remove(sequence)
+                self._pool.give_back(sequence.blocks, id(sequence.handle))
+        for sequence, finish in ended:
+            sequence.handle.end(finish, message)

@@ -1,0 +1,88 @@
+"""Running the server: its socket, its signals, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+from protocol import DefinitionError
+
+from ..deployment import Deployment, config_of
+from ..vocabulary import vocabulary_of
+from .app import Server, make_app
+
+GRACE_S = 5
+"""What a signal leaves to the answers under way; then they are cut off. A second signal cuts them off at once."""
+
+
+class Uvicorn(uvicorn.Server):
+    """Uvicorn, with the signals left to us: it would raise them again at the end, and the process would die of them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Do nothing."""
+        yield
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 is any free one.
+
+    Raises:
+        DefinitionError: the address cannot be had.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise DefinitionError(f"{host}:{port}: {error.strerror or error}; choose another --host or --port") from error
+
+
+def serve_deployment(wanted: Deployment, host: str, port: int, *, seed: int, say: Callable[[str], None]) -> None:
+    """Start an engine and serve it until SIGINT or SIGTERM.
+
+    Args:
+        wanted: the engine. host, port: where; port 0 is any free one. seed: see `Server`. say: told the address once it serves.
+
+    Raises:
+        DefinitionError: a bad argument, or the address cannot be had. EngineError: such an engine is not there yet.
+    """
+    config = config_of(wanted.model)
+    vocabulary = vocabulary_of(config)
+    with open_socket(host, port) as listener:
+        service = wanted.start()
+        try:
+            address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+            app = make_app(Server(service, config, vocabulary, seed=seed))
+            serve(app, listener, lambda: say(f"{wanted} serves at {address}/v1; Ctrl-C ends it"))
+        finally:
+            service.close()
+
+
+def uvicorn_for(app: FastAPI) -> Uvicorn:
+    """The HTTP server of an app."""
+    return Uvicorn(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S))
+
+
+def serve(app: FastAPI, listener: socket.socket, started: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM. `started` is called when connections are accepted."""
+
+    async def run() -> None:
+        server = uvicorn_for(app)
+
+        def stop() -> None:
+            server.force_exit = server.should_exit
+            server.should_exit = True
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop)
+        started()
+        await server.serve(sockets=[listener])
+
+    asyncio.run(run())

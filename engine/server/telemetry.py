@@ -1,0 +1,87 @@
+"""What /metrics tells: the field's usual figures under vLLM's names, with our prefix and the label model_name."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from ..errors import EngineError
+from ..generation import Finish, Service, Stats
+
+FIRST_TOKEN_S = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0)
+NEXT_TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
+WHOLE_S = (0.05, 0.1, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0)
+
+
+class Telemetry:
+    """The figures of one server; a server has its own registry, so that several fit in a process."""
+
+    def __init__(self, service: Service, model: str):
+        self.registry = CollectorRegistry()
+        self._service = service
+
+        def histogram(name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"interlock:{name}", about, ["model_name"], buckets=buckets, registry=self.registry).labels(model)
+
+        def counter(name: str, about: str) -> Counter:
+            return Counter(f"interlock:{name}", about, ["model_name"], registry=self.registry).labels(model)
+
+        self.first_token = histogram("time_to_first_token_seconds", "From the request's arrival to its first token.", FIRST_TOKEN_S)
+        self.next_token = histogram("inter_token_latency_seconds", "From one token of an answer to the next.", NEXT_TOKEN_S)
+        self.per_token = histogram("request_time_per_output_token_seconds", "Mean over an answer's tokens after the first.", NEXT_TOKEN_S)
+        self.whole = histogram("e2e_request_latency_seconds", "From the request's arrival to its end.", WHOLE_S)
+        self.prompt_tokens = counter("prompt_tokens", "Tokens of prompts.")
+        self.generated_tokens = counter("generation_tokens", "Tokens generated.")
+        ended = Counter("interlock:request_success", "Requests ended, by reason.", ["model_name", "finished_reason"], registry=self.registry)
+        self.ended = {finish: ended.labels(model, finish.value) for finish in Finish}
+        self._gauge("num_requests_running", "Requests that hold a slot.", model, "running")
+        self._gauge("num_requests_waiting", "Requests that wait for a slot.", model, "waiting")
+        self._gauge("kv_cache_usage_perc", "Share of the KV blocks that is taken; 1 is all.", model, "kv_usage")
+
+    def _gauge(self, name: str, about: str, model: str, field: str) -> None:
+        gauge = Gauge(f"interlock:{name}", about, ["model_name"], registry=self.registry).labels(model)
+        gauge.set_function(lambda: float(getattr(self._stats(), field)))
+
+    def _stats(self) -> Stats:
+        try:
+            return self._service.stats()
+        except EngineError:
+            return Stats(0, 0, 0.0)  # the engine has ended: /health says so
+
+    def page(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self.registry)
+
+
+class Track:
+    """The readings of one generation; times are seconds of one clock.
+
+    Args:
+        telemetry: told of it. arrived_s: when its request came. prompt_tokens: its length.
+    """
+
+    def __init__(self, telemetry: Telemetry, arrived_s: float, prompt_tokens: int):
+        self._telemetry, self._arrived_s = telemetry, arrived_s
+        self._first_s = self._last_s = arrived_s
+        self.tokens = 0
+        self.ended = False
+        telemetry.prompt_tokens.inc(prompt_tokens)
+
+    def token(self, now_s: float) -> None:
+        """A token has come."""
+        if self.tokens == 0:
+            self._first_s = now_s
+            self._telemetry.first_token.observe(now_s - self._arrived_s)
+        else:
+            self._telemetry.next_token.observe(now_s - self._last_s)
+        self._last_s = now_s
+        self.tokens += 1
+        self._telemetry.generated_tokens.inc()
+
+    def end(self, finish: Finish, now_s: float) -> None:
+        """It has ended; only the first call counts."""
+        if not self.ended:
+            self.ended = True
+            self._telemetry.ended[finish].inc()
+            self._telemetry.whole.observe(now_s - self._arrived_s)
+            if self.tokens > 1:
+                self._telemetry.per_token.observe((self._last_s - self._first_s) / (self.tokens - 1))
