@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
-from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from typing import TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -19,7 +20,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from protocol import ProtocolError
+from protocol import DefinitionError, ProtocolError
 
 from ..clock import Clock, LiveClock
 from ..errors import EngineError
@@ -38,6 +39,7 @@ BODY_BYTES_MAX = 4 << 20
 CLIENT_LEFT = 499
 """The status, seen by nobody, of a request whose client has left; nginx's number."""
 
+logger = logging.getLogger(__name__)
 Asked = TypeVar("Asked", bound=Wanted)
 
 
@@ -146,8 +148,10 @@ class Server:
                 yield _event(form.chunk(piece) | absent)
             if include_usage:
                 yield _event(form.usage_chunk(answer))
-        except Problem as problem:  # the status went out long ago; clients know an error object in a stream
-            yield _event(problem.as_json())
+        except Exception as error:  # the status went out long ago; clients know an error object in a stream
+            if not isinstance(error, Problem):
+                logger.exception("a stream failed")
+            yield _event(problem_of(error).as_json())
         yield "data: [DONE]\n\n"
 
 
@@ -206,25 +210,23 @@ def make_app(server: Server) -> FastAPI:
     async def metrics() -> Response:
         return Response(server.telemetry.page(), media_type=CONTENT_TYPE_LATEST)
 
-    _answer_errors(app)
+    def handle(_: Request, error: Exception) -> Response:
+        problem = problem_of(error)
+        return JSONResponse(problem.as_json(), problem.status)
+
+    for kind in (Problem, ProtocolError, HTTPException, Exception):
+        app.add_exception_handler(kind, handle)
     return app
 
 
-def _answer_errors(app: FastAPI) -> None:
-    """Every error leaves in OpenAI's shape."""
-    problems: dict[type[Exception], Callable[[Any], Problem]] = {
-        Problem: lambda error: error,
-        HTTPException: lambda error: Problem(error.status_code, f"{error.detail}; the endpoints are those of the OpenAI API"),
-        EngineError: lambda error: Problem(503, str(error), code="engine_unavailable"),
-        Exception: lambda error: Problem(500, "an internal error; the server's log has it", code="internal_error"),
-    }
-
-    def handler(problem_of: Callable[[Any], Problem]) -> Callable[[Request, Any], Response]:
-        def handle(request: Request, error: Any) -> Response:
-            problem = problem_of(error)
-            return JSONResponse(problem.as_json(), problem.status)
-
-        return handle
-
-    for kind, problem_of in problems.items():
-        app.add_exception_handler(kind, handler(problem_of))
+def problem_of(error: Exception) -> Problem:
+    """What the client is told of an error."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        return Problem(error.status_code, f"{error.detail}; the endpoints are those of the OpenAI API")
+    if isinstance(error, DefinitionError):
+        return invalid(str(error))
+    if isinstance(error, EngineError):
+        return Problem(503, str(error), code="engine_unavailable")
+    return Problem(500, "an internal error; the server's log has it", code="internal_error")

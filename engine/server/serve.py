@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from protocol import DefinitionError
 
 from ..deployment import Deployment, config_of
+from ..generation import Service
 from ..vocabulary import vocabulary_of
 from .app import Server, make_app
 
@@ -59,27 +60,32 @@ def serve_deployment(wanted: Deployment, host: str, port: int, *, seed: int, say
         try:
             address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
             app = make_app(Server(service, config, vocabulary, seed=seed))
-            serve(app, listener, lambda: say(f"{wanted} serves at {address}/v1; Ctrl-C ends it"))
+            serve(app, service, listener, lambda: say(f"{wanted} serves at {address}/v1; Ctrl-C ends it"))
         finally:
             service.close()
 
 
 def uvicorn_for(app: FastAPI) -> Uvicorn:
     """The HTTP server of an app."""
-    return Uvicorn(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S))
+    return Uvicorn(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2 * GRACE_S))
 
 
-def serve(app: FastAPI, listener: socket.socket, started: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM. `started` is called when connections are accepted."""
+def serve(app: FastAPI, service: Service, listener: socket.socket, started: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM and the answers under way have ended; `started` is called when connections are accepted."""
 
     async def run() -> None:
-        server = uvicorn_for(app)
+        server, loop = uvicorn_for(app), asyncio.get_running_loop()
+
+        def cut_off() -> None:
+            loop.run_in_executor(None, service.close)  # every answer then ends as aborted, and uvicorn with the last of them
 
         def stop() -> None:
-            server.force_exit = server.should_exit
-            server.should_exit = True
+            if server.should_exit:
+                cut_off()
+            else:
+                server.should_exit = True
+                loop.call_later(GRACE_S, cut_off)
 
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop)
         started()
