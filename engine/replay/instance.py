@@ -1,0 +1,150 @@
+"""The tensors of one engine instance in a replay: a tensor-parallel group, its paged caches, its pool.
+
+One rule: it does what a handler says with whatever lies in the blocks at that moment, and counts whose blocks it writes to; it
+never asks whether the protocol allows it. Every block holds the keys and values of an earlier prompt from the start, as memory
+in use does: who reads a block that nobody has written for him reads another's text, not zeros.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..model.collective import complete
+from ..model.config import TINY
+from ..model.kv_cache import BlockPool, KvCache
+from ..model.numerics import Narrow, exact
+from ..model.shard import Chunk, Forward, Shard, forward
+from ..model.weights import Floats, Weights, seeded
+
+BLOCK_SIZE = 4
+PEAKED = 4
+"""Factor of the output projection: without it, seeded weights predict next to nothing, and a damaged cache would hardly show."""
+WEIGHTS_SEED = 7
+
+
+@cache
+def weights() -> Weights:
+    """The tiny model, untied (tied, seeded weights repeat their last token for ever), with logits as peaked as a trained model's."""
+    drawn = seeded(replace(TINY, name="tiny-untied", tied=False), WEIGHTS_SEED)
+    return Weights(drawn.config, {**drawn.arrays, "head": drawn["head"] * np.float32(PEAKED)})
+
+
+def drawn_prompt(seed: int, number: int, length: int) -> tuple[int, ...]:
+    """Begin of sequence, then bytes drawn from the seed and the number."""
+    first, generator = weights().config.first_token, np.random.default_rng((seed, number))
+    assert first is not None
+    return (first, *map(int, generator.integers(0, 256, length - 1)))
+
+
+class Instance:
+    """A tensor-parallel group with its caches and its block pool.
+
+    Args:
+        ranks: tensor-parallel degree. blocks: in the pool. seed: of what lies in the blocks. narrow: `exact`, or `bfloat16`.
+    """
+
+    def __init__(self, ranks: int, blocks: int, seed: int, narrow: Narrow = exact):
+        model = weights()
+        self.shards = [Shard(model.shard(r, ranks), KvCache(model.config, ranks, blocks, BLOCK_SIZE), narrow) for r in range(ranks)]
+        self.pool = BlockPool(blocks)
+        self.tables: dict[object, tuple[int, ...]] = {}
+        self.written: Counter[str] = Counter()
+        """Bytes of keys and values by whose block they went into: own, other, free."""
+        forward(self.shards, [Chunk(drawn_prompt(seed, 1000 + b, BLOCK_SIZE), 0, (b,)) for b in range(blocks)])
+
+    def hold(self, owner: object, count: int) -> tuple[int, ...]:
+        """Blocks for an owner, added to its table, which is returned."""
+        self.tables[owner] = (*self.tables.get(owner, ()), *self.pool.take(count, owner))
+        return self.tables[owner]
+
+    def free(self, owner: object) -> None:
+        """Give back whatever the owner holds; what lies in the blocks stays there."""
+        self.pool.give_back(self.pool.held_by(owner), owner)
+        self.tables.pop(owner, None)
+
+    def charge(self, writer: object, blocks: Sequence[int], nbytes: int) -> None:
+        """Count bytes that a writer has put evenly into blocks: his own, another's, or nobody's."""
+        own = set(self.pool.held_by(writer))
+        others = {b for owner in self.tables for b in self.pool.held_by(owner)} - own
+        for block in blocks:
+            self.written["own" if block in own else "other" if block in others else "free"] += nbytes // len(blocks)
+
+    def receive(self, source: Instance, rank: int, layers: Sequence[int], blocks: Sequence[int], to: Sequence[int], writer: object) -> None:
+        """A one-sided write of the messager: these layers of another instance's blocks into these of ours, whatever lies there."""
+        nbytes = sum(self.shards[rank].cache.copy_blocks(layer, source.shards[rank].cache, blocks, to) for layer in layers)
+        self.charge(writer, to, nbytes)
+
+    def step(self, batch: Sequence[tuple[object, Chunk]]) -> Floats:
+        """A whole forward: logits after each chunk; the keys and values are written for the chunks' owners."""
+        logits = forward(self.shards, [chunk for _, chunk in batch])
+        for owner, chunk in batch:
+            blocks = [chunk.table[p // BLOCK_SIZE] for p in range(chunk.start, chunk.start + len(chunk.tokens))]
+            self.charge(owner, blocks, weights().config.kv_bytes_per_token * len(blocks))
+        return logits
+
+
+def layer_groups(groups: int) -> list[list[int]]:
+    """The model's layers, cut into as many consecutive groups as a machine has layers."""
+    return [list(map(int, part)) for part in np.array_split(np.arange(weights().config.layers), groups)]
+
+
+class Prefill:
+    """One forward of P over some chunks, a group of layers at a time; a rank's keys and values are in its cache from its own row on.
+
+    What a group computes rests on what lay in the caches when its first rank came: the ranks of a real forward meet twice in each layer.
+    """
+
+    def __init__(self, instance: Instance, batch: Sequence[tuple[object, Chunk]], groups: int):
+        self._instance, self._batch, self._groups = instance, list(batch), layer_groups(groups)
+        self._staged = [_staged(shard) for shard in instance.shards]
+        self._forwards = [Forward(shard, [chunk for _, chunk in batch]) for shard in self._staged]
+        self._received: list[Any] = [None] * len(self._forwards)
+        self._computed = 0
+
+    def store(self, rank: int, group: int) -> None:
+        """The rank's row of that group: its keys and values are in its cache now."""
+        while self._computed <= group:
+            self._compute(self._groups[self._computed])
+            self._computed += 1
+        staged, own = self._staged[rank].cache, self._instance.shards[rank].cache
+        for owner, chunk in self._batch:
+            end, nbytes = chunk.start + len(chunk.tokens), 0
+            for layer in self._groups[group]:
+                keys, values = (part[chunk.start :] for part in staged.read(layer, chunk.table, end))
+                own.write(layer, chunk.table, chunk.start, keys, values)
+                nbytes += keys.nbytes + values.nbytes
+            self._instance.charge(owner, chunk.table[chunk.start // BLOCK_SIZE : -(-end // BLOCK_SIZE)], nbytes)
+
+    def logits(self) -> Floats:
+        """After the last token of each chunk; every group has been stored by some rank."""
+        logits = self._forwards[0].logits
+        assert logits is not None
+        return logits
+
+    def _compute(self, layers: Sequence[int]) -> None:
+        """Up to the first step of the next group, or to the end."""
+        for staged, shard in zip(self._staged, self._instance.shards):
+            staged.cache.array[:, layers] = shard.cache.array[:, layers]
+        while True:
+            for forward_, received in zip(self._forwards, self._received):
+                forward_.advance(received)
+            entered = [forward_.waits for forward_ in self._forwards if forward_.waits is not None]
+            if not entered:
+                return
+            self._received = complete(entered)
+            if self._forwards[0].begins not in (None, *layers):
+                return
+
+
+def _staged(shard: Shard) -> Shard:
+    """The rank over a copy of its cache."""
+    staged, staged.cache = copy.copy(shard), copy.copy(shard.cache)
+    staged.cache.array = shard.cache.array.copy()
+    return staged

@@ -1,0 +1,129 @@
+"""What a replay acts on: requests, their answers, a prefill and a decode instance. The subjects add handlers bound to rows.
+
+Where a model ends at P's answer, D is the world's: it decodes a token of every request that it has been given, once a round of
+the schedule, from whatever lies in its blocks. Where a model has the decoding itself, the subject's handlers do it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from protocol.system import System
+from protocol.types import Index
+
+from ..model.numerics import Narrow
+from ..model.sampling import Sampling, choose
+from ..model.shard import Chunk
+from ..model.weights import Floats
+from .instance import BLOCK_SIZE, Instance, drawn_prompt
+
+PROMPT_BLOCKS = 4
+ANSWER_TOKENS = 16
+ANSWER_BLOCKS = ANSWER_TOKENS // BLOCK_SIZE
+RANKS = 2
+"""Tensor-parallel ranks of an instance whose machines have none."""
+
+
+@dataclass
+class Answer:
+    """What a client has been told: tokens, and the log-probability that the engine gave each.
+
+    `over`: it ended, by its last token, or (`given_up`) because the client or the engine ended it on purpose.
+    """
+
+    prompt: tuple[int, ...]
+    tokens: list[int] = field(default_factory=list)
+    logs: list[float] = field(default_factory=list)
+    over: bool = False
+    given_up: bool = False
+
+    def add(self, logits: Floats) -> None:
+        """The likeliest token, greedily."""
+        token, log = choose(logits, Sampling(), 0)
+        self.tokens.append(token)
+        self.logs.append(log)
+
+    @property
+    def sequence(self) -> tuple[int, ...]:
+        """Prompt and tokens."""
+        return (*self.prompt, *self.tokens)
+
+
+class World:
+    """Base of the subjects: instances, requests and D's decoding.
+
+    Args:
+        system: whose rows are walked. seed: of prompts and of what lies in memory. narrow: `exact`, or `bfloat16`.
+    """
+
+    HARMLESS: ClassVar[dict[str, Any]] = {}
+    """Arguments of the builder that make it the version that holds."""
+
+    def __init__(self, system: System, config: dict[str, Any], seed: int, narrow: Narrow):
+        self.system, self.config, self.seed, self.narrow = system, config, seed, narrow
+        self.answers: dict[object, Answer] = {}
+        self.running: dict[object, tuple[int, ...]] = {}
+        self.noted: Counter[str] = Counter()
+        """What handlers noticed, in words, with how often."""
+        self.instances: dict[str, Instance] = {}
+        self.start()
+
+    def start(self) -> None:
+        """Make instances and requests."""
+        raise NotImplementedError
+
+    def roles(self) -> Sequence[object]:
+        """Whose methods are bound to rows."""
+        return [self]
+
+    def index(self, name: str) -> Index:
+        """The index type of that name in the machines; TypeError when there is none."""
+        for machine in self.system.machines:
+            for over in machine.copies:
+                if over.name == name:
+                    return over
+        raise TypeError(f"system {self.system.name} has no machine over {name}")
+
+    def instance(self, name: str, blocks: int, ranks: int = RANKS) -> Instance:
+        """A new instance of that many blocks."""
+        made = Instance(ranks, blocks, self.seed + len(self.instances), self.narrow)
+        self.instances[name] = made
+        return made
+
+    def request(self, number: object, drawn: int, length: int = PROMPT_BLOCKS * BLOCK_SIZE) -> Answer:
+        """A request with a prompt of its own."""
+        self.answers[number] = Answer(drawn_prompt(self.seed, drawn, length))
+        return self.answers[number]
+
+    # -- D's decoding ------------------------------------------------------------------------------------------------
+
+    def insert(self, request: object, table: tuple[int, ...]) -> None:
+        """D begins to decode from these blocks; it has been told the first token."""
+        self.running[request] = table
+
+    def turn(self) -> bool:
+        """A forward of D over all that it runs; False when there is nothing to do."""
+        if not self.running:
+            return False
+        self.decode("decode", self.running)
+        for request in [q for q in self.running if len(self.answers[q].tokens) == ANSWER_TOKENS]:
+            self.finish(request)
+        return True
+
+    def decode(self, instance: str, tables: dict[object, tuple[int, ...]]) -> None:
+        """One token for each of these requests."""
+        batch = []
+        for request, table in tables.items():
+            sequence = self.answers[request].sequence
+            batch.append((request, Chunk((sequence[-1],), len(sequence) - 1, table)))
+        for request, logits in zip(list(tables), self.instances[instance].step(batch)):
+            self.answers[request].add(logits)
+
+    def finish(self, request: object) -> None:
+        """The last token: D gives its blocks back."""
+        self.answers[request].over = True
+        del self.running[request]
+        self.instances["decode"].free(request)
