@@ -1,33 +1,51 @@
 """The layers as pure functions of arrays, row by row: what one token gets does not depend on what else is in the batch.
 
 Rows are tokens. Products are made with `@` on 32-bit floats; sums over ranks are left to the caller, who makes them in the order
-of the ranks.
+of the ranks. `narrow` is applied to the result of every operation (see `numerics.py`).
+
+A library sums a product of one row in another order than that of several, so "does not depend" means: up to the rounding of
+32-bit floats.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from .numerics import Narrow, exact
 from .weights import Floats, Weights
 
+Integers = NDArray[np.int64]
 
-def rms_norm(x: Floats, weight: Floats, eps: float) -> Floats:
+
+def rms_norm(x: Floats, weight: Floats, eps: float, narrow: Narrow = exact) -> Floats:
     """x / sqrt(mean(x^2) + eps) * weight, over the last axis."""
-    return x * (1 / np.sqrt(np.mean(np.square(x), axis=-1, keepdims=True) + np.float32(eps))) * weight
+    return narrow(x * (1 / np.sqrt(np.mean(np.square(x), axis=-1, keepdims=True) + np.float32(eps))) * weight)
 
 
-def rotate(x: Floats, positions: NDArray[np.int64], theta: float) -> Floats:
-    """Rotary embedding of (tokens, heads, head_dim), first half against second half, at these positions."""
-    half = x.shape[-1] // 2
-    frequencies = theta ** (-np.arange(half, dtype=np.float64) / half)
-    angles = positions[:, None].astype(np.float64) * frequencies
-    cos, sin = np.cos(angles).astype(np.float32)[:, None, :], np.sin(angles).astype(np.float32)[:, None, :]
-    first, second = x[..., :half], x[..., half:]
-    return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+@dataclass(frozen=True)
+class Rotation:
+    """The rotary embedding at some positions: cosines and sines (tokens, 1, head_dim / 2)."""
+
+    cos: Floats
+    sin: Floats
+
+    @classmethod
+    def at(cls, positions: Integers, head_dim: int, theta: float) -> Rotation:
+        """The angles position * theta^(-2i / head_dim), computed in 64-bit floats."""
+        half = head_dim // 2
+        angles = positions[:, None, None].astype(np.float64) * theta ** (-np.arange(half, dtype=np.float64) / half)
+        return cls(np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32))
+
+    def __call__(self, x: Floats, narrow: Narrow = exact) -> Floats:
+        """Turn (tokens, heads, head_dim), first half against second."""
+        first, second = np.split(x, 2, axis=-1)
+        return narrow(np.concatenate([first * self.cos - second * self.sin, second * self.cos + first * self.sin], axis=-1))
 
 
-def attend(query: Floats, keys: Floats, values: Floats, start: int) -> Floats:
+def attend(query: Floats, keys: Floats, values: Floats, start: int, narrow: Narrow = exact) -> Floats:
     """Causal attention of the tokens at `start`, start + 1, ... over all keys up to their own position.
 
     Shapes: query (tokens, heads, head_dim); keys and values (context, kv_heads, head_dim), context = start + tokens.
@@ -35,37 +53,54 @@ def attend(query: Floats, keys: Floats, values: Floats, start: int) -> Floats:
     """
     tokens, heads, width = query.shape
     context, kv_heads, _ = keys.shape
-    groups = query.reshape(tokens, kv_heads, heads // kv_heads, width)
-    scores = np.einsum("tkgd,ckd->kgtc", groups, keys) * np.float32(width**-0.5)
-    future = np.arange(context)[None, :] > (start + np.arange(tokens))[:, None]
-    scores[:, :, future] = -np.inf
+    group = heads // kv_heads
+    # One product a key head, over all its query heads and tokens: (kv_heads, group * tokens, context).
+    grouped = query.reshape(tokens, kv_heads, group, width).transpose(1, 2, 0, 3).reshape(kv_heads, group * tokens, width)
+    scores = narrow((grouped * np.float32(width**-0.5)) @ keys.transpose(1, 2, 0))
+    if tokens > 1:
+        future = np.arange(context) > (start + np.arange(tokens))[:, None]
+        scores.reshape(kv_heads, group, tokens, context)[:, :, future] = -np.inf
     scores -= scores.max(axis=-1, keepdims=True)
-    weights = np.exp(scores)
-    weights /= weights.sum(axis=-1, keepdims=True)
-    return np.einsum("kgtc,ckd->tkgd", weights, values).reshape(tokens, heads * width)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=-1, keepdims=True)
+    mixed = narrow(narrow(scores) @ values.transpose(1, 0, 2))
+    return mixed.reshape(kv_heads, group, tokens, width).transpose(2, 0, 1, 3).reshape(tokens, heads * width)
 
 
-def feed(x: Floats, weights: Weights, at: str) -> Floats:
+def feed(x: Floats, weights: Weights, at: str, narrow: Narrow = exact) -> Floats:
     """SwiGLU of one block: (silu(x @ gate) * (x @ up)) @ down; a partial sum when the weights are a shard."""
-    gate = x @ weights[f"{at}.gate"]
-    return (gate / (1 + np.exp(-gate)) * (x @ weights[f"{at}.up"])) @ weights[f"{at}.down"]
+    gate, up = narrow(x @ weights[f"{at}.gate"]), narrow(x @ weights[f"{at}.up"])
+    return narrow(narrow(gate / (1 + np.exp(-gate)) * up) @ weights[f"{at}.down"])
 
 
-def route(x: Floats, router: Floats, per_token: int) -> tuple[NDArray[np.int64], Floats]:
-    """The experts that each token visits, best first, and their weights, which add up to one. Shapes (tokens, per_token)."""
+@dataclass(frozen=True)
+class Routes:
+    """Which experts each token visits, best first, and with what weight; both (tokens, experts_per_token). Weights add up to one."""
+
+    chosen: Integers
+    share: Floats
+
+    def visits(self, expert: int) -> tuple[Integers, Floats]:
+        """The rows that visit an expert, ascending, and their weights (rows, 1)."""
+        rows, place = np.nonzero(self.chosen == expert)
+        return rows, self.share[rows, place, None]
+
+
+def route(x: Floats, router: Floats, per_token: int, chosen: Integers | None = None) -> Routes:
+    """The routes of these tokens; `chosen` replays the choice of an earlier pass (the weights are always of this one)."""
     scores = x @ router
-    chosen = np.argsort(-scores, axis=-1, kind="stable")[:, :per_token]
+    if chosen is None:
+        chosen = np.argsort(-scores, axis=-1, kind="stable")[:, :per_token]
     picked = np.take_along_axis(scores, chosen, axis=-1)
     picked = np.exp(picked - picked.max(axis=-1, keepdims=True))
-    return chosen, picked / picked.sum(axis=-1, keepdims=True)
+    return Routes(chosen, picked / picked.sum(axis=-1, keepdims=True))
 
 
-def feed_experts(x: Floats, weights: Weights, at: str) -> Floats:
+def feed_experts(x: Floats, routes: Routes, weights: Weights, at: str, narrow: Narrow = exact) -> Floats:
     """The experts' SwiGLU blocks, each over the tokens that visit it, weighted."""
-    chosen, share = route(x, weights[f"{at}.router"], weights.config.experts_per_token)
     out = np.zeros_like(x)
     for expert in range(weights.config.experts):
-        rows, place = np.nonzero(chosen == expert)
+        rows, share = routes.visits(expert)
         if len(rows):
-            out[rows] += share[rows, place, None] * feed(x[rows], weights, f"{at}.{expert}")
-    return out
+            out[rows] += share * feed(x[rows], weights, f"{at}.{expert}", narrow)
+    return narrow(out)

@@ -9,23 +9,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .layers import attend, feed, feed_experts, rms_norm, rotate
+from .layers import Integers, Rotation, attend, feed, feed_experts, rms_norm, route
 from .weights import Doubles, Floats, Weights
 
 
-def log_probabilities(weights: Weights, tokens: Sequence[int]) -> Floats:
-    """log p(next token | tokens up to here) for every position: (len(tokens), vocabulary). Cost: quadratic in the tokens."""
+def log_probabilities(weights: Weights, tokens: Sequence[int], routes: Sequence[Integers] | None = None) -> Floats:
+    """log p(next token | tokens up to here) for every position: (len(tokens), vocabulary). Cost: quadratic in the tokens.
+
+    `routes`: the experts that each token visits, an array (len(tokens), experts_per_token) a layer; None for the router's own choice.
+    """
     config, count = weights.config, len(tokens)
-    positions = np.arange(count)
+    rotation = Rotation.at(np.arange(count), config.head_dim, config.rope_theta)
     x = weights["embedding"][np.asarray(tokens, np.int64)]
     for layer in range(config.layers):
         at = f"layers.{layer}"
         normed = rms_norm(x, weights[f"{at}.attention.norm"], config.norm_eps)
         heads = [(normed @ weights[f"{at}.attention.{kind}"]).reshape(count, -1, config.head_dim) for kind in ("query", "key", "value")]
-        query, key = (rotate(part, positions, config.rope_theta) for part in heads[:2])
-        x = x + attend(query, key, heads[2], 0) @ weights[f"{at}.attention.output"]
+        x = x + attend(rotation(heads[0]), rotation(heads[1]), heads[2], 0) @ weights[f"{at}.attention.output"]
         normed = rms_norm(x, weights[f"{at}.feed.norm"], config.norm_eps)
-        x = x + (feed_experts(normed, weights, f"{at}.feed") if config.experts else feed(normed, weights, f"{at}.feed"))
+        if config.experts:
+            found = route(normed, weights[f"{at}.feed.router"], config.experts_per_token, None if routes is None else routes[layer])
+            x = x + feed_experts(normed, found, weights, f"{at}.feed")
+        else:
+            x = x + feed(normed, weights, f"{at}.feed")
     logits = rms_norm(x, weights["norm"], config.norm_eps) @ (weights["embedding"].T if config.tied else weights["head"])
     return log_softmax(logits)
 

@@ -1,94 +1,208 @@
-"""One rank's forward, cut where the ranks must add up: two partial sums a layer.
+"""One rank's forward over a batch, from one exchange with the other ranks to the next.
 
-`start` .. `finish` are the pieces between the all-reduces. The residual stream is the same on all ranks; a piece takes it, writes the
-rank's keys and values, and returns the rank's partial sum. `reduce` adds partial sums in the order of the ranks, so that the
-result has the same bits on every rank and in every run.
+A batch is rows of several requests: chunks of prompts and single tokens of decoding requests, each with a position and a block
+table of its own. `Forward` is the same in every runtime: it stops where ranks must exchange something, and goes on with what it
+receives. The keys and values of a layer are written by the step that begins the layer; nothing else writes them.
+
+What one request gets does not depend on its batch or its chunks, up to the rounding of 32-bit floats (see `layers.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .collective import AllGather, AllReduce, AllToAll, Collective, complete, reduce
 from .kv_cache import KvCache
-from .layers import attend, feed, feed_experts, rms_norm, rotate
+from .layers import Integers, Rotation, Routes, attend, feed, feed_experts, rms_norm, route
+from .numerics import Narrow, exact
 from .weights import Floats, Weights
+
+__all__ = ["Chunk", "Forward", "Rows", "Shard", "forward", "reduce"]
+Steps = Generator[Collective, Any, Floats]
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive tokens of one sequence in a forward: their ids, the position of the first, the sequence's block table."""
+    """Consecutive tokens of one sequence in a forward: their ids, the position of the first, the sequence's block table.
+
+    `outputs`: of how many of its last tokens the logits are wanted: one, none in the middle of a prompt, more with drafts.
+    """
 
     tokens: tuple[int, ...]
     start: int
     table: tuple[int, ...]
+    outputs: int = 1
 
 
-def reduce(partials: Sequence[Floats]) -> Floats:
-    """The sum over the ranks, in their order."""
-    total = partials[0].copy()
-    for partial in partials[1:]:
-        total += partial
-    return total
+class Rows(tuple[Chunk, ...]):
+    """A batch laid out in rows: the chunks' tokens one after another.
+
+    `spans[k]`: the rows of chunk k. `ids`, `positions`: of every row. `wanted`: the rows whose logits are wanted.
+    """
+
+    def __init__(self, batch: Sequence[Chunk]):
+        ends = np.cumsum([0, *(len(chunk.tokens) for chunk in self)])
+        self.spans = [slice(int(begin), int(end)) for begin, end in zip(ends, ends[1:])]
+        self.ids = _joined([chunk.tokens for chunk in self])
+        self.positions = _joined([range(chunk.start, chunk.start + len(chunk.tokens)) for chunk in self])
+        self.wanted = _joined([range(rows.stop - chunk.outputs, rows.stop) for chunk, rows in zip(self, self.spans)])
+        self._rotations: dict[tuple[int, float], Rotation] = {}
+
+    @classmethod
+    def of(cls, batch: Sequence[Chunk]) -> Rows:
+        """The batch laid out, if it is not yet."""
+        return batch if isinstance(batch, Rows) else cls(batch)
+
+    def rotation(self, head_dim: int, theta: float) -> Rotation:
+        """The rotary embedding of the rows: computed once a forward, not once a layer."""
+        if (head_dim, theta) not in self._rotations:
+            self._rotations[head_dim, theta] = Rotation.at(self.positions, head_dim, theta)
+        return self._rotations[head_dim, theta]
 
 
 class Shard:
-    """The forward of one rank over its shard of the weights and its cache."""
+    """One rank: its shard of the weights and its cache; the pieces of a forward, and the forward made of them.
 
-    def __init__(self, weights: Weights, cache: KvCache):
-        self.weights, self.cache, self.config = weights, cache, weights.config
+    A piece takes the residual stream (rows, hidden), which is the same on all ranks, and returns the rank's partial sum.
+
+    Args:
+        narrow: what every operation's result is rounded to.
+    """
+
+    def __init__(self, weights: Weights, cache: KvCache, narrow: Narrow = exact):
+        self.weights, self.cache, self.config, self.narrow = weights, cache, weights.config, narrow
+
+    def steps(self, batch: Sequence[Chunk], captured: list[Routes]) -> Steps:
+        """The forward: gives each collective, is sent what it delivers, and returns the logits of the wanted rows.
+
+        `captured` gets the routes of every layer with experts: of the rank's own rows when experts are spread, else of all.
+        """
+        rows = Rows.of(batch)
+        x = self.embed(rows)
+        for layer in range(self.config.layers):
+            x = self.narrow(x + (yield AllReduce(layer, "attention", self.attention(x, layer, rows))))
+            if self.weights.experts is None:
+                partial = self.feed_forward(x, layer, captured)
+            else:
+                partial = yield from self._spread_experts(x, layer, captured)
+            x = self.narrow(x + (yield AllReduce(layer, "feed", partial)))
+        logits: Floats = yield AllGather(self.config.layers, "logits", self.head(x, rows, self.weights.vocabulary))
+        return logits
 
     def embed(self, batch: Sequence[Chunk]) -> Floats:
-        """The residual stream before the first layer: (tokens of the batch, hidden)."""
-        return self.weights["embedding"][np.concatenate([np.asarray(c.tokens, np.int64) for c in batch])]
+        """The residual stream before the first layer."""
+        return self.weights["embedding"][Rows.of(batch).ids]
 
     def keys_and_values(self, x: Floats, layer: int, batch: Sequence[Chunk]) -> tuple[Floats, Floats, Floats]:
-        """Query, key and value of the rank's heads: (tokens, heads, head_dim) each, rotated."""
-        at, config = f"layers.{layer}.attention", self.config
-        normed = rms_norm(x, self.weights[f"{at}.norm"], config.norm_eps)
-        positions = _positions(batch)
-        query, key, value = (
-            (normed @ self.weights[f"{at}.{kind}"]).reshape(len(x), -1, config.head_dim) for kind in ("query", "key", "value")
-        )
-        return rotate(query, positions, config.rope_theta), rotate(key, positions, config.rope_theta), value
+        """Query, key and value of the rank's heads: (rows, heads, head_dim) each, query and key rotated."""
+        at, config, narrow = f"layers.{layer}.attention", self.config, self.narrow
+        normed, rotation = self._normed(x, f"{at}.norm"), Rows.of(batch).rotation(config.head_dim, config.rope_theta)
+        flat = [narrow(normed @ self.weights[f"{at}.{kind}"]) for kind in ("query", "key", "value")]
+        query, key, value = (part.reshape(len(x), part.shape[1] // config.head_dim, config.head_dim) for part in flat)
+        return rotation(query, narrow), rotation(key, narrow), value
 
     def attention(self, x: Floats, layer: int, batch: Sequence[Chunk]) -> Floats:
-        """Write the keys and values of the batch, attend, project: the rank's partial sum."""
-        query, key, value = self.keys_and_values(x, layer, batch)
+        """Write the keys and values of the batch, attend, project."""
+        rows = Rows.of(batch)
+        query, key, value = self.keys_and_values(x, layer, rows)
         mixed = np.empty((len(x), query.shape[1] * query.shape[2]), np.float32)
-        row = 0
-        for chunk in batch:
-            rows = slice(row, row + len(chunk.tokens))
-            self.cache.write(layer, chunk.table, chunk.start, key[rows], value[rows])
+        for chunk, own in zip(rows, rows.spans):
+            self.cache.write(layer, chunk.table, chunk.start, key[own], value[own])
             keys, values = self.cache.read(layer, chunk.table, chunk.start + len(chunk.tokens))
-            mixed[rows] = attend(query[rows], keys, values, chunk.start)
-            row = rows.stop
-        return mixed @ self.weights[f"layers.{layer}.attention.output"]
+            mixed[own] = attend(query[own], keys, values, chunk.start, self.narrow)
+        return self.narrow(mixed @ self.weights[f"layers.{layer}.attention.output"])
 
-    def feed_forward(self, x: Floats, layer: int) -> Floats:
-        """The rank's partial sum of the SwiGLU block, or of the experts."""
-        at = f"layers.{layer}.feed"
-        normed = rms_norm(x, self.weights[f"{at}.norm"], self.config.norm_eps)
-        return feed_experts(normed, self.weights, at) if self.config.experts else feed(normed, self.weights, at)
+    def feed_forward(self, x: Floats, layer: int, captured: list[Routes] | None = None) -> Floats:
+        """The SwiGLU block, or the rank's part of every expert; `captured` gets the routes then."""
+        at, narrow = f"layers.{layer}.feed", self.narrow
+        normed = self._normed(x, f"{at}.norm")
+        if not self.config.experts:
+            return feed(normed, self.weights, at, narrow)
+        routes = self._route(normed, at)
+        if captured is not None:
+            captured.append(routes)
+        return feed_experts(normed, routes, self.weights, at, narrow)
 
     def logits(self, x: Floats, batch: Sequence[Chunk]) -> Floats:
-        """Logits after the last token of each chunk: (chunks, vocabulary)."""
-        last = np.cumsum([len(c.tokens) for c in batch]) - 1
-        normed = rms_norm(x[last], self.weights["norm"], self.config.norm_eps)
-        return normed @ (self.weights["embedding"].T if self.config.tied else self.weights["head"])
+        """The logits of the wanted rows over the whole vocabulary."""
+        return self.head(x, batch, slice(None))
+
+    def head(self, x: Floats, batch: Sequence[Chunk], vocabulary: slice) -> Floats:
+        """The logits of the wanted rows over a part of the vocabulary."""
+        projection = self.weights["embedding"].T if self.config.tied else self.weights["head"]
+        return self.narrow(self._normed(x[Rows.of(batch).wanted], "norm") @ projection[:, vocabulary])
+
+    def _normed(self, x: Floats, name: str) -> Floats:
+        return rms_norm(x, self.weights[name], self.config.norm_eps, self.narrow)
+
+    def _route(self, normed: Floats, at: str) -> Routes:
+        return route(normed, self.weights[f"{at}.router"], self.config.experts_per_token)
+
+    def _spread_experts(self, x: Floats, layer: int, captured: list[Routes]) -> Generator[Collective, Any, Floats]:
+        """Send the rank's own rows to the ranks that have their experts, serve what comes, and add up what comes back.
+
+        The rows of an instance are dealt out to its ranks, so that no row travels twice; the partial sum is zero elsewhere.
+        """
+        at, experts = f"layers.{layer}.feed", self.weights.experts
+        assert experts is not None
+        own = np.arange(self.weights.rank, len(x), self.weights.ranks)
+        normed = self._normed(x[own], f"{at}.norm")
+        routes = self._route(normed, at)
+        captured.append(routes)
+        visits = [routes.visits(expert) for expert in range(self.config.experts)]
+        parcels = [normed[rows] for rows, _ in visits]
+        received = yield AllToAll(layer, "dispatch", tuple(tuple(parcels[k : k + len(experts)]) for k in range(0, len(visits), len(experts))))
+        served = tuple(tuple(feed(rows, self.weights, f"{at}.{e}", self.narrow) for e, rows in zip(experts, parcel)) for parcel in received)
+        returned = yield AllToAll(layer, "combine", served)
+        partial = np.zeros_like(x)
+        for (rows, share), answer in zip(visits, (answer for parcel in returned for answer in parcel)):
+            partial[own[rows]] += share * answer
+        return self.narrow(partial)
+
+
+class Forward:
+    """A forward of one rank that stops at each collective.
+
+    `waits`: the collective that it is at, None before the first and after the last. `begun`: the layers that it has begun, whose keys and
+    values are in the cache. `logits`: (wanted rows, vocabulary) at the end. `routes`: of each layer with experts that it has passed.
+    """
+
+    def __init__(self, shard: Shard, batch: Sequence[Chunk]):
+        self.layers, self.begun = shard.config.layers, 0
+        self.routes: list[Routes] = []
+        self.waits: Collective | None = None
+        self.logits: Floats | None = None
+        self._steps = shard.steps(batch, self.routes)
+
+    @property
+    def begins(self) -> bool:
+        """Whether the next `advance` begins a layer."""
+        return self.begun < self.layers and (self.waits is None or self.waits.part == "feed")
+
+    def advance(self, received: Any = None) -> None:
+        """Go on to the next collective, with what the last one delivered."""
+        self.begun += self.begins
+        try:
+            self.waits = self._steps.send(received)
+        except StopIteration as end:
+            self.waits, self.logits = None, end.value
 
 
 def forward(shards: Sequence[Shard], batch: Sequence[Chunk]) -> Floats:
-    """A whole forward over all ranks of a group, in one thread: the logits after each chunk."""
-    x = shards[0].embed(batch)
-    for layer in range(shards[0].config.layers):
-        x = x + reduce([shard.attention(x, layer, batch) for shard in shards])
-        x = x + reduce([shard.feed_forward(x, layer) for shard in shards])
-    return shards[0].logits(x, batch)
+    """A whole forward over all ranks of an instance, in one thread: the logits of the wanted rows, in order."""
+    forwards = [Forward(shard, batch) for shard in shards]
+    for one in forwards:
+        one.advance()
+    while forwards[0].waits is not None:
+        for one, received in zip(forwards, complete([one.waits for one in forwards if one.waits is not None])):
+            one.advance(received)
+    assert forwards[0].logits is not None
+    return forwards[0].logits
 
 
-def _positions(batch: Sequence[Chunk]) -> NDArray[np.int64]:
-    return np.concatenate([np.arange(c.start, c.start + len(c.tokens)) for c in batch])
+def _joined(parts: Sequence[Sequence[int]]) -> Integers:
+    return np.concatenate([np.zeros(0, np.int64), *(np.asarray(part, np.int64) for part in parts)])

@@ -2,7 +2,7 @@
 
 Names follow the field: `layers.3.attention.query`. Every matrix is stored (in, out), so that a row of activations is multiplied
 from the left. A shard cuts heads and the intermediate width into consecutive parts, and keeps norms, the embedding and the
-router whole. Cuts are views: no rank owns a copy.
+router whole; with expert parallelism it keeps some experts whole instead. Cuts are views: no rank owns a copy.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from protocol import DefinitionError
 
 from .config import ModelConfig
 
@@ -25,12 +27,16 @@ ROWS = ("output", "down")
 
 @dataclass(frozen=True)
 class Weights:
-    """The arrays of a model, or of one rank's shard of it."""
+    """The arrays of a model, or of one rank's shard of it.
+
+    `experts`: with expert parallelism, the experts that this rank has, whole; None when it has its part of each.
+    """
 
     config: ModelConfig
     arrays: Mapping[str, Floats]
     rank: int = 0
     ranks: int = 1
+    experts: range | None = None
 
     def __getitem__(self, name: str) -> Floats:
         return self.arrays[name]
@@ -43,6 +49,26 @@ class Weights:
         """
         self.config.check_ranks(ranks)
         return Weights(self.config, {name: _cut(name, array, rank, ranks) for name, array in self.arrays.items()}, rank, ranks)
+
+    def expert_shard(self, rank: int, ranks: int, place: int, places: int) -> Weights:
+        """The part of a rank when experts are spread over `places` ranks of all instances, of which it is number `place`.
+
+        Raises:
+            DefinitionError: the model cannot be cut so.
+        """
+        shard, experts = self.shard(rank, ranks), self.config.experts
+        if not experts or experts % places:
+            raise DefinitionError(f"model {self.config.name} has {experts} experts, which {places} ranks cannot share evenly")
+        own = range(place * experts // places, (place + 1) * experts // places)
+        arrays = {name: array for name, array in shard.arrays.items() if _expert_of(name) is None}
+        arrays.update((name, array) for name, array in self.arrays.items() if _expert_of(name) in own)
+        return Weights(self.config, arrays, rank, ranks, own)
+
+    @property
+    def vocabulary(self) -> slice:
+        """The tokens whose logits this rank computes: consecutive parts, as even as may be."""
+        size = self.config.vocabulary
+        return slice(self.rank * size // self.ranks, (self.rank + 1) * size // self.ranks)
 
     @property
     def nbytes(self) -> int:
@@ -95,3 +121,9 @@ def _cut(name: str, array: Floats, rank: int, ranks: int) -> Floats:
         width = array.shape[0] // ranks
         return array[rank * width : (rank + 1) * width]
     return array
+
+
+def _expert_of(name: str) -> int | None:
+    """The expert that an array belongs to: `layers.0.feed.2.gate` is of expert 2."""
+    parts = name.split(".")
+    return int(parts[3]) if len(parts) == 5 else None

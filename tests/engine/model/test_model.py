@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.model.config import TINY, TINY_EXPERTS, ModelConfig
 from engine.model.kv_cache import BlockPool, KvCache
-from engine.model.layers import attend, rms_norm, rotate
+from engine.model.layers import Rotation, attend, rms_norm
 from engine.model.reference import greedy, k3, log_probabilities, log_softmax
 from engine.model.sampling import Sampling, choose, nucleus
 from engine.model.shard import Chunk, Shard, forward
@@ -77,7 +77,7 @@ def test_blocks_copied_to_another_cache_decode_alike() -> None:
 def test_a_rotation_is_relative() -> None:
     rng = np.random.default_rng(3)
     q, k = rng.standard_normal((2, 1, 1, 8)).astype(np.float32)
-    dots = [np.sum(rotate(q, np.array([p + 5]), 1e4) * rotate(k, np.array([p]), 1e4)) for p in (0, 11, 400)]
+    dots = [np.sum(Rotation.at(np.array([p + 5]), 8, 1e4)(q) * Rotation.at(np.array([p]), 8, 1e4)(k)) for p in (0, 11, 400)]
     assert np.allclose(dots, dots[0], atol=1e-4)
 
 
