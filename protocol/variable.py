@@ -135,13 +135,24 @@ class Channel(Variable):
 
     is_channel = True
 
-    def __init__(self, name: str, message: Type, capacity: int, *, over: Any = (), kind: str = "fifo", on_full: str = "block", cite: str = ""):
+    def __init__(
+        self,
+        name: str,
+        message: Type,
+        capacity: int,
+        *,
+        over: Any = (),
+        kind: str = "fifo",
+        on_full: str = "block",
+        process: Process | None = None,
+        cite: str = "",
+    ):
         if kind not in ("fifo", "bag"):
             raise DefinitionError(f"channel {name}: kind {kind!r} is neither 'fifo' nor 'bag'")
         if on_full not in ("block", "drop", "error"):
             raise DefinitionError(f"channel {name}: on_full {on_full!r} is none of 'block', 'drop', 'error'")
         self.message, self.capacity, self.kind, self.on_full = message, capacity, kind, on_full
-        super().__init__(name, self._content(name), Medium.CHANNEL, over=over, cite=cite)
+        super().__init__(name, self._content(name), Medium.CHANNEL, over=over, process=process, cite=cite)
 
     def _content(self, name: str) -> Type:
         if self.kind == "fifo":
@@ -162,14 +173,14 @@ class Barrier(Variable):
 
     is_barrier = True
 
-    def __init__(self, name: str, parties: int, *, over: Any = (), kind: str = "draining", cite: str = ""):
+    def __init__(self, name: str, parties: int, *, over: Any = (), kind: str = "draining", process: Process | None = None, cite: str = ""):
         if kind not in ("draining", "sense"):
             raise DefinitionError(f"barrier {name}: kind {kind!r} is neither 'draining' nor 'sense'")
         if parties < 1:
             raise DefinitionError(f"barrier {name}: needs at least one party, not {parties}")
         self.parties, self.kind = parties, kind
         top = 2 * parties - 1 if kind == "draining" else parties - 1
-        super().__init__(name, Range(0, top), Medium.BARRIER, over=over, cite=cite)
+        super().__init__(name, Range(0, top), Medium.BARRIER, over=over, process=process, cite=cite)
         self.broken = Variable(f"{name}.broken", BOOL, Medium.BARRIER, over=self.over)
         self.abandoned = Variable(f"{name}.abandoned", Range(0, parties), Medium.BARRIER, over=self.over)
         self.waiting: dict[str, Variable] = {}
@@ -186,9 +197,12 @@ def private(name: str, type: Type, *, over: Any = (), init: Any = None) -> Varia
     return Variable(name, type, Medium.PRIVATE, over=over, init=init)
 
 
-def register(name: str, type: Type, *, over: Any = (), init: Any = None, cite: str = "") -> Variable:
-    """One cell of POSIX shared memory: a row makes one load or one store of one cell."""
-    return Variable(name, type, Medium.REGISTER, over=over, init=init, cite=cite)
+def register(name: str, type: Type, *, over: Any = (), init: Any = None, process: Process | None = None, cite: str = "") -> Variable:
+    """One cell of POSIX shared memory: a row makes one load or one store of one cell.
+
+    `process`: whose supervisor makes it anew when the process starts again; None: it outlives every process.
+    """
+    return Variable(name, type, Medium.REGISTER, over=over, init=init, process=process, cite=cite)
 
 
 def unlocked(name: str, type: Type, *, over: Any = (), init: Any = None, process: Process | None = None, cite: str = "") -> Variable:
@@ -213,19 +227,29 @@ def world(name: str, type: Type = BOOL, *, over: Any = (), init: Any = None) -> 
     return Variable(name, type, Medium.WORLD, over=over, init=init)
 
 
-def ghost(name: str, type: Type, *, over: Any = (), init: Any = None) -> Variable:
-    """Exists to state properties: read by properties and by effects on ghosts, by nothing else."""
-    return Variable(name, type, Medium.GHOST, over=over, init=init)
+def ghost(name: str, type: Type, *, over: Any = (), init: Any = None, process: Process | None = None) -> Variable:
+    """Exists to state properties: read by properties and by effects on ghosts, by nothing else. `process`: what is known of it ends with it."""
+    return Variable(name, type, Medium.GHOST, over=over, init=init, process=process)
 
 
-def channel(name: str, message: Type, capacity: int, *, over: Any = (), kind: str = "fifo", on_full: str = "block", cite: str = "") -> Channel:
-    """A bounded channel; `on_full` = block (the sender waits), drop, or error (a range error)."""
-    return Channel(name, message, capacity, over=over, kind=kind, on_full=on_full, cite=cite)
+def channel(
+    name: str,
+    message: Type,
+    capacity: int,
+    *,
+    over: Any = (),
+    kind: str = "fifo",
+    on_full: str = "block",
+    process: Process | None = None,
+    cite: str = "",
+) -> Channel:
+    """A bounded channel; `on_full` = block (the sender waits), drop, or error (a range error). `process`: whose end empties it."""
+    return Channel(name, message, capacity, over=over, kind=kind, on_full=on_full, process=process, cite=cite)
 
 
-def barrier(name: str, parties: int, *, over: Any = (), kind: str = "draining", cite: str = "") -> Barrier:
-    """A cyclic barrier over that many arrivals."""
-    return Barrier(name, parties, over=over, kind=kind, cite=cite)
+def barrier(name: str, parties: int, *, over: Any = (), kind: str = "draining", process: Process | None = None, cite: str = "") -> Barrier:
+    """A cyclic barrier over that many arrivals. `process`: whose end empties it; None: arrivals stay counted when their copy dies."""
+    return Barrier(name, parties, over=over, kind=kind, process=process, cite=cite)
 
 
 def _dims(over: Any) -> tuple[Scalar, ...]:

@@ -30,24 +30,24 @@ Every rule is a field of `Rules` in [`plane.py`](../protocol/machines/repaired/p
 """
 
 _OPEN = """\
-Found by review after the proofs, and not mended yet. "Holds" on this page is about the properties and bounds that it names.
+"Holds" on this page is about the properties and bounds that it names. Beyond them:
 
-- **A fault.** When a client gives up while D decodes, D frees the reservation at once, although its own step may still be at work on it;
-  another request can be granted that room meanwhile (42 steps, 45 to a reused reservation). No property on this page looks at D's worker. The
-  end of the step has to free it.
-- **Death is seen without error.** D and P know of each other's death, and are never wrong. A wrong suspicion breaks `foreign_written`,
-  `requests_answered` and `reservations_come_back`; the group [network](catalogue.md) fences instead.
-- **The death of a rank is that of P, in one step:** what the rest of P does until the supervisor ends it is not there.
-- **No bounds make two requests contend for P's slot,** and no request is decoded by a D that has restarted, by any witness here.
-- **Rows that are larger than the real steps:** a worker writes a layer and signals it in one row; the sender looks at the mark and writes into
-  D's memory in one row, under the lock. Forwards end together on all ranks (SYNC). An abort reaches P before D, and only after the post.
-- **`remembers_closed`** is misnamed: what is left out lets D reserve for an entry that its own server has not opened.
+- **Who knows of whose death.** P never finds out about D; it asks until somebody answers, so a D that has died is to be started again.
+  D may take a living P for dead, for any request at any time (`suspicions`): revoking the key makes that harmless. The router sees
+  that its connection to a D is broken, and is never wrong in that.
+- **Forwards end together on the host** (EW-SYNC): a rank is out of its forward when its layers are written. Kernels that are still in a
+  queue of the device when the loop goes on are in the group `forward-signal`, where #6680's gate breaks by them.
+- **An abort reaches P before D,** one after the other, or D alone while P does not know the request.
+- **Tables by slot are not there:** rows and marks belong to requests, so hazards of tables by slot (H-05, H-06, H-14), of a cursor
+  (H17, H18, H-10) cannot be brought back by leaving one rule out; their groups show them, and what mends them.
+- **D's own tensor-parallel ranks** are one worker here. A step on several ranks is what the group `forward-signal` is about.
+- **Both at once:** two requests with all faults are beyond the memory of the machine that this was explored on.
 """
 
 _ELSEWHERE = """\
 Asked in other groups, because it concerns machines that this composition does not have: CH-S6 (the prefix cache), CH-P1 (the senders'
-meetings: here senders do not meet), EW-P13 (rounds of the data-parallel instances), EW-P15 (shutdown). P dies for good here;
-its restart, with generations, is in the group [network](catalogue.md).
+meetings: here senders do not meet), EW-P13 (rounds of the data-parallel instances), EW-P15 (shutdown). A messager that comes back
+while P goes on is in the group [network](catalogue.md): here all of P ends with it.
 """
 
 
@@ -65,7 +65,7 @@ def repaired_page(scenarios: Iterable[Scenario], generated: str) -> str:
             f"- **Removes:** {', '.join(note.hazards)}",
             f"- **Without it:** {note.then} " + "; ".join(_broken(s) for s in left_out) + "\n",
         ]
-    parts += ["## Known faults and assumptions\n", _OPEN]
+    parts += ["## What is assumed\n", _OPEN]
     parts += ["## What holds\n", _kept_table(whole), _ELSEWHERE, "## At which bounds\n", _bounds_table(whole)]
     return "\n".join(parts)
 

@@ -34,18 +34,21 @@ def test_every_rule_has_a_note_and_its_hazard_comes_back_without_it() -> None:
 
 
 def test_every_property_is_asked_of_the_whole_and_named_with_what_it_means() -> None:
-    systems = (build(), build(full=True, decodes=2, requests=2))
+    crashes = [build(crash=who, repeats=True) for who in ("decode", "prefill")]
+    systems = (build(), build(full=True, decodes=2, requests=2, threads=2), *crashes)
     assert {p.name for system in systems for p in system.properties} == set(ASKED)
     assert {s.property for s in WHOLE} == set(ASKED)
 
 
 def test_no_row_assumes_atomicity() -> None:
-    system = build(requests=2, ranks=2, decodes=2, aborts=True, deadlines=True, repeats=True, losses=True, errors=True, crash="decode")
+    system = build(
+        requests=2, ranks=2, decodes=2, aborts=True, deadlines=True, repeats=True, losses=True, errors=True, suspicions=True, crash="decode"
+    )
     assert [row.event for machine in system.machines for row in machine.rows if row.assume_atomic] == []
 
 
 def test_everything_is_asked_at_once_of_one_request_with_all_faults() -> None:
-    result = check(build(aborts=True, deadlines=True, repeats=True, losses=True, errors=True))
+    result = check(build(aborts=True, deadlines=True, repeats=True, losses=True, errors=True, suspicions=True))
     assert {name: f.verdict for name, f in result.findings.items() if f.verdict is not Verdict.HOLDS} == {}
 
 
@@ -67,22 +70,33 @@ def test_the_forward_signal_is_lowered_early_without_its_owner() -> None:
 
 def test_blocks_of_an_aborted_request_are_written_without_the_drain() -> None:
     events = path_of("freed_block_written", without="drains_before_cancel", aborts=True)
-    assert in_order(events, "schedule", "abort_at_prefill", "signal_layer")
+    assert in_order(events, "schedule", "abort_at_prefill", "write_layer")
 
 
 def test_a_repeated_ask_reserves_twice_without_the_memory_of_the_first() -> None:
     events = path_of("reservations_counted", without="reserves_once", repeats=True, room=2)
-    assert in_order(events, "grant", "ask_once_more", "receive_ask", "reserve_again")
+    assert in_order(events, "reserve", "reserve_again")
 
 
 def test_a_closed_request_is_granted_anew_when_it_is_forgotten() -> None:
-    events = path_of("answered_at_most_once", without="remembers_closed", repeats=True)
+    events = path_of("answered_at_most_once", without="reserves_posted", repeats=True)
     assert events.count("answer") == 2
 
 
 def test_memory_of_another_life_is_written_without_the_fence() -> None:
-    events = path_of("foreign_written", without="fences_lives", crash="decode", repeats=True)
+    events = path_of("foreign_written", without="fences_writes", crash="decode", repeats=True)
     assert in_order(events, "grant", "crash_decode", "send_last_layer")
+
+
+def test_a_wrong_suspicion_does_harm_without_the_fence() -> None:
+    events = path_of("foreign_written", without="fences_writes", suspicions=True)
+    assert in_order(events, "grant", "suspect", "release", "send_last_layer")
+    assert "crash_prefill" not in events
+
+
+def test_a_step_goes_on_in_a_freed_reservation_when_the_end_does_not_wait_for_it() -> None:
+    events = path_of("step_on_freed_reservation", without="ends_steps", aborts=True)
+    assert in_order(events, "start_step", "abort_at_decode", "release")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 Each reply is handled in one critical section, whichever of the pool's threads does it. A reply that finds the request in another
 stage than it answers changes nothing: it was delayed, or sent twice. Each message is sent at once by whoever moves the request;
-the timer may send it again at any time until it is answered.
+the timer may send it again at any time until it is answered. P does not try to find out whether D is dead: it asks until somebody
+answers, and a D that has started again answers for its last life.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def connector(p: Plane, request: Machine) -> Machine:
     c, q, t, life = Connector.LISTENING, choice("request", p.request), choice("turn", p.turn), choice("life", p.life)
     at, now = request.at(q), (t == p.turn_of[q] if p.rules.names_turns else TRUE)
     grant, refusal, settled = p.grant[q, t], p.refusal[q, t], p.settled[q, t]
-    note = when(at == Stage.ASKED, p.granted_life[q].set(life))
+    note = when(at == Stage.ASKED, p.granted_key[q].set(p.key_of(life, p.turn_of[q])))
     step = partial(_row, under=p.resources, fair="strong" if p.bounds.losses else None)
     hears, grants, move = partial(step, choose=(q, t)), partial(step, choose=(q, t, life)), request[q]
     # fmt: off
@@ -52,11 +53,6 @@ def connector(p: Plane, request: Machine) -> Machine:
             hears("drop_late_settled", c, c, ~now, [settled.receive(0)],  cite="ours: of an earlier turn"),
         ]
     # fmt: on
-    if p.decode_process is not None:
-        waits = request.at(q).is_in(Stage.ASKED, Stage.REFUSED, Stage.COMMITTING, Stage.CANCELLING)
-        for d in p.decode:
-            dead = ~p.decode_process.is_alive(d) & (p.home(q) == d) & waits
-            rows.append(_row("hear_decode_dead", c, c, dead, [], choose=(q,), moves=request[q].settled, under=p.resources, cite="ours: heartbeat"))
     return Machine("connector", Connector, rows, final=c, process=p.prefill_process, doc="P.RX and P.IO: D's replies (4.5).")
 
 
@@ -76,7 +72,8 @@ def timer(p: Plane, request: Machine) -> Machine | None:
         # fmt: on
     if p.bounds.deadlines:
         effects = [p.cancel[q, now].send(0), *([] if p.rules.asks_first else p.release_slot(q))]
-        wait = partial(_row, choose=(q,), under=p.resources, decided="timer", fair="none")
+        ends = "weak" if p.bounds.full else "none"  # a D that never has room is waited for in vain
+        wait = partial(_row, choose=(q,), under=p.resources, decided="timer", fair=ends)
         rows.append(wait("give_up", t, t, True, effects, moves=request[q].give_up, cite="9.2"))
     if not rows:
         return None

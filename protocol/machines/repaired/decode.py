@@ -1,8 +1,9 @@
 """D: what it hears from P, what it replies, its decoding, and the one answer of each request.
 
 Replies are owed, not sent on the spot: hearing a message and replying are two rows, as in the real pool and loop. What is replied
-depends on the entry alone, so any message may come twice and late. D frees a reservation when the request is over: at
-the end of decoding, on P's cancel (which P sends only when none of its ranks writes any more), or when P is dead.
+depends on the entry alone, so any message may come twice and late. A reservation ends when the last token is out, when its client
+gives up while D decodes, on P's cancel (which P sends only when none of its ranks writes any more), or when D takes P for dead.
+D may be wrong about P: it revokes the key first, with which P's ranks write, so what P believes does no harm.
 """
 
 from __future__ import annotations
@@ -10,13 +11,11 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
-from ...combine import all_of, choice, me
-from ...effect import when
-from ...expr import Expr
+from ...combine import all_of, any_of, choice, me
+from ...effect import each, when
+from ...expr import TRUE, Expr
 from ...machine import Machine, Row
-from ...types import Optional
-from ...variable import private
-from .plane import RESERVING, Entry, Plane
+from .plane import Entry, Plane
 
 _row = partial(Row, actor="decode")
 
@@ -45,14 +44,13 @@ def listener(p: Plane, entry: Machine) -> Machine:
     here, at, due = p.home(q) == d, entry.at(d, q), p.due[d, q, t].set(True)
     now = here & (t == p.entry_turn[d, q]) if p.rules.names_turns else here
     ask, commit, cancel = p.ask[q, t].receive(0), p.commit[q, t].receive(0), p.cancel[q, t].receive(0)
-    holds, free = at.is_in(*RESERVING), p.release_reservation(d, q)
     early = when((at == Entry.RESERVED) & ~_all_sent(p, q), p.committed_unsent.set(True))
     step = partial(_row, choose=(q, t), under=p.decode_lock[d], fair="strong" if p.bounds.losses else None)
     # fmt: off
     rows = [
         step("receive_ask",    s, s, here, [ask, due], cite="4.4"),
-        step("receive_commit", s, s, now,  [commit, due, early, when(at == Entry.UNWANTED, *free)], moves=entry[d, q].commit, cite="4.11"),
-        step("receive_cancel", s, s, now,  [cancel, due, when(holds, *free)], moves=entry[d, q].cancel, cite="ours: H22, H-38"),
+        step("receive_commit", s, s, now,  [commit, due, early], moves=entry[d, q].commit, cite="4.11"),
+        step("receive_cancel", s, s, now,  [cancel, due], moves=entry[d, q].cancel, cite="ours: H22, H-38"),
     ]
     if p.bounds.turns > 1 and p.rules.names_turns:
         late = here & (t != p.entry_turn[d, q])
@@ -64,12 +62,12 @@ def listener(p: Plane, entry: Machine) -> Machine:
     return Machine("listener", Listener, rows, copies=p.decode, final=s, process=p.decode_process, doc="D.RX and D.IO: P's messages.")
 
 
-def _all_sent(p: Plane, q: object) -> Expr:
-    return all_of(p.rank, lambda r: p.sent[r, q] == p.chunks * p.layers)
+def _all_sent(p: Plane, q: Expr) -> Expr:
+    return all_of(p.rank, lambda r: p.sent[r, q] == p.whole[q])
 
 
 def decode_loop(p: Plane, entry: Machine) -> Machine:
-    """D.L: reserves, replies, answers the client (4.4, 8.1)."""
+    """D.L: reserves, replies, answers the client, takes P for dead (4.4, 8.1)."""
     d, s, q, t = me(p.decode), Loop.RUNNING, choice("request", p.request), choice("turn", p.turn)
     here, at, paid = p.home(q) == d, entry.at(d, q), p.due[d, q, t].set(False)
     due = here & p.due[d, q, t]
@@ -77,48 +75,64 @@ def decode_loop(p: Plane, entry: Machine) -> Machine:
     room = p.reserved[d] < p.bounds.room
     if p.bounds.full:
         room = room & (d != 0)
-    again = [paid, p.grant[q, t].send(p.decode_life[d])]
-    reserve = [p.reserved[d].add(1), p.decode_holds[q].set(True), *again]
-    over = at.is_in(Entry.DECODING, Entry.ANSWERING, Entry.CLOSED, Entry.UNKNOWN)
-    held, free = at.is_in(Entry.RESERVED, Entry.UNWANTED), p.release_reservation(d, q)
+    key = p.open_key[d, q].set(p.key_of(p.decode_life[d], p.entry_turn[d, q]))
+    reserve = [p.reserved[d].add(1), key, p.decode_holds[q].set(p.entry_turn[d, q])]
+    over = at.is_in(Entry.DECODING, Entry.ENDING, Entry.ANSWERING, Entry.CLOSED, Entry.UNKNOWN)
     count = when(p.times_answered[q] < 2, p.times_answered[q].add(1))
     if p.rules.names_turns:
         over = over | (t != p.entry_turn[d, q])
     step = partial(_row, under=p.decode_lock[d])
     reply = partial(step, choose=(q, t))
+    held = now & at.is_in(Entry.RESERVED, Entry.UNWANTED)
     # fmt: off
     rows = [
-        reply("grant",  s, s, now & room, reserve, moves=entry[d, q].reserve, cite="8.1, 4.4"),
-        reply("refuse", s, s, now & ~room & (at == Entry.OPEN), [paid, p.refusal[q, t].send(0)], cite="9.1; ours: always said"),
-        reply("settle", s, s, due & over, [paid, p.settled[q, t].send(0)], cite="ours: heard, and nothing more to do"),
-        step("answer",  s, s, here, [p.answers[q].send(0), count], choose=(q,), moves=entry[d, q].answer, cite="ours: D answers, whatever happened"),
+        reply("reserve", s, s, now & room, reserve, moves=entry[d, q].reserve, cite="8.1"),
+        reply("grant",   s, s, held, [paid, p.grant[q, t].send(p.decode_life[d])], cite="4.4; ours: said as often as it is asked, H-12"),
+        reply("refuse",  s, s, now & ~room & (at == Entry.OPEN), [paid, p.refusal[q, t].send(0)], cite="9.1; ours: always said"),
+        reply("settle",  s, s, due & over, [paid, p.settled[q, t].send(0)], cite="ours: heard, and nothing more to do"),
+        step("answer",   s, s, here, [p.answers[q].send(0), count], choose=(q,), moves=entry[d, q].answer, cite="ours: D answers, whatever happened"),
     ]
     # fmt: on
-    if p.rules.reserves_once:
-        rows.append(reply("grant_again", s, s, now & held, again, cite="ours: H-12"))
-    else:
-        rows.append(reply("reserve_again", s, s, now & held & room, reserve, cite="8.1: overwrites silently, H-12"))
+    if not p.rules.reserves_once:
+        rows.append(reply("reserve_again", s, s, held & room, reserve, cite="8.1: overwrites silently, H-12"))
+    abandon = partial(step, choose=(q,), moves=entry[d, q].abandon)
     if p.prefill_process is not None:
-        dead = ~p.prefill_process.is_alive()
-        rows.append(step("abandon", s, s, here & dead, [when(held, *free)], choose=(q,), moves=entry[d, q].abandon, cite="ours: 9.7"))
+        gone = ~p.prefill_process.is_alive() | (p.prefill_life != p.asked_by[d, q])
+        rows.append(abandon("abandon", s, s, here & gone, [], cite="ours: its heartbeat has ended, or names a new life; 9.7"))
+    if p.bounds.suspicions:
+        rows.append(abandon("suspect", s, s, here, [], decided="timer", fair="none", cite="ours: a heartbeat that is only late; 9.7"))
     return Machine("decode_loop", Loop, rows, copies=p.decode, final=s, process=p.decode_process, doc="D.L: reserves, replies, answers.")
 
 
 def decode_worker(p: Plane, entry: Machine) -> Machine:
-    """D.W and D.T: one step decodes one request to its end; the request may be aborted meanwhile (H10)."""
+    """D.W and D.T: steps over all requests that decode, a token each, and the end of every reservation (4.12, H10).
+
+    A step works on the blocks of its requests until its tokens are credited: what is aborted meanwhile is let go afterwards.
+    """
     d, s, q = me(p.decode), DecodeWorker, choice("request", p.request)
-    hand, turn = private("decode_hand", Optional(p.request), over=p.decode), private("decode_turn", p.turn, over=p.decode)
-    decodes, now = entry.at(d, q) == Entry.DECODING, p.entry_turn[d, q]
-    own = (hand[d] == q) & (turn[d] == now)
-    mine = own if p.rules.names_outputs else ~hand[d].is_none
-    begin, drop = [hand[d].set(q), turn[d].set(now)], [hand[d].set(None), turn[d].set(0)]
-    finish = [*drop, *p.release_reservation(d, q), when(~own, p.miscredited.set(True))]
+    batch, at, turn = p.decode_batch, entry.at(d, q), p.step_turn[d, q]
+
+    def decodes(i: Expr) -> Expr:
+        return (p.home(i) == d) & (entry.at(d, i) == Entry.DECODING)
+
+    begin = each(p.request, lambda i: when(decodes(i), batch[d, i].set(True), p.step_turn[d, i].set(p.entry_turn[d, i])))
+    next_one = batch[d, q] & all_of(p.request, lambda i: (i >= q) | ~batch[d, i])
+    alone = all_of(p.request, lambda i: (i == q) | ~batch[d, i])
+    drop = [batch[d, q].set(False), turn.set(0)]
+    credit = [*drop, when(turn != p.entry_turn[d, q], p.miscredited.set(True))]
+    idle = ~batch[d, q] if p.rules.ends_steps else TRUE
+    free = [p.reserved[d].sub(1), p.open_key[d, q].set(None), p.decode_holds[q].set(None)]
     step = partial(_row, choose=(q,), under=p.decode_lock[d])
     # fmt: off
     rows = [
-        step("start_step",   s.IDLE,     s.STEPPING, decodes, begin, cite="4.12"),
-        step("credit_token", s.STEPPING, s.IDLE,     mine & decodes, finish, moves=entry[d, q].finish, cite="6.5; ours: by request and turn"),
-        step("drop_token",   s.STEPPING, s.IDLE,     (hand[d] == q) & ~(mine & decodes), drop, cite="ours: aborted meanwhile, H10"),
+        _row("start_step", s.IDLE, s.STEPPING, any_of(p.request, decodes), begin, under=p.decode_lock[d], cite="4.12"),
+        step("release",    (s.IDLE, s.STEPPING), None, (p.home(q) == d) & idle, free, moves=entry[d, q].release, cite="ours: H10, H-12"),
     ]
+    for goes, which in ((s.STEPPING, next_one & ~alone), (s.IDLE, next_one & alone)):
+        rows += [
+            step("credit_token",      s.STEPPING, goes, which & (at == Entry.DECODING), credit, decided="decided", fair="none", cite="6.5"),
+            step("credit_last_token", s.STEPPING, goes, which, credit, moves=entry[d, q].finish, decided="decided", fair="strong", cite="6.5"),
+            step("drop_token",        s.STEPPING, goes, which & (at != Entry.DECODING), drop, cite="6.5; ours: aborted meanwhile"),
+        ]
     # fmt: on
     return Machine("decode_worker", s, rows, copies=p.decode, final=s.IDLE, process=p.decode_process, doc="D.W and D.T: decoding.")

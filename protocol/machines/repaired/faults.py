@@ -1,12 +1,13 @@
-"""What may go wrong beside the protocol: lost messages, a broken link, a crash.
+"""What may go wrong beside the protocol - lost messages, crashes - and what the supervisors of P and D do about a crash.
 
-Unfair: nothing here has to happen. Losses have no budget; a crash happens once, and so does the break of each link. When a
-rank of P dies, its supervisor ends all of P at once: to the others that is a crash of P.
+Nothing here has to happen, but that D is started again, and that P is ended when one of its processes has died. Losses have no
+budget; a crash happens once. Failed writes are a row of the sender's, and a late heartbeat is one of D's loop.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import partial
 
 from ...combine import all_of, choice
 from ...effect import each, when
@@ -29,23 +30,45 @@ def faults(p: Plane) -> Machine | None:
             lose = [getattr(p, name)[q, t].receive(0)]
             rows.append(Row(f"lose_{name}", f, f, True, lose, "network", choose=(q, t), decided="observed", cite="9.3"))
         rows.append(Row("lose_grant", f, f, True, [p.grant[q, t].receive(life)], "network", choose=(q, t, life), decided="observed", cite="9.3"))
-    if p.bounds.errors:
-        r = choice("rank", p.rank)
-        rows.append(Row("break_link", f, f, p.link_up[r], [p.link_up[r].set(False)], "network", choose=(r,), decided="observed", cite="9.5"))
-    if p.prefill_process is not None:
-        rows.append(Row("crash_prefill", f, f, p.prefill_process.is_alive(), [p.prefill_process.crash()], "world", decided="observed", cite="9.7"))
-    if p.rank_process is not None:
-        r = choice("rank", p.rank)
-        alive = all_of(p.rank, p.rank_process.is_alive)
-        rows.append(Row("crash_rank", f, f, alive, [p.rank_process.crash(r)], "world", choose=(r,), decided="observed", cite="H6, 9.6"))
-    if p.decode_process is not None:
-        d = choice("decode", p.decode)
-        process = p.decode_process
-        lost = each(p.request, lambda i: when(p.home(i) == d, p.decode_holds[i].set(False)))
-        crash = [process.crash(d), p.decode_life[d].add(1), lost]
-        may = process.is_alive(d) & (p.decode_life[d] == 0)
-        rows.append(Row("crash_decode", f, f, may, crash, "world", choose=(d,), decided="observed", cite="9.7"))
-        rows.append(Row("restart_decode", f, f, ~process.is_alive(d), [process.restart(d)], "world", choose=(d,), decided="observed", cite="ours"))
+    rows += _prefill_rows(p) + _decode_rows(p)
     if not rows:
         return None
     return Machine("faults", Faults, rows, final=f, environment=True, doc="Losses, broken links, crashes.")
+
+
+def _prefill_rows(p: Plane) -> list[Row]:
+    """P dies: all at once, or one of its processes, and its supervisor ends the others. Then it may start again, with nothing."""
+    f, r, prefill, rows = Faults.RUNNING, choice("rank", p.rank), p.prefill_process, []
+    if prefill is None:
+        return []
+    again = [prefill.restart(), p.prefill_life.set(1)]
+    may = prefill.is_alive() & (p.prefill_life == 0)
+    kill = partial(Row, decided="observed")
+    if p.bounds.crash == "prefill":
+        rows.append(kill("crash_prefill", f, f, may, [prefill.crash()], "world", cite="9.7"))
+    else:
+        parts = (p.worker_process, p.messager_process)
+        every = all_of(p.rank, lambda i: parts[0].is_alive(i) & parts[1].is_alive(i))
+        for name, part in zip(("worker", "messager"), parts):
+            rows.append(kill(f"crash_{name}", f, f, may & every, [part.crash(r)], "world", choose=(r,), cite="H6, 9.6"))
+        if p.rules.dies_whole:
+            end = [prefill.crash(), *(each(p.rank, lambda i, part=part: when(part.is_alive(i), part.crash(i))) for part in parts)]
+            rows.append(kill("end_prefill", f, f, prefill.is_alive() & ~every, end, "supervisor", fair="weak", cite="ours"))
+            again += [each(p.rank, lambda i, part=part: part.restart(i)) for part in parts]
+    rows.append(kill("restart_prefill", f, f, ~prefill.is_alive(), again, "supervisor", cite="ours: a new life"))
+    return rows
+
+
+def _decode_rows(p: Plane) -> list[Row]:
+    """A D dies, once; its supervisor starts it again."""
+    f, d, process = Faults.RUNNING, choice("decode", p.decode), p.decode_process
+    if process is None:
+        return []
+    lost = each(p.request, lambda i: when(p.home(i) == d, p.decode_holds[i].set(None)))
+    crash = [process.crash(d), p.decode_life[d].add(1), lost]
+    may = process.is_alive(d) & (p.decode_life[d] == 0)
+    kill = partial(Row, decided="observed", choose=(d,))
+    return [
+        kill("crash_decode", f, f, may, crash, "world", cite="9.7"),
+        kill("restart_decode", f, f, ~process.is_alive(d), [process.restart(d)], "supervisor", fair="weak", cite="ours"),
+    ]

@@ -33,7 +33,7 @@ def gate(p: Plane, request: Machine) -> Machine:
     batch = private("gate_batch", p.task, over=p.request)
 
     def unfinished(q: Expr) -> Expr:
-        return p.scheduled[q] < p.chunks
+        return p.scheduled[q] < p.prompt_chunks[q]
 
     def runs(q: Expr) -> Expr:
         return request.at(q) == Stage.RUNNING
@@ -41,8 +41,12 @@ def gate(p: Plane, request: Machine) -> Machine:
     def is_due(q: Expr) -> Expr:
         return request.at(q).is_in(Stage.RUNNING, Stage.DOOMED) & unfinished(q)
 
-    task = each(p.request, lambda q: when(is_due(q), batch[q].set(if_else(runs(q), p.scheduled[q] + 1, p.withdraw))))
-    count = each(p.request, lambda q: when(is_due(q), p.scheduled[q].set(if_else(runs(q), p.scheduled[q] + 1, p.chunks))))
+    def next_task(q: Expr) -> Expr:
+        following = p.scheduled[q] + 1
+        return p.task_of(following, following == p.prompt_chunks[q])
+
+    task = each(p.request, lambda q: when(is_due(q), batch[q].set(if_else(runs(q), next_task(q), p.withdraw))))
+    count = each(p.request, lambda q: when(is_due(q), p.scheduled[q].set(if_else(runs(q), p.scheduled[q] + 1, p.prompt_chunks[q]))))
     some = any_of(p.request, is_due)
     unread = [p.queue_read[r].set(False) for r in p.rank]
     moved = each(p.request, lambda q: (p.queue[q].set(batch[q]), batch[q].set(0)))

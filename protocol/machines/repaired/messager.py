@@ -19,7 +19,7 @@ from ...combine import all_of, choice, if_else, me
 from ...effect import each, when
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
-from ...types import Enum, Optional, Range
+from ...types import BOOL, Enum, Optional, Range
 from ...variable import private
 from .plane import Plane, Report, field
 
@@ -41,20 +41,20 @@ class Consumer(IntEnum):
 class Sender(IntEnum):
     """The sending thread is ..."""
 
-    WAITING, SENDING, CLEANING, REPORTING = range(4)
+    WAITING, SENDING, WRITING, CLEANING, REPORTING = range(5)
 
 
 def registrar(p: Plane) -> Machine:
     """MA[r]: takes cache tasks from the mailbox and registers them (6.1)."""
     r, s = me(p.rank), Registrar
     hand = private("registrar_hand", Optional(p.request), over=p.rank)
-    life = private("registrar_life", p.life, over=p.rank)
+    key = private("registrar_key", p.key, over=p.rank)
     last = all_of(p.rank, lambda i: (i == r) | p.info_read[i])
-    gone = when(last, p.info_request.set(None), p.info_life.set(0))
-    fetch = [hand[r].set(p.info_request), life[r].set(p.info_life), p.info_read[r].set(True), gone]
+    gone = when(last, p.info_request.set(None), p.info_key.set(None))
+    fetch = [hand[r].set(p.info_request), key[r].set(p.info_key), p.info_read[r].set(True), gone]
     q = hand[r].value
     parked, lock = p.parked[r, q], p.messager[r]
-    register = [p.registered[r, q].set(life[r]), hand[r].set(None), life[r].set(0)]
+    register = [p.registered[r, q].set(key[r]), hand[r].set(None), key[r].set(None)]
     forward = [p.items[r].send(p.item(request=q, task=parked)), parked.set(0)]
     # fmt: off
     rows = [
@@ -63,7 +63,7 @@ def registrar(p: Plane) -> Machine:
         _row("register_and_forward", s.REGISTERING, s.POLLING,     parked != 0, [*register, *forward], under=lock, cite="#7872; ours"),
     ]
     # fmt: on
-    return Machine("registrar", s, rows, copies=p.rank, final=s.POLLING, process=p.prefill_process, doc="MA[r]: registration (6.1).")
+    return Machine("registrar", s, rows, copies=p.rank, final=s.POLLING, process=p.messager_process, doc="MA[r]: registration (6.1).")
 
 
 def consumer(p: Plane) -> Machine:
@@ -80,7 +80,7 @@ def consumer(p: Plane) -> Machine:
     first = layer[r] == 0
 
     def marked(i: Expr) -> tuple:
-        return when(p.is_chunk(seen[r, i]) & known(i), p.progress[r, i].set(p.steps(seen[r, i], layer[r])))
+        return when(p.is_chunk(seen[r, i]) & known(i), p.progress[r, i].set(p.marks(p.chunk_of(seen[r, i]), layer[r])))
 
     def known(i: Expr) -> Expr:
         """Without parking, what is not registered leaves no trace."""
@@ -101,55 +101,64 @@ def consumer(p: Plane) -> Machine:
             _row("queue_item", s.APPLYING, destination, which & there, queue, choose=(q,), under=lock, cite="6.3 c4; #8034: singly"),
             _row("park_item", s.APPLYING, destination, which & ~there, park, choose=(q,), under=lock, cite="#7872"),
         ]
-    return Machine("consumer", s, rows, copies=p.rank, final=s.POLLING, process=p.prefill_process, doc="MC[r]: `consume_signals` (6.3).")
+    return Machine("consumer", s, rows, copies=p.rank, final=s.POLLING, process=p.messager_process, doc="MC[r]: `consume_signals` (6.3).")
 
 
 def sender(p: Plane) -> Machine:
-    """MS[r]: writes layer after layer into D's memory, and reports at the last item (6.4)."""
+    """MS[r]: writes layer after layer into D's memory, and reports at the last item (6.4).
+
+    The lock is held to look at the request's marks, not while a layer is written: registration and signals go on meanwhile.
+    """
     r, s = me(p.rank), Sender
     hand = private("sender_hand", Optional(p.request), over=p.rank)
     task = private("sender_task", p.task, over=p.rank)
+    key = private("sender_key", p.key, over=p.rank)
     layer = private("sender_layer", Range(0, p.layers - 1), over=p.rank)
     outcome = private("sender_outcome", Enum(Report), over=p.rank)
+    failed = private("task_failed", BOOL, over=(p.rank, p.request))
+    chunks_sent = private("chunks_sent", Range(0, p.chunks), over=(p.rank, p.request))
     q, lock, item = hand[r].value, p.messager[r], p.items[r].head
-    chunk = p.chunks_sent[r, q] + 1  # of what is sent now; an item that was parked may stand for several
-    steps = p.steps(chunk, layer[r])
-    registered, failed = p.registered[r, q], p.failed[r, q]
-    computed = p.progress[r, q] >= steps if p.rules.sends_computed else TRUE
-    final = layer[r] == p.layers - 1
-    written = p.progress[r, q] == p.mark.high
-    sends, through, last = p.is_chunk(task[r]), chunk == task[r], task[r] == p.chunks
-    reaches = p.link_up[r]
-    if p.rules.fences_lives:
-        reaches = reaches & (registered == p.decode_life[p.home(q)])
+    chunk = chunks_sent[r, q] + 1  # of what is sent now; an item that was parked may stand for several
+    marks, mine = p.marks(chunk, layer[r]), p.chunk_of(task[r])
+    computed = p.progress[r, q] >= marks if p.rules.sends_computed else TRUE
+    written = p.progress[r, q] == mine * p.layers
+    sends, last, through = p.is_chunk(task[r]), p.is_last(task[r]), chunk == mine
+    final, here = layer[r] == p.layers - 1, p.open_key[p.home(q), q]
+    opens = ~here.is_none & (here == key[r]) if p.rules.fences_writes else TRUE
+    own = ~p.decode_holds[q].is_none & (p.decode_holds[q].value == p.turn_of_key(key[r]))
     send = [
-        when((p.computed[r, q] >= steps) & (p.sent[r, q] + 1 == steps), p.sent[r, q].set(steps)),
-        when(p.computed[r, q] < steps, p.uncomputed_sent.set(True)),
+        key[r].set(None),
+        when((p.computed[r, q] >= marks) & (p.sent[r, q] + 1 == marks) & own, p.sent[r, q].set(marks)),
+        when(p.computed[r, q] < marks, p.uncomputed_sent.set(True)),
         when(~p.prefill_holds[q], p.freed_read.set(True)),
-        when(~p.decode_holds[q], p.foreign_written.set(True)),
+        when(~own, p.foreign_written.set(True)),
     ]
     rest = [hand[r].set(None), task[r].set(0)]
-    kept = [outcome[r].set(if_else(sends, if_else(failed, Report.FAILED, Report.SENT), Report.WITHDRAWN)), task[r].set(0), layer[r].set(0)]
-    clean = [*kept, registered.set(None), failed.set(False), p.progress[r, q].set(0), p.chunks_sent[r, q].set(0)]
+    kept = [outcome[r].set(if_else(sends, if_else(failed[r, q], Report.FAILED, Report.SENT), Report.WITHDRAWN)), task[r].set(0), layer[r].set(0)]
+    clean = [*kept, p.registered[r, q].set(None), failed[r, q].set(False), p.progress[r, q].set(0), chunks_sent[r, q].set(0)]
     report = [p.report[q, r].set(outcome[r]), hand[r].set(None), outcome[r].set(Report.NOTHING)]
     begin = [hand[r].set(item.request), task[r].set(item.task), p.items[r].receive()]
-    ready = sends & ~failed & computed
-    next_chunk = [layer[r].set(0), p.chunks_sent[r, q].set(chunk)]
-    ends = ready & reaches & final
+    find, fail = [key[r].set(p.registered[r, q])], [key[r].set(None), failed[r, q].set(True)]
+    next_chunk = [layer[r].set(0), chunks_sent[r, q].set(chunk)]
+    ends = opens & final
     fails = s.SENDING if p.rules.reports_last else s.CLEANING
     # fmt: off
     rows = [
         _row("take_item",       s.WAITING,   s.SENDING,   TRUE, begin, cite="6.4 s1"),
-        _row("send_layer",      s.SENDING,   s.SENDING,   ready & reaches & ~final, [*send, layer[r].add(1)], under=lock, cite="6.4 s4"),
-        _row("send_last_layer", s.SENDING,   s.SENDING,   ends & ~through,        [*send, *next_chunk], under=lock, cite="6.4 s4"),
-        _row("send_last_layer", s.SENDING,   s.WAITING,   ends & through & ~last, [*send, *next_chunk, *rest], under=lock, cite="6.4 s4"),
-        _row("send_last_layer", s.SENDING,   s.CLEANING,  ends & through & last,  send, under=lock, cite="6.4 s4"),
-        _row("fail_to_write",   s.SENDING,   fails,       ready & ~reaches, [failed.set(True)], under=lock, cite="9.5, CH8"),
-        _row("skip_item",       s.SENDING,   s.WAITING,   sends & failed & ~last, [layer[r].set(0), *rest], under=lock, cite="9.5; ours: kept"),
-        _row("skip_last_item",  s.SENDING,   s.CLEANING,  sends & failed & last & written, [], under=lock, cite="9.5"),
+        _row("find_layer",      s.SENDING,   s.WRITING,   sends & ~failed[r, q] & computed, find, under=lock, cite="6.4 s3"),
+        _row("send_layer",      s.WRITING,   s.SENDING,   opens & ~final, [*send, layer[r].add(1)], cite="6.4 s4"),
+        _row("send_last_layer", s.WRITING,   s.SENDING,   ends & ~through,        [*send, *next_chunk], cite="6.4 s4"),
+        _row("send_last_layer", s.WRITING,   s.WAITING,   ends & through & ~last, [*send, *next_chunk, *rest], cite="6.4 s4"),
+        _row("send_last_layer", s.WRITING,   s.CLEANING,  ends & through & last,  send, cite="6.4 s4"),
+        _row("skip_item",       s.SENDING,   s.WAITING,   sends & failed[r, q] & ~last, [layer[r].set(0), *rest], cite="9.5; ours: kept"),
+        _row("skip_last_item",  s.SENDING,   s.CLEANING,  sends & failed[r, q] & last & written, [], under=lock, cite="9.5"),
         _row("take_withdrawal", s.SENDING,   s.CLEANING,  task[r] == p.withdraw, [], cite="ours: drained"),
         _row("clean",           s.CLEANING,  s.REPORTING, TRUE, clean, under=lock, cite="6.4; ours: clean before report, H-06"),
         _row("report",          s.REPORTING, s.WAITING,   TRUE, report, under=p.finished_lock, cite="CH4; ours: by request"),
     ]
+    if p.rules.fences_writes:
+        rows.append(_row("find_revoked", s.WRITING, fails, ~opens, fail, cite="ours: D gave the reservation up, H-13"))
+    if p.bounds.errors:
+        rows.append(_row("fail_to_write", s.WRITING, fails, TRUE, fail, decided="observed", fair="none", cite="9.5, CH8"))
     # fmt: on
-    return Machine("sender", s, rows, copies=p.rank, final=s.WAITING, process=p.prefill_process, doc="MS[r]: the layer-wise send (6.4).")
+    return Machine("sender", s, rows, copies=p.rank, final=s.WAITING, process=p.messager_process, doc="MS[r]: the layer-wise send (6.4).")

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from functools import partial
 from typing import Any
 
 from ...combine import any_of, if_else, me
@@ -27,7 +28,7 @@ from ...errors import DefinitionError
 from ...expr import Expr, Literal, lift
 from ...machine import Process
 from ...types import BOOL, Enum, Index, Optional, Range, Record, Sequence
-from ...variable import Lock, barrier, channel, ghost, locked, register, world
+from ...variable import Lock, barrier, channel, ghost, locked, private, register, unlocked, world
 from ..signalling.witness import Witness
 
 
@@ -48,12 +49,12 @@ class Rules:
         takes_once: the intake is read and advanced in one critical section.
         asks_first: P takes its own slot only when D has reserved.
         reserves_once: D answers a repeated ask with the reservation that it has.
-        remembers_closed: D remembers the requests that it has closed, and reserves nothing for them.
+        reserves_posted: D reserves only for a request that the router has posted and that is not closed yet.
         sends_again: a message is sent again until it is answered.
-        fences_lives: a write with the memory key of an earlier life of D fails.
+        fences_writes: a write names the key of its reservation, which D revokes when it gives the reservation up.
         dies_whole: when a rank dies, the supervisor ends all of P.
         names_turns: a message says to which turn of its request it belongs, and is dropped in another.
-        names_outputs: what a decode step puts out names its request and turn.
+        ends_steps: D frees a reservation when no decode step of its own works on it.
     """
 
     lowers_behind_barrier: bool = True
@@ -67,12 +68,12 @@ class Rules:
     takes_once: bool = True
     asks_first: bool = True
     reserves_once: bool = True
-    remembers_closed: bool = True
+    reserves_posted: bool = True
     sends_again: bool = True
-    fences_lives: bool = True
+    fences_writes: bool = True
     dies_whole: bool = True
     names_turns: bool = True
-    names_outputs: bool = True
+    ends_steps: bool = True
 
     @classmethod
     def all_but(cls, without: str | None) -> Rules:
@@ -96,7 +97,7 @@ class Stage(IntEnum):
 class Entry(IntEnum):
     """D's view of a request: it is ..."""
 
-    UNKNOWN, OPEN, RESERVED, UNWANTED, DECODING, ANSWERING, CLOSED = range(7)
+    UNKNOWN, OPEN, RESERVED, UNWANTED, DECODING, ENDING, ANSWERING, CLOSED = range(8)
 
 
 class Report(IntEnum):
@@ -113,7 +114,7 @@ class Point(IntEnum):
 
 HOLDING = (Stage.HELD, Stage.DOOMED_HELD, Stage.RUNNING, Stage.DOOMED, Stage.PREFILLED, Stage.DOOMED_PREFILLED)
 """The stages in which P holds a slot and blocks for the request."""
-RESERVING = (Entry.RESERVED, Entry.UNWANTED, Entry.DECODING)
+RESERVING = (Entry.RESERVED, Entry.UNWANTED, Entry.DECODING, Entry.ENDING)
 """The states in which D holds a reservation for the request."""
 
 
@@ -123,13 +124,15 @@ class Bounds:
 
     Args:
         requests, turns: request numbers; how often each is used. ranks, slots: tensor-parallel degree; P's slots.
-        layers, chunks: KV layers; chunks of a prompt.
+        layers, chunks: KV layers; the most chunks of a prompt, which may have fewer.
         decodes: D instances. room: reservations that a D takes. full: D number 0 takes none at all.
         threads: prepare threads. copies: equal messages under way at once.
         aborts: clients may give up. deadlines: P may give up waiting. repeats: P may say again what has not been answered.
         losses: messages may be lost.
-        errors: the link of a rank may break. crash: "none", "prefill" (for good), "rank" (one worker of P, for
-            good), or "decode" (once, and it restarts).
+        errors: any write of a layer may fail.
+        suspicions: D may take a living P for dead, for any request at any time.
+        crash: "none"; "prefill" (all of P at once), "rank" (a worker or a messager of P alone), "decode" (a D). Once; P may start
+            again, D does.
     """
 
     requests: int
@@ -148,12 +151,13 @@ class Bounds:
     repeats: bool
     losses: bool
     errors: bool
+    suspicions: bool
     crash: str
 
     @property
     def spoils_nothing(self) -> bool:
         """Nothing may happen that keeps a request from being decoded."""
-        return not (self.aborts or self.deadlines or self.errors or self.full) and self.crash == "none"
+        return not (self.aborts or self.deadlines or self.errors or self.suspicions or self.full) and self.crash == "none"
 
     def validate(self) -> None:
         """Raise a DefinitionError for a bound outside its choices."""
@@ -176,15 +180,15 @@ class Plane:
         self.request, self.rank = Index("request", bounds.requests), Index("rank", bounds.ranks)
         self.slot, self.decode, self.thread = Index("slot", bounds.slots), Index("decode", bounds.decodes), Index("thread", bounds.threads)
         self.layers, self.chunks = bounds.layers, bounds.chunks
-        self.withdraw = bounds.chunks + 1
+        self.withdraw = 2 * bounds.chunks
         self.turn = Range(0, bounds.turns - 1)
+        self.prompt = Range(1, bounds.chunks)
         self.task = Range(0, self.withdraw)
         self.mark = Range(0, bounds.chunks * bounds.layers)
         self.life = Range(0, 1 if bounds.crash == "decode" else 0)
-        whole = bounds.crash == "prefill" or (bounds.crash == "rank" and rules.dies_whole)
-        self.prefill_process = Process("prefill") if whole else None
-        self.rank_process = Process("rank", over=self.rank) if bounds.crash == "rank" and not rules.dies_whole else None
-        self.decode_process = Process("decode", over=self.decode) if bounds.crash == "decode" else None
+        self.prefill_lives = Range(0, 1 if bounds.crash in ("prefill", "rank") else 0)
+        self.key = Optional(Range(0, self.life.size * bounds.turns - 1))
+        self._declare_processes()
         self._declare_world()
         self._declare_engine()
         self._declare_workers()
@@ -195,59 +199,71 @@ class Plane:
 
     # -- declarations ------------------------------------------------------------------------------------------------
 
+    def _declare_processes(self) -> None:
+        """Who can die. A crash of "prefill" takes everything of P; one of a rank, its worker or its messager."""
+        crash = self.bounds.crash
+        self.prefill_process = Process("prefill") if crash in ("prefill", "rank") else None
+        self.worker_process = Process("worker", over=self.rank) if crash == "rank" else self.prefill_process
+        self.messager_process = Process("messager", over=self.rank) if crash == "rank" else self.prefill_process
+        self.decode_process = Process("decode", over=self.decode) if crash == "decode" else None
+
     def _declare_world(self) -> None:
-        """Facts that everybody sees without a message: lives, links."""
+        """Facts that are seen without a message: the number of the life that a process is in."""
         self.decode_life = world("decode_life", self.life, over=self.decode)
-        self.link_up = world("link_up", BOOL, over=self.rank, init=True)
+        self.prefill_life = world("prefill_life", self.prefill_lives)
 
     def _declare_engine(self) -> None:
         """P's engine process."""
         request = self.request
+        own = partial(locked, process=self.prefill_process)
         self.mutex = Lock("scheduler_mutex", cite="engine_worker facts 5: M")
         self.name = Record("Name", request=request, turn=self.turn)
         waiting = self.bounds.requests * self.bounds.turns
-        self.intake = locked("intake", Sequence(self.name, waiting), self.mutex, cite="scheduler.ids behind its cursor; ours: no cursor")
+        self.intake = own("intake", Sequence(self.name, waiting), self.mutex, cite="scheduler.ids behind its cursor; ours: no cursor")
         self.resources = Lock("resource_lock", cite="cache_handshake facts 2.1: RM.lock")
-        self.slot_of = locked("slot_of", Optional(self.slot), self.resources, over=request, cite="stop_flags, tasks_list")
-        self.turn_of = locked("turn_of", self.turn, self.resources, over=request, cite="ours")
-        self.granted_life = locked("granted_life", self.life, self.resources, over=request, cite="ours: whose memory was granted")
-        self.scheduled = locked("scheduled_chunks", Range(0, self.chunks), self.resources, over=request, cite="num_computed_tokens")
+        self.slot_of = own("slot_of", Optional(self.slot), self.resources, over=request, cite="stop_flags, tasks_list")
+        self.turn_of = own("turn_of", self.turn, self.resources, over=request, cite="ours")
+        self.granted_key = own("granted_key", self.key, self.resources, over=request, cite="ours: opens D's memory for this reservation")
+        self.prompt_chunks = own("prompt_chunks", self.prompt, self.resources, over=request, cite="prompt_token_ids_len, in chunks")
+        self.scheduled = own("scheduled_chunks", Range(0, self.chunks), self.resources, over=request, cite="num_computed_tokens")
         self.finished_lock = Lock("finished_lock", cite="cache_handshake facts 2.2: finish_send_cache_lock")
-        self.report = locked("report", Enum(Report), self.finished_lock, over=(request, self.rank), cite="CH4; ours: by request")
+        self.report = own("report", Enum(Report), self.finished_lock, over=(request, self.rank), cite="CH4; ours: by request")
 
     def _declare_workers(self) -> None:
         """The engine-worker queue, the registers and the collectives of P's ranks."""
-        rank, request = self.rank, self.request
+        rank, request, process = self.rank, self.request, self.prefill_process
         self.queue_lock = Lock("queue_lock", cite="engine_worker facts 2.2: L")
-        self.queue = locked("queue_tasks", self.task, self.queue_lock, over=request, cite="engine_worker facts 2.2: Q")
-        self.queue_read = locked("queue_read", BOOL, self.queue_lock, over=rank, init=True, cite="engine_worker facts 2.2: CRF")
-        self.queue_filled = register("queue_filled", BOOL, cite="exist_tasks_intra_signal: XQ")
-        self.announced = register("batch_announced", BOOL, cite="exist_task_signal: XT")
-        self.forward_signal = register("forward_signal", BOOL, cite="#6680: engine_forward_signal")
-        self.met = barrier("tensor_barrier", self.bounds.ranks, kind="sense", cite="engine_worker facts 4: TPB, and the layers' collectives")
+        own, flag = partial(locked, process=process), partial(register, process=process)
+        self.queue = own("queue_tasks", self.task, self.queue_lock, over=request, cite="engine_worker facts 2.2: Q")
+        self.queue_read = own("queue_read", BOOL, self.queue_lock, over=rank, init=True, cite="engine_worker facts 2.2: CRF")
+        self.queue_filled = flag("queue_filled", BOOL, cite="exist_tasks_intra_signal: XQ")
+        self.announced = flag("batch_announced", BOOL, cite="exist_task_signal: XT")
+        self.forward_signal = flag("forward_signal", BOOL, cite="#6680: engine_forward_signal")
+        meetings = "engine_worker facts 4: TPB, and the layers' collectives"
+        self.met = barrier("tensor_barrier", self.bounds.ranks, kind="sense", process=process, cite=meetings)
         self.rows = Record("Rows", **{f"request_{q}": BOOL for q in request})
-        self.tokens = channel("tokens", self.rows, self.bounds.requests, cite="CH9")
+        self.tokens = channel("tokens", self.rows, self.bounds.requests, process=process, cite="CH9")
 
     def _declare_messagers(self) -> None:
         """One messager process a rank, the kernel's signal queue, and the mailbox of cache tasks."""
         rank, request = self.rank, self.request
         self.infos_lock = Lock("cache_infos_lock", cite="cache_handshake facts 2.2: lock_info")
-        self.info = Record("CacheTask", request=request, life=self.life)
-        self.info_request = locked("cache_info_request", Optional(request), self.infos_lock, cite="CH2")
-        self.info_life = locked("cache_info_life", self.life, self.infos_lock, cite="CH2")
-        self.info_read = locked("cache_info_read", BOOL, self.infos_lock, over=rank, init=True, cite="CH2; ours: at first read by all")
+        post = partial(locked, lock=self.infos_lock, process=self.prefill_process)
+        self.info_request = post("cache_info_request", Optional(request), cite="CH2")
+        self.info_key = post("cache_info_key", self.key, cite="CH2")
+        self.info_read = post("cache_info_read", BOOL, over=rank, init=True, cite="CH2; ours: at first read by all")
         self.tasks = Record("Tasks", **{f"request_{q}": self.task for q in request})
         self.signal = Record("Signal", layer=Range(0, self.layers - 1), tasks=self.tasks)
-        self.signals = channel("kv_signals", self.signal, 2, over=rank, cite="CH6: msgmnb holds two messages")
+        self.signals = channel("kv_signals", self.signal, 2, over=rank, process=self.prefill_process, cite="CH6: msgmnb holds two messages")
         self.item = Record("Item", request=request, task=self.task)
         items = self.bounds.requests * (self.chunks + 1)
-        self.items = channel("work_items", self.item, items, over=rank, on_full="error", cite="cache_prefilled_engine_ids_queue")
+        process, queue = self.messager_process, "cache_prefilled_engine_ids_queue"
+        self.items = channel("work_items", self.item, items, over=rank, on_full="error", process=process, cite=queue)
         self.messager = Lock("messager_lock", over=rank, cite="engine_cache_task_thread_lock")
-        self.registered = locked("cache_task", Optional(self.life), self.messager, over=(rank, request), cite="idx_cache_task_dict; ours: by request")
-        self.failed = locked("cache_task_failed", BOOL, self.messager, over=(rank, request), cite="6.4: status")
-        self.chunks_sent = locked("chunks_sent", Range(0, self.chunks), self.messager, over=(rank, request), cite="6.4: sended_block_num")
-        self.progress = locked("computed_mark", self.mark, self.messager, over=(rank, request), cite="engine_cache_tasks; ours: by request")
-        self.parked = locked("parked_task", self.task, self.messager, over=(rank, request), cite="#7872: pending_layer0_signals")
+        own = partial(locked, lock=self.messager, over=(rank, request), process=process)
+        self.registered = own("cache_task", self.key, cite="idx_cache_task_dict; ours: by request")
+        self.progress = own("computed_mark", self.mark, cite="engine_cache_tasks; ours: by request")
+        self.parked = own("parked_task", self.task, cite="#7872: pending_layer0_signals")
 
     def _declare_network(self) -> None:
         """Six kinds of message, and the client's answer."""
@@ -259,38 +275,45 @@ class Plane:
         self.ask, self.cancel, self.commit = bag("ask", unit, "CH7: prefill"), bag("cancel", unit, "ours"), bag("commit", unit, "CH7: decode")
         self.grant, self.refusal = bag("grant", self.life, "CH7: cache_sync"), bag("refusal", unit, "CH7: cache_sync with error_msg")
         self.settled = bag("settled", unit, "ours")
-        once = "error" if self.rules.remembers_closed else "drop"  # that there is one answer is a property
+        once = "error" if self.rules.reserves_posted else "drop"  # that there is one answer is a property
         self.answers = channel("answers", unit, 1, over=self.request, on_full=once, cite="D's response to the router")
 
     def _declare_decode(self) -> None:
-        """D's engine process; a crash forgets it all."""
+        """D's engine process, and what its network card lets in; a crash forgets it all."""
         decode, request, process = self.decode, self.request, self.decode_process
         self.decode_lock = Lock("decode_lock", over=decode, cite="D's RM.lock")
-        self.reserved = locked("reserved", Range(0, self.bounds.room), self.decode_lock, over=decode, process=process, cite="D's slots and blocks")
-        self.entry_turn = locked("entry_turn", self.turn, self.decode_lock, over=(decode, request), process=process, cite="ours")
-        self.due = locked("reply_due", BOOL, self.decode_lock, over=(decode, request, self.turn), process=process, cite="ours: P waits for a reply")
+        own, each_request = partial(locked, lock=self.decode_lock, process=process), (decode, request)
+        self.reserved = own("reserved", Range(0, self.bounds.room), over=decode, cite="D's slots and blocks")
+        self.entry_turn = own("entry_turn", self.turn, over=each_request, cite="ours")
+        self.asked_by = own("asked_by", self.prefill_lives, over=each_request, cite="ours: which life of P the router posted it to")
+        self.due = own("reply_due", BOOL, over=(*each_request, self.turn), cite="ours: P waits for a reply")
+        self.decode_batch = private("decode_batch", BOOL, over=each_request)
+        self.open_key = unlocked("open_key", self.key, over=each_request, process=process, cite="ours: the key with which the card lets P write")
 
     def _declare_ghosts(self) -> None:
-        """What really happened, for the properties."""
+        """What really happened, for the properties; what is known of P's ranks ends with P."""
         rank, request = self.rank, self.request
-        self.computed = ghost("layers_computed", self.mark, over=(rank, request))
+        of_prefill = partial(ghost, process=self.prefill_process)
+        self.whole = ghost("prompt_marks", self.mark, over=request)
+        self.computed = of_prefill("layers_computed", self.mark, over=(rank, request))
         self.sent = ghost("layers_sent", self.mark, over=(rank, request))
-        self.prefill_holds = ghost("prefill_holds", BOOL, over=request)
-        self.decode_holds = ghost("decode_holds", BOOL, over=request)
+        self.prefill_holds = of_prefill("prefill_holds", BOOL, over=request)
+        self.decode_holds = ghost("decode_holds", Optional(self.turn), over=request)
+        self.step_turn = ghost("step_turn", self.turn, over=(self.decode, request))
         self.uncomputed_sent = ghost("uncomputed_layer_sent", BOOL)
         self.freed_read = ghost("freed_block_read", BOOL)
         self.freed_written = ghost("freed_block_written", BOOL)
         self.foreign_written = ghost("foreign_block_written", BOOL)
         self.committed_unsent = ghost("committed_unsent", BOOL)
-        self.produced = ghost("token_produced", BOOL, over=request)
+        self.produced = of_prefill("token_produced", BOOL, over=request)
         self.taken = ghost("taken_from_intake", BOOL, over=(request, self.turn))
         self.taken_twice = ghost("taken_twice", BOOL)
         self.times_answered = ghost("times_answered", Range(0, 2), over=request)
         self.miscredited = ghost("token_miscredited", BOOL)
-        self.point = ghost("arrived_from", Enum(Point), over=rank)
+        self.point = of_prefill("arrived_from", Enum(Point), over=rank)
         self.slipped = ghost("barrier_slipped", BOOL)
-        self.batch_number = ghost("batch_number", Range(0, 1), init=1)
-        self.witness = Witness.create(rank, Range(0, 1))
+        self.batch_number = of_prefill("batch_number", Range(0, 1), init=1)
+        self.witness = Witness.create(rank, Range(0, 1), self.prefill_process)
 
     # -- words that several machines use -----------------------------------------------------------------------------
 
@@ -305,13 +328,33 @@ class Plane:
                 number = if_else(q == position, Literal(position % n, self.decode), number)
         return number
 
-    def steps(self, task: Any, layer: Any) -> Expr:
-        """How many layers of the prompt are done when that layer of that chunk is."""
-        return (lift(task) - 1) * self.layers + layer + 1
+    def task_of(self, chunk: Any, is_last: Any) -> Expr:
+        """The task for that chunk (1 .. chunks): a last one is a number of its own, so that the message itself says it."""
+        return if_else(is_last, lift(chunk) + self.chunks - 1, chunk)
+
+    def chunk_of(self, task: Any) -> Expr:
+        """Which chunk of the prompt a task is."""
+        return if_else(lift(task) < self.chunks, task, lift(task) - (self.chunks - 1))
 
     def is_chunk(self, task: Any) -> Expr:
-        """Whether a task is a chunk (1 .. chunks), neither nothing nor the withdrawal."""
+        """Whether a task is a chunk, neither nothing nor the withdrawal."""
         return (lift(task) != 0) & (lift(task) != self.withdraw)
+
+    def is_last(self, task: Any) -> Expr:
+        """Whether a task is the last chunk of its prompt."""
+        return (lift(task) >= self.chunks) & (lift(task) != self.withdraw)
+
+    def marks(self, chunk: Any, layer: Any) -> Expr:
+        """How many layers of the prompt are done when that layer of that chunk is."""
+        return (lift(chunk) - 1) * self.layers + layer + 1
+
+    def key_of(self, life: Any, turn: Any) -> Expr:
+        """The key of the reservation that a D in that life makes for that turn of a request."""
+        return lift(life) * self.bounds.turns + turn
+
+    def turn_of_key(self, key: Any) -> Expr:
+        """The turn that a key is for."""
+        return if_else(lift(key).value < self.bounds.turns, lift(key).value, lift(key).value - self.bounds.turns)
 
     def arrive(self, point: Point) -> list[Any]:
         """Arrive at the tensor-parallel barrier, and note whether the others arrived from the same place (EW-P6)."""
@@ -332,10 +375,6 @@ class Plane:
         q = lift(request)
         return [each(self.rank, lambda r: (self.computed[r, q].set(0), self.sent[r, q].set(0))), self.produced[q].set(False)]
 
-    def release_reservation(self, decode: Any, request: Any) -> list[Any]:
-        """D gives the request's reservation back."""
-        return [self.reserved[decode].sub(1), self.decode_holds[request].set(False)]
-
 
 def field(record: Expr, position: Any) -> Expr:
     """The member of a Rows or Tasks record for that request (a literal)."""
@@ -347,4 +386,3 @@ def field(record: Expr, position: Any) -> Expr:
 def per_request(record: Record, body: Any) -> Expr:
     """A Rows or Tasks record whose member for request k is `body(k)`."""
     return record(**{name: body(k) for k, (name, _) in enumerate(record.fields)})
-

@@ -1,9 +1,10 @@
-"""Preparation: N threads, each with one request in hand for a few steps, none of which waits for D or for another request.
+"""Preparation: N threads, each with one request in hand for a few steps, none of which waits for D.
 
 What waits is the request, in its stage. A thread takes a new request and asks D for it; asks again for one that was
 refused; or takes a granted one, P's slot with it, hands its cache task to the messagers and makes it schedulable. D's
 reservation comes first and P's slot last: a request that holds P's slot waits for nothing but P's own work, so slots come
-back whatever any D does, and a full D holds up nobody else (#7724's purpose; H-07, H16).
+back whatever any D does, and a full D holds up nobody else (#7724's purpose; H-07, H16). The one wait of a thread with a request
+in hand is for the mailbox of the messagers, until every rank has read the cache task before.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def prepare(p: Plane, request: Machine) -> Machine:
     t, s, q = me(p.thread), Prepare, choice("request", p.request)
     free = choice("slot", p.slot)
     hand = private("prepare_hand", Optional(p.request), over=p.thread)
-    life, turn = private("prepare_life", p.life, over=p.thread), private("prepare_turn", p.turn, over=p.thread)
+    key, turn = private("prepare_key", p.key, over=p.thread), private("prepare_turn", p.turn, over=p.thread)
     head = p.intake.cell().head
     taken = p.taken[head.request, head.turn]
     see = [hand[t].set(head.request), turn[t].set(head.turn), when(taken, p.taken_twice.set(True)), taken.set(True)]
@@ -41,8 +42,8 @@ def prepare(p: Plane, request: Machine) -> Machine:
     is_free = ~any_of(p.request, lambda i: p.slot_of[i] == free)
     lowest = is_free & ~any_of(p.slot, lambda i: (i < free) & ~any_of(p.request, lambda j: p.slot_of[j] == i))
     hold = [p.slot_of[q].set(free), p.prefill_holds[q].set(True)]
-    keep, done = [hand[t].set(q), life[t].set(p.granted_life[q])], [hand[t].set(None), life[t].set(0)]
-    put = [p.info_request.set(hand[t]), p.info_life.set(life[t]), *(p.info_read[r].set(False) for r in p.rank)]
+    keep, done = [hand[t].set(q), key[t].set(p.granted_key[q])], [hand[t].set(None), key[t].set(None)]
+    put = [p.info_request.set(hand[t]), p.info_key.set(key[t]), *(p.info_read[r].set(False) for r in p.rank)]
     all_read = all_of(p.rank, lambda r: p.info_read[r])
     ask, lock, move = [p.ask[q, now].send(0)], p.resources, request[q]
     own, nothing = p.rules.asks_first, [hand[t].set(None), turn[t].set(0)]

@@ -8,6 +8,8 @@ instances and P15 to the engine's threads: each has scenarios of its own group.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...combine import all_of, any_of, count
 from ...expr import FALSE, Expr
 from ...machine import Machine
@@ -44,6 +46,7 @@ def build(
     repeats: bool = False,
     losses: bool = False,
     errors: bool = False,
+    suspicions: bool = False,
     crash: str = "none",
 ) -> System:
     """The repaired protocol at these bounds; see `plane.Bounds`. `without` leaves one of `plane.Rules` out.
@@ -52,7 +55,7 @@ def build(
         DefinitionError: an unknown rule, or a bound outside its choices.
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
-    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, crash)
+    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash)
     p = Plane(Rules.all_but(without), bounds)
     request, entry = request_machine(p), entry_machine(p)
     routing, scheduling, working = router(p, request, entry), gate(p, request), worker(p)
@@ -64,10 +67,11 @@ def build(
 
 
 def _properties(p: Plane, request: Machine, entry: Machine, routing: Machine, scheduling: Machine, working: Machine) -> list[Property]:
-    return [*_hand_over(p, request, entry, routing), *_engine_worker(p, request, scheduling, working), *_progress(p, request, entry, routing)]
+    purposes = _purposes(p, request, entry)
+    return [*_hand_over(p, request, entry), *_engine_worker(p, scheduling, working), *_progress(p, request, entry, routing), *purposes]
 
 
-def _hand_over(p: Plane, request: Machine, entry: Machine, routing: Machine) -> list[Property]:
+def _hand_over(p: Plane, request: Machine, entry: Machine) -> list[Property]:
     """S1-S5, S7."""
 
     def holds_slot(q: Expr) -> Expr:
@@ -82,9 +86,16 @@ def _hand_over(p: Plane, request: Machine, entry: Machine, routing: Machine) -> 
     def is_decoding(q: Expr) -> Expr:
         return any_of(p.decode, lambda d: entry.at(d, q) == Entry.DECODING)
 
+    def is_freed(d: Expr, q: Expr) -> Expr:
+        return p.decode_batch[d, q] & ~entry.at(d, q).is_in(Entry.DECODING, Entry.ENDING)
+
     def closed(q: Expr) -> Expr:
         return request.at(q) == Stage.CLOSED
 
+    def opens_unreserved(q: Expr) -> Expr:
+        return any_of(p.decode, lambda d: ~p.open_key[d, q].is_none & ~entry.at(d, q).is_in(*RESERVING))
+
+    freed = any_of(p.request, lambda q: any_of(p.decode, lambda d: is_freed(d, q)))
     kept = any_of(p.request, lambda q: closed(q) & (~p.slot_of[q].is_none | any_of(p.rank, lambda r: _is_kept(p, r, q))))
     return [
         never("committed_unsent", p.committed_unsent, about="CH-S1: D decodes from a cache that every rank has written whole"),
@@ -93,7 +104,9 @@ def _hand_over(p: Plane, request: Machine, entry: Machine, routing: Machine) -> 
         never("foreign_written", p.foreign_written, about="CH-S3, CH-S5: no write into memory of D that is not reserved for the request"),
         always("slots_owned_once", all_of(p.request, lambda q: holds_slot(q) & ~is_shared(q)), about="CH-S4 on P"),
         always("reservations_counted", all_of(p.decode, is_counted), about="CH-S4 on D"),
+        never("key_without_reservation", any_of(p.request, opens_unreserved), about="CH-S5: what is not reserved cannot be written"),
         never("freed_block_read", p.freed_read, about="CH-S5: no read of a block of P that was freed"),
+        never("step_on_freed_reservation", freed, about="EW-P7 on D: D's own steps work on reserved blocks"),
         never("leaks_when_over", kept, about="CH-S7: P keeps nothing of a closed request"),
         sometimes("some_run_closes_all", all_of(p.request, closed), about="twin of CH-S7"),
     ]
@@ -101,14 +114,15 @@ def _hand_over(p: Plane, request: Machine, entry: Machine, routing: Machine) -> 
 
 def _is_kept(p: Plane, r: Expr, q: Expr) -> Expr:
     """Something of the request is left in the messager or in CH4."""
-    return ~p.registered[r, q].is_none | (p.parked[r, q] != 0) | (p.progress[r, q] != 0) | (p.report[q, r] != Report.NOTHING)
+    tables = ~p.registered[r, q].is_none | (p.parked[r, q] != 0) | (p.progress[r, q] != 0) | (p.report[q, r] != Report.NOTHING)
+    return tables | any_of(p.task, lambda k: p.items[r].has(p.item(request=q, task=k)))
 
 
-def _engine_worker(p: Plane, request: Machine, scheduling: Machine, working: Machine) -> list[Property]:
+def _engine_worker(p: Plane, scheduling: Machine, working: Machine) -> list[Property]:
     """P1-P10 of the engine-worker side."""
     witness = p.witness
-    forwarding = any_of(p.rank, lambda r: working.at(r).is_in(Worker.COMPUTING, Worker.SIGNALLED, Worker.MEETING))
-    through = any_of(p.request, lambda q: p.computed[0, q] == p.mark.high)
+    forwarding = any_of(p.rank, lambda r: working.at(r).is_in(Worker.COMPUTING, Worker.WRITTEN, Worker.SIGNALLED, Worker.MEETING))
+    through = any_of(p.request, lambda q: p.computed[0, q] == p.whole[q])
     scheduling_now = scheduling.at() == Gate.SCHEDULING
     return [
         never("misread_batch", witness.misread, about="EW-P1, EW-P4: every rank reads every batch once, in put order"),
@@ -149,19 +163,53 @@ def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> l
     def answered(q: Expr) -> Expr:
         return routing.at(q) == Router.ANSWERED
 
-    served = [leads_to("other_decodes_served", elsewhere, answered, each=p.request, about="no head-of-line blocking: D number 0 is full")]
     def decodes(q: Expr) -> Expr:
         return any_of(p.decode, lambda d: entry.at(d, q) == Entry.DECODING)
+
+    def under_way(q: Expr) -> Expr:
+        return ~request.at(q).is_in(Stage.NEW, Stage.CLOSED)
 
     def begins(q: Expr) -> Expr:
         return routing.at(q) == Router.POSTED
 
+    served = [leads_to("other_decodes_served", elsewhere, answered, each=p.request, about="no head-of-line blocking: D number 0 is full")]
     decoded = [leads_to("requests_decoded", begins, decodes, each=p.request, about="what nothing happens to is decoded, not refused")]
     return [
         *(served if p.bounds.full else []),
         *(decoded if p.bounds.spoils_nothing else []),
         leads_to("first_tokens_committed", lambda q: p.produced[q], closed, each=p.request, about="CH-L1"),
+        leads_to("requests_closed", under_way, closed, each=p.request, about="CH-L3: P is done with every request that it has begun"),
         leads_to("requests_answered", posted, answered, each=p.request, about="CH-L2, CH-L3, EW-P12"),
         leads_to("slots_come_back", lambda q: ~p.slot_of[q].is_none, lambda q: p.slot_of[q].is_none | dead, each=p.request, about="EW-P14 on P"),
         leads_to("reservations_come_back", reserved, lambda q: ~reserved(q), each=p.request, about="EW-P14 on D"),
     ]
+
+
+def _purposes(p: Plane, request: Machine, entry: Machine) -> list[Property]:
+    """What the pull requests were after, and what the faults must not make impossible: runs that exist."""
+    bounds = p.bounds
+
+    def runs_unregistered(q: Expr) -> Expr:
+        return any_of(p.rank, lambda r: (p.info_request == q) & ~p.info_read[r] & (p.computed[r, q] == p.whole[q]))
+
+    def pairs(of: Callable[[Expr], Expr]) -> Expr:
+        return any_of(p.request, lambda q: of(q) & any_of(p.request, lambda i: (i < q) & of(i)))
+
+    def steps(q: Expr) -> Expr:
+        return any_of(p.decode, lambda d: p.decode_batch[d, q])
+
+    lives = any_of(p.decode, lambda d: (p.decode_life[d] != 0) & any_of(p.request, lambda q: entry.at(d, q) == Entry.DECODING))
+    revived = (p.prefill_life != 0) & any_of(p.request, lambda q: request.at(q) == Stage.PREFILLED)
+    found = [sometimes("some_forward_before_registration", any_of(p.request, runs_unregistered), about="the purpose of #7724")]
+    if bounds.requests > 1:
+        found += [
+            sometimes("some_two_are_prefilled_together", pairs(lambda q: request.at(q) == Stage.RUNNING), about="full batches: #6680, #7944"),
+            sometimes("some_two_decode_in_one_step", pairs(steps), about="continuous batching on D"),
+        ]
+    if bounds.threads > 1:
+        found.append(sometimes("some_two_are_prepared_at_once", pairs(lambda q: request.at(q) == Stage.HELD), about="the purpose of #7724"))
+    if p.decode_process is not None:
+        found.append(sometimes("some_second_life_of_decode_decodes", lives, about="a D that has crashed decodes again"))
+    if p.prefill_process is not None:
+        found.append(sometimes("some_second_life_of_prefill_prefills", revived, about="a P that has crashed prefills again"))
+    return found

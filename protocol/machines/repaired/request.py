@@ -7,8 +7,10 @@ P: NEW (in the intake or in a prepare thread's hand) -> ASKED -> GRANTED -> HELD
 CLOSED, or through CANCELLING to CLOSED. P holds slot and blocks from HELD to PREFILLED; in COMMITTING and CANCELLING it
 holds nothing and only makes sure that D has heard.
 
-D: UNKNOWN -> OPEN (the router's request is there) -> RESERVED -> DECODING -> ANSWERING -> CLOSED. D alone answers clients,
-whatever ended the request, so that no request is answered twice. CLOSED stays: a message that was delayed finds it.
+D: UNKNOWN -> OPEN (the router's request is there) -> RESERVED -> DECODING -> ENDING -> ANSWERING -> CLOSED. Whatever ends a
+request that holds a reservation moves it to ENDING, and one row of D's worker takes it out of there, when no step of D's own
+works on it. While D lives, D alone answers the client, whatever ended the request, so that nobody is answered twice. CLOSED stays:
+a message that was delayed finds it.
 """
 
 from __future__ import annotations
@@ -54,28 +56,34 @@ def request_machine(p: Plane) -> Machine:
     # fmt: on
     if not p.rules.drains_before_cancel:
         rows.append(Row("token", [x for x in s if x not in (s.RUNNING, s.DOOMED)], None, cite="the token of a request that is gone"))
-    return Machine("request", s, rows, copies=p.request, passive=True, lock=p.resources, doc="P's view of a request.")
+    process = p.prefill_process
+    return Machine("request", s, rows, copies=p.request, passive=True, lock=p.resources, process=process, doc="P's view of a request.")
 
 
 def entry_machine(p: Plane) -> Machine:
     """D's view, guarded by D's lock."""
     e = Entry
-    done = (e.ANSWERING, e.CLOSED, e.UNKNOWN)
+    done = (e.ENDING, e.ANSWERING, e.CLOSED, e.UNKNOWN)
     # fmt: off
     rows = [
         Row("post",     (e.UNKNOWN, e.CLOSED), e.OPEN, cite="4.1"),
         Row("reserve",  e.OPEN,      e.RESERVED,  cite="8.1"),
         Row("commit",   e.RESERVED,  e.DECODING,  cite="4.11, 8.2"),
-        Row("commit",   e.UNWANTED,  e.ANSWERING, cite="ours: aborted before the commit came"),
+        Row("commit",   e.UNWANTED,  e.ENDING,    cite="ours: aborted before the commit came"),
         Row("commit",   (e.DECODING, *done), None, cite="ours: sent again"),
-        Row("cancel",   (e.OPEN, e.RESERVED, e.UNWANTED), e.ANSWERING, cite="ours: D answers for P, H-38"),
+        Row("cancel",   e.OPEN,      e.ANSWERING, cite="ours: D answers for P, H-38"),
+        Row("cancel",   (e.RESERVED, e.UNWANTED), e.ENDING, cite="ours: D answers for P, H-38"),
         Row("cancel",   done,        None,        cite="ours: sent again"),
-        Row("abort",    e.RESERVED,  e.UNWANTED,  cite="9.4"),
-        Row("abort",    e.DECODING,  e.ANSWERING, cite="9.4"),
+        Row("withdraw", e.OPEN,      e.ANSWERING, cite="9.4; ours: P never hears of it"),
+        Row("withdraw", e.UNKNOWN,   None,        cite="ours: D has crashed since"),
+        Row("abort",    e.RESERVED,  e.UNWANTED,  cite="9.4; ours: P may be writing"),
+        Row("abort",    e.DECODING,  e.ENDING,    cite="9.4, H10"),
         Row("abort",    (e.OPEN, e.UNWANTED, *done), None, cite="ours: P cancels"),
-        Row("finish",   e.DECODING,  e.ANSWERING, cite="4.12"),
-        Row("abandon",  (e.OPEN, e.RESERVED, e.UNWANTED), e.ANSWERING, cite="ours: P is dead, 9.7"),
-        Row("answer",   e.ANSWERING, e.CLOSED if p.rules.remembers_closed else e.OPEN, cite="ours: one answer, by D"),
+        Row("finish",   e.DECODING,  e.ENDING,    cite="4.12"),
+        Row("abandon",  e.OPEN,      e.ANSWERING, cite="ours: P is dead, or taken for dead; 9.7"),
+        Row("abandon",  (e.RESERVED, e.UNWANTED), e.ENDING, cite="ours: P is dead, or taken for dead; 9.7"),
+        Row("release",  e.ENDING,    e.ANSWERING, cite="ours: the one place where D lets go"),
+        Row("answer",   e.ANSWERING, e.CLOSED if p.rules.reserves_posted else e.OPEN, cite="ours: one answer, by D"),
     ]
     # fmt: on
     copies, process = (p.decode, p.request), p.decode_process

@@ -27,7 +27,7 @@ class Worker(IntEnum):
     """The rank is ..., in the order of one iteration."""
 
     STARTING, AT_TOP, LOOKING, ANNOUNCING, RETRACTING, LOOKED, AT_FLAG = range(7)
-    RAISING, READING, COMPUTING, SIGNALLED, MEETING, LOWERING = range(7, 13)
+    RAISING, READING, COMPUTING, WRITTEN, SIGNALLED, MEETING, LOWERING = range(7, 14)
 
 
 def worker(p: Plane) -> Machine:
@@ -35,7 +35,7 @@ def worker(p: Plane) -> Machine:
     hand = private("worker_hand", p.task, over=(p.rank, p.request))
     layer = private("worker_layer", Range(0, p.layers - 1), over=p.rank)
     rows = [*_look_rows(p), *_read_rows(p, hand), *_forward_rows(p, hand, layer)]
-    return Machine("worker", Worker, rows, copies=p.rank, process=p.rank_process or p.prefill_process, doc="P.W[r]: the event loop and the forward.")
+    return Machine("worker", Worker, rows, copies=p.rank, process=p.worker_process, doc="P.W[r]: the event loop and the forward.")
 
 
 def _look_rows(p: Plane) -> list[Row]:
@@ -107,23 +107,24 @@ def _forward_rows(p: Plane, hand: object, layer: object) -> list[Row]:
 
     def written(q: Expr) -> tuple:
         freed = when(p.is_chunk(task(q)) & ~p.prefill_holds[q], p.freed_written.set(True))
-        return (*when(p.is_chunk(task(q)), p.computed[r, q].set(p.steps(task(q), now))), *freed)
+        return (*when(p.is_chunk(task(q)), p.computed[r, q].set(p.marks(p.chunk_of(task(q)), now))), *freed)
 
     message = p.signal(layer=now, tasks=per_request(p.tasks, lambda k: task(k)))
-    signal = [each(p.request, written), p.signals[r].send(message)]
+    write, signal = [each(p.request, written)], [p.signals[r].send(message)]
     forget = [each(p.request, lambda q: task(q).set(0)), now.set(0)]
     forwards = any_of(p.request, lambda q: p.is_chunk(task(q)))
-    final, through = now == p.layers - 1, any_of(p.request, lambda q: task(q) == p.chunks)
+    final, through = now == p.layers - 1, any_of(p.request, lambda q: p.is_last(task(q)))
     tokens = [
-        p.tokens.send(per_request(p.rows, lambda k: task(k) == p.chunks)),
-        each(p.request, lambda q: when(task(q) == p.chunks, p.produced[q].set(True))),
+        p.tokens.send(per_request(p.rows, lambda k: p.is_last(task(k)))),
+        each(p.request, lambda q: when(p.is_last(task(q)), p.produced[q].set(True))),
     ]
     arrive = p.arrive(Point.LAYER)
     emits = (r == 0) & through
     ends = w.STARTING if p.rules.lowers_behind_barrier else w.LOWERING
     # fmt: off
     rows = [
-        _row("signal_layer",       w.COMPUTING, w.SIGNALLED, forwards,              signal, cite="6.2 w2, CH6"),
+        _row("write_layer",        w.COMPUTING, w.WRITTEN,   forwards,              write,  cite="6.2 w1"),
+        _row("signal_layer",       w.WRITTEN,   w.SIGNALLED, TRUE,                  signal, cite="6.2 w2, CH6"),
         _row("signal_withdrawals", w.COMPUTING, ends,        ~forwards, [*signal, *forget], cite="ours: behind every signal of the request"),
         _row("meet",               w.SIGNALLED, w.MEETING,   TRUE,                  arrive, cite="13: TP rendezvous"),
         _row("next_layer",         w.MEETING,   w.COMPUTING, met & ~final,  [now.add(1)],   cite="6.2"),

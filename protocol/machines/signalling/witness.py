@@ -15,11 +15,13 @@ these where the thing happens:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ...combine import any_of, if_else, me
 from ...effect import when
 from ...expr import Expr
+from ...machine import Process
 from ...types import BOOL, Index, Optional, Range
 from ...variable import Variable, ghost
 
@@ -42,19 +44,20 @@ class Witness:
     late_zero: Variable
 
     @classmethod
-    def create(cls, ranks: Index, numbers: Range) -> Witness:
-        """Ghosts of ranks that have decided nothing and read nothing."""
+    def create(cls, ranks: Index, numbers: Range, process: Process | None = None) -> Witness:
+        """Ghosts of ranks that have decided nothing and read nothing; a crash of the process makes them so again."""
+        own = partial(ghost, process=process)
         return cls(
             ranks,
             numbers,
-            turn=ghost("witness_turn", BOOL, over=ranks),
-            decided=ghost("witness_decided", BOOL, over=(ranks, BOOL)),
-            held=ghost("witness_held", Optional(numbers), over=(ranks, BOOL)),
-            next_batch=ghost("witness_next_batch", numbers, over=ranks),
-            misread=ghost("witness_misread", BOOL),
-            lap=ghost("witness_lap", LAPS, over=ranks),
-            raised_in=ghost("witness_raised_in", Optional(LAPS)),
-            late_zero=ghost("witness_late_zero", BOOL),
+            turn=own("witness_turn", BOOL, over=ranks),
+            decided=own("witness_decided", BOOL, over=(ranks, BOOL)),
+            held=own("witness_held", Optional(numbers), over=(ranks, BOOL)),
+            next_batch=own("witness_next_batch", numbers, over=ranks),
+            misread=own("witness_misread", BOOL),
+            lap=own("witness_lap", LAPS, over=ranks),
+            raised_in=own("witness_raised_in", Optional(LAPS)),
+            late_zero=own("witness_late_zero", BOOL),
         )
 
     def begin(self) -> list[Any]:
