@@ -3,14 +3,14 @@
 Four systems, each with variants that say what the manager does:
 
 - `lifecycle.py`, mixed and decode: *newest* (after #7141, with forced recycling of aborts), *before_7141*, *before_7633*,
-  *looking_up* (TOK looks the preempted up first);
+  *looking_up* (TOK looks the preempted up first); prompts of one or two chunks;
 - `prefill_scheduling.py`, P: *schedule* (with preemption), #7944's prefill_schedule *asserting* and *optimised* (-O), a manager that
-  lacks it (*V0*) or inherits it (*V2*);
+  lacks it (*V0*) or inherits it (*V2*; *V2_schedule*: with its own `schedule()`, also behind #6680's gate);
 - `running_list.py`: one `schedule()` walking along `running`; `query_queue.py`: V2's messages.
 
 hazard                          violated in                         holds in
 H10   slot reused               newest (decode)                     repaired; back in unnumbered, one_attempt
-H12   abort waits, forced         newest (mixed), schedule (P)        repaired; forcing; back in unnumbered_forcing
+H12   abort waits, forced       newest (all roles), schedule (P)    repaired; forcing; back in unnumbered_forcing
 H15   error left behind         newest                              repaired; back in forgetful
 H23   finish versus preempt     newest; looking_up (step dropped)   repaired; newest (no step dropped)
 H30   index shifts              published                           repaired
@@ -42,25 +42,28 @@ HAZARDS: list[Hazard] = [
         "all, role decode; inferred",
         "Reachable with one slot, one block and two requests. (request, attempt) in the outputs mends it; the request alone does not, "
         "when a client posts the id again after the error. On D the preemption also races with the end: TOK has looked and the request "
-        "is preempted, so the client gets an error and the result.",
+        "is preempted, so the client gets an error and the result. A stop may be credited to the wrong request, too: one that finds its slot "
+        "empty, because the last token came first, must not be reported. If it is, in A' and R', the report is taken for that of the next "
+        "request in the slot once that one is aborted, and frees its slot while its last token is under way.",
     ),
     Hazard(
         "H12",
         "Abort waits and forced recycling",
         ("#7642",),
-        "An abort of a request that waits is noted, and acted on once the request has been admitted and runs. One that is not done in "
+        "An abort of a request that waits or prefills is noted, and acted on once the request decodes. One that is not done in "
         "a second is recycled by force: the slot is given away while the worker's outputs for it are still on their way.",
         "newest; inferred, #7642 seen",
         "Forced recycling leads to H10 in the mixed role; with numbered outputs force does no harm to tokens. In the mixed role every "
         "abort ends by itself, under fairness, so force is only needed where a worker reports no stop (before #7633, or stuck). A pause "
-        "waits for ever because of H15. On P nothing acts on an abort at all: what was aborted is computed and sent.",
+        "waits for ever because of H15. A prompt is computed to its end after its abort, and on D an aborted reservation goes to the worker "
+        "before it is stopped. On P nothing acts on an abort at all: what was aborted is computed and sent.",
     ),
     Hazard(
         "H15",
         "Error tasks are never forgotten",
         (),
-        "The preprocessing of a request fails; the client gets an error, and the request stays in `requests`. A pause that drains "
-        "waits for it for ever.",
+        "The preprocessing of a request fails; the client gets an error, and the request stays in `requests` and in the scheduler. A retry "
+        "under the same id is refused as a duplicate, and a pause that drains waits for ever.",
         "all, mixed; inferred",
     ),
     Hazard(
@@ -71,8 +74,8 @@ HAZARDS: list[Hazard] = [
         "`waiting`, where it is admitted and run again. In the version that looks the preempted up first, FIN may delete one between "
         "the look and the lookup: a KeyError, and the outputs of the whole step are dropped.",
         "all; the log text shows that it was seen",
-        "Both reachable. Preemption may also come first, with the last token on its way. One request suffices for the zombie. The "
-        "dropped step needs the stop to be reported after the end was credited and before FIN.",
+        "Both reachable. Preemption may also come first, with the last token on its way; the path to it is as long. One request suffices for "
+        "the zombie. The dropped step needs the stop to be reported after the end was credited and before FIN.",
     ),
     Hazard(
         "H30",
@@ -100,7 +103,8 @@ HAZARDS: list[Hazard] = [
         "slot is freed again, and a third request gets it beside the second.",
         "V2; interleaving inferred",
         "The gap need not be there: FINISH may wait in the queue behind a PREALLOCATE. Freeing it only if it is still one's own mends "
-        "it as well. That a query waits for a queue that prefill_schedule does not drain is the scenario of V2.",
+        "it as well. A query waits for ever with prefill_schedule, which does not drain the queue, whatever the number of prepare threads; and "
+        "behind the gate of #6680 when the worker dies in a forward (else the gate opens). Draining before the look at the gate mends that.",
     ),
     Hazard(
         "H-41",
@@ -148,6 +152,9 @@ ABORT: dict[str, Any] = {"role": "mixed", "requests": 2, "slots": 1, "blocks": 1
 FULL: dict[str, Any] = {"role": "mixed", "requests": 2, "slots": 2, "blocks": 2, "preemptions": 1, "aborts": 1}
 ALONE: dict[str, Any] = {"role": "mixed", "requests": 1, "slots": 1, "blocks": 1, "preemptions": 1}
 ERROR: dict[str, Any] = {"role": "mixed", "requests": 1, "failures": 1, "drains": True}
+RETRY: dict[str, Any] = {"role": "mixed", "requests": 1, "failures": 1, "attempts": 2}
+CHUNKS: dict[str, Any] = ABORT | {"chunks": 2}
+D_ENDS: dict[str, Any] = DECODE | {"aborts": 1, "failures": 1}
 BOTH: dict[str, Any] = {"role": "mixed", "requests": 2, "slots": 2, "blocks": 2, "preemptions": 1}
 STOP: dict[str, Any] = {"stops": 1}
 NUMBERED = "The report says (request, attempt): what the slot's former owner still produces is skipped."
@@ -156,24 +163,24 @@ KEPT = "What was stopped keeps its blocks and begins again; no row leads to a wa
 
 # fmt: off
 SCENARIOS: list[Scenario] = [
-    _life("foreign-token", "no_foreign_token", "violated", (2_424, 12), "H10", "newest",
+    _life("foreign-token", "no_foreign_token", "violated", (2_673, 14), "H10", "newest",
           "A request on D is preempted, and its slot given to the next at once. The step that ran meanwhile reports a token for the slot, "
           "and TOK credits it to the next.", **DECODE),
-    _life("foreign-token", "no_foreign_token", "violated", (1_588, 11), "H10", "unnumbered",
+    _life("foreign-token", "no_foreign_token", "violated", (1_769, 13), "H10", "unnumbered",
           "Ours without numbers in the outputs: as published, the slot decides.", **DECODE),
-    _life("foreign-token", "no_foreign_token", "holds", (686, None), "H10", "repaired",
+    _life("foreign-token", "no_foreign_token", "holds", (835, None), "H10", "repaired",
           NUMBERED, **DECODE),
-    _life("foreign-token-of-turn", "no_foreign_token", "violated", (596, 10), "H10", "one_attempt",
+    _life("foreign-token-of-turn", "no_foreign_token", "violated", (647, 12), "H10", "one_attempt",
           "The preempted id is posted again by its client, gets the slot again, and is credited a token of its former turn.", **TURNS),
-    _life("foreign-token-of-turn", "no_foreign_token", "holds", (350, None), "H10", "repaired",
+    _life("foreign-token-of-turn", "no_foreign_token", "holds", (401, None), "H10", "repaired",
           NUMBERED, **TURNS),
-    _life("second-answer-on-decode", "no_second_answer", "violated", (2_382, 17), "H10 H23", "newest",
+    _life("second-answer-on-decode", "no_second_answer", "violated", (2_657, 18), "H10 H23", "newest",
           "TOK has looked who has the slot; the request is preempted and its client told the error; TOK goes on and tells it the end.", **DECODE),
-    _life("second-answer-on-decode", "no_second_answer", "violated", (1_018, 14), "H10 H23", "late_finish",
+    _life("second-answer-on-decode", "no_second_answer", "violated", (1_211, 15), "H10 H23", "late_finish",
           "The last token leaves the request in `running`, where it is preempted: a result and an error.", **DECODE),
-    _life("second-answer-on-decode", "no_second_answer", "holds", (686, None), "H10 H23", "repaired",
+    _life("second-answer-on-decode", "no_second_answer", "holds", (835, None), "H10 H23", "repaired",
           ENDED, **DECODE),
-    _life("all-end-on-decode", "some_run_ends", "holds", (686, 21), "H10", "repaired",
+    _life("all-end-on-decode", "some_run_ends", "holds", (835, 23), "H10", "repaired",
           "Two requests on D end, after a preemption or without.", **DECODE),
     _life("forced-slot-reuse", "no_foreign_token", "violated", (3_102, 16), "H12 H10", "newest",
           "An abort was scheduled, its stop read but not reported; the request is recycled by force and its slot given to the next, which "
@@ -190,6 +197,18 @@ SCENARIOS: list[Scenario] = [
           "Ours with aborts that only `schedule()` acts on, once the request runs.", **ABORT),
     _life("abort-of-waiting", "no_abort_waits", "holds", (848, None), "H12 #7642", "repaired",
           "Who waits goes at once, under the lock of the queue that it waits in.", **ABORT),
+    _life("abort-of-prefilling", "no_chunk_after_abort", "violated", (9_353, 6), "H12", "newest",
+          "An abort of a request whose prompt is half computed is only noted: the rest is computed, and then it is stopped.", **CHUNKS),
+    _life("abort-of-prefilling", "no_chunk_after_abort", "violated", (2_169, 5), "H12", "unowned_aborts",
+          "Ours with aborts that `schedule()` acts on only once the request decodes.", **CHUNKS),
+    _life("abort-of-prefilling", "no_chunk_after_abort", "holds", (1_228, None), "H12", "repaired",
+          "`schedule()` stops whoever is in `running`.", **CHUNKS),
+    _life("abort-on-decode", "no_abort_waits", "violated", (11_602, 4), "H12", "newest",
+          "On D an aborted reservation waits for its first token, is put to the worker, and then stopped.", **D_ENDS),
+    _life("abort-on-decode", "no_abort_waits", "violated", (2_868, 4), "H12", "unowned_aborts",
+          "Ours with aborts that only `schedule()` acts on.", **D_ENDS),
+    _life("abort-on-decode", "no_abort_waits", "holds", (2_762, None), "H12", "repaired",
+          "Who is not in the worker goes at once, and a reservation when P has sent.", **D_ENDS),
     _life("aborts-end", "aborts_end", "holds", (2_904, None), "H12", "newest",
           "In the mixed role every abort ends, also without force being fair.", **ABORT),
     _life("aborts-end", "aborts_end", "violated", (1_801, 9), "H12 H11 #7633", "before_7633",
@@ -208,10 +227,24 @@ SCENARIOS: list[Scenario] = [
           "The request stays in `requests` after its error: nobody recycles it.", **ERROR),
     _life("error-leaks", "requests_end", "holds", (78, None), "H15", "repaired",
           "Who was answered is forgotten.", **ERROR),
+    _life("retry-refused", "no_retry_refused", "violated", (70, 3), "H15", "newest",
+          "The request failed its preprocessing and was answered; its id is still known, and the client's retry is refused as a duplicate.",
+          **RETRY),
+    _life("retry-refused", "no_retry_refused", "violated", (59, 3), "H15", "forgetful",
+          "Ours, leaving what was answered with an error behind.", **RETRY),
+    _life("retry-refused", "no_retry_refused", "holds", (80, None), "H15", "repaired",
+          "Who was answered is forgotten.", **RETRY),
+    _life("some-retry-ends", "some_retry_ends", "holds", (80, 17), "H15", "repaired",
+          "The id of a request that failed is used again, and answered.", **RETRY),
     _life("zombie", "no_run_after_answer", "violated", (340, 25), "H23", "newest",
           "The request is preempted with its last token on the way; the token is credited and FIN has not come to it; the stop is "
           "reported, TOK puts the request into waiting, and it is admitted and runs again.", **ALONE),
     _life("zombie", "no_run_after_answer", "holds", (134, None), "H23", "repaired",
+          ENDED, **ALONE),
+    _life("zombie-stopped-after-its-end", "no_run_after_skipped_end", "violated", (542, 26), "H23", "newest",
+          "The order of the facts: the last token is credited, FIN is busy, and only then `schedule()` preempts the request, which is still in "
+          "running; the stop is reported, FIN finds the request in waiting and skips it, and it runs again.", **ALONE),
+    _life("zombie-stopped-after-its-end", "no_run_after_skipped_end", "holds", (134, None), "H23", "repaired",
           ENDED, **ALONE),
     _life("zombie-beside-another", "no_run_after_answer", "violated", (100_968, 33), "H23", "newest",
           "The same with two requests, two slots and an abort.", **FULL),
@@ -253,71 +286,96 @@ SCENARIOS: list[Scenario] = [
           "A request is preempted.", **FULL),
     _life("requests-end", "requests_end", "holds", (21_370, None), "P12 P14", "repaired",
           "Every request ends, with preemption, abort, and a request that fails.", **(FULL | {"failures": 1})),
+    _life("requests-end-in-chunks", "requests_end", "holds", (53_131, None), "P12 P14", "repaired",
+          "The same with prompts of two chunks.", **(FULL | {"failures": 1, "chunks": 2})),
+    _life("requests-end-on-decode", "requests_end", "holds", (32_069, None), "P12 P14", "repaired",
+          "On D, with preemption, abort, and a request that P could not prefill.", **(D_ENDS | {"slots": 2, "blocks": 2})),
+    _life("slots-and-blocks-on-decode", "slots_and_blocks_kept", "holds", (32_069, None), "S4", "repaired",
+          "A slot and blocks go with the stage.", **(D_ENDS | {"slots": 2, "blocks": 2})),
+    _life("one-answer-on-decode", "no_second_answer", "holds", (32_069, None), "P10", "repaired",
+          "Every end is one move, and only one thread can make it.", **(D_ENDS | {"slots": 2, "blocks": 2})),
     _life("one-answer", "no_second_answer", "violated", (3_120, 18), "P10", "newest",
           "Looked at before, the last token is credited to a request that was recycled by force meanwhile: two answers.", **ABORT),
     _life("one-answer", "no_second_answer", "holds", (21_370, None), "P10", "repaired",
           "Every end is one move, and only one thread can make it.", **(FULL | {"failures": 1})),
     _life("all-end", "some_run_ends", "holds", (20_875, 17), "P10", "repaired",
           "All requests end with one answer each.", **FULL),
-    _prefill("old-blocks-shipped", "no_foreign_source", "violated", (1_872, 38), "H-24", "schedule",
+    _prefill("old-blocks-shipped", "no_foreign_source", "violated", (2_300, 42), "H-24", "schedule",
              "For want of a block a registered request is preempted; it is admitted again with other blocks, computed, and the messager "
              "is about to ship the old ones.", speculates=True, blocks=3),
-    _prefill("freed-blocks-shipped", "no_foreign_source", "violated", (6_446, 11), "H-24", "optimised",
+    _prefill("freed-blocks-shipped", "no_foreign_source", "violated", (8_432, 12), "H-24", "optimised",
              "A stop frees the blocks of a request that was computed, before the messager has shipped them.", **STOP),
-    _prefill("freed-blocks-shipped", "no_foreign_source", "holds", (4_411, None), "H-24", "repaired",
+    _prefill("freed-blocks-shipped", "no_foreign_source", "holds", (5_073, None), "H-24", "repaired",
              KEPT, **STOP),
-    _prefill("nothing-waits", "nothing_waits", "violated", (962, 11), "#7944 H-24", "schedule",
+    _prefill("nothing-waits", "nothing_waits", "violated", (1_054, 12), "#7944 H-24", "schedule",
              "A preempted request waits.", speculates=True, blocks=2),
-    _prefill("nothing-waits", "nothing_waits", "violated", (6_446, 7), "#7944", "asserting",
+    _prefill("nothing-waits", "nothing_waits", "violated", (8_432, 8), "#7944", "asserting",
              "The precondition of prefill_schedule does not hold by itself: a request that was stopped waits.", **STOP),
-    _prefill("nothing-waits", "nothing_waits", "holds", (4_411, None), "#7944", "repaired",
+    _prefill("nothing-waits", "nothing_waits", "holds", (5_073, None), "#7944", "repaired",
              KEPT, **STOP),
-    _prefill("waiting-served", "waiting_ends", "holds", (13_050, None), "#7944", "schedule",
+    _prefill("waiting-served", "waiting_ends", "holds", (20_492, None), "#7944", "schedule",
              "`schedule()` serves what waits.", **STOP),
-    _prefill("waiting-starves", "waiting_ends", "violated", (6_446, 26), "#7944", "optimised",
+    _prefill("waiting-starves", "waiting_ends", "violated", (8_432, 30), "#7944", "optimised",
              "Under -O what waits is never scheduled, and nobody says so.", **STOP),
-    _prefill("waiting-starves", "waiting_ends", "violated", (6_446, 14), "#7944", "asserting",
+    _prefill("waiting-starves", "waiting_ends", "violated", (8_432, 16), "#7944", "asserting",
              "The assertion fails in every round: what waits keeps waiting.", **STOP),
-    _prefill("running-starves", "running_ends", "violated", (6_446, 14), "#7944", "asserting",
+    _prefill("running-starves", "running_ends", "violated", (8_432, 16), "#7944", "asserting",
              "Something waits: the assertion fails in every round, and nothing is scheduled any more, not even what never waited.", **STOP),
-    _prefill("running-starves", "running_ends", "holds", (6_446, None), "#7944", "optimised",
+    _prefill("running-starves", "running_ends", "holds", (8_432, None), "#7944", "optimised",
              "Under -O what runs is scheduled.", **STOP),
-    _prefill("running-starves", "running_ends", "violated", (279, 9), "#7944", "V0",
+    _prefill("running-starves", "running_ends", "violated", (333, 11), "#7944", "V0",
              "The manager has no prefill_schedule: an AttributeError in every round.", **STOP),
-    _prefill("running-starves", "running_ends", "holds", (4_411, None), "#7944", "repaired",
+    _prefill("running-starves", "running_ends", "holds", (5_073, None), "#7944", "repaired",
              "Nothing waits, so nothing is asserted.", **STOP),
-    _prefill("query-blocks", "queries_answered", "violated", (3, 1), "#7944 H-29", "V2",
-             "The inherited prefill_schedule does not drain the queue: a preallocation waits for ever."),
-    _prefill("query-blocks", "queries_answered", "holds", (13_422, None), "#7944 H-29", "V2_schedule",
+    _prefill("query-blocks", "queries_answered", "violated", (7, 2), "#7944 H-29", "V2",
+             "The inherited prefill_schedule does not drain the queue: every prepare thread waits for its preallocation for ever.", threads=2),
+    _prefill("query-blocks", "queries_answered", "holds", (20_984, None), "#7944 H-29", "V2_schedule",
              "V2 with its own schedule(), which drains it.", **STOP),
-    _prefill("query-blocks", "queries_answered", "holds", (4_589, None), "#7944 H-29", "repaired_V2",
+    _prefill("query-blocks", "queries_answered", "holds", (5_259, None), "#7944 H-29", "repaired_V2",
              "Ours as a manager with a queue, which its scheduling drains.", **STOP),
-    _prefill("sent-and-freed", "sent_is_freed", "violated", (6_628, 39), "H-41 #7944", "optimised",
+    _prefill("query-behind-gate", "queries_answered", "holds", (76_506, None), "#6680 H-29 H-34", "V2_schedule",
+             "Behind the gate the queue is drained when the forward is over.", gated=True, threads=2, **STOP),
+    _prefill("query-behind-gate-of-dead-worker", "queries_answered", "violated", (6_901, 13), "#6680 H-29 H-34", "V2_schedule",
+             "The worker dies in a forward and the forward signal stays up: `schedule()` is not called any more, and the query waits for ever.",
+             gated=True, threads=2, deaths=1),
+    _prefill("query-behind-gate-of-dead-worker", "queries_answered", "holds", (26_555, None), "#6680 H-29 H-34", "repaired_V2",
+             "The queue is drained before the look at the gate.", gated=True, threads=2, deaths=1, **STOP),
+    _prefill("refused", "blocks_given_back", "violated", (1_238, 2), "S7", "unrecycled",
+             "Ours, forgetting the blocks of a request that D refused or that failed its preprocessing.", refusals=1),
+    _prefill("refused", "blocks_given_back", "holds", (21_200, None), "S7", "schedule",
+             "pre_recycle_resource gives the blocks back.", refusals=1, **STOP),
+    _prefill("refused", "blocks_given_back", "holds", (22_656, None), "S7", "repaired",
+             "Whoever is not there has no block, with a refusal, a stop and an abort.", refusals=1, threads=2, aborts=1, **STOP),
+    _prefill("refused-ends", "requests_end", "holds", (22_656, None), "P12", "repaired",
+             "Every request ends, with a refusal, a stop and an abort.", refusals=1, threads=2, aborts=1, **STOP),
+    _prefill("some-refused", "some_refused", "holds", (1_170, 2), "S7", "repaired",
+             "D refuses a request.", refusals=1),
+    _prefill("sent-and-freed", "sent_is_freed", "violated", (8_630, 43), "H-41 #7944", "optimised",
              "The first token was sent, FIN has not come; the request is stopped and waits. FIN skips it, nobody serves it: slot and "
              "blocks are lost.", **STOP),
-    _prefill("sent-and-freed", "sent_is_freed", "violated", (6_628, 27), "H-41 #7944", "asserting",
+    _prefill("sent-and-freed", "sent_is_freed", "violated", (8_630, 29), "H-41 #7944", "asserting",
              "As under -O, and everybody else stops as well.", **STOP),
-    _prefill("sent-and-freed", "sent_is_freed", "holds", (15_082, None), "H-41", "schedule",
+    _prefill("sent-and-freed", "sent_is_freed", "holds", (22_768, None), "H-41", "schedule",
              "Where waiting is served the request is computed again, and freed.", **STOP),
-    _prefill("sent-and-freed", "sent_is_freed", "holds", (4_411, None), "H-41", "repaired",
+    _prefill("sent-and-freed", "sent_is_freed", "holds", (5_073, None), "H-41", "repaired",
              KEPT, **STOP),
-    _prefill("requests-end", "requests_end", "violated", (6_623, 32), "P12", "unspared",
+    _prefill("requests-end", "requests_end", "violated", (7_561, 34), "P12", "unspared",
              "Ours, preempting also what is computed: TOK waits to send what is not computed any more.", **STOP),
-    _prefill("requests-end", "requests_end", "holds", (4_411, None), "P12", "repaired",
+    _prefill("requests-end", "requests_end", "holds", (5_073, None), "P12", "repaired",
              KEPT, **STOP),
-    _prefill("all-end", "some_run_ends", "holds", (4_411, 34), "#7944", "repaired",
+    _prefill("all-end", "some_run_ends", "holds", (5_073, 40), "#7944", "repaired",
              "All are prepared, computed, sent and freed.", **STOP),
-    _prefill("some-sent", "some_sent", "holds", (4_411, 16), "#7944", "repaired",
+    _prefill("some-sent", "some_sent", "holds", (5_073, 17), "#7944", "repaired",
              "A first token is sent, and its request not freed yet.", **STOP),
-    _prefill("some-stopped", "some_stopped", "holds", (4_411, 4), "#7944", "repaired",
+    _prefill("some-stopped", "some_stopped", "holds", (5_073, 5), "#7944", "repaired",
              "A request is stopped.", **STOP),
-    _prefill("aborted-sent", "no_aborted_sent", "violated", (2_394, 17), "H12", "schedule",
+    _prefill("aborted-sent", "no_aborted_sent", "violated", (2_948, 18), "H12", "schedule",
              "`schedule()` acts on the abort of a decoding request only: on P it is noted for ever, and the request is computed and sent.", aborts=1),
-    _prefill("aborted-sent", "no_aborted_sent", "holds", (2_338, None), "H12", "repaired",
+    _prefill("aborted-sent", "no_aborted_sent", "holds", (2_712, None), "H12", "repaired",
              "An abort is a state: the request is stopped, and freed when the worker has stopped.", aborts=1),
-    _prefill("aborted-ends", "requests_end", "holds", (9_025, None), "H12 P14", "repaired",
+    _prefill("aborted-ends", "requests_end", "holds", (10_075, None), "H12 P14", "repaired",
              "Who was aborted while being computed is freed.", aborts=1, stops=1),
-    _prefill("some-aborted", "some_aborted", "holds", (2_338, 4), "H12", "repaired",
+    _prefill("some-aborted", "some_aborted", "holds", (2_712, 5), "H12", "repaired",
              "An abort comes while the request is being computed.", aborts=1),
     _list("second-visit", "no_second_visit", "violated", (43, 6), "H30", "published",
           "The first lacks a block; the last is put to the front, the one before it preempted; and the next index is the first again."),

@@ -13,7 +13,7 @@ from ...machine import Machine, Row
 from ...types import Range
 from ...variable import private
 from .manager import Answers, Manager
-from .request import ASKED, IN_WAITING, OVER, Stage
+from .request import OVER, Stage, abortable, taken_at_once
 
 _row = partial(Row, actor="engine", fair="none")
 
@@ -41,14 +41,35 @@ def intake(m: Manager) -> Machine:
     move: dict[str, Any] = {"moves": [m.machine[q].post], **here}
     if m.role == "mixed":
         rows = [_row("post", Intake.READY, None, fresh, [*again, m.waiting.push(q)], choose=(q,), **move, cite="6.4: add_request")]
+        if m.variant.forgets_errors and m.failures and m.attempts > 1:
+            known = (m.machine.at(q) == Stage.ERRORED) & (m.number[q] < m.attempts - 1)
+            refuse: list[Any] = [m.number[q].add(1), m.refused.set(True)]
+            rows.append(_row("refuse_retry", Intake.READY, None, known, refuse, choose=(q,), **here, cite="H15: duplicated request_id"))
     else:
-        take = [*again, m.slot_owner[i].set(q), m.block_owner[b].set(q)]
-        add = {"choose": (q,), "moves": [m.machine[q].add], **here}
-        rows = [
-            _row("reserve", Intake.READY, None, fresh & m.is_lowest_slot(i) & m.is_lowest_block(b), take, choose=(q, i, b), **move, cite="8.1"),
-            _row("add", Intake.READY, None, m.machine.at(q) == Stage.RESERVED, [m.running.push(q)], **add, cite="8.2: the first token has come"),
-        ]
+        rows = [_row("post", Intake.READY, None, fresh, again, choose=(q,), **move, cite="4.4: P's message"), *_reservation(m, q, i, b)]
     return Machine("intake", Intake, rows, final=Intake.READY, doc="FETCH of the mixed role, DECODE of the decode role")
+
+
+def _reservation(m: Manager, q: Any, i: Any, b: Any) -> list[Row]:
+    """DECODE: slot and block for a request of P's, then its first token, or an error."""
+    at, here = m.machine.at(q), {"under": m.lock, "fair": "weak"}
+    kept = (Stage.RESERVED,) if m.variant.owns_aborts else (Stage.RESERVED, Stage.RESERVED_ASKED)
+    take, add = [m.slot_owner[i].set(q), m.block_owner[b].set(q)], {"choose": (q,), "moves": [m.machine[q].add], **here}
+    gone = [*m.free_slot(q), *m.free_blocks(q), *m.answer(q)]
+    reserve = (at == Stage.ARRIVED) & m.is_lowest_slot(i) & m.is_lowest_block(b)
+    rows = [
+        _row("reserve", Intake.READY, None, reserve, take, choose=(q, i, b), moves=[m.machine[q].reserve], **here, cite="8.1"),
+        _row("add", Intake.READY, None, at.is_in(*kept), [m.running.push(q)], **add, cite="8.2: the first token has come"),
+    ]
+    if m.aborts and m.variant.owns_aborts:
+        rows.append(_row("free_aborted", Intake.READY, None, at == Stage.RESERVED_ASKED, gone, **add, cite="ours: P has sent all"))
+    if m.failures:
+        left = private("failures_left", Range(0, m.failures), init=m.failures)
+        failed, fail = (left > 0) & at.is_in(Stage.RESERVED, Stage.RESERVED_ASKED), [left.sub(1), *gone]
+        rows.append(
+            _row("receive_error", Intake.READY, None, failed, fail, choose=(q,), moves=[m.machine[q].fail], under=m.lock, cite="4.11: P failed")
+        )
+    return rows
 
 
 def control(m: Manager, drains: bool) -> Machine:
@@ -57,13 +78,14 @@ def control(m: Manager, drains: bool) -> Machine:
     rows = []
     if m.aborts:
         left = private("aborts_left", Range(0, m.aborts), init=m.aborts)
-        at, sources = m.machine.at(q), [s for s in ASKED if not (m.variant.owns_aborts and s in IN_WAITING)]
+        at, sources, taken = m.machine.at(q), abortable(m.variant, m.role, m.chunks), taken_at_once(m.variant, m.role)
         here: dict[str, Any] = {"choose": (q,), "under": m.lock}
         rows.append(_row("abort", c.LISTENING, None, (left > 0) & at.is_in(*sources), [left.sub(1)], moves=[m.machine[q].abort], **here, cite="6.4"))
-        if m.variant.owns_aborts:
-            effects = [left.sub(1), m.waiting.remove(q), *m.free_slot(q), *m.answer(q)]
-            guard = (left > 0) & at.is_in(stage.WAITING, stage.AGAIN)
-            rows.append(_row("abort_waiting", c.LISTENING, None, guard, effects, moves=[m.machine[q].abort], **here, cite="ours: the owner acts"))
+        if taken:
+            queue = m.waiting if m.role == "mixed" else m.running
+            effects = [left.sub(1), queue.remove(q), *m.free_slot(q), *m.free_blocks(q), *m.answer(q)]
+            guard = (left > 0) & at.is_in(*taken)
+            rows.append(_row("abort_waiting", c.LISTENING, None, guard, effects, moves=[m.machine[q].take], **here, cite="ours: the owner acts"))
         if m.variant.forces:
             effects = [*m.free_slot(q), *m.free_blocks(q), *m.answer(q)]
             rows.append(

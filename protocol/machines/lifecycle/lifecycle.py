@@ -27,10 +27,13 @@ from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
 from .intake import Control, control, intake
 from .manager import Answers, Manager
-from .rank import Content, Held, rank
-from .request import ASKED, IN_WAITING, OVER, PREEMPTED, Stage
+from .rank import WRITING, Content, rank
+from .request import ASKED, IN_WAITING, OVER, PREEMPTED, PREFILLING, RUNNING, Stage
 from .scheduling import Schedule, scheduling
 from .tokens import finisher, token_processor
+
+WAITS_ASKED = [ASKED[s] for s in (*IN_WAITING, Stage.READY) if s in ASKED]
+"""Aborted, and waiting for a worker all the same."""
 
 
 def build(variant: str = "repaired", role: str = "mixed", drains: bool = False, **bounds: Any) -> System:
@@ -56,13 +59,14 @@ def build(variant: str = "repaired", role: str = "mixed", drains: bool = False, 
 def _ownership(m: Manager, c: Content) -> list[Property]:
     """P7 and S4."""
     s = Stage
-    keeps = (s.RESERVED, s.READY, s.RUNNING, s.RUNNING_ASKED, s.AGAIN, s.AGAIN_ASKED, *PREEMPTED, s.ABORTING, s.FINISHING)
+    prepared = (s.RESERVED, s.RESERVED_ASKED, s.READY, s.READY_ASKED)
+    keeps = (*prepared, *PREFILLING, *RUNNING, s.AGAIN, s.AGAIN_ASKED, *PREEMPTED, s.ABORTING, s.FINISHING)
 
     def slots(q: Any) -> Any:
         return count(m.slot, lambda i: m.slot_owner[i] == q)
 
     def shared(i: Any) -> Any:
-        return any_of(m.slot, lambda j: (i < j) & any_of(m.block, lambda b: c.block[i, b] & c.block[j, b] & (c.held[i] == Held.RUNS)))
+        return any_of(m.slot, lambda j: (i < j) & any_of(m.block, lambda b: c.block[i, b] & c.block[j, b] & c.held[i].is_in(*WRITING)))
 
     def kept(q: Any) -> Any:
         has = m.machine.at(q).is_in(*keeps)
@@ -79,10 +83,17 @@ def _ownership(m: Manager, c: Content) -> list[Property]:
 def _tokens(m: Manager) -> list[Property]:
     """P8 and P10."""
     answered = all_of(m.request, lambda q: (m.machine.at(q) == Stage.GONE) & (m.answers[q] == Answers.ONE))
+
+    def retried(q: Any) -> Any:
+        return (m.number[q] > 0) & (m.machine.at(q) == Stage.GONE) & (m.answers[q] == Answers.ONE)
+
     return [
         never("no_foreign_token", m.foreign.cell(), "P8: a token is credited to who produced it, in the turn that did"),
         never("no_step_dropped", m.dropped.cell(), "H23: a step's outputs are never dropped"),
         never("no_run_after_answer", m.zombie.cell(), "H23: who was told the end does not run again"),
+        never("no_run_after_skipped_end", m.late_zombie.cell(), "H23, in its order: told the end, preempted, skipped by FIN, run again"),
+        never("no_retry_refused", m.refused.cell(), "H15: an id that was answered may be used again"),
+        sometimes("some_retry_ends", any_of(m.request, retried), "twin: an id is used again, and answered"),
         never("no_second_answer", any_of(m.request, lambda q: m.answers[q] == Answers.TWO), "P10: one terminal answer"),
         sometimes("some_run_ends", answered, "twin: all requests end, each with one answer"),
     ]
@@ -101,5 +112,6 @@ def _progress(m: Manager) -> list[Property]:
         leads_to("requests_end", lambda q: ~is_over(q), is_over, each=m.request, about="P12, S7: every request ends, and is forgotten"),
         leads_to("answered_is_freed", lambda q: m.answers[q] != Answers.NONE, is_over, each=m.request, about="H-41, S7: who was answered is freed"),
         leads_to("aborts_end", is_asked, is_over, each=m.request, about="P14: an abort ends"),
-        never("no_abort_waits", any_of(m.request, lambda q: m.machine.at(q).is_in(*(ASKED[x] for x in IN_WAITING if x in ASKED))), "H12"),
+        never("no_chunk_after_abort", m.late_chunk.cell(), "H12: nothing more is computed of a prompt that was aborted"),
+        never("no_abort_waits", any_of(m.request, lambda q: m.machine.at(q).is_in(*WAITS_ASKED)), "H12: who waits for a worker ends with the abort"),
     ]

@@ -37,7 +37,8 @@ class Manager:
 
     Args:
         variant: one of VARIANTS. role: mixed or decode.
-        requests, slots, blocks: how many. attempts: how often the client may post one id. tokens: how many a request produces.
+        requests, slots, blocks: how many. attempts: how often the client may post one id. chunks: of a prompt; tokens: how many a request
+            produces.
         preemptions, aborts, failures: how often a request is preempted, aborted, fails its preprocessing.
 
     Raises:
@@ -52,6 +53,7 @@ class Manager:
         slots: int = 1,
         blocks: int = 1,
         attempts: int = 1,
+        chunks: int = 1,
         tokens: int = 2,
         preemptions: int = 0,
         aborts: int = 0,
@@ -65,6 +67,7 @@ class Manager:
             ("slots", slots, 1, 3),
             ("blocks", blocks, 1, 4),
             ("attempts", attempts, 1, 2),
+            ("chunks", chunks, 1, 2 if role == "mixed" else 1),
             ("tokens", tokens, 1, 3),
             ("preemptions", preemptions, 0, 3),
             ("aborts", aborts, 0, 2),
@@ -72,12 +75,12 @@ class Manager:
         ):
             if not low <= number <= high:
                 raise DefinitionError(f"{bound} = {number}: choose one of {', '.join(map(str, range(low, high + 1)))}")
-        self.variant, self.role, self.tokens = VARIANTS[variant], role, tokens
+        self.variant, self.role, self.chunks, self.tokens = VARIANTS[variant], role, chunks, tokens
         self.preemptions, self.aborts, self.failures, self.attempts = preemptions, aborts, failures, attempts
         self.request, self.slot, self.block = Index("request", requests), Index("slot", slots), Index("block", blocks)
         self.attempt = Range(0, attempts - 1)
         self._declare(requests)
-        self.machine = request_machine(self.request, self.lock, self.variant, role)
+        self.machine = request_machine(self.request, self.lock, self.variant, role, chunks)
 
     def _declare(self, requests: int) -> None:
         q = self.request
@@ -88,7 +91,7 @@ class Manager:
         self.running = locked("running", Sequence(q, requests), self.lock, cite="facts 6.2: running")
         self.waiting = locked("waiting", Sequence(q, requests), self.lock, cite="facts 6.2: waiting")
         tables: dict[str, Any] = {f"block_{b}": BOOL for b in self.block}
-        self.batch = Record("Batch", stop=Optional(self.slot), run=Optional(q), slot=self.slot, attempt=self.attempt, fresh=BOOL, **tables)
+        self.batch = Record("Batch", stop=Optional(self.slot), run=Optional(q), slot=self.slot, attempt=self.attempt, fresh=BOOL, part=BOOL, **tables)
         self.in_hand = private("scheduled_batch", self.batch)
         self.tasks = channel("queue_tasks", self.batch, 1, cite="facts 2.2: Q")
         report: dict[str, Any] = {}
@@ -101,6 +104,11 @@ class Manager:
         self.foreign = ghost("credited_to_another", BOOL)
         self.dropped = ghost("step_dropped", BOOL)
         self.zombie = ghost("run_after_answer", BOOL)
+        self.late_stop = ghost("stopped_after_answer", BOOL, over=q)
+        self.end_skipped = ghost("end_skipped", BOOL, over=q)
+        self.late_zombie = ghost("run_after_skipped_end", BOOL)
+        self.late_chunk = ghost("chunk_after_abort", BOOL)
+        self.refused = ghost("retry_refused", BOOL)
 
     # -- looks -------------------------------------------------------------------------------------------------------
 
@@ -144,10 +152,10 @@ class Manager:
         """The client is told the end of the request."""
         return [when(self.answers[q] == a, self.answers[q].set(b)) for a, b in ((Answers.NONE, Answers.ONE), (Answers.ONE, Answers.TWO))]
 
-    def make_batch(self, stop: Any = None, run: Any = None, slot: Any = 0, fresh: Any = False, more: Any = None) -> Expr:
-        """A batch: stop a slot, and run a request in one with the blocks of its table and one more."""
+    def make_batch(self, stop: Any = None, run: Any = None, slot: Any = 0, fresh: Any = False, part: bool = False, more: Any = None) -> Expr:
+        """A batch: stop a slot, and run a request in one with the blocks of its table and one more; `part`: its prompt has another chunk."""
         tables = {}
         for b in self.block:
             tables[f"block_{b}"] = False if run is None else (self.block_owner[b] == run) | ((more == b) if more is not None else False)
         number = 0 if run is None else self.number[run]
-        return self.batch(stop=stop, run=run, slot=slot, attempt=number, fresh=fresh, **tables)
+        return self.batch(stop=stop, run=run, slot=slot, attempt=number, fresh=fresh, part=part, **tables)

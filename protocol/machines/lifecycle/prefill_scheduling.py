@@ -1,15 +1,15 @@
 """P's scheduling without a waiting queue (#7944), beside `schedule()` with preemption: what becomes of whatever waits (7.1, 7.2).
 
-A request is prepared with a slot and all its blocks, its cache task is registered with the messager, which keeps the block numbers, and
-it is scheduled in two chunks. `schedule()` may need a block more than was preallocated (speculation); it then preempts the last of
-`running`. An old pause preempts all (9.8). Either way the request waits once its stop was reported, and `schedule()` would admit it
-again, with new blocks. `prefill_schedule()` has no such part: it asserts that nothing waits. Ours has no waiting queue: a
-stopped request keeps its blocks and begins again, so no row leads to WAITING and nothing is left to assert; who was sent is not
-preempted. A manager that lacks the method raises AttributeError, every round. V2 inherits it, but there a preallocation is a message that only its
-own `schedule()` takes from the queue.
+A request is prepared with a slot and all its blocks, granted or refused by D, and registered with the messager, which keeps the block
+numbers; then it is scheduled in two chunks. `schedule()` may need a block more than was preallocated (speculation); it then preempts the
+last of `running`. An old pause preempts all (9.8). Either way the request waits once its stop was reported, and `schedule()` would admit it
+again, with new blocks. `prefill_schedule()` has no such part: it asserts that nothing waits. Ours has no waiting queue: a stopped request
+keeps its blocks and begins again, so no row leads to WAITING and nothing is left to assert; who was sent is not preempted. A manager that
+lacks the method raises AttributeError, every round. V2 inherits it, but there a preallocation is a message that only its own `schedule()`
+takes from the queue; behind #6680's gate it is not taken while the forward signal is up, for ever when the worker dies.
 
 The messager ships a request when its last chunk is computed, from the blocks that were registered. TOK waits for that, holding up everything
-behind it. Left out: layers and ranks (the group "sending"), D, slots as such (`query_queue.py`), the budget (one chunk a call).
+behind it. Left out: layers and ranks (the group "sending"), D but for its answer, slots as such (`query_queue.py`), the budget (one chunk a call).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from enum import IntEnum
 from functools import partial
 from typing import Any
 
-from ...combine import all_of, any_of, choice, count, if_else
+from ...combine import all_of, any_of, choice, count, if_else, me
 from ...effect import each, when
 from ...errors import DefinitionError
 from ...expr import TRUE, Expr
@@ -27,8 +27,8 @@ from ...machine import Machine, Row
 from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Index, Optional, Range, Record, Sequence
-from ...variable import Lock, channel, ghost, locked, private
-from .prefill_request import IN_RUNNING, Prefill, prefill_machine
+from ...variable import Lock, channel, ghost, locked, private, register
+from .prefill_request import IN_RUNNING, WITHOUT_BLOCKS, Prefill, prefill_machine
 
 _row = partial(Row, actor="prefill")
 _work = partial(Row, actor="worker")
@@ -37,7 +37,7 @@ _work = partial(Row, actor="worker")
 class Prepare(IntEnum):
     """The prepare thread is ..."""
 
-    IDLE, REGISTERING, ADDING = range(3)
+    IDLE, ASKING, REGISTERING, ADDING = range(4)
 
 
 class Schedule(IntEnum):
@@ -49,7 +49,7 @@ class Schedule(IntEnum):
 class Rank(IntEnum):
     """The worker is ..."""
 
-    READING, FORWARDING, REPORTING = range(3)
+    READING, ANNOUNCED, RAISED, FORWARDING, REPORTING, LOWERING, DEAD = range(7)
 
 
 class Messager(IntEnum):
@@ -67,7 +67,7 @@ class Tokens(IntEnum):
 class Finish(IntEnum):
     """The finishing thread is ..."""
 
-    IDLE = 0
+    IDLE, STORING, FREEING = range(3)
 
 
 class Stop(IntEnum):
@@ -85,8 +85,8 @@ class Variant:
         admits: `schedule()`: what waits is admitted, and a chunk may need a block more and preempt for it.
         asserts: prefill_schedule raises while something waits (no -O).
         lacks: the manager has no prefill_schedule: it raises every round.
-        queues: V2: a preallocation is a message. drains: the scheduling takes it.
-        spares: who was sent cannot be preempted.
+        queues: V2: a preallocation is a message. drains: the scheduling takes it; drains_first: before it looks at the gate.
+        spares: who was sent cannot be preempted. recycles: who was refused gives its blocks back (pre_recycle_resource).
     """
 
     name: str
@@ -96,10 +96,12 @@ class Variant:
     lacks: bool = False
     queues: bool = False
     drains: bool = True
+    drains_first: bool = False
     spares: bool = False
+    recycles: bool = True
 
 
-_OURS = Variant("repaired", waits=False, spares=True)
+_OURS = Variant("repaired", waits=False, spares=True, drains_first=True)
 VARIANTS = {
     v.name: v
     for v in (
@@ -112,40 +114,71 @@ VARIANTS = {
         _OURS,
         replace(_OURS, name="repaired_V2", queues=True),
         replace(_OURS, name="unspared", spares=False),
+        replace(_OURS, name="unrecycled", recycles=False),
     )
 }
 
 
-def build(variant: str = "repaired", requests: int = 2, blocks: int = 2, stops: int = 0, aborts: int = 0, speculates: bool = False) -> System:
-    """P's manager, its worker, messager and token processor; `speculates`: the last chunk needs one block more (in `schedule()` only).
+def build(
+    variant: str = "repaired",
+    requests: int = 2,
+    blocks: int = 2,
+    threads: int = 1,
+    stops: int = 0,
+    aborts: int = 0,
+    refusals: int = 0,
+    speculates: bool = False,
+    gated: bool = False,
+    deaths: int = 0,
+) -> System:
+    """P's manager, its prepare threads, worker, messager and token processor.
+
+    Args:
+        variant: one of VARIANTS. requests, blocks, threads: how many.
+        stops, aborts, refusals: how often a request is preempted by a pause, is aborted, is refused by D or fails its preprocessing.
+        speculates: the last chunk needs one block more (in `schedule()` only).
+        gated: `schedule()` is not called while the forward signal is up (#6680). deaths: how often the worker dies in a forward.
 
     Raises:
         DefinitionError: an unknown variant, or a number out of bounds.
     """
     if variant not in VARIANTS:
         raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
-    for name, value, low, high in (("requests", requests, 1, 3), ("blocks", blocks, 1, 4), ("stops", stops, 0, 2), ("aborts", aborts, 0, 1)):
+    for name, value, low, high in (
+        ("requests", requests, 1, 3),
+        ("blocks", blocks, 1, 4),
+        ("threads", threads, 1, 2),
+        ("stops", stops, 0, 2),
+        ("aborts", aborts, 0, 1),
+        ("refusals", refusals, 0, 2),
+        ("deaths", deaths, 0, 1),
+    ):
         if not low <= value <= high:
             raise DefinitionError(f"{name}={value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
     if speculates and not VARIANTS[variant].admits:
         raise DefinitionError(f"speculates=True with variant={variant!r}: only schedule() allocates; choose one of schedule, V2_schedule")
-    return _Instance(VARIANTS[variant], requests, blocks, stops, aborts, speculates).system()
+    if deaths and not gated:
+        raise DefinitionError("deaths without gated=True: nothing here looks at the worker's life but the gate")
+    return _Instance(VARIANTS[variant], requests, blocks, threads, stops, aborts, refusals, speculates, gated, deaths).system()
 
 
 class _Instance:
     """One prefill instance."""
 
-    def __init__(self, v: Variant, requests: int, blocks: int, stops: int, aborts: int, speculates: bool):
+    def __init__(
+        self, v: Variant, requests: int, blocks: int, threads: int, stops: int, aborts: int, refusals: int, speculates: bool, gated: bool, deaths: int
+    ):
         q, b = Index("request", requests), Index("block", blocks)
-        self.v, self.request, self.block, self.stops, self.speculates = v, q, b, stops, speculates
-        self.aborts = aborts
+        self.v, self.request, self.block, self.thread = v, q, b, Index("thread", threads)
+        self.stops, self.aborts, self.refusals, self.speculates, self.gated, self.deaths = stops, aborts, refusals, speculates, gated, deaths
         self.lock = Lock("resource_lock", cite="facts 6.2: RM.lock")
         self.owner = locked("block_owner", Optional(q), self.lock, over=b, cite="facts 6.2: block_tables")
         self.done = locked("chunks_scheduled", Range(0, 2), self.lock, over=q, cite="facts 6.3: num_computed_tokens")
         self.running = locked("running", Sequence(q, requests), self.lock, cite="facts 6.2: running")
         self.waiting = locked("waiting", Sequence(q, requests), self.lock, cite="facts 6.2: waiting")
-        self.machine = prefill_machine(q, self.lock, ours=not v.waits)
-        self.hand = private("request_in_hand", Optional(q))
+        self.machine = prefill_machine(q, self.lock, not v.waits, v.queues, v.spares)
+        self.hand = private("request_in_hand", Optional(q), over=self.thread)
+        self.forward_up = register("engine_forward_signal", BOOL, cite="facts 1.2: FWD")
         self.task = Record("Task", run=Optional(q), last=BOOL, **{f"stop_{r}": BOOL for r in q})
         self.tasks = channel("queue_tasks", self.task, 2, cite="facts 2.2: Q; the slot is the request's")
         self.cache_task = Record("CacheTask", request=q, block=b)
@@ -157,6 +190,7 @@ class _Instance:
         self.finishing = channel("finishing", q, requests, cite="finish_execution_pool")
         self.source = private("messager_block", Optional(b), over=q)
         self.asked = ghost("abort_asked", BOOL, over=q)
+        self.refused = ghost("refused", BOOL, over=q)
         self.sent = ghost("first_token_sent", BOOL, over=q)
 
     def system(self) -> System:
@@ -179,25 +213,30 @@ class _Instance:
         return self.task(run=run, last=last, **{f"stop_{r}": stops(r) if stops is not None else False for r in self.request})
 
     def prepare(self) -> Machine:
-        """The prepare thread: one request after the other."""
-        p, q, b, hand = Prepare, choice("request", self.request), choice("block", self.block), self.hand
+        """The prepare threads, each one request after the other."""
+        p, q, b, hand = Prepare, choice("request", self.request), choice("block", self.block), self.hand[me(self.thread)]
         mine, first = hand.value, self.machine.at(q) == Prefill.ABSENT
-        take = [self.owner[b].set(q), hand.set(q)]
         here: dict[str, Any] = {"under": self.lock}
-        rows = []
         if self.v.queues:
             move: dict[str, Any] = {"moves": [self.machine[q].query], **here}
-            rows.append(_row("query", p.IDLE, p.REGISTERING, first, [hand.set(q)], choose=(q,), **move, cite="V2: _sync_query"))
+            rows = [_row("query", p.IDLE, p.ASKING, first, [hand.set(q)], choose=(q,), **move, cite="V2: _sync_query")]
         else:
-            free = first & self.is_lowest(b)
-            rows.append(_row("preallocate", p.IDLE, p.REGISTERING, free, take, choose=(q, b), moves=[self.machine[q].hold], **here, cite="6.4"))
-        held = (self.machine.at(mine) == Prefill.HELD) & (self.owner[b] == mine)
-        task = self.cache_task(request=mine, block=b)
+            free, take = first & self.is_lowest(b), [self.owner[b].set(q), hand.set(q)]
+            rows = [_row("preallocate", p.IDLE, p.ASKING, free, take, choose=(q, b), moves=[self.machine[q].hold], **here, cite="6.4")]
+        held, task = self.machine.at(mine) == Prefill.HELD, self.cache_task(request=mine, block=b)
+        known = self.owner[b] == mine
         rows += [
-            _row("register", p.REGISTERING, p.ADDING, held, [self.told.send(task)], choose=(b,), **here, cite="2.3: put_cache_info"),
+            _row("take_grant", p.ASKING, p.REGISTERING, held, [], moves=[self.machine[mine].grant], **here, cite="6.4: check_decode_allocated"),
+            _row("register", p.REGISTERING, p.ADDING, known, [self.told.send(task)], choose=(b,), moves=[self.machine[mine].register], **here,
+                 cite="2.3: put_cache_info"),
             _row("add", p.ADDING, p.IDLE, TRUE, [self.running.push(mine), hand.set(None)], moves=[self.machine[mine].add], **here, cite="6.4"),
-        ]
-        return Machine("prepare", p, rows, final=p.IDLE, doc="a prepare thread")
+        ]  # fmt: skip
+        if self.refusals:
+            left = private("refusals_left", Range(0, self.refusals), over=self.thread, init=self.refusals)[me(self.thread)]
+            gone = [left.sub(1), hand.set(None), self.refused[mine].set(True), *(self.free(mine) if self.v.recycles else [])]
+            rows.append(_row("give_up", p.ASKING, p.IDLE, held & (left > 0), gone, moves=[self.machine[mine].fail], **here, fair="none",
+                             cite="6.4: pre_recycle_resource"))  # fmt: skip
+        return Machine("prepare", p, rows, copies=self.thread, final=p.IDLE, doc="the prepare threads")
 
     def schedule(self) -> Machine:
         """SCHED: one decision a call; its put follows in the same section, as no other race is asked here (H9 is)."""
@@ -208,7 +247,8 @@ class _Instance:
         first = (stage == Prefill.RUNNING) & all_of(self.request, lambda r: (r == q) | (self.machine.at(r) != Prefill.RUNNING) | self.is_behind(r, q))
         rows = []
         if self.v.queues and self.v.drains:
-            queued = (stage == Prefill.QUEUED) & self.is_lowest(b)
+            open_gate = ~self.forward_up.cell() if self.gated and not self.v.drains_first else TRUE
+            queued = (stage == Prefill.QUEUED) & self.is_lowest(b) & open_gate
             rows.append(
                 _row(
                     "drain_query", s, s, queued, [self.owner[b].set(q)], choose=(q, b), moves=[self.machine[q].hold], **here, cite="V2: drained here"
@@ -273,14 +313,26 @@ class _Instance:
         report = [stop[q].set(False), self.outputs.send(self.report(request=q, stopped=True))]
         token = [self.outputs.send(self.report(request=chunk.value, stopped=False)), chunk.set(None), last.set(False)]
         ends = none & (chunk.is_none | ~last)
+        begun, ended = (r.RAISED, r.LOWERING) if self.gated else (r.READING, r.READING)
         rows = [
-            _work("read_batch", r.READING, r.FORWARDING, TRUE, take, cite="2.2"),
+            _work("read_batch", begun, r.FORWARDING, TRUE, take, cite="2.2"),
             _work("report_stop", r.FORWARDING, r.FORWARDING, stop[q], report, choose=(q,), cite="4.5: -9"),
-            _work("end_step", r.FORWARDING, r.READING, ends, [chunk.set(None)], cite="4.1"),
+            _work("end_step", r.FORWARDING, ended, ends, [chunk.set(None)], cite="4.1"),
             _work("signal_last", r.FORWARDING, r.REPORTING, none & ~chunk.is_none & last, [self.computed.send(chunk.value)], cite="2.5"),
-            _work("report_token", r.REPORTING, r.READING, TRUE, token, cite="6.4: the first token"),
+            _work("report_token", r.REPORTING, ended, TRUE, token, cite="6.4: the first token"),
         ]
-        return Machine("rank", r, rows, final=r.READING, doc="the worker's event loop")
+        return Machine("rank", r, [*rows, *(self._signal_rows() if self.gated else [])], final=r.READING, doc="the worker's event loop")
+
+    def _signal_rows(self) -> list[Row]:
+        """#6680: the signal is raised before the read and lowered after the forward, unless the worker dies in it."""
+        r, left = Rank, private("deaths_left", Range(0, self.deaths), init=self.deaths)
+        rows = [
+            _work("see_batch", r.READING, r.ANNOUNCED, ~self.tasks.empty, [], cite="4.1 W3"),
+            _work("raise_forward", r.ANNOUNCED, r.RAISED, TRUE, [self.forward_up.set(True)], cite="4.2"),
+            _work("lower_forward", r.LOWERING, r.READING, TRUE, [self.forward_up.set(False)], cite="4.2"),
+        ]
+        die = _work("die", r.FORWARDING, r.DEAD, left > 0, [left.sub(1)], fair="none", cite="H6, H-34")
+        return [*rows, *([die] if self.deaths else [])]
 
     def messager(self) -> Machine:
         """The messager: it knows a request's block from its cache task, and ships that block when the last chunk is computed."""
@@ -308,28 +360,39 @@ class _Instance:
         rows = [
             _row("receive_token", t.WAITING, t.SENDING, ~head.stopped & token, take, **here, cite="6.4: is_prefill"),
             _row("receive_stop", t.WAITING, t.WAITING, head.stopped & stopped, [self.outputs.receive(), front, *back], **move, cite="6.5: -9"),
-            _row("skip", t.WAITING, t.WAITING, if_else(head.stopped, ~stopped & ~doomed, ~token), [self.outputs.receive()], **here, cite="6.5"),
             _row("cache_sent", t.SENDING, t.SENT, TRUE, [self.shipped.receive(mine)], cite="6.4: get_finished_req"),
             _row("send_first_token", t.SENT, t.WAITING, TRUE, send, moves=[self.machine[mine].sent], **here, cite="6.4"),
         ]
-        if self.aborts and not self.v.waits:
+        if self.v.waits:
+            stale = if_else(head.stopped, ~stopped, ~token)
+            rows.append(_row("skip", t.WAITING, t.WAITING, stale, [self.outputs.receive()], **here, cite="6.5"))
+        elif self.aborts:
             gone = [self.outputs.receive(), *self.free(head.request), *back]
             rows.append(_row("free_aborted", t.WAITING, t.WAITING, head.stopped & doomed, gone, **move, cite="ours: H12"))
         return Machine("token_processor", t, rows, final=t.WAITING, doc="the engine's thread that credits what the steps report")
 
     def finisher(self) -> Machine:
-        """FIN, in one step here; a request that it finds in `waiting` it skips."""
-        f, q = Finish.IDLE, self.finishing.head
-        stage = self.machine.at(q)
-        here: dict[str, Any] = {"under": self.lock}
-        over = (stage == Prefill.SENT) if not self.v.waits else stage.is_in(*IN_RUNNING, Prefill.PREEMPTED)
-        free = [self.finishing.receive(), *self.free(q), self.done[q].set(0)]
-        rows = []
-        if self.v.waits:
-            free.append(when(stage.is_in(*IN_RUNNING), self.running.remove(q)))
-            rows.append(_row("skip", f, f, ~over, [self.finishing.receive()], **here, cite="6.4; H-41"))
-        rows.append(_row("finish", f, f, over, free, moves=[self.machine[q].finish], **here, cite="6.4: FIN"))
-        return Machine("finisher", Finish, rows, final=f, doc="the engine's thread that finishes requests")
+        """FIN: the slot, the store, the blocks; a request that it finds in `waiting` it skips. Ours frees once, after the store."""
+        f, hand = Finish, private("finishing_request", Optional(self.request))
+        q, mine, store = self.finishing.head, hand.value, _row("store", Finish.STORING, Finish.FREEING, TRUE, [], cite="6.4: optional storage write")
+        take, here = [self.finishing.receive(), hand.set(q)], {"under": self.lock}
+        free: list[Any] = [*self.free(mine), self.done[mine].set(0), hand.set(None)]
+        if not self.v.waits:
+            rows = [
+                _row("take", f.IDLE, f.STORING, TRUE, take, cite="ours: the store comes first"),
+                store,
+                _row("free", f.FREEING, f.IDLE, TRUE, free, moves=[self.machine[mine].finish], **here, cite="ours: one place"),
+            ]
+        else:
+            stage = self.machine.at(q)
+            over, leave = stage.is_in(*IN_RUNNING, Prefill.PREEMPTED), when(stage.is_in(*IN_RUNNING), self.running.remove(q))
+            rows = [
+                _row("free_slot", f.IDLE, f.STORING, over, [*take, leave], moves=[self.machine[q].finish], **here, cite="6.4: FIN"),
+                _row("skip", f.IDLE, f.IDLE, ~over, [self.finishing.receive()], **here, cite="6.4; H-41"),
+                store,
+                _row("free_blocks", f.FREEING, f.IDLE, TRUE, free, moves=[self.machine[mine].free], **here, cite="6.4: FIN"),
+            ]
+        return Machine("finisher", Finish, rows, final=f.IDLE, doc="the engine's thread that finishes requests")
 
     def stopping(self) -> Machine:
         """An old pause, or an abort as in B: what is in `running` is preempted, in any order (9.4, 9.8)."""
@@ -358,7 +421,8 @@ class _Instance:
         at, head, p = self.machine.at, self.computed.cell(), Prefill
         source = self.source[head.head]
         foreign = ~head.empty & ~source.is_none & (self.owner[source.value] != head.head)
-        over = all_of(self.request, lambda q: at(q) == p.GONE)
+        over = all_of(self.request, lambda q: (at(q) == p.GONE) & self.sent[q])
+        kept = all_of(self.request, lambda q: ~at(q).is_in(*WITHOUT_BLOCKS) | (self.own(q) == 0))
         done = all_of(self.request, lambda q: at(q) != p.GONE) & any_of(self.request, lambda q: self.sent[q])
 
         def ends(q: Any) -> Expr:
@@ -366,6 +430,8 @@ class _Instance:
 
         return [
             never("no_foreign_source", foreign, "S3, H-24: what is shipped are the blocks of the request that was computed"),
+            always("blocks_given_back", kept, "S7: whoever is not there has no block"),
+            sometimes("some_refused", any_of(self.request, lambda q: self.refused[q]), "twin: D refuses a request"),
             leads_to(
                 "queries_answered", lambda q: at(q) == p.QUEUED, lambda q: at(q) != p.QUEUED, each=self.request, about="V2: a query is answered"
             ),

@@ -1,7 +1,8 @@
 """The worker: it reads a batch, runs a step for what its slots hold, and reports by slot (facts 4.5).
 
 A stop makes the slot report a stop in the next step, and run no more; since #7633 also when nothing else runs. A fresh task
-takes the slot over, whatever it held; a task that is not fresh only brings a new block table.
+takes the slot over, whatever it held; a task that is not fresh only brings a new block table. A chunk that is not the last is computed in
+one step, which has no token for it.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ class Rank(IntEnum):
 
 
 class Held(IntEnum):
-    """What the slot does in the next step: nothing, run, report its stop."""
+    """What the slot does in the next step: nothing, run, report its stop, compute a chunk."""
 
-    NOTHING, RUNS, STOPS = range(3)
+    NOTHING, RUNS, STOPS, COMPUTES = range(4)
+
+
+WRITING = (Held.RUNS, Held.COMPUTES)
 
 
 class Content:
@@ -47,7 +51,7 @@ class Content:
 def rank(m: Manager, c: Content) -> Machine:
     """One rank; the ranks of a group do the same."""
     r, batch = Rank, m.tasks.head
-    some = any_of(m.slot, lambda s: c.held[s].is_in(*((Held.RUNS, Held.STOPS) if m.variant.reports_stops else (Held.RUNS,))))
+    some = any_of(m.slot, lambda s: c.held[s].is_in(*WRITING, *((Held.STOPS,) if m.variant.reports_stops else ())))
     rows = [
         _row("read_batch", r.READING, r.READING, TRUE, [m.tasks.receive(), *_insert(m, c, batch)], cite="4.5"),
         _row("begin_step", r.READING, r.FORWARDING, some, [], cite="4.1 W10"),
@@ -64,7 +68,13 @@ def _insert(m: Manager, c: Content, batch: Expr) -> list[Any]:
         stops = (batch.stop == s) & ~(runs & batch.fresh)
         effects += [
             when(stops, c.held[s].set(Held.STOPS)),
-            when(runs & batch.fresh, c.held[s].set(Held.RUNS), c.request[s].set(batch.run), c.number[s].set(batch.attempt), c.left[s].set(m.tokens)),
+            when(
+                runs & batch.fresh,
+                c.held[s].set(if_else(batch.part, Held.COMPUTES, Held.RUNS)),
+                c.request[s].set(batch.run),
+                c.number[s].set(batch.attempt),
+                c.left[s].set(m.tokens),
+            ),
             *(when(runs, c.block[s, b].set(getattr(batch, f"block_{b}"))) for b in m.block),
             *(when(stops, c.block[s, b].set(False)) for b in m.block),
         ]
@@ -77,7 +87,7 @@ def _report(m: Manager, c: Content) -> list[Any]:
     for s in m.slot:
         last = if_else(c.left[s] == 1, Output.LAST, Output.TOKEN)
         kind = if_else(c.held[s] == Held.RUNS, last, if_else(c.held[s] == Held.STOPS, Output.STOPPED, Output.NOTHING))
-        idle = c.held[s] == Held.NOTHING
+        idle = c.held[s].is_in(Held.NOTHING, Held.COMPUTES)
         fields |= {f"kind_{s}": kind, f"of_{s}": if_else(idle, None, c.request[s]), f"attempt_{s}": if_else(idle, 0, c.number[s])}
     return [m.outputs.send(m.step(**fields)), each(m.slot, lambda s: _after(m, c, s))]
 
@@ -85,4 +95,8 @@ def _report(m: Manager, c: Content) -> list[Any]:
 def _after(m: Manager, c: Content, s: Any) -> list[Any]:
     ends = (c.held[s] == Held.STOPS) | ((c.held[s] == Held.RUNS) & (c.left[s] == 1))
     empty = [c.held[s].set(Held.NOTHING), c.request[s].set(None), c.number[s].set(0), c.left[s].set(0)]
-    return [when(ends, *empty, *(c.block[s, b].set(False) for b in m.block)), when((c.held[s] == Held.RUNS) & (c.left[s] > 1), c.left[s].sub(1))]
+    return [
+        when(ends, *empty, *(c.block[s, b].set(False) for b in m.block)),
+        when((c.held[s] == Held.RUNS) & (c.left[s] > 1), c.left[s].sub(1)),
+        *([when(c.held[s] == Held.COMPUTES, c.held[s].set(Held.NOTHING))] if m.chunks > 1 else []),
+    ]

@@ -1,10 +1,11 @@
 """SCHED: `schedule()` under RM.lock, and the put of what it decided (facts 6.3).
 
-One decision a call: stop an aborted request, give a running one a second block or preempt for it, or admit the head of `waiting` (on
-D: the first in `running` that has not run). Whether a request needs a second block is left open. The victim is the last of `running`.
-Only SCHED puts, so its look at the empty queue stays true until it puts; the look and the critical section are one row.
+One decision a call: stop an aborted request, compute a prompt's last chunk, give a running request a second block or preempt for it, or
+admit the head of `waiting` (on D: the first in `running` that has not run). Whether a request needs a second block is left open. The victim
+is the last of `running`. Only SCHED puts, so its look at the empty queue stays true until it puts; the look and the critical section are one
+row.
 
-Left out: chunks of a prompt, the token budget, the extend table (`running_list.py`), control requests (the group "engine-threads").
+Left out: the token budget, the extend table (`running_list.py`), control requests (the group "engine-threads").
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ...machine import Machine, Row
 from ...types import Range
 from ...variable import private
 from .manager import Answers, Manager
-from .request import IN_RUNNING, PREEMPTED, Stage
+from .request import IN_RUNNING, PREEMPTED, Stage, stoppable
 
 _row = partial(Row, actor="engine")
 
@@ -38,7 +39,9 @@ def scheduling(m: Manager) -> Machine:
         rows.append(_stop(m))
     if m.preemptions:
         rows += _growth(m)
-    if m.failures:
+    if m.chunks > 1:
+        rows.append(_chunk(m))
+    if m.failures and m.role == "mixed":
         rows.append(_failure(m))
     s = Schedule
     if not m.variant.puts_inside:
@@ -55,12 +58,22 @@ def _decide(m: Manager, event: str, guard: Expr, batch: Expr, effects: list[Any]
 
 
 def _no_stop_due(m: Manager) -> Expr:
-    return ~any_of(m.request, lambda r: m.machine.at(r) == Stage.RUNNING_ASKED) if m.aborts else TRUE
+    return ~any_of(m.request, lambda r: m.machine.at(r).is_in(*stoppable(m.variant, m.chunks))) if m.aborts else TRUE
+
+
+def _chunk(m: Manager) -> Row:
+    """The last chunk of a running request's prompt; an abort that was noted waits for it, in the published code."""
+    q, i, at = choice("request", m.request), choice("slot", m.slot), Stage
+    asked = m.machine.at(q) == at.PREFILLING_ASKED
+    due = m.machine.at(q).is_in(at.PREFILLING, *(() if m.variant.owns_aborts else (at.PREFILLING_ASKED,)))
+    guard, late = _no_stop_due(m) & due & (m.slot_owner[i] == q), [m.late_chunk.set(m.late_chunk.cell() | asked)]
+    batch, move = m.make_batch(run=q, slot=i, fresh=True), [m.machine[q].last_chunk]
+    return _decide(m, "schedule_chunk", guard, batch, late, choose=(q, i), moves=move, cite="6.3 S1: a prefill chunk")
 
 
 def _stop(m: Manager) -> Row:
     q, i = choice("request", m.request), choice("slot", m.slot)
-    guard = (m.machine.at(q) == Stage.RUNNING_ASKED) & (m.slot_owner[i] == q)
+    guard = m.machine.at(q).is_in(*stoppable(m.variant, m.chunks)) & (m.slot_owner[i] == q)
     effects = [m.running.remove(q), *m.free_blocks(q)]
     return _decide(m, "stop_aborted", guard, m.make_batch(stop=i), effects, choose=(q, i), moves=[m.machine[q].stop], cite="6.3 S1: trigger_abort")
 
@@ -77,7 +90,8 @@ def _growth(m: Manager) -> list[Row]:
     left = private("preemptions_left", Range(0, m.preemptions), init=m.preemptions)
     needs = _no_stop_due(m) & (m.machine.at(q) == Stage.RUNNING) & (m.slot_owner[i] == q) & (m.table_size(q) < 2)
     last = (left > 0) & ~m.running.empty & m.is_full & m.machine.at(v).is_in(*IN_RUNNING) & (m.running.at(m.running.length - 1) == v)
-    lose: list[Any] = [left.sub(1), m.running.pop_back(), *([] if m.role == "mixed" else [*m.free_slot(v), *m.answer(v)])]
+    late = m.late_stop[v].set(m.late_stop[v] | (m.answers[v] != Answers.NONE))
+    lose: list[Any] = [left.sub(1), m.running.pop_back(), late, *([] if m.role == "mixed" else [*m.free_slot(v), *m.answer(v)])]
     taken = (m.block_owner[b] == v) & ~any_of(m.block, lambda a: (a < b) & (m.block_owner[a] == v))
     others = [when(m.block_owner[a] == v, m.block_owner[a].set(None)) for a in m.block]
     hand_on = [when(b != a, *others[a]) for a in m.block] + [m.block_owner[b].set(q)]
@@ -117,10 +131,11 @@ def _growth(m: Manager) -> list[Row]:
 def _admissions(m: Manager) -> list[Row]:
     """Admission of the head of `waiting`; on D the first task of a request that has its slot and block."""
     q, i, b, stage = choice("request", m.request), choice("slot", m.slot), choice("block", m.block), Stage
-    alive = m.zombie.set(m.zombie.cell() | (m.answers[q] != Answers.NONE))
+    alive = [m.zombie.set(m.zombie.cell() | (m.answers[q] != Answers.NONE)), m.late_zombie.set(m.late_zombie.cell() | m.end_skipped[q])]
     move: dict[str, Any] = {"moves": [m.machine[q].admit], "cite": "6.3 S3"}
     if m.role == "decode":
-        guard = _no_stop_due(m) & (m.machine.at(q) == stage.READY) & (m.slot_owner[i] == q)
+        ready = (stage.READY,) if m.variant.owns_aborts else (stage.READY, stage.READY_ASKED)
+        guard = _no_stop_due(m) & m.machine.at(q).is_in(*ready) & (m.slot_owner[i] == q)
         return [_decide(m, "admit", guard, m.make_batch(run=q, slot=i, fresh=True), [], choose=(q, i), **move)]
     counted = [m.running.length, m.machine.count(*PREEMPTED)]
     if m.variant.counts_stopping:
@@ -129,8 +144,8 @@ def _admissions(m: Manager) -> list[Row]:
     head = _no_stop_due(m) & ~m.waiting.empty & (m.waiting.head == q) & m.is_lowest_block(b)
     first = head & m.machine.at(q).is_in(stage.WAITING, stage.WAITING_ASKED) & room
     again = head & m.machine.at(q).is_in(stage.AGAIN, stage.AGAIN_ASKED) & (m.slot_owner[i] == q)
-    take: list[Any] = [m.waiting.pop(), m.running.push(q), m.block_owner[b].set(q), alive]
-    batch = m.make_batch(run=q, slot=i, fresh=True, more=b)
+    take: list[Any] = [m.waiting.pop(), m.running.push(q), m.block_owner[b].set(q), *alive]
+    batch = m.make_batch(run=q, slot=i, fresh=True, part=m.chunks > 1, more=b)
     rows = [_decide(m, "admit", first & m.is_lowest_slot(i), batch, [*take, m.slot_owner[i].set(q)], choose=(q, i, b), **move)]
     if m.preemptions:
         rows.append(_decide(m, "admit_again", again, batch, take, choose=(q, i, b), **move))

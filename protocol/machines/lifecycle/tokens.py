@@ -20,7 +20,7 @@ from ...machine import Machine, Row
 from ...types import Enum, Optional
 from ...variable import private
 from .manager import Manager, Output
-from .request import FORGOTTEN, PREEMPTED, Stage
+from .request import FORGOTTEN, PREEMPTED, PREFILLING, RUNNING, Stage
 
 _row = partial(Row, actor="engine")
 
@@ -142,12 +142,13 @@ def finisher(m: Manager) -> Machine:
             _finish(m, f, mine, hand),
         ]
         return Machine("finisher", f, rows, final=f.IDLE, doc="the engine's thread that finishes requests")
-    sources = [Stage.FINISHING] if m.variant.ends_at_once else [Stage.RUNNING, Stage.RUNNING_ASKED, *PREEMPTED, Stage.ABORTING]
+    sources = [Stage.FINISHING] if m.variant.ends_at_once else [*RUNNING, *PREFILLING, *PREEMPTED, Stage.ABORTING]
     known = stage.is_in(*sources)
     free = [m.finishing.receive(), hand.set(q), *m.leave_running(q), *m.free_slot(q)]
+    skipped = m.end_skipped[q].set(m.end_skipped[q] | m.late_stop[q])
     rows = [
         _row("free_slot", f.IDLE, f.STORING, known, free, under=m.lock, moves=[m.machine[q].finish], cite="6.4: FIN"),
-        _row("skip", f.IDLE, f.IDLE, ~known, [m.finishing.receive()], under=m.lock, cite="6.4: FIN; H23, H-41"),
+        _row("skip", f.IDLE, f.IDLE, ~known, [m.finishing.receive(), skipped], under=m.lock, cite="6.4: FIN; H23, H-41"),
         _row("store", f.STORING, f.FREEING, TRUE, [], cite="6.4: optional storage write"),
         _row("free_blocks", f.FREEING, f.IDLE, TRUE, [*m.free_blocks(mine), hand.set(None)], under=m.lock, moves=[m.machine[mine].free], cite="6.4"),
     ]
