@@ -52,9 +52,10 @@ def intake(m: Manager) -> Machine:
 
 def _reservation(m: Manager, q: Any, i: Any, b: Any) -> list[Row]:
     """DECODE: slot and block for a request of P's, then its first token, or an error."""
-    at, here = m.machine.at(q), {"under": m.lock, "fair": "weak"}
+    at, here = m.machine.at(q), dict[str, Any](under=m.lock, fair="weak")
     kept = (Stage.RESERVED,) if m.variant.owns_aborts else (Stage.RESERVED, Stage.RESERVED_ASKED)
-    take, add = [m.slot_owner[i].set(q), m.block_owner[b].set(q)], {"choose": (q,), "moves": [m.machine[q].add], **here}
+    take: list[Any] = [m.slot_owner[i].set(q), m.block_owner[b].set(q)]
+    add: dict[str, Any] = {"choose": (q,), "moves": [m.machine[q].add], **here}
     gone = [*m.free_slot(q), *m.free_blocks(q), *m.answer(q)]
     reserve = (at == Stage.ARRIVED) & m.is_lowest_slot(i) & m.is_lowest_block(b)
     rows = [

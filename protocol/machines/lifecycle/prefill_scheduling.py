@@ -375,7 +375,8 @@ class _Instance:
         """FIN: the slot, the store, the blocks; a request that it finds in `waiting` it skips. Ours frees once, after the store."""
         f, hand = Finish, private("finishing_request", Optional(self.request))
         q, mine, store = self.finishing.head, hand.value, _row("store", Finish.STORING, Finish.FREEING, TRUE, [], cite="6.4: optional storage write")
-        take, here = [self.finishing.receive(), hand.set(q)], {"under": self.lock}
+        take: list[Any] = [self.finishing.receive(), hand.set(q)]
+        here: dict[str, Any] = {"under": self.lock}
         free: list[Any] = [*self.free(mine), self.done[mine].set(0), hand.set(None)]
         if not self.v.waits:
             rows = [
