@@ -22,6 +22,10 @@ GRACE_S = 5
 """What a signal leaves to the answers under way; then they are cut off. A second signal cuts them off at once."""
 
 
+BACKLOG = 2048
+"""Connections that may wait to be accepted, as uvicorn has it."""
+
+
 class Uvicorn(uvicorn.Server):
     """Uvicorn, with the signals left to us: it would raise them again at the end, and the process would die of them."""
 
@@ -38,8 +42,14 @@ def open_socket(host: str, port: int) -> socket.socket:
         DefinitionError: the address cannot be had.
     """
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # What it accepts inherits this. asyncio would set it on sockets of its own only, and every event would wait 40 ms for an ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        return listener
     except OSError as error:
         raise DefinitionError(f"{host}:{port}: {error.strerror or error}; choose another --host or --port") from error
 

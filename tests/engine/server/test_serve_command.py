@@ -1,0 +1,97 @@
+"""`interlock serve` from the outside: what it says, how it ends."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from engine.deployment import Deployment
+from engine.server.serve import open_socket, serve_deployment
+from protocol import ProtocolError
+
+ROOT = Path(__file__).resolve().parents[3]
+COMMAND = [sys.executable, str(ROOT / "interlock.py"), "serve"]
+
+
+@contextmanager
+def served(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A serving process and its address."""
+    command = [*COMMAND, "--monolithic", "--port", "0", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"serves at (http://\S+)/v1; Ctrl-C ends it", process.stdout.readline())
+            assert found is not None, process.stderr and process.stderr.read()
+            yield process, found[1]
+        finally:
+            process.kill()
+
+
+@pytest.mark.live
+def test_sigterm_ends_it_without_a_word() -> None:
+    with served("--model", "tiny-experts", "--tp", "2", "--max-model-len", "64") as (process, url):
+        body = {"model": "tiny-experts", "prompt": "Hi", "max_tokens": 3}
+        assert httpx.post(f"{url}/v1/completions", json=body).json()["usage"]["completion_tokens"] == 3
+        assert httpx.get(f"{url}/v1/models").json()["data"][0]["max_model_len"] == 64
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=30) == ("", "")
+    assert process.returncode == 0
+
+
+@pytest.mark.live
+def test_a_second_ctrl_c_ends_the_answers_under_way() -> None:
+    with served("--max-model-len", "100000") as (process, url):
+        body = {"model": "tiny", "prompt": "Hi", "max_tokens": 90_000, "temperature": 0, "ignore_eos": True, "stream": True}
+        with httpx.stream("POST", f"{url}/v1/completions", json=body, timeout=30) as response:
+            lines = response.iter_lines()
+            next(lines)
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
+            events = [line for line in lines if line]
+        assert '"finish_reason":"abort"' in events[-2] and events[-1] == "data: [DONE]"
+        assert process.communicate(timeout=30) == ("", "")
+    assert process.returncode == 0
+
+
+def test_what_is_not_there_yet_is_one_line() -> None:
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "interlock: the disaggregated engine does not serve yet; --monolithic serves without it\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "host", "message"),
+    [
+        ({"expert_parallel": 2}, "127.0.0.1", "without expert parallelism; give --decode 1 and --ep 1"),
+        ({"model": "gpt-4"}, "127.0.0.1", "there is no model 'gpt-4'; choose one of tiny, tiny-experts, smollm2"),
+        ({"tensor_parallel": 5}, "127.0.0.1", "cannot be cut into 5 ranks; choose one of 1, 2, 3, 6"),
+        ({}, "256.0.0.1", "256.0.0.1:0: .*; choose another --host or --port"),
+    ],
+)
+def test_what_cannot_be_served_is_told_with_the_remedy(settings: dict[str, Any], host: str, message: str) -> None:
+    with pytest.raises(ProtocolError, match=message):
+        serve_deployment(Deployment(prefill=0, **settings), host, 0, seed=0, say=print)
+
+
+def test_a_taken_port_is_told_with_the_remedy() -> None:
+    with open_socket("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ProtocolError, match=f"^127.0.0.1:{port}: Address already in use; choose another --host or --port$"):
+            open_socket("127.0.0.1", port)
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    with open_socket("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
