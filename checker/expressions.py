@@ -10,6 +10,7 @@ that is constant reads only its own leaves. The short-circuit of and, or, any, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,10 +37,12 @@ from protocol.expr import (
     Unwrap,
 )
 from protocol.types import Array, Index, Optional, Range, Record, Scalar, Sequence, Type, Value
+from protocol.variable import Variable
 
 from .circuit import Circuit, Node
 from .kernel import DOUBLE, RANGE
 from .layout import NONE, Layout, Queue, Signal, Tree, parts_of, plain
+from .permutation import Permutation
 
 Bindings = dict[Any, Value]
 Meaning = tuple[Tree, Node]
@@ -60,13 +63,21 @@ class Elaborator:
     def __init__(self, layout: Layout):
         self.layout = layout
         self.circuit = Circuit(layout.leaves)
-        self._inputs: dict[int, list[Tree]] = {
-            key: [_map(self.circuit.input, tree) for tree in trees] for key, trees in layout.cells.items()
-        }
+        self._inputs: dict[int, list[Tree]] = {key: [_map(self.circuit.input, tree) for tree in trees] for key, trees in layout.cells.items()}
+
+    def renamed(self, permutation: Permutation) -> Elaborator:
+        """What elaborates, over the signals of a state, expressions about the renamed state."""
+        other = copy(self)
+        other._inputs = permutation.inputs(self.circuit, self.layout.system, self._inputs)
+        return other
 
     def value(self, expr: Expr, bind: Bindings) -> Meaning:
         """Parts and error of an expression."""
         return getattr(self, _METHODS[type(expr)])(expr, bind)
+
+    def leaves(self, variable: Variable) -> list[Node]:
+        """The parts of all cells of a variable, in the order of their leaves."""
+        return [node for tree in self._inputs[id(variable)] for node in parts_of(tree)]
 
     def obligations(self, expr: Expr, bind: Bindings, negated: bool = False) -> list[tuple[Node, Node]]:
         """The expression (or its negation) as conjuncts to be judged from left to right: (value, error) each."""
@@ -284,9 +295,7 @@ class Elaborator:
         else:
             position = arguments[0][0]
             missing = self._position(base, position)
-        kept = tuple(
-            _map(lambda a, b, k=k: c.choose(c.less(c.const(k), position), a, b), e, s) for k, (e, s) in enumerate(zip(elements, shifted))
-        )
+        kept = tuple(_map(lambda a, b, k=k: c.choose(c.less(c.const(k), position), a, b), e, s) for k, (e, s) in enumerate(zip(elements, shifted)))
         return Queue(shrunk, kept), c.any([*errors, missing])
 
     def _at_place(self, length: Node, k: int, new: Tree, old: Tree) -> Tree:

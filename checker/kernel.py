@@ -26,7 +26,7 @@ from numba import config, njit, types
 U = np.uint64
 ZERO, ONE = U(0), U(1)
 LOW16, LOW24, LOW32, LOW8 = U(0xFFFF), U(0xFFFFFF), U(0xFFFFFFFF), U(0xFF)
-S8, S16, S24, S32, S40, S58, S63 = U(8), U(16), U(24), U(32), U(40), U(58), U(63)
+S8, S16, S24, S32, S40, S48, S58, S63 = U(8), U(16), U(24), U(32), U(40), U(48), U(58), U(63)
 MARK = U(1 << 63)
 MIX_A, MIX_B, S29 = U(0x9E3779B97F4A7C15), U(0xBF58476D1CE4E5B9), U(29)
 LOWEST_BIT = U(0x03F79D71B4CB0A89)
@@ -224,11 +224,42 @@ def find(states, width, table, wanted, at):
             slot = ZERO
 
 
+@njit(types.void(_words, _words, _pairs, _sets, types.boolean, types.int64, _words, _words), cache=True, nogil=True)
+def represent(code, entries, turns, moves, whole, width, work, turned):
+    """Replace the successor in `work[width:]` by its representative: the least of what the permutations make of it.
+
+    `whole`: they are all of a group but the identity, so that one round finds the least of all. Else rounds follow as long
+    as one of them helps. Shapes: `turns`, `moves` as in `tables.Tables`; turned [work words], scratch.
+    """
+    for w in range(width):
+        turned[w] = work[width + w]
+    again = True
+    while again:
+        again = False
+        for g in range(turns.shape[0]):
+            for w in range(width):
+                turned[width + w] = ZERO
+            for m in range(turns[g, 0], turns[g, 1]):
+                step = moves[m, 0]
+                bits = (turned[step & LOW16] & moves[m, 1]) << ((step >> S32) & LOW16) >> (step >> S48)
+                turned[U(width) + ((step >> S16) & LOW16)] |= bits
+            _run(code, entries, turns[g, 2], turns[g, 3], turned)
+            w = 0
+            while w < width - 1 and turned[width + w] == work[width + w]:
+                w += 1
+            if turned[width + w] < work[width + w]:
+                for w in range(width):
+                    work[width + w] = turned[width + w]
+                    if not whole:
+                        turned[w] = turned[width + w]
+                again = not whole
+
+
 @njit(
-    types.void(_words, _words, _pairs, _pairs, _sets, types.int64, _words, _words, _words, _words, types.int64),
+    types.void(_words, _words, _pairs, _pairs, _sets, _pairs, _sets, types.boolean, types.int64, _words, _words, _words, _words, _words, types.int64),
     cache=True, nogil=True,
 )  # fmt: skip
-def narrow(code, entries, programs, alone, alone_sets, width, states, table, work, chosen, head):
+def narrow(code, entries, programs, alone, alone_sets, turns, moves, whole, width, states, table, work, turned, chosen, head):
     """Leave in `chosen` the instances of the first copy that may move alone in the state in `work`, if there is one.
 
     One of its successors must be new or still waiting for its expansion: else whoever else waits might be put off for ever.
@@ -245,6 +276,8 @@ def narrow(code, entries, programs, alone, alone_sets, width, states, table, wor
                 for w in range(width):
                     work[width + w] = work[w]
                 if _run(code, entries, programs[i, 0], programs[i, 1], work) == 0:
+                    if turns.shape[0]:
+                        represent(code, entries, turns, moves, whole, width, work, turned)
                     number = find(states, width, table, work, width)
                     if number < 0 or number > head:
                         for u in range(chosen.size):
@@ -254,19 +287,21 @@ def narrow(code, entries, programs, alone, alone_sets, width, states, table, wor
 
 @njit(
     types.int64(_words, _words, _pairs, _words, _words, _small, _short, _numbers, _small, types.int64, types.int64, types.int64,
-                _pairs, _sets, _words, _words, _numbers, _numbers, _words, _words, _words, _links, _links, _words, _words, types.int64),
+                _pairs, _sets, _pairs, _sets, types.boolean,
+                _words, _words, _numbers, _numbers, _words, _words, _words, _links, _links, _words, _words, _words, types.int64),
     cache=True, nogil=True,
 )  # fmt: skip
 def expand(
     code, entries, programs, selector_code, selector_sets, environment, rivals, last_rival, event, watched, final_program, width,
-    alone, alone_sets, table, states, counters, events, fired, made, hashes, made_parents, made_instances, work, chosen, end,
+    alone, alone_sets, turns, moves, whole, table, states, counters, events, fired, made, hashes, made_parents, made_instances,
+    work, turned, chosen, end,
 ):  # fmt: skip
     """Expand states from `counters[HEAD]` on, up to `end` or until the successors of one more might not fit; how many were made.
 
-    Shapes:  alone, alone_sets as in `tables.Tables`; table numbered where there are any; states [capacity * width];
-             made [room * width]; hashes, made_parents, made_instances [room]; work [work words];
-             chosen [instances / 64]; events [watched] int64 (-1: not yet); fired [instances / 64], the instances that took a step;
-             last_rival [groups].
+    Shapes:  alone, alone_sets, turns, moves as in `tables.Tables`; `whole` as for `represent`; table numbered where any copy may
+             move alone; states [capacity * width]; made [room * width]; hashes, made_parents, made_instances [room];
+             work, turned [work words]; chosen [instances / 64]; events [watched] int64 (-1: not yet);
+             fired [instances / 64], the instances that took a step; last_rival [groups].
     """
     instances, room = environment.size, hashes.size
     head, transitions = counters[HEAD], counters[TRANSITIONS]
@@ -287,7 +322,7 @@ def expand(
                         counters[FOUND] = 1
         _select(selector_code, selector_sets, work, chosen)
         if alone.shape[0]:
-            narrow(code, entries, programs, alone, alone_sets, width, states, table, work, chosen, head)
+            narrow(code, entries, programs, alone, alone_sets, turns, moves, whole, width, states, table, work, turned, chosen, head)
         moved = False
         for v in range(chosen.size):
             rest, taken = chosen[v], ZERO
@@ -317,6 +352,8 @@ def expand(
                     continue
                 transitions += 1
                 taken |= lowest
+                if turns.shape[0]:
+                    represent(code, entries, turns, moves, whole, width, work, turned)
                 same = True
                 for w in range(width):
                     made[count * width + w] = work[width + w]
@@ -359,13 +396,13 @@ def insert(made, hashes, made_parents, made_instances, places, named, pending, c
 
 @njit(
     types.void(_words, _words, _pairs, _words, _words, _small, _short, _numbers, _small, types.int64, types.int64, types.int64,
-               _pairs, _sets, types.int64, types.int64, types.boolean, types.boolean,
+               _pairs, _sets, _pairs, _sets, types.boolean, types.int64, types.int64, types.boolean, types.boolean,
                _words, _links, _links, _words, _numbers, _numbers, _words, _words, _words, _links, _links),
     cache=True, nogil=True,
 )  # fmt: skip
 def explore(
     code, entries, programs, selector_code, selector_sets, environment, rivals, last_rival, event, watched, final_program, width,
-    alone, alone_sets, work_words, head_target, stop_when_found, numbered, states, parents, via, table, counters, events, fired,
+    alone, alone_sets, turns, moves, whole, work_words, head_target, stop_when_found, numbered, states, parents, via, table, counters, events, fired,
     made, hashes, made_parents, made_instances,
 ):  # fmt: skip
     """Expand states from `counters[HEAD]` on, until `head_target`, or until the arrays might overflow in the next block.
@@ -373,7 +410,7 @@ def explore(
     Shapes:  as for `expand` and `insert`.
     Returns: nothing; all in `counters` and `events`. HEAD == TAIL: the whole space is explored.
     """
-    work = np.zeros(work_words, dtype=np.uint64)
+    work, turned = np.zeros(work_words, dtype=np.uint64), np.zeros(work_words, dtype=np.uint64)
     chosen = np.zeros((environment.size + 63) // 64, dtype=np.uint64)
     room = hashes.size
     block = 1 if alone.shape[0] else BLOCK  # who may move alone depends on what is known
@@ -385,7 +422,8 @@ def explore(
             counters[LEVEL_END] = counters[TAIL]
         count = expand(
             code, entries, programs, selector_code, selector_sets, environment, rivals, last_rival, event, watched, final_program, width,
-            alone, alone_sets, table, states, counters, events, fired, made, hashes, made_parents, made_instances, work, chosen,
+            alone, alone_sets, turns, moves, whole, table, states, counters, events, fired, made, hashes, made_parents, made_instances,
+            work, turned, chosen,
             min(counters[HEAD] + block, counters[LEVEL_END]),
         )  # fmt: skip
         insert(made, hashes, made_parents, made_instances, places, named, pending, count, width, numbered, states, parents, via, table, counters)
@@ -418,19 +456,19 @@ def fill(states, width, count, table, numbered):
 
 
 @njit(
-    types.void(_words, _words, _pairs, _words, _words, types.int64, types.int64, types.int64, _words, _words, types.int64, types.int64,
-               _numbers, _short, _short),
+    types.void(_words, _words, _pairs, _words, _words, _pairs, _sets, types.boolean, types.int64, types.int64, types.int64, _words, _words,
+               types.int64, types.int64, _numbers, _short, _short),
     cache=True, nogil=True,
 )  # fmt: skip
 def connect(
-    code, entries, programs, selector_code, selector_sets, instances, width, work_words, states, table, first_state, last_state,
-    offsets, targets, labels,
+    code, entries, programs, selector_code, selector_sets, turns, moves, whole, instances, width, work_words, states, table,
+    first_state, last_state, offsets, targets, labels,
 ):  # fmt: skip
     """Regenerate the edges of states first_state .. last_state - 1; `offsets[first_state]` is where they begin.
 
     Shapes: offsets [states + 1]; targets, labels [transitions].
     """
-    work = np.zeros(work_words, dtype=np.uint64)
+    work, turned = np.zeros(work_words, dtype=np.uint64), np.zeros(work_words, dtype=np.uint64)
     chosen = np.zeros((instances + 63) // 64, dtype=np.uint64)
     edge = offsets[first_state]
     for head in range(first_state, last_state):
@@ -446,6 +484,8 @@ def connect(
                 for w in range(width):
                     work[width + w] = work[w]
                 if _run(code, entries, programs[i, 0], programs[i, 1], work) == 0:
+                    if turns.shape[0]:
+                        represent(code, entries, turns, moves, whole, width, work, turned)
                     targets[edge] = find(states, width, table, work, width)
                     labels[edge] = i
                     edge += 1

@@ -131,6 +131,10 @@ class Layout:
         """The leaves of one cell of a variable."""
         return self.cells[id(variable)][cell]
 
+    def leaves_of(self, variable: Variable) -> list[Signal]:
+        """The leaves of all cells of a variable, in order."""
+        return [leaf for tree in self.cells[id(variable)] for leaf in parts_of(tree)]
+
     @property
     def bits(self) -> int:
         """Bits of one state."""
@@ -162,9 +166,7 @@ class Layout:
     def unpack(self, words: AbstractSequence[int] | np.ndarray) -> State:
         """The state that these words stand for."""
         plain_words = [int(w) for w in words]
-        return tuple(
-            tuple(self._unpack(tree, variable.type, plain_words) for tree in self.cells[id(variable)]) for variable in self.system.variables
-        )
+        return tuple(tuple(self._unpack(tree, variable.type, plain_words) for tree in self.cells[id(variable)]) for variable in self.system.variables)
 
     def _unpack(self, tree: Tree, kind: Type, words: list[int]) -> Value:
         if isinstance(kind, Scalar):

@@ -23,12 +23,15 @@ from .expressions import Changes
 from .factors import Part, requirement
 
 REFUSED = {
-    "leads_to": "it looks at whole behaviours, of which a reduced search leaves out most",
-    "hang": "it looks at what can ever follow a state, of which a reduced search leaves out most",
-    "write_conflict": "it compares what two copies may do in one state, and a reduced search lets one copy go first",
+    "leads_to": "it looks at whole behaviours and at whom they are fair to, which a reduced search does not keep apart",
+}
+"""The properties that no reduction preserves, and why."""
+ORDER_REFUSED = {
+    "hang": "it looks at what can ever follow a state, of which a search that lets one copy go first leaves out most",
+    "write_conflict": "it compares what two copies may do in one state, and one copy would go first",
     "lost_store": "it remembers who stored last, so the order of any two steps may matter",
 }
-"""The properties that a reduced search may answer wrongly, and why."""
+"""The properties that only symmetry preserves, and why not partial order."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,12 @@ def refuse_unsound(properties: list[Property]) -> None:
     for prop in properties:
         if prop.kind in REFUSED:
             raise DefinitionError(f"--reduce is not sound for property {prop.name} ({prop.kind}): {REFUSED[prop.kind]}; check it without --reduce")
+
+
+def order_refused(properties: list[Property]) -> str:
+    """Why partial order would not be sound for some of the properties; empty when it is for all."""
+    refused = (f"partial order is not sound for property {p.name} ({p.kind}): {ORDER_REFUSED[p.kind]}" for p in properties if p.kind in ORDER_REFUSED)
+    return next(refused, "")
 
 
 def touched_by(guard: list[tuple[Node, Node]], changes: Changes) -> Touched:

@@ -82,9 +82,7 @@ class Search:
         self.instances = list(self.system.instances())
         place = {(i.action.number, i.copy, i.values): k for k, i in enumerate(self.instances)}
         self.rivals = [
-            (place[a.number, i.copy, i.values], place[b.number, i.copy, i.values])
-            for a, b in self.system.ambiguities()
-            for i in a.instances()
+            (place[a.number, i.copy, i.values], place[b.number, i.copy, i.values]) for a, b in self.system.ambiguities() for i in a.instances()
         ]
         self.all_final = self.system.all_final()
         self.unit = [unit_of(i) for i in self.instances]

@@ -75,6 +75,8 @@ class Result:
     """Rows, by `row_names`, of which no instance ever took a step; says something of the system only when `complete`."""
     reduced: bool = False
     """Interleavings were left out: counts are those of the reduced search, paths need not be shortest, `never_fired` is not told."""
+    notes: tuple[str, ...] = ()
+    """What each reduction was used for, or why it was not."""
 
     @property
     def verdict(self) -> Verdict:

@@ -19,10 +19,10 @@ from protocol.properties import Property
 from protocol.system import System
 
 from . import kernel as k
-from .reduction import refuse_unsound
+from .reduction import order_refused, refuse_unsound
 from .result import Finding, Limits, Result, Verdict, never_fired
 from .space import MOST_STATES, Space, physical_bytes
-from .tables import STATE_KINDS, case_name, tabulate
+from .tables import STATE_KINDS, Tables, case_name, tabulate
 
 Progress = Callable[[int, int, float, int], None]
 """Called with (states, depth, states per second, states waiting)."""
@@ -64,9 +64,11 @@ class _Search:
     def __init__(self, system: System, limits: Limits, first: bool, workers: int, reduced: bool):
         self.started = time.perf_counter()
         self.system, self.limits, self.first, self.reduced = system, limits, first, reduced
+        self.notes: list[str] = []
         if reduced:
-            refuse_unsound(system.properties)
-        self.tables = tabulate(system, reduced)
+            self.tables, self.notes = reduced_tables(system)
+        else:
+            self.tables = tabulate(system)
         budget = MEMORY_SHARE * physical_bytes() if limits.max_memory_gb is None else limits.max_memory_gb * 1e9
         most_states = MOST_STATES if limits.max_states is None else limits.max_states
         self.space = Space(self.tables, most_states, int(budget), workers)
@@ -87,7 +89,7 @@ class _Search:
         c = self.space.counters
         result = Result(self.system.name, "table", distinct=self.space.distinct, generated=int(c[k.TRANSITIONS]) + 1, depth=int(c[k.DEPTH]))
         result.complete, result.reason = not reason, reason
-        result.reduced = self.reduced
+        result.reduced, result.notes = self.reduced, tuple(self.notes)
         if not self.reduced:
             result.never_fired = never_fired(self.system, (self.tables.instances[i].action.number for i in self.space.fired_instances()))
         found = self.found()
@@ -141,22 +143,23 @@ class _Search:
         try:
             successor(self.system, self.tables.layout.unpack(self.space.words(state)), instance)
         except DoubleWrite as error:
-            raise DefinitionError(f"{error}; {told((*self.space.path(state), instance))}") from error
+            raise DefinitionError(f"{error}; {told(self.space.path(state, number))}") from error
 
     def raise_rivals(self, state: int, number: int) -> None:
         """Raise that an instance is enabled beside another row of its event."""
-        two = self.tables.instances[number]
+        path = self.space.path(state, number)
+        two = path[-1]
         what = f"two rows of this event are enabled at once in {two.copy_name}; make their guards exclude each other"
-        where = told((*self.space.path(state), two))
+        where = told(path)
         raise DefinitionError(f"{what}; {where}", machine=two.action.machine.name, row=two.action.row.event)
 
     def raise_unevaluable(self, state: int, predicate: int) -> None:
         """Raise why a property cannot be evaluated in a state."""
         asked = self.tables.predicates[predicate]
         try:
-            holds(self.system, self.tables.layout.unpack(self.space.words(state)), asked.expr)
+            holds(self.system, asked.seen.state(self.system, self.tables.layout.unpack(self.space.words(state))), asked.expr)
         except OutOfRange as error:
-            name, where = asked.name.split("/")[0], told(self.space.path(state))
+            name, where = asked.name.split("/")[0], told(self.space.path(state, seen=asked.seen))
             raise DefinitionError(f"property {name} cannot be evaluated: {error}; guard it; {where}") from error
 
     # -- findings ----------------------------------------------------------------------------------------------------
@@ -165,14 +168,16 @@ class _Search:
         """The state and the path that decided a property while exploring: a violation, or a witness."""
         space, c = self.space, self.space.counters
         found = {}
-        for predicate, event in zip(self.tables.predicates, space.events):
-            if event >= 0:
-                found[predicate.name] = int(event), space.path(int(event))
+        decided = [(int(event), number) for number, event in enumerate(space.events) if event >= 0]
+        for event, number in sorted(decided):
+            predicate = self.tables.predicates[number]
+            if predicate.name not in found:
+                found[predicate.name] = event, space.path(event, seen=predicate.seen)
         for prop in self.system.properties:
             if prop.kind == "deadlock" and c[k.DEADLOCK] >= 0:
                 found[prop.name] = int(c[k.DEADLOCK]), space.path(int(c[k.DEADLOCK]))
         if c[k.RANGE_STATE] >= 0:
-            found["range"] = int(c[k.RANGE_STATE]), (*space.path(int(c[k.RANGE_STATE])), self.tables.instances[c[k.RANGE_INSTANCE]])
+            found["range"] = int(c[k.RANGE_STATE]), space.path(int(c[k.RANGE_STATE]), int(c[k.RANGE_INSTANCE]))
         if self.first:
             # A whole block was expanded: what lies beyond the first violating state is not an answer.
             kinds = {p.name: p.kind for p in self.system.properties}
@@ -245,6 +250,21 @@ class _Search:
                 strong[unit] |= action.fairness == "strong"
                 units[number] = unit
         return units, np.array(strong, dtype=bool)
+
+
+def reduced_tables(system: System) -> tuple[Tables, list[str]]:
+    """The tables of a reduced search, and what was used of which reduction.
+
+    Raises:
+        DefinitionError: no reduction preserves the answer to some property.
+    """
+    refuse_unsound(system.properties)
+    refused = order_refused(system.properties)
+    tables = tabulate(system, alone=not refused, turned=True)
+    if refused and not tables.symmetry.elements:
+        reasons = "; ".join(tables.symmetry.notes) or "there is no index type of two values"
+        raise DefinitionError(f"{refused}, and no values are interchangeable ({reasons}); check it without --reduce")
+    return tables, tables.symmetry.notes + ([refused] if refused else [])
 
 
 def told(path: tuple[Instance, ...]) -> str:

@@ -18,6 +18,8 @@ import numpy as np
 from protocol.lower import Instance
 
 from . import kernel as k
+from .permutation import Permutation
+from .symmetry import IDENTITY
 from .tables import Tables
 
 LOAD = 0.8
@@ -117,8 +119,8 @@ class Space:
         t = self.tables
         k.explore(
             t.code, t.entries, t.programs, t.selector_code, t.selector_sets, t.environment, t.rivals, self.last_rival, self.waited, len(self.events),
-            final_program, self.width, t.alone, t.alone_sets, t.work_words, target, stop_when_found, self.numbered,
-            self.states, self.parents, self.via, self.table,
+            final_program, self.width, t.alone, t.alone_sets, t.turns, t.moves, t.symmetry.whole, t.work_words, target, stop_when_found,
+            self.numbered, self.states, self.parents, self.via, self.table,
             self.counters, self.events, self.fired, *self.buffers[0],
         )  # fmt: skip
 
@@ -126,7 +128,7 @@ class Space:
         """As `kernel.explore`, in two threads: this one expands, the other inserts the successors made before, in order."""
         t, c = self.tables, self.counters
         limit = min(self.parents.size, int(LOAD * self.table.size))
-        work, chosen = (np.zeros(n, dtype=np.uint64) for n in (t.work_words, (len(t.instances) + 63) // 64))
+        work, turned, chosen = (np.zeros(n, dtype=np.uint64) for n in (t.work_words, t.work_words, (len(t.instances) + 63) // 64))
         scratch = np.empty(self.room, dtype=np.uint64), np.empty(self.room, dtype=np.uint64), np.empty(self.room, dtype=np.int64)
         assert self.inserter is not None
         # The tail is read only while nothing is being inserted, so that where a batch stops does not depend on timing.
@@ -143,8 +145,8 @@ class Space:
             buffer = self.buffers[turn]
             count = k.expand(
                 t.code, t.entries, t.programs, t.selector_code, t.selector_sets, t.environment, t.rivals, self.last_rival, self.waited,
-                len(self.events), final_program, self.width, t.alone, t.alone_sets, self.table,
-                self.states, c, self.events, self.fired, *buffer, work, chosen,
+                len(self.events), final_program, self.width, t.alone, t.alone_sets, t.turns, t.moves, t.symmetry.whole, self.table,
+                self.states, c, self.events, self.fired, *buffer, work, turned, chosen,
                 min(target, int(c[k.LEVEL_END])),
             )  # type: ignore[call-arg]  # fmt: skip
             if pending is not None:
@@ -191,13 +193,20 @@ class Space:
         """The words of a state."""
         return self.states[state * self.width : (state + 1) * self.width]
 
-    def path(self, state: int) -> tuple[Instance, ...]:
-        """The instances by which the state was first reached."""
+    def path(self, state: int, last: int | None = None, seen: Permutation = IDENTITY) -> tuple[Instance, ...]:
+        """The instances by which the state was first reached, then the instance with that number.
+
+        Where states stand for their renamings, the path is one of the system nevertheless; it ends in the renaming by `seen`.
+        """
         steps = []
         while state:
             steps.append(self.tables.instances[int(self.via[state])])
             state = int(self.parents[state])
-        return tuple(reversed(steps))
+        steps.reverse()
+        then = None if last is None else self.tables.instances[last]
+        if self.tables.symmetry.elements:
+            return self.tables.symmetry.unfold(self.tables.layout, steps, then, seen)
+        return tuple(steps) if then is None else (*steps, then)
 
     def judge(self, predicate: int) -> np.ndarray:
         """Per state 0 where a predicate holds, `kernel.DISABLED` where not, another code where it cannot be evaluated; [states] uint8."""
@@ -225,8 +234,8 @@ class Space:
         offsets = np.zeros(n + 1, dtype=np.int64)
         targets, labels = np.empty(m, dtype=np.int32), np.empty(m, dtype=np.int32)
         k.connect(
-            t.code, t.entries, t.programs, t.selector_code, t.selector_sets, len(t.instances), self.width, t.work_words,
-            self.states, self.table, 0, n, offsets, targets, labels,
+            t.code, t.entries, t.programs, t.selector_code, t.selector_sets, t.turns, t.moves, t.symmetry.whole, len(t.instances),
+            self.width, t.work_words, self.states, self.table, 0, n, offsets, targets, labels,
         )  # fmt: skip
         parents = self.parents[:n].astype(np.int64)
         parents[0] = -1

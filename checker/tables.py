@@ -7,7 +7,7 @@ the kernel only looks at instances whose leading conjuncts hold, in the canonica
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,7 +23,9 @@ from .expressions import Elaborator
 from .factors import SELECT_BITS, Part, Tabulator, failure, gathers_of, requirement
 from .kernel import GUARD_ERROR, TOLERANT, WHEN_FALSE, WHEN_TRUE
 from .layout import Layout
+from .permutation import Permutation
 from .reduction import Candidate, candidates, touched_by
+from .symmetry import IDENTITY, Symmetry, find
 
 STATE_KINDS = ("always", "never", "sometimes", "illegal", "write_conflict", "lost_store")
 """Properties that look at one state."""
@@ -40,6 +42,8 @@ class Predicate:
     """Whether the exploration looks for the first state at which `event_when_true` comes about."""
     event: int
     """`kernel.WHEN_TRUE`, `WHEN_FALSE`, or `TOLERANT` (when false; an error is no event)."""
+    seen: Permutation = IDENTITY
+    """It is judged in this renaming of the state."""
 
 
 @dataclass
@@ -49,7 +53,8 @@ class Tables:
     Shapes: code [c] uint64; entries [e] uint64; programs [p, 2] int64, one per instance and then one per predicate;
     selector_code [s] uint64; selector_sets [t] uint64; environment [n] uint8; rivals [n] int32 (-1: none);
     alone [c, 2] int64 and alone_sets [c, n / 64] uint64: of each copy that may move alone, the program that says where, and
-    its instances (none unless reduced).
+    its instances (none unless reduced); turns [g, 4] int64 and moves [m, 2] uint64: of each permutation of states that is
+    tried for a representative, its moves of bits and the program for the values that change.
     """
 
     system: System
@@ -66,6 +71,9 @@ class Tables:
     rival_groups: int
     alone: np.ndarray
     alone_sets: np.ndarray
+    turns: np.ndarray
+    moves: np.ndarray
+    symmetry: Symmetry
     work_words: int
     _numbers: dict[str, int] = field(default_factory=dict)
 
@@ -74,19 +82,19 @@ class Tables:
         return self._numbers[name]
 
 
-def tabulate(system: System, reduced: bool = False) -> Tables:
-    """Tabulate a system, for a reduced search or an exhaustive one.
+def tabulate(system: System, alone: bool = False, turned: bool = False) -> Tables:
+    """Tabulate a system, for an exhaustive search or a reduced one: by partial order (`alone`), by symmetry (`turned`).
 
     Raises:
         DefinitionError: a table would be too large; the message names its variables.
     Cost: about a millisecond per instance.
     """
-    return _Builder(system, reduced).build()
+    return _Builder(system, alone, turned).build()
 
 
 class _Builder:
-    def __init__(self, system: System, reduced: bool):
-        self.system, self.reduced = system, reduced
+    def __init__(self, system: System, alone: bool, turned: bool):
+        self.system, self.alone, self.turned = system, alone, turned
         self.layout = Layout(system)
         self.elaborator = Elaborator(self.layout)
         self.tabulator = Tabulator(self.elaborator.circuit, self.layout.words)
@@ -102,10 +110,11 @@ class _Builder:
     def build(self) -> Tables:
         selector_code, selector_sets, absorbed = self._selectors()
         programs = [self._instance_program(k, absorbed[k]) for k in range(len(self.instances))]
-        predicates = predicates_of(self.system)
+        predicates = self._predicates()
         programs += [self._predicate_program(p) for p in predicates]
         rivals, groups = self._rivals()
         alone, alone_sets = self._alone(predicates)
+        turns, moves = self._turns()
         return Tables(
             self.system,
             self.layout,
@@ -121,6 +130,9 @@ class _Builder:
             groups,
             alone,
             alone_sets,
+            turns,
+            moves,
+            self.symmetry,
             self.tabulator.work_words,
             {p.name: k for k, p in enumerate(predicates)},
         )
@@ -149,9 +161,18 @@ class _Builder:
             return 0, 0
         return program
 
+    def _predicates(self) -> list[Predicate]:
+        """Every predicate that the search needs, the watched ones in each of their renamings."""
+        asked = predicates_of(self.system)
+        watched, others = ({p.name: p.expr for p in asked if p.watched is w} for w in (True, False))
+        self.symmetry = find(self.system, self.elaborator, watched, others) if self.turned else Symmetry()
+        found = [replace(p, seen=g) for p in asked if p.watched for g in self.symmetry.renamings.get(p.name, [IDENTITY])]
+        return found + [p for p in asked if not p.watched]
+
     def _predicate_program(self, predicate: Predicate) -> tuple[int, int]:
         parts: list[Part] = []
-        for node, error in self.elaborator.obligations(predicate.expr, {}, predicate.negated):
+        elaborator = self.elaborator if predicate.seen is IDENTITY else self.elaborator.renamed(predicate.seen)
+        for node, error in elaborator.obligations(predicate.expr, {}, predicate.negated):
             parts += [failure(error, GUARD_ERROR), requirement(node)]
         try:
             program = self.tabulator.program(parts)
@@ -163,7 +184,7 @@ class _Builder:
         """Program and instances of each copy that may move alone."""
         programs: list[tuple[int, int]] = []
         sets: list[np.ndarray] = []
-        for candidate in self._candidates(predicates) if self.reduced else ():
+        for candidate in self._candidates(predicates) if self.alone else ():
             try:
                 program = self.tabulator.program(candidate.needs)
             except DefinitionError:
@@ -186,9 +207,33 @@ class _Builder:
         visible = 0
         for predicate in predicates:
             if predicate.watched:
-                value, error = self.elaborator.value(predicate.expr, {})
+                value, error = self.elaborator.renamed(predicate.seen).value(predicate.expr, {})
                 visible |= value.support | error.support
         return candidates(self.system, self.elaborator.circuit, self.instances, touched, early, visible)
+
+    def _turns(self) -> tuple[np.ndarray, np.ndarray]:
+        """Per permutation that is tried its moves and its program; and all moves."""
+        turns: list[tuple[int, int, int, int]] = []
+        moves: list[tuple[int, int]] = []
+        for element in self.symmetry.elements:
+            renamed = self.elaborator.renamed(element)
+            fields: dict[int, int] = {}
+            parts: list[Part] = []
+            for variable in self.system.variables:
+                for leaf, node in zip(self.layout.leaves_of(variable), renamed.leaves(variable)):
+                    if leaf.bits == 0:
+                        continue
+                    if node.signal is None:
+                        parts.append(Part(node, signal=leaf))
+                        continue
+                    shift = leaf.shift - node.signal.shift
+                    step = node.signal.word | leaf.word << 16 | max(shift, 0) << 32 | max(-shift, 0) << 48
+                    fields[step] = fields.get(step, 0) | ((1 << leaf.bits) - 1) << node.signal.shift
+            program = self.tabulator.program(parts)
+            assert program is not None
+            turns.append((len(moves), len(moves) + len(fields), *program))
+            moves += fields.items()
+        return np.array(turns, dtype=np.int64).reshape(-1, 4), np.array(moves, dtype=np.uint64).reshape(-1, 2)
 
     # -- selectors ---------------------------------------------------------------------------------------------------
 

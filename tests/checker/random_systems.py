@@ -86,11 +86,7 @@ class Colour(IntEnum):
 
 A, B, C, WAIT = S
 RANK = Index("rank", 2)
-PEER = Index("peer", 2, symmetric=True)
-SCALARS: tuple[Scalar, ...] = (BOOL, Range(0, 2), Range(-2, 1), Enum(Colour), Optional(Range(-1, 0)), RANK, PEER, Optional(PEER))
 PAIR = Record("Pair", flag=BOOL, number=Range(-1, 1))
-ARRAYS = (SetOf(PEER), Array(Range(0, 1), RANK), Array(BOOL, RANK, PEER))
-TYPES: tuple[Type, ...] = (*SCALARS, PAIR, *ARRAYS, *2 * (Sequence(Range(0, 1), 2),), Sequence(PAIR, 1))
 FAIR = ("none", "weak", "strong")
 TOUCHES = ("nothing", "load", "store", "operate", "under", "under", "send", "receive", "send_bag", "receive_bag", "move", "move", "anything")
 
@@ -121,10 +117,10 @@ def digraphs(draw: Callable[[Any], Any]) -> System:
 
 
 @st.composite
-def systems(draw: Callable[[Any], Any]) -> System:
-    """A random small system over a random choice of media."""
+def systems(draw: Callable[[Any], Any], peers: int = 2) -> System:
+    """A random small system over a random choice of media, with that many symmetric copies where it has such."""
     try:
-        return _Author(draw).system()
+        return _Author(draw, peers).system()
     except DefinitionError:
         return reject()  # type: ignore[no-any-return]
 
@@ -136,19 +132,24 @@ class _NoPeer(Exception):
 class _Author:
     """Writes one system; holds its shared variables and what may stand in the expression being written."""
 
-    def __init__(self, draw: Callable[[Any], Any]):
+    def __init__(self, draw: Callable[[Any], Any], peers: int):
         self.draw = draw
+        peer = self.peer = Index("peer", peers, symmetric=True)
+        scalars: tuple[Scalar, ...] = (BOOL, Range(0, 2), Range(-2, 1), Enum(Colour), Optional(Range(-1, 0)), RANK, peer, Optional(peer))
+        arrays = (SetOf(peer), Array(Range(0, 1), RANK), Array(BOOL, RANK, peer))
+        self.types: tuple[Type, ...] = (*scalars, PAIR, *arrays, *2 * (Sequence(Range(0, 1), 2),), Sequence(PAIR, 1), Sequence(peer, 2))
         self.process = Process("host", over=self.pick((), RANK)) if self.chance(2) else None
         self.lock = Lock("lock", over=self.pick((), RANK))
-        self.register = register("reg", self.pick(*SCALARS), over=self.pick((), RANK))
-        self.unlocked = unlocked("obj", self.pick(*TYPES), over=self.pick((), RANK))
-        self.locked = [locked(f"guarded{k}", self.pick(*TYPES), self.lock, over=(*self.lock.over, *self.pick((), (PEER,)))) for k in range(2)]
-        message = self.pick(BOOL, Range(0, 1), PAIR, PEER)
+        self.register = register("reg", self.pick(*scalars), over=self.pick((), RANK))
+        self.unlocked = unlocked("obj", self.pick(*self.types), over=self.pick((), RANK))
+        homes = [(*self.lock.over, *self.pick((), (peer,))) for _ in range(2)]
+        self.locked = [locked(f"guarded{k}", self.pick(*self.types), self.lock, over=home) for k, home in enumerate(homes)]
+        message = self.pick(BOOL, Range(0, 1), PAIR, self.peer)
         self.fifo = channel("mail", message, self.pick(1, 2), on_full=self.pick("block", "drop", "error"), over=self.pick((), RANK))
         message = self.pick(BOOL, Range(0, 1), Record("Note", flag=BOOL, rank=RANK))
         self.bag = channel("net", message, self.pick(1, 2), kind="bag", on_full=self.pick("block", "drop", "error"))
         self.fact = world("link_up", self.pick(BOOL, Range(0, 1)), init=None)
-        self.ghost = ghost("shadow", self.pick(*TYPES), over=self.pick((), RANK))
+        self.ghost = ghost("shadow", self.pick(*self.types), over=self.pick((), RANK))
         self.parties: list[tuple[str, Any]] = []
         self.readable: list[Expr] = []
         self.total = False
@@ -193,8 +194,8 @@ class _Author:
     def constant(self, kind: Type) -> Any:
         """A value of the type; for a symmetric copy, which has no constants, an expression or nothing."""
         inner = kind.inner if isinstance(kind, Optional) else kind
-        if inner == PEER:
-            peers = [e for e in self.parts() if e.type == PEER]
+        if inner == self.peer:
+            peers = [e for e in self.parts() if e.type == self.peer]
             if isinstance(kind, Optional) and (not peers or self.chance(2)):
                 return None
             return self.pick(*peers) if peers else self.nothing()
@@ -231,7 +232,7 @@ class _Author:
             fitting += [e for e in self.readable if isinstance(e.type, Range)]
         if fitting:
             return self.pick(*fitting)
-        return self.pick(*dim.values()) if dim != PEER else self.nothing()
+        return self.pick(*dim.values()) if dim != self.peer else self.nothing()
 
     def condition(self, depth: int = 2) -> Expr:
         """A boolean expression."""
@@ -247,7 +248,7 @@ class _Author:
         return self.fold(depth)
 
     def fold(self, depth: int) -> Expr:
-        over = self.pick(RANK, PEER)
+        over = self.pick(RANK, self.peer)
 
         def body(bound: Expr) -> Expr:
             self.readable.append(bound)
@@ -278,7 +279,7 @@ class _Author:
             return expr  # type: ignore[no-any-return]
         if isinstance(kind, Sequence):
             form = self.draw(st.integers(0, 2))
-            if form < 2 or (self.total and kind.element == PEER):
+            if form < 2 or (self.total and kind.element == self.peer):
                 return expr.full if form else expr.empty
             return expr.has(self.constant(kind.element))
         if isinstance(kind, Range) and self.chance(2):
@@ -327,14 +328,14 @@ class _Author:
         """One row (or two with excluding guards) that touches at most one shared thing."""
         at_hand = [*own, *(me(d) for d in copies), self.fact.cell()]
         options: dict[str, Any] = {"fair": self.pick(None, None, *FAIR), "poll": self.chance(5)}
-        chosen = choice("chosen", self.pick(RANK, PEER, BOOL, Range(-1, 0)))
+        chosen = choice("chosen", self.pick(RANK, self.peer, BOOL, Range(-1, 0)))
         touch = self.pick(*TOUCHES)
         try:
             if not self.chance(4):
                 self.readable = list(at_hand)
                 return self.row_of(event, own, source, destination, touch, dict(options))
         except _NoPeer:
-            chosen = choice("chosen", PEER)
+            chosen = choice("chosen", self.peer)
         self.readable = [*at_hand, chosen]
         try:
             return self.row_of(event, own, source, destination, touch, options | {"choose": chosen})
@@ -362,7 +363,7 @@ class _Author:
             message = self.of(self.bag.message, 1)
             effects.append(self.bag.send(message) if touch == "send_bag" else self.bag.receive(message))
         elif touch == "move":
-            options["moves"] = getattr(self.passive[self.index(PEER)], self.pick("born", "die"))
+            options["moves"] = getattr(self.passive[self.index(self.peer)], self.pick("born", "die"))
         elif touch == "anything":
             options["assume_atomic"] = "a random row"
             self.readable += [self.at(self.register), self.at(self.unlocked)]
@@ -407,20 +408,20 @@ class _Author:
 
     def request(self) -> Machine:
         """A passive machine with a row of two alternatives."""
-        tries = unlocked("tries", Range(0, 1), over=PEER)
-        mine = tries[me(PEER)]
+        tries = unlocked("tries", Range(0, 1), over=self.peer)
+        mine = tries[me(self.peer)]
         rows = [
             Row("born", A, B, mine == 0, [mine.set(1)], assume_atomic="a random row"),
             Row("born", A, C, mine == 1),
             Row("die", (B, C), self.pick(A, C), effects=[mine.set(0)]),
         ]
-        return Machine("request", S, rows, copies=PEER, passive=True, medium=Medium.UNLOCKED, final=(A, B, C))
+        return Machine("request", S, rows, copies=self.peer, passive=True, medium=Medium.UNLOCKED, final=(A, B, C))
 
     def worker(self, name: str) -> Machine:
         """An active machine; some of them meet at a barrier."""
         home = self.process.over if self.process is not None else ()
-        copies = home or self.pick((), (RANK,), (PEER,))
-        variables = [private(f"{name}_x{k}", self.pick(*TYPES), over=copies) for k in range(self.draw(st.integers(0, 2)))]
+        copies = home or self.pick((), (RANK,), (self.peer,))
+        variables = [private(f"{name}_x{k}", self.pick(*self.types), over=copies) for k in range(self.draw(st.integers(0, 2)))]
         own = [v.cell(*(me(d) for d in copies)) for v in variables]
         rows: list[Row] = []
         for k in range(self.draw(st.integers(3, 6))):
@@ -466,10 +467,10 @@ class _Author:
         self.readable = []
         stated = []
         for variable in [*draft.variables, self.ghost]:
-            if not any(d == PEER for d in variable.over) and variable.medium is not Medium.LOCK and variable.name.isidentifier():
+            if not any(d == self.peer for d in variable.over) and variable.medium is not Medium.LOCK and variable.name.isidentifier():
                 stated.append(variable.cell(*(self.pick(*d.values()) for d in variable.over)))
             elif variable.name.endswith(".state"):
-                stated.append(variable.cell(*(self.pick(*d.values()) for d in variable.over)) if PEER not in variable.over else None)
+                stated.append(variable.cell(*(self.pick(*d.values()) for d in variable.over)) if self.peer not in variable.over else None)
         self.readable = [e for e in stated if e is not None]
         properties = [deadlock(), hang(), always("invariant", self.condition()), never("excluded", self.condition())]
         properties += [sometimes("some_state", self.condition()), leads_to("served", self.condition(1), self.condition(1))]

@@ -1,0 +1,238 @@
+"""Symmetry: which values of index types are interchangeable, and the one state that stands for all renamings of it.
+
+Two values of an index type are interchangeable when exchanging them maps the initial state to itself and the instances to
+each other: each does to the renamed state what its renamed instance does. That is read off the lowered rows, copy by copy,
+before anything is explored (`shape.py`). Being interchangeable is transitive, so that an index type falls into classes, and
+every permutation inside classes is a symmetry of the system. A property need not be symmetric: its renamings are watched
+together with it. Why that is sound: docs/semantics.md, "Reductions".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import factorial, prod
+
+from protocol.evaluate import successor
+from protocol.expr import Expr
+from protocol.lower import Instance
+from protocol.system import State, System
+from protocol.types import Array, Index, Optional, Record, Sequence, Type
+
+from .expressions import Elaborator
+from .layout import Layout
+from .permutation import Permutation, group, swap
+from .shape import Asymmetric, Form, Reader, Shapes
+
+WHOLE_GROUP = 24
+"""Up to that many permutations are all tried, so that a state has one representative; beyond, exchanges are made while one helps."""
+MOST_RENAMINGS = 24
+"""A property with more renamings than that is not symmetric enough: the values are then not interchanged."""
+IDENTITY = Permutation(())
+
+Class = tuple[Index, tuple[int, ...]]
+"""Values of an index type that are interchangeable."""
+
+
+@dataclass
+class Symmetry:
+    """What may be renamed.
+
+    `elements`: every permutation but the identity when `whole`, else the exchanges of two values. `renamings`: per property
+    (by name) permutations g such that, as g runs over them, P(g(s)) gives each renaming of P once; the identity first.
+    """
+
+    classes: list[Class] = field(default_factory=list)
+    elements: list[Permutation] = field(default_factory=list)
+    whole: bool = True
+    renamings: dict[str, list[Permutation]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """One line an index type: what is interchangeable, or why not."""
+
+    def least(self, layout: Layout, state: State) -> tuple[State, Permutation]:
+        """The representative of a state, as the kernel finds it, and the permutation that leads there."""
+        best, words, chosen = state, _words(layout, state), IDENTITY
+        again = True
+        while again:
+            again = False
+            for element in self.elements:
+                turned = element.state(layout.system, state if self.whole else best)
+                found = _words(layout, turned)
+                if found < words:
+                    best, words = turned, found
+                    chosen = element if self.whole else element.after(chosen)
+                    again = not self.whole
+        return best, chosen
+
+    def unfold(self, layout: Layout, path: list[Instance], last: Instance | None = None, seen: Permutation = IDENTITY) -> tuple[Instance, ...]:
+        """The path of the system that a path of representatives stands for.
+
+        Args:
+            last: an instance that is enabled in the representative at the end.
+            seen: the path ends in this renaming of that representative.
+        """
+        state, turned = layout.system.initial_state(), IDENTITY
+        real = []
+        for instance in path:
+            real.append(turned.instance(instance))
+            state, element = self.least(layout, successor(layout.system, state, instance))
+            turned = turned.after(element.inverse)
+        if last is not None:
+            real.append(turned.instance(last))
+        end = seen.after(turned.inverse)
+        return tuple(end.instance(i) for i in real)
+
+
+def find(system: System, elaborator: Elaborator, asked: dict[str, Expr], fixed: dict[str, Expr]) -> Symmetry:
+    """The symmetry of a system that is asked these predicates, of which the fixed ones must have no renaming but themselves.
+
+    Cost: a few tenths of a millisecond per instance and pair of values, for a system that is symmetric; else less.
+    """
+    judge = _Judge(system, elaborator)
+    found = Symmetry(renamings=dict.fromkeys(asked, [IDENTITY]))
+    for index in indices_of(system):
+        classes, reasons = judge.classes(index)
+        for members in classes:
+            try:
+                more = [*found.classes, (index, members)]
+                for name, expr in fixed.items():
+                    judge.renamings(name, expr, more, most=1)
+                found.renamings = {name: judge.renamings(name, expr, more) for name, expr in asked.items()}
+            except Asymmetric as error:
+                reasons.append(str(error))
+            else:
+                found.classes.append((index, members))
+                found.notes.append(f"{index}: {listed(members)} are interchangeable")
+        found.notes += [f"{index}: {reason}" for reason in reasons]
+    found.whole = prod(factorial(len(members)) for _, members in found.classes) <= WHOLE_GROUP
+    found.elements = group(found.classes)[1:] if found.whole else list(_swaps(found.classes))
+    return found
+
+
+def indices_of(system: System) -> list[Index]:
+    """The index types of two values or more that a system has cells, values, copies or choices of, as they first occur."""
+    found: dict[Index, None] = {}
+
+    def walk(kind: Type) -> None:
+        if isinstance(kind, Index) and kind.size > 1:
+            found.setdefault(kind)
+        parts: list[Type] = []
+        if isinstance(kind, Optional):
+            parts = [kind.inner]
+        elif isinstance(kind, Record):
+            parts = [t for _, t in kind.fields]
+        elif isinstance(kind, Array):
+            parts = [*kind.dims, kind.element]
+        elif isinstance(kind, Sequence):
+            parts = [kind.element]
+        for part in parts:
+            walk(part)
+
+    for variable in system.variables:
+        for kind in (*variable.over, variable.type):
+            walk(kind)
+    for action in system.actions:
+        for kind in (*action.machine.copies, *(p.type for p in action.row.choose)):
+            walk(kind)
+    return list(found)
+
+
+def listed(values: tuple[int, ...]) -> str:
+    """`0, 1 and 2`."""
+    return f"{', '.join(map(str, values[:-1]))} and {values[-1]}"
+
+
+class _Judge:
+    """Decides which values may be exchanged; holds the shapes of all instances."""
+
+    def __init__(self, system: System, elaborator: Elaborator):
+        self.system = system
+        self.shapes = Shapes(elaborator)
+        self.instances = list(system.instances())
+        self.place = {_key(i): k for k, i in enumerate(self.instances)}
+        plain = self.shapes.under(IDENTITY)
+        self.forms = [plain.form(i) for i in self.instances]
+
+    def classes(self, index: Index) -> tuple[list[tuple[int, ...]], list[str]]:
+        """The classes of two values or more, and why values of different classes are not interchangeable."""
+        classes: list[list[int]] = []
+        reasons: list[str] = []
+        for value in range(index.size):
+            for members in reversed(classes):
+                try:
+                    self.judge(swap(index, members[-1], value))
+                except Asymmetric as error:
+                    reasons.append(f"{members[-1]} and {value} are not interchangeable: {error}")
+                    continue
+                members.append(value)
+                break
+            else:
+                classes.append([value])
+        return [tuple(c) for c in classes if len(c) > 1], reasons[: 1 if len(classes) > 1 else 0]
+
+    def judge(self, exchange: Permutation) -> None:
+        """Raise `Asymmetric` unless the permutation, which is its own inverse, is a symmetry of the system."""
+        start = self.system.initial_state()
+        for variable, before, after in zip(self.system.variables, start, exchange.state(self.system, start)):
+            if before != after:
+                raise Asymmetric(f"the initial value of {variable.name} tells them apart")
+        reader = self.shapes.under(exchange)
+        for instance in self.instances:
+            image = exchange.instance(instance)
+            try:
+                mine, theirs = reader.form(instance), self.forms[self.place[_key(image)]]
+            except Asymmetric as error:
+                raise Asymmetric(f"row {instance.action.name}: {error}") from error
+            if not reader.same(mine, theirs, instance):
+                raise Asymmetric(f"row {instance.action.name}: {instance} and {image} differ in {_difference(mine, theirs, instance, reader)}")
+
+    def renamings(self, name: str, expr: Expr, classes: list[Class], most: int = MOST_RENAMINGS) -> list[Permutation]:
+        """Permutations inside the classes that give each renaming of a predicate once, the identity first.
+
+        Raises:
+            Asymmetric: there are too many, or the predicate treats the values as numbers.
+        """
+        exchanges = list(_swaps(classes))
+        found = {self._closed(name, expr, IDENTITY): IDENTITY}
+        waiting = [IDENTITY]
+        while waiting:
+            known = waiting.pop()
+            for exchange in exchanges:
+                new = exchange.after(known)
+                number = self._closed(name, expr, new)
+                if number not in found:
+                    found[number] = new
+                    waiting.append(new)
+            if len(found) > most:
+                raise Asymmetric(f"property {name} has more than {most} renamings")
+        return [g.inverse for g in found.values()]  # the shape under g is that of P(g^-1(s))
+
+    def _closed(self, name: str, expr: Expr, permutation: Permutation) -> int:
+        try:
+            return self.shapes.under(permutation).closed(expr)
+        except Asymmetric as error:
+            raise Asymmetric(f"property {name}: {error}") from error
+
+
+def _swaps(classes: list[Class]) -> Iterator[Permutation]:
+    """The exchanges of two values of one class."""
+    for index, members in classes:
+        for k, first in enumerate(members):
+            for second in members[k + 1 :]:
+                yield swap(index, first, second)
+
+
+def _key(instance: Instance) -> tuple[int, tuple, tuple]:
+    return instance.action.number, instance.copy, instance.values
+
+
+def _words(layout: Layout, state: State) -> list[int]:
+    return [int(w) for w in layout.pack(state)]
+
+
+def _difference(mine: Form, theirs: Form, instance: Instance, reader: Reader) -> str:
+    """Which part of a row tells two of its instances apart."""
+    if mine.guard != theirs.guard:
+        return "their guards"
+    stored = [s for s in instance.action.stores if reader.form_of(s, instance) not in (None, *theirs.stores)]
+    return f"`{stored[0]}`" if stored else "the order of their effects"
