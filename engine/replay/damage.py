@@ -70,7 +70,7 @@ def measure(world: World, waiting: list[str], steps: int) -> Damage:
         requests=len(world.answers),
         unanswered=unanswered,
         waiting=tuple(waiting) if unanswered else (),
-        leaked={name: sum(len(i.pool.held_by(owner)) for owner in i.tables if owner in world.answers) for name, i in world.instances.items()},
+        leaked={name: sum(owner not in world.kept for owner in i.holder.values()) for name, i in world.instances.items()},
         overwritten=sum(w["other"] for w in written),
         stray=sum(w["free"] for w in written),
         noted=dict(world.noted),

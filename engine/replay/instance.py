@@ -1,4 +1,4 @@
-"""The tensors of one engine instance in a replay: a tensor-parallel group, its paged caches, its pool.
+"""The tensors of one engine instance in a replay: a tensor-parallel group, its paged caches, who holds its blocks.
 
 One rule: it does what a handler says with whatever lies in the blocks at that moment, and counts whose blocks it writes to; it
 never asks whether the protocol allows it. Every block holds the keys and values of an earlier prompt from the start, as memory
@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from protocol import DefinitionError
+
 from ..model.collective import complete
 from ..model.config import TINY
-from ..model.kv_cache import BlockPool, KvCache
+from ..model.kv_cache import KvCache
 from ..model.numerics import Narrow, exact
 from ..model.shard import Chunk, Forward, Shard, forward
 from ..model.weights import Floats, Weights, seeded
@@ -44,37 +46,50 @@ def drawn_prompt(seed: int, number: int, length: int) -> tuple[int, ...]:
 
 
 class Instance:
-    """A tensor-parallel group with its caches and its block pool.
+    """A tensor-parallel group with its caches, and who holds which block.
 
     Args:
-        ranks: tensor-parallel degree. blocks: in the pool. seed: of what lies in the blocks. narrow: `exact`, or `bfloat16`.
+        ranks: tensor-parallel degree. blocks: how many. seed: of what lies in the blocks. narrow: `exact`, or `bfloat16`.
+        shared: holders into whose blocks any request may write.
     """
 
-    def __init__(self, ranks: int, blocks: int, seed: int, narrow: Narrow = exact):
+    def __init__(self, ranks: int, blocks: int, seed: int, narrow: Narrow = exact, shared: Sequence[object] = ()):
         model = weights()
         self.shards = [Shard(model.shard(r, ranks), KvCache(model.config, ranks, blocks, BLOCK_SIZE), narrow) for r in range(ranks)]
-        self.pool = BlockPool(blocks)
-        self.tables: dict[object, tuple[int, ...]] = {}
+        self.blocks, self._shared = blocks, shared
+        self.holder: dict[int, object] = {}
+        """Who holds a block; a block that is not there is free."""
         self.written: Counter[str] = Counter()
         """Bytes of keys and values by whose block they went into: own, other, free."""
         forward(self.shards, [Chunk(drawn_prompt(seed, 1000 + b, BLOCK_SIZE), 0, (b,)) for b in range(blocks)])
 
     def hold(self, owner: object, count: int) -> tuple[int, ...]:
-        """Blocks for an owner, added to its table, which is returned."""
-        self.tables[owner] = (*self.tables.get(owner, ()), *self.pool.take(count, owner))
-        return self.tables[owner]
+        """The lowest free blocks, for an owner."""
+        free = [b for b in range(self.blocks) if b not in self.holder]
+        if count > len(free):
+            raise DefinitionError(f"request {owner} wants {count} blocks and {len(free)} are free; give the instance of the replay more")
+        return self.give(owner, free[:count])
 
-    def free(self, owner: object) -> None:
-        """Give back whatever the owner holds; what lies in the blocks stays there."""
-        self.pool.give_back(self.pool.held_by(owner), owner)
-        self.tables.pop(owner, None)
+    def give(self, owner: object, blocks: Sequence[int]) -> tuple[int, ...]:
+        """These blocks are the owner's from now on, whoever had them."""
+        self.holder.update((b, owner) for b in blocks)
+        return tuple(blocks)
+
+    def free(self, owner: object, blocks: Sequence[int] | None = None) -> None:
+        """Take these blocks from the owner, or all that he holds; what lies in them stays there."""
+        for block in self.held_by(owner) if blocks is None else blocks:
+            if self.holder.get(block) == owner:
+                del self.holder[block]
+
+    def held_by(self, owner: object) -> list[int]:
+        """The blocks of an owner."""
+        return [block for block, holder in self.holder.items() if holder == owner]
 
     def charge(self, writer: object, blocks: Sequence[int], nbytes: int) -> None:
         """Count bytes that a writer has put evenly into blocks: his own, another's, or nobody's."""
-        own = set(self.pool.held_by(writer))
-        others = {b for owner in self.tables for b in self.pool.held_by(owner)} - own
         for block in blocks:
-            self.written["own" if block in own else "other" if block in others else "free"] += nbytes // len(blocks)
+            holder = self.holder.get(block)
+            self.written["free" if holder is None else "own" if holder in (writer, *self._shared) else "other"] += nbytes // len(blocks)
 
     def receive(self, source: Instance, rank: int, layers: Sequence[int], blocks: Sequence[int], to: Sequence[int], writer: object) -> None:
         """A one-sided write of the messager: these layers of another instance's blocks into these of ours, whatever lies there."""

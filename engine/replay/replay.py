@@ -7,6 +7,7 @@ k3 is. Both are run in 32 bits, where rounding is all that a healthy engine show
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +16,18 @@ from protocol.catalogue import Scenario, find_scenario
 from protocol.system import System
 from protocol.trace import Trace
 
-from ..model.numerics import Narrow, bfloat16, exact
+from ..model.numerics import bfloat16, exact
 from ..roles.binding import Bindings
 from .damage import Damage, measure
-from .subjects import SUBJECTS
+from .registry import SUBJECTS
 from .walk import Step, Walk
 from .world import World
 
 ROUNDS_MAX = 3000
-QUIET_ROUNDS = 60
-"""Rounds without a state that is new and without a token, after which nothing new is expected to happen."""
+PATIENCE_ROUNDS = 15
+"""Rounds in which nothing new happens, after which time-outs end."""
+QUIET_ROUNDS = 40
+"""Such rounds, after which nothing new is expected to happen any more."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,11 @@ def replay(trace: Trace, seed: int = 0) -> Replay:
         raise DefinitionError("the trace names no scenario of the catalogue, and handlers exist for those only; see `interlock list`")
     subject, config = subject_of(scenario), {**scenario.config, **trace.config}
     system = scenario.build(**config).focused(scenario.property)
-    holding = {**config, **subject.HARMLESS}
+    holding = {**config, **subject.harmless(config)}
     harmless = scenario.build(**holding)
-    parts = ((harmless, holding, None), (system, config, trace))
-    runs = [run(subject, *part, seed=seed, narrow=narrow) for narrow in (exact, bfloat16) for part in parts]
-    return Replay(scenario, *runs)
+    before, before_bfloat16 = run(subject, harmless, holding, seed=seed)
+    after, after_bfloat16 = run(subject, system, config, trace, seed=seed)
+    return Replay(scenario, before, after, before_bfloat16, after_bfloat16)
 
 
 def subject_of(scenario: Scenario) -> type[World]:
@@ -78,28 +81,38 @@ def subject_of(scenario: Scenario) -> type[World]:
     return SUBJECTS[scenario.build]
 
 
-def run(subject: type[World], system: System, config: dict[str, Any], trace: Trace | None = None, *, seed: int = 0, narrow: Narrow = exact) -> Damage:
-    """One run: along the trace if there is one, then by a fair schedule of that seed until nothing happens any more."""
-    world = subject(system, config, seed, narrow)
-    bindings = Bindings(system, world.roles(), ())
+def run(subject: type[World], system: System, config: dict[str, Any], trace: Trace | None = None, *, seed: int = 0) -> list[Damage]:
+    """One run in 32 bits and in bfloat16: along the trace if there is one, then by a fair schedule until nothing happens any more.
+
+    What the tensors hold decides nothing, so both worlds see the same rows.
+    """
+    worlds = [subject(system, config, seed, narrow) for narrow in (exact, bfloat16)]
+    bindings = [Bindings(system, world.roles(), ()) for world in worlds]
 
     def act(step: Step) -> None:
-        handler = bindings.after(step.name)
-        if handler is not None:
-            handler(step)
+        for world, bound in zip(worlds, bindings):
+            world.committed(step)
+            handler = bound.after(step.name)
+            if handler is not None:
+                handler(step)
 
     walk = Walk(system, act)
     if trace is not None:
         walk.follow(trace)
+    go_on(walk, worlds, random.Random(seed))
+    return [measure(world, walk.waiting(), walk.fired) for world in worlds]
+
+
+def go_on(walk: Walk, worlds: Sequence[World], rng: random.Random) -> None:
+    """The fair schedule, until nothing happens: no row fires, or for many rounds no state is new and no token comes, not even by a timer."""
     quiet, seen = 0, {walk.state}
-    for number, fired in enumerate(walk.turns(random.Random(seed))):
-        fresh = walk.state not in seen
+    for _ in range(ROUNDS_MAX):
+        fired = walk.round(rng, timers=quiet > PATIENCE_ROUNDS)
+        worked, fresh = any([world.turn() for world in worlds]), walk.state not in seen
         seen.add(walk.state)
-        worked = world.turn()
-        quiet = 0 if worked or fresh else quiet + 1
-        if quiet > QUIET_ROUNDS or number > ROUNDS_MAX or not (fired or worked):
-            break
-    return measure(world, walk.waiting(), walk.fired)
+        quiet = 0 if worked or fresh else quiet + 1 if fired else max(quiet + 1, PATIENCE_ROUNDS + 1)
+        if quiet > QUIET_ROUNDS or (not fired and quiet > PATIENCE_ROUNDS + 1):
+            return
 
 
 def _ratio(before: Damage, after: Damage) -> float | None:

@@ -7,7 +7,7 @@ path happens again. After the path only fair rows are picked: nobody aborts, cra
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,6 +50,10 @@ class Step:
         """What it chose."""
         return {p.name: v for p, v in zip(self.instance.action.row.choose, self.instance.values)}
 
+    def touches(self, variable: str) -> bool:
+        """Whether a handler of the row may look at that variable."""
+        return variable in _seen_by(self.instance.action.machine, self.instance.action.row)
+
     def before(self, variable: str, *where: Value) -> Value:
         """The value of a cell in the state that the row read."""
         return self._cell(self.state, variable, where)
@@ -59,7 +63,7 @@ class Step:
         return self._cell(self.next_state, variable, where)
 
     def _cell(self, state: State, name: str, where: tuple[Value, ...]) -> Value:
-        if name not in _seen_by(self.instance.action.machine, self.instance.action.row):
+        if not self.touches(name):
             raise DefinitionError(f"a handler of {self.name} asks for {name}, which the row does not touch; bind it to a row that does")
         variable = self.system.variable(name)
         return state[self.system.position[id(variable)]][flat_index(variable.over, where)]
@@ -128,15 +132,17 @@ class Walk:
             if self.fire(able[0]) is None and number != len(trace.steps):
                 raise TraceError(f"step {number} of the trace, {step.name}, leaves its types; find the trace anew with `interlock check --trace`")
 
-    def turns(self, rng: random.Random) -> Iterator[int]:
-        """Rounds of a fair schedule: in each, every copy fires one of its enabled fair rows, in an order drawn anew. Yields rows fired."""
-        copies = list(self._copies.values())
-        while True:
-            rng.shuffle(copies)
-            yield sum(self._turn(instances, rng) for instances in copies)
+    def round(self, rng: random.Random, *, timers: bool) -> int:
+        """A round of a fair schedule: every copy, in an order drawn anew, fires one of its enabled fair rows. Returns how many fired.
 
-    def _turn(self, instances: list[Instance], rng: random.Random) -> bool:
-        able = [i for i in instances if self._in_source(i) and self.enabled(i)]
+        Rows that the clock decides are left out unless `timers`: a time-out is longer than anything that can happen meanwhile.
+        """
+        copies = list(self._copies.values())
+        rng.shuffle(copies)
+        return sum(self._turn(instances, rng, timers) for instances in copies)
+
+    def _turn(self, instances: list[Instance], rng: random.Random, timers: bool) -> bool:
+        able = [i for i in instances if (timers or i.action.row.decided != "timer") and self._in_source(i) and self.enabled(i)]
         return bool(able) and self.fire(rng.choice(able)) is not None
 
     def _in_source(self, instance: Instance) -> bool:
@@ -146,7 +152,7 @@ class Walk:
         return place is None or self.state[place][flat_index(machine.copies, instance.copy)] in instance.action.row.sources
 
     def waiting(self) -> list[str]:
-        """Every living copy that is not at rest: its state, and what each of its rows in that state waits for."""
+        """Every living copy that is not at rest and has nothing to fire but polls: its state, and what its rows there wait for."""
         lines = []
         for machine in self.system.active:
             if machine.environment:
@@ -155,7 +161,10 @@ class Walk:
                 state = self.state[self.system.position[id(machine.state)]][flat_index(machine.copies, copy)]
                 if state in machine.final or not self._alive(machine, copy):
                     continue
-                wants = dict.fromkeys(filter(None, (self._obstacle(i) for i in self._rows_of(machine, copy, state))))
+                rows = self._rows_of(machine, copy, state)
+                if any(self.enabled(i) for i in rows if not i.action.row.poll):
+                    continue
+                wants = dict.fromkeys(filter(None, map(self._obstacle, rows)))
                 lines.append(f"{machine.copy_name(copy)} in {state.name}" + (f" waits for {' or '.join(wants)}" if wants else ""))
         return lines
 

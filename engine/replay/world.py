@@ -19,6 +19,7 @@ from ..model.sampling import Sampling, choose
 from ..model.shard import Chunk
 from ..model.weights import Floats
 from .instance import BLOCK_SIZE, Instance, drawn_prompt
+from .walk import Step
 
 PROMPT_BLOCKS = 4
 ANSWER_TOKENS = 16
@@ -59,9 +60,6 @@ class World:
         system: whose rows are walked. seed: of prompts and of what lies in memory. narrow: `exact`, or `bfloat16`.
     """
 
-    HARMLESS: ClassVar[dict[str, Any]] = {}
-    """Arguments of the builder that make it the version that holds."""
-
     def __init__(self, system: System, config: dict[str, Any], seed: int, narrow: Narrow):
         self.system, self.config, self.seed, self.narrow = system, config, seed, narrow
         self.answers: dict[object, Answer] = {}
@@ -71,6 +69,14 @@ class World:
         self.instances: dict[str, Instance] = {}
         self.start()
 
+    kept: ClassVar[tuple[object, ...]] = ()
+    """Holders of blocks that are no requests: they may keep blocks, and requests may write into those."""
+
+    @staticmethod
+    def harmless(config: dict[str, Any]) -> dict[str, Any]:
+        """Arguments of the builder that make a configuration the version that holds."""
+        raise NotImplementedError
+
     def start(self) -> None:
         """Make instances and requests."""
         raise NotImplementedError
@@ -79,17 +85,21 @@ class World:
         """Whose methods are bound to rows."""
         return [self]
 
-    def index(self, name: str) -> Index:
-        """The index type of that name in the machines; TypeError when there is none."""
-        for machine in self.system.machines:
-            for over in machine.copies:
-                if over.name == name:
-                    return over
-        raise TypeError(f"system {self.system.name} has no machine over {name}")
+    def committed(self, step: Step) -> None:
+        """Called with every step, before its own handler."""
+
+    def index(self, machine: str, name: str) -> Index:
+        """The index type of that name over which a machine has copies."""
+        return next(over for over in self.system.machine(machine).copies if over.name == name)
+
+    def has(self, role: type) -> bool:
+        """Whether the system has a row to which the role binds: some versions lack a part."""
+        rows = {action.name for action in self.system.actions}
+        return any(row in rows for method in vars(role).values() for row in getattr(method, "bound_to", ("", ()))[1])
 
     def instance(self, name: str, blocks: int, ranks: int = RANKS) -> Instance:
         """A new instance of that many blocks."""
-        made = Instance(ranks, blocks, self.seed + len(self.instances), self.narrow)
+        made = Instance(ranks, blocks, self.seed + len(self.instances), self.narrow, self.kept)
         self.instances[name] = made
         return made
 

@@ -19,11 +19,14 @@ from ..world import ANSWER_BLOCKS, PROMPT_BLOCKS, World
 class HandOver(World):
     """One P of some ranks, one D."""
 
-    HARMLESS = {"epoch": "repaired"}
+    @staticmethod
+    def harmless(config: dict[str, Any]) -> dict[str, Any]:
+        """Ours."""
+        return {"epoch": "repaired"}
 
     def start(self) -> None:
         """Blocks on P for its slots, on D for all requests."""
-        ranks, requests = self.index("rank").size, self.index("request").size
+        ranks, requests = self.index("sender", "rank").size, self.index("prepare", "request").size
         self.layers: int = self.config.get("layers", 2)
         self.groups = layer_groups(self.layers)
         self.slots: int = self.config.get("slots") or requests
@@ -90,8 +93,7 @@ class HandOver(World):
 
     def roles(self) -> list[object]:
         """With the rows of the epochs that read CH4 by rounds, where they exist."""
-        known = any(action.name == "token_processor.answer_known" for action in self.system.actions)
-        return [self, Rounds(self)] if known else [self]
+        return [self, *(role(self) for role in (Rounds,) if self.has(role))]
 
 
 class Rounds:
