@@ -36,6 +36,8 @@ from .telemetry import Telemetry, Track
 
 BODY_BYTES_MAX = 4 << 20
 """A longer body is refused before it is kept."""
+SEED_BITS = 63
+"""Of a seed inside the engine: clients may give negative ones, a generator takes none."""
 CLIENT_LEFT = 499
 """The status, seen by nobody, of a request whose client has left; nginx's number."""
 
@@ -95,8 +97,8 @@ class Server:
         prompts = asked.prompts(self.vocabulary)
         if len(prompts) * asked.n > CHOICES_MAX:
             raise invalid(f"n: {len(prompts)} prompts times n={asked.n} are more than {CHOICES_MAX} answers", "n")
-        seed = self._seeds.getrandbits(63) if asked.seed is None else asked.seed % (1 << 64)
-        wanted = [self._generation(asked, prompt, seed + copy) for prompt in prompts for copy in range(asked.n)]
+        seed = self._seeds.getrandbits(SEED_BITS) if asked.seed is None else asked.seed
+        wanted = [self._generation(asked, prompt, (seed + copy) % (1 << SEED_BITS)) for prompt in prompts for copy in range(asked.n)]
         choices: list[Choice] = []
         answer = Answer(choices, sum(map(len, prompts)), self.clock)
         try:

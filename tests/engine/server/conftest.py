@@ -34,7 +34,7 @@ def talkative() -> Weights:
 WEIGHTS = talkative()
 
 
-HTTP = httpx.Client(timeout=30, verify=False)
+HTTP, OPENAI_HTTP = httpx.Client(timeout=30, verify=False), openai.DefaultHttpxClient(verify=False)
 """One for all tests: making one takes longer than a request."""
 
 
@@ -46,7 +46,7 @@ class Address:
 
     def client(self) -> openai.OpenAI:
         """The official client."""
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0, http_client=HTTP)
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0, http_client=OPENAI_HTTP)
 
     def get(self, path: str) -> httpx.Response:
         """Get a path."""

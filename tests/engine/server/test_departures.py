@@ -24,13 +24,14 @@ def test_leaving_a_stream_aborts_every_choice() -> None:
         assert aborted(server) == 2
 
 
-def test_leaving_while_waiting_aborts_every_choice() -> None:
+@pytest.mark.parametrize("stream", [True, False])
+def test_leaving_before_the_first_token_aborts_every_choice(stream: bool) -> None:
     """The client hangs up once the engine has the request."""
-    engine = Scripted()
+    engine = Scripted(says=b"")
 
     async def leave(url: str) -> None:
         host, port = url.removeprefix("http://").split(":")
-        content = httpx.Request("POST", url, json=BODY)
+        content = httpx.Request("POST", url, json=BODY | {"stream": stream})
         _, writer = await asyncio.open_connection(host, int(port))
         head = f"POST /v1/completions HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(content.content)}\r\n\r\n"
         writer.write(head.encode() + content.content)
