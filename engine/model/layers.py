@@ -56,7 +56,8 @@ def attend(query: Floats, keys: Floats, values: Floats, start: int, narrow: Narr
     group = heads // kv_heads
     # One product a key head, over all its query heads and tokens: (kv_heads, group * tokens, context).
     grouped = query.reshape(tokens, kv_heads, group, width).transpose(1, 2, 0, 3).reshape(kv_heads, group * tokens, width)
-    scores = narrow((grouped * np.float32(width**-0.5)) @ keys.transpose(1, 2, 0))
+    scale: np.float32 = np.float32(width**-0.5)
+    scores = narrow(grouped @ keys.transpose(1, 2, 0) * scale)
     if tokens > 1:
         future = np.arange(context) > (start + np.arange(tokens))[:, None]
         scores.reshape(kv_heads, group, tokens, context)[:, :, future] = -np.inf

@@ -1,0 +1,60 @@
+"""Two instances of two ranks that share the experts, one busy and one idle: who comes along, and who waits for whom (issue 4)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.expert_parallel import Run, run_experts
+from engine.model.config import TINY, TINY_EXPERTS
+from engine.model.reference import log_probabilities
+from engine.model.weights import seeded
+from protocol import DefinitionError
+
+WEIGHTS = seeded(TINY_EXPERTS, 7)
+BUSY = [([256, *range(40, 60)], 4), ([256, 99], 3)]
+NEAR = 1e-4
+
+
+def check_answers(run: Run) -> None:
+    """Every request has its tokens; each is the likeliest of the whole pass, with its log-probability."""
+    assert run.stall is None
+    for request in (request for mine in run.requests for request in mine):
+        logs = log_probabilities(WEIGHTS, [*request.prompt, *request.tokens[:-1]])[len(request.prompt) - 1 :]
+        picked = logs[np.arange(request.wanted), request.tokens]
+        assert request.ended and np.abs(picked - request.logs).max() < NEAR
+        assert (logs.max(axis=-1) - picked).max() < NEAR
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("variant", ["B", "B'", "repaired"])
+def test_an_idle_instance_comes_along(variant: str, seed: int) -> None:
+    """With the empty batches of #6680, and by the repaired round: as many forwards on every rank, and the reference's tokens."""
+    run = run_experts(WEIGHTS, [BUSY, []], variant=variant, seed=seed)
+    check_answers(run)
+    assert len(set(run.forwards.values())) == 1 and run.forwards[1, 0] >= 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_without_empty_batches_the_busy_instance_waits_for_ever(seed: int) -> None:
+    """The report says which rank waits in which barrier, and for whom."""
+    run = run_experts(WEIGHTS, [BUSY, []], variant="B-without-empty-batches", seed=seed)
+    assert run.stall is not None and set(run.forwards.values()) == {0}
+    assert run.stall.ranks == (
+        "worker[0,0] waits in EPB (MEET) for worker[1,0], worker[1,1]",
+        "worker[0,1] waits in EPB (MEET) for worker[1,0], worker[1,1]",
+        "worker[1,0] goes round its loop, and enters no forward",
+        "worker[1,1] goes round its loop, and enters no forward",
+    )
+    assert not any(request.tokens for request in run.requests[0])
+
+
+def test_the_same_seed_takes_the_same_turns() -> None:
+    first, second, other = (run_experts(WEIGHTS, [BUSY, []], seed=seed) for seed in (4, 4, 5))
+    assert (first.rounds, first.requests) == (second.rounds, second.requests)
+    assert first.rounds != other.rounds
+
+
+def test_a_model_without_experts_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="0 experts, which 4 ranks cannot share evenly"):
+        run_experts(seeded(TINY), [BUSY, []])
