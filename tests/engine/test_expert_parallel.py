@@ -50,9 +50,9 @@ def test_without_empty_batches_the_busy_instance_waits_for_ever(seed: int) -> No
 
 
 def test_the_same_seed_takes_the_same_turns() -> None:
-    first, second, other = (run_experts(WEIGHTS, [BUSY, []], seed=seed) for seed in (4, 4, 5))
-    assert (first.rounds, first.requests) == (second.rounds, second.requests)
-    assert first.rounds != other.rounds
+    runs = [run_experts(WEIGHTS, [BUSY, []], seed=seed) for seed in (4, 4, 5, 6, 7)]
+    assert (runs[0].rounds, runs[0].requests) == (runs[1].rounds, runs[1].requests)
+    assert len({run.rounds for run in runs}) > 1
 
 
 def test_a_model_without_experts_is_refused() -> None:
