@@ -392,7 +392,7 @@ def serve(
     prefill: Annotated[int, typer.Option(min=0, help="Prefill instances; 0 is --monolithic. They do not serve yet.")] = 1,
     decode: Annotated[int, typer.Option(min=1, help="Decode instances.")] = 1,
     tp: Annotated[int, typer.Option(min=1, help="Tensor-parallel ranks of an instance.")] = 1,
-    ep: Annotated[int, typer.Option(min=1, help="Expert-parallel instances. More than 1 does not serve yet.")] = 1,
+    ep: Annotated[int, typer.Option(min=1, help="Ranks that share the experts, whole ones each; 1: each rank has a part of all.")] = 1,
     monolithic: Annotated[bool, typer.Option("--monolithic", help="Prefill and decode in one thread, without the protocol: the baseline.")] = False,
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once.")] = 8,
     max_model_len: Annotated[int, typer.Option(min=2, help="Tokens of the longest prompt and answer together.")] = 2048,

@@ -44,7 +44,7 @@ class Deployment:
 
     Args:
         model: its name. prefill, decode: instances; no prefill instance means the monolithic engine, with one decode instance.
-        tensor_parallel, expert_parallel: ranks of each.
+        tensor_parallel: ranks of each. expert_parallel: ranks over which whole experts are spread; 1 cuts every expert instead.
         sequences: generations that run at once. context_tokens: the longest prompt and answer together.
     """
 
@@ -69,6 +69,12 @@ class Deployment:
         weights = weights_of(config_of(self.model))
         if self.prefill > 0:
             raise EngineError("the disaggregated engine does not serve yet; --monolithic serves without it")
-        if (self.decode, self.expert_parallel) != (1, 1):
-            raise EngineError("the monolithic engine is one instance without expert parallelism; give --decode 1 and --ep 1")
-        return InProcess(weights, ranks=self.tensor_parallel, sequences=self.sequences, context_tokens=self.context_tokens)
+        if self.decode != 1 or self.expert_parallel not in (1, self.tensor_parallel):
+            raise DefinitionError("the monolithic engine is one instance; give --decode 1, and --ep 1 or as many as --tp")
+        return InProcess(
+            weights,
+            ranks=self.tensor_parallel,
+            spread_experts=self.expert_parallel > 1,
+            sequences=self.sequences,
+            context_tokens=self.context_tokens,
+        )

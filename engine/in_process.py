@@ -40,14 +40,12 @@ class Sequence:
         return len(self.tokens) - len(self.handle.generation.prompt)
 
     def chunk(self, most: int) -> Chunk:
-        """The next tokens to compute, so many at most."""
-        return Chunk(tuple(self.tokens[self.cached : self.cached + most]), self.cached, tuple(self.blocks))
+        """The next tokens to compute, so many at most; with logits only if they are the last."""
+        end = min(self.cached + most, len(self.tokens))
+        return Chunk(tuple(self.tokens[self.cached : end]), self.cached, tuple(self.blocks), int(end == len(self.tokens)))
 
-    def advance(self, chunk: Chunk, logits: Floats) -> Finish | None:
-        """Account for a chunk that was computed; choose and deliver a token if it was the last one. Why the sequence ends, if it does."""
-        self.cached += len(chunk.tokens)
-        if self.cached < len(self.tokens):
-            return None
+    def advance(self, logits: Floats) -> Finish | None:
+        """All tokens so far are in the cache: choose and deliver the next. Why the sequence ends, if it does."""
         wanted = self.handle.generation
         token, log_probability = choose(logits, wanted.sampling, self.generated)
         self.tokens.append(token)
@@ -70,6 +68,7 @@ class InProcess:
 
     Args:
         weights, ranks: the model, and into how many shards it is cut (the sums are then those of that many ranks).
+        spread_experts: whether a rank has whole experts (expert parallelism over all ranks), or a part of each.
         sequences: that run at once. context_tokens: the longest prompt and answer together.
         round_tokens: budget of a round. block_size: tokens a block. blocks: of the cache; None for `sequences` full contexts.
 
@@ -82,6 +81,7 @@ class InProcess:
         weights: Weights,
         *,
         ranks: int = 1,
+        spread_experts: bool = False,
         sequences: int = 8,
         context_tokens: int = 2048,
         round_tokens: int = 512,
@@ -100,7 +100,8 @@ class InProcess:
         if blocks is not None and blocks < whole:
             raise DefinitionError(f"blocks={blocks}: one context of {context_tokens} tokens takes {whole}; give as many or shorten it")
         self._pool = BlockPool(sequences * whole if blocks is None else blocks)
-        self._shards = [Shard(weights.shard(r, ranks), KvCache(weights.config, ranks, self._pool.blocks, block_size)) for r in range(ranks)]
+        parts = [weights.expert_shard(r, ranks, r, ranks) if spread_experts else weights.shard(r, ranks) for r in range(ranks)]
+        self._shards = [Shard(part, KvCache(weights.config, ranks, self._pool.blocks, block_size)) for part in parts]
         self._change = threading.Condition()  # guards everything below; the running sequences are the thread's alone during a round
         self._waiting: deque[Handle] = deque()
         self._running: list[Sequence] = []
@@ -159,7 +160,9 @@ class InProcess:
             batch = self._schedule()
             try:
                 logits = forward(self._shards, [chunk for _, chunk in batch])
-                ended = [(s, s.advance(chunk, row)) for (s, chunk), row in zip(batch, logits)]
+                for sequence, chunk in batch:
+                    sequence.cached += len(chunk.tokens)
+                ended = [(s, s.advance(row)) for s, row in zip((s for s, chunk in batch if chunk.outputs), logits)]
             except Exception as error:  # whatever a forward raises ends the generations in it, and the engine goes on
                 logger.exception("a round failed; its generations end with an error")
                 self._end([(s, Finish.ERROR) for s, _ in batch], f"the forward failed: {type(error).__name__}: {error}")

@@ -16,7 +16,7 @@ import pytest
 from engine.errors import EngineError
 from engine.generation import Finish, Generation, Handle, Service, Stats, Token
 from engine.in_process import InProcess
-from engine.model.config import TINY
+from engine.model.config import TINY, ModelConfig
 from engine.model.weights import Weights, seeded
 from engine.server.app import Server, make_app
 from engine.server.serve import open_socket, uvicorn_for
@@ -25,15 +25,13 @@ from engine.vocabulary import ByteVocabulary
 CONTEXT = 256
 
 
-def talkative() -> Weights:
-    """The tiny model with its logits flattened, so that sampling draws many different bytes."""
-    whole = seeded(TINY)
-    return Weights(TINY, {**whole.arrays, "norm": np.asarray(whole["norm"] * 0.05, np.float32)})
+def flattened(config: ModelConfig) -> Weights:
+    """A seeded model with its logits flattened, so that sampling draws many different bytes."""
+    whole = seeded(config)
+    return Weights(config, {**whole.arrays, "norm": np.asarray(whole["norm"] * 0.05, np.float32)})
 
 
-WEIGHTS = talkative()
-
-
+WEIGHTS = flattened(TINY)
 HTTP, OPENAI_HTTP = httpx.Client(timeout=30, verify=False), openai.DefaultHttpxClient(verify=False)
 """One for all tests: making one takes longer than a request."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -15,20 +15,17 @@ from engine import in_process
 from engine.errors import EngineError
 from engine.generation import Finish, Generation, Handle, Token
 from engine.in_process import InProcess
+from engine.model.config import TINY_EXPERTS
 from engine.model.reference import log_probabilities
 from engine.model.sampling import Sampling, choose
+from engine.model.weights import Weights
 from protocol import DefinitionError
 
-from .conftest import WEIGHTS
+from .conftest import WEIGHTS, flattened
 
 
-@contextmanager
-def engine(**settings: Any) -> Iterator[InProcess]:
-    service = InProcess(WEIGHTS, **settings)
-    try:
-        yield service
-    finally:
-        service.close()
+def engine(**settings: Any) -> closing[InProcess]:
+    return closing(InProcess(WEIGHTS, **settings))
 
 
 async def collect(handle: Handle) -> list[Token]:
@@ -40,11 +37,11 @@ def generation(length: int, max_tokens: int, seed: int = 0, **more: Any) -> Gene
     return Generation(tuple(int(token) for token in prompt), max_tokens, Sampling(1.0, 0.95, seed), **more)
 
 
-def reference(wanted: Generation) -> list[tuple[int, float]]:
+def reference(wanted: Generation, weights: Weights = WEIGHTS) -> list[tuple[int, float]]:
     """Tokens and log-probabilities of a pass over the whole sequence for each token."""
     tokens, answer = list(wanted.prompt), []
     for drawn in range(wanted.max_tokens):
-        answer.append(choose(log_probabilities(WEIGHTS, tokens)[-1], wanted.sampling, drawn))
+        answer.append(choose(log_probabilities(weights, tokens)[-1], wanted.sampling, drawn))
         tokens.append(answer[-1][0])
     return answer
 
@@ -66,6 +63,20 @@ def test_batches_chunks_and_ranks_answer_as_the_reference(ranks: int) -> None:
         assert np.allclose([token.log_probability for token in answer], [log for _, log in expected], atol=1e-4)
         logs = log_probabilities(WEIGHTS, want.prompt)[-1]
         assert [token for token, _ in answer[0].alternatives] == [int(token) for token in np.argsort(-logs, kind="stable")[:2]]
+
+
+@pytest.mark.parametrize(("ranks", "spread"), [(1, False), (2, False), (2, True)])
+def test_experts_answer_as_the_reference_wherever_they_are(ranks: int, spread: bool) -> None:
+    weights = flattened(TINY_EXPERTS)
+    wanted = [generation(length, 6, seed=length) for length in (5, 20)]
+
+    async def run(service: InProcess) -> list[list[Token]]:
+        return await asyncio.gather(*(collect(handle) for handle in [service.submit(w) for w in wanted]))
+
+    with closing(InProcess(weights, ranks=ranks, spread_experts=spread, round_tokens=8)) as service:
+        answers = asyncio.run(run(service))
+    for want, answer in zip(wanted, answers):
+        assert [token.id for token in answer] == [token for token, _ in reference(want, weights)]
 
 
 def test_a_stop_token_is_delivered_and_ends_the_answer() -> None:

@@ -72,7 +72,8 @@ def test_what_is_not_there_yet_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("settings", "host", "message"),
     [
-        ({"expert_parallel": 2}, "127.0.0.1", "without expert parallelism; give --decode 1 and --ep 1"),
+        ({"expert_parallel": 2}, "127.0.0.1", "one instance; give --decode 1, and --ep 1 or as many as --tp"),
+        ({"expert_parallel": 2, "tensor_parallel": 2}, "127.0.0.1", "model tiny has 0 experts, which 2 ranks cannot share evenly"),
         ({"model": "gpt-4"}, "127.0.0.1", "there is no model 'gpt-4'; choose one of tiny, tiny-experts, smollm2"),
         ({"tensor_parallel": 5}, "127.0.0.1", "cannot be cut into 5 ranks; choose one of 1, 2, 3, 6"),
         ({}, "256.0.0.1", "256.0.0.1:0: .*; choose another --host or --port"),
