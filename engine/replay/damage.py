@@ -28,6 +28,7 @@ class Damage:
         k3_sum: of k3 over the tokens told. requests, unanswered: all, and those that never end.
         waiting: who is left in the middle of its work, and what for. leaked: blocks of each instance still held by requests that are over
             or never end. overwritten: bytes of keys and values put into blocks of another request; stray: into blocks that nobody holds.
+        distances: of the distributions drawn from to those asked for (total variation), where a subject has no answers but draws.
         noted: what handlers noticed, with how often. steps: rows fired.
     """
 
@@ -41,6 +42,7 @@ class Damage:
     leaked: dict[str, int]
     overwritten: int
     stray: int
+    distances: tuple[float, ...] = ()
     noted: dict[str, int] = field(default_factory=dict)
     steps: int = 0
 
@@ -52,7 +54,9 @@ class Damage:
     @property
     def harmless(self) -> bool:
         """No token hit, nobody left waiting for ever, nothing leaked or overwritten."""
-        return not (self.hit or self.mismatched or self.unanswered or any(self.leaked.values()) or self.overwritten or self.stray)
+        return not (
+            self.hit or self.mismatched or self.unanswered or any(self.leaked.values()) or self.overwritten or self.stray or any(self.distances)
+        )
 
 
 def measure(world: World, waiting: list[str], steps: int) -> Damage:
@@ -73,6 +77,7 @@ def measure(world: World, waiting: list[str], steps: int) -> Damage:
         leaked={name: sum(owner not in world.kept for owner in i.holder.values()) for name, i in world.instances.items()},
         overwritten=sum(w["other"] for w in written),
         stray=sum(w["free"] for w in written),
+        distances=tuple(world.distances),
         noted=dict(world.noted),
         steps=steps,
     )

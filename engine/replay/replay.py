@@ -61,6 +61,7 @@ def replay(trace: Trace, seed: int = 0) -> Replay:
     if scenario is None:
         raise DefinitionError("the trace names no scenario of the catalogue, and handlers exist for those only; see `interlock list`")
     subject, config = subject_of(scenario), {**scenario.config, **trace.config}
+    config |= subject.engine_bounds(config)
     system = scenario.build(**config).focused(scenario.property)
     holding = {**config, **subject.harmless(config)}
     harmless = scenario.build(**holding)
@@ -107,7 +108,7 @@ def go_on(walk: Walk, worlds: Sequence[World], rng: random.Random) -> None:
     """The fair schedule, until nothing happens: no row fires, or for many rounds no state is new and no token comes, not even by a timer."""
     quiet, seen = 0, {walk.state}
     for _ in range(ROUNDS_MAX):
-        fired = walk.round(rng, timers=quiet > PATIENCE_ROUNDS)
+        fired = walk.round(rng, worlds[0].permits, timers=quiet > PATIENCE_ROUNDS)
         worked, fresh = any([world.turn() for world in worlds]), walk.state not in seen
         seen.add(walk.state)
         quiet = 0 if worked or fresh else quiet + 1 if fired else max(quiet + 1, PATIENCE_ROUNDS + 1)

@@ -73,7 +73,7 @@ def _seen_by(machine: Machine, row: Row) -> set[str]:
     """Names of the variables that a handler of the row may look at."""
     touched = {cell.variable.name for cell in raw_cells(row)}
     own = {cell.variable.name for r in machine.rows for cell in raw_cells(r) if cell.variable.medium is Medium.PRIVATE}
-    return touched | own | {machine.state.name}
+    return touched | own | {machine.state.name, *(move.machine.state.name for move in row.moves)}
 
 
 class Walk:
@@ -132,17 +132,17 @@ class Walk:
             if self.fire(able[0]) is None and number != len(trace.steps):
                 raise TraceError(f"step {number} of the trace, {step.name}, leaves its types; find the trace anew with `interlock check --trace`")
 
-    def round(self, rng: random.Random, *, timers: bool) -> int:
+    def round(self, rng: random.Random, permits: Callable[[Instance], bool], *, timers: bool) -> int:
         """A round of a fair schedule: every copy, in an order drawn anew, fires one of its enabled fair rows. Returns how many fired.
 
         Rows that the clock decides are left out unless `timers`: a time-out is longer than anything that can happen meanwhile.
         """
         copies = list(self._copies.values())
         rng.shuffle(copies)
-        return sum(self._turn(instances, rng, timers) for instances in copies)
+        return sum(self._turn([i for i in instances if timers or i.action.row.decided != "timer"], rng, permits) for instances in copies)
 
-    def _turn(self, instances: list[Instance], rng: random.Random, timers: bool) -> bool:
-        able = [i for i in instances if (timers or i.action.row.decided != "timer") and self._in_source(i) and self.enabled(i)]
+    def _turn(self, instances: list[Instance], rng: random.Random, permits: Callable[[Instance], bool]) -> bool:
+        able = [i for i in instances if self._in_source(i) and permits(i) and self.enabled(i)]
         return bool(able) and self.fire(rng.choice(able)) is not None
 
     def _in_source(self, instance: Instance) -> bool:

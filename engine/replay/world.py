@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from protocol.lower import Instance as Row
 from protocol.system import System
 from protocol.types import Index
 
@@ -66,6 +67,8 @@ class World:
         self.running: dict[object, tuple[int, ...]] = {}
         self.noted: Counter[str] = Counter()
         """What handlers noticed, in words, with how often."""
+        self.distances: list[float] = []
+        """Of the distributions that tokens were drawn from to those asked for: total variation, 0 to 1, a row of a sampling step each."""
         self.instances: dict[str, Instance] = {}
         self.start()
 
@@ -76,6 +79,15 @@ class World:
     def harmless(config: dict[str, Any]) -> dict[str, Any]:
         """Arguments of the builder that make a configuration the version that holds."""
         raise NotImplementedError
+
+    @staticmethod
+    def engine_bounds(config: dict[str, Any]) -> dict[str, Any]:
+        """Arguments of the builder that the engine needs larger than the checker: every path of the smaller system is one of the larger."""
+        return {}
+
+    def permits(self, row: Row) -> bool:
+        """Whether the engine takes a row that is enabled: of rows that somebody decides, the one that fits what there is to do."""
+        return True
 
     def start(self) -> None:
         """Make instances and requests."""

@@ -1,0 +1,145 @@
+"""Gate and ranks along `forward_signal`: what a batch holds that was decided too early, and what its forwards compute.
+
+Requests arrive two by two: one when the first rank has finished the forward of a batch, one when the last has. A batch is
+whatever has arrived and is in none yet. A forward without a batch stands for the rest of all decoding. The ranks of a forward meet
+twice in each layer, so that what a forward reads of the one before is there on every rank, however late that rank's row comes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protocol.lower import Instance as Row
+
+from ...model.shard import Chunk
+from ...roles.binding import after
+from ..instance import Prefill
+from ..walk import Step
+from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, World
+
+REQUESTS = 8
+
+
+class ForwardSignal(World):
+    """One mixed instance."""
+
+    @staticmethod
+    def harmless(config: dict[str, Any]) -> dict[str, Any]:
+        """Ours."""
+        return {"variant": "repaired"}
+
+    @staticmethod
+    def engine_bounds(config: dict[str, Any]) -> dict[str, Any]:
+        """Batches without end: the path stops at two."""
+        return {"batches": None}
+
+    def start(self) -> None:
+        """One request has arrived."""
+        self.ranks = self.index("worker", "rank").size
+        self.engine = self.instance("engine", REQUESTS * (PROMPT_BLOCKS + ANSWER_BLOCKS), self.ranks)
+        self.waiting: list[int] = []
+        self.tables: dict[int, tuple[int, ...]] = {}
+        self.batch: list[int] = []
+        self.put: dict[int, list[int]] = {}
+        self.forwards: list[Prefill] = []
+        self.rows: list[list[int]] = []
+        self.of_batch: list[bool] = []
+        self.stored: list[set[int]] = []
+        self.done = dict.fromkeys(range(self.ranks), 0)
+        self.busy: set[int] = set()
+        self.decided = False
+        self._arrive()
+
+    def _arrive(self) -> None:
+        q = len(self.answers)
+        if q < REQUESTS:
+            self.request(q, q)
+            self.waiting.append(q)
+            if self.decided:
+                self.noted["request that came too late for the next batch"] += 1
+
+    def permits(self, row: Row) -> bool:
+        """A batch is scheduled when there is something to put into it."""
+        if row.action.name == "gate.schedule":
+            return bool(self.waiting)
+        return row.action.name != "gate.schedule_nothing" or not self.waiting
+
+    @after("gate.schedule")
+    def schedule(self, step: Step) -> None:
+        """The batch is decided, and frozen."""
+        self.batch, self.waiting = self.waiting, []
+        self.decided = True
+        self.noted["batch"] += 1
+        if self.busy:
+            self.noted["batch decided while a rank was not done with the last"] += 1
+
+    @after("gate.put_batch")
+    def publish(self, step: Step) -> None:
+        """It is in the queue, under its number."""
+        self.put[step.before("gate_next_number")] = self.batch
+        self.batch = []
+
+    @after("worker.read_batch", "worker.read_last_batch")
+    def read(self, step: Step) -> None:
+        """The rank has a batch."""
+        self.busy.add(step.copy[0])
+
+    @after("worker.start_forward")
+    def begin(self, step: Step) -> None:
+        """The rank's next forward; the first rank of a forward lays its rows out."""
+        (rank,) = step.copy
+        if self.done[rank] == len(self.forwards):
+            self.decided &= step.before("worker_batch", rank) is None
+            number = step.before("worker_batch", rank)
+            self._lay_out([] if number is None else self.put[number], rest=number is None)
+
+    def _lay_out(self, batch: list[int], *, rest: bool) -> None:
+        """Prompts of the batch, a token of everything that runs; without a batch, all tokens that are left."""
+        if self.forwards:
+            self._store_all(len(self.forwards) - 1)
+        for q in batch:
+            self.tables[q] = self.engine.hold(q, PROMPT_BLOCKS + ANSWER_BLOCKS)
+        running = [q for q in self.tables if self.answers[q].tokens and not self.answers[q].over]
+        while rest and (early := [q for q in running if len(self.answers[q].tokens) < ANSWER_TOKENS - 1]):
+            self.decode("engine", {q: self.tables[q] for q in early})
+        rows = [*running, *batch]
+        sequences = {q: self.answers[q].sequence for q in rows}
+        chunks = [(q, Chunk(s if q in batch else s[-1:], 0 if q in batch else len(s) - 1, self.tables[q])) for q, s in sequences.items()]
+        self.rows.append(rows)
+        self.of_batch.append(not rest)
+        self.stored.append(set())
+        self.forwards.append(Prefill(self.engine, chunks, 1))
+
+    def _store(self, forward: int, rank: int) -> None:
+        if rank not in self.stored[forward] and self.rows[forward]:
+            self.forwards[forward].store(rank, 0)
+        self.stored[forward].add(rank)
+
+    def _store_all(self, forward: int) -> None:
+        """The ranks that are behind have computed all the same: the next forward's collectives wait for them. Then its tokens are known."""
+        for rank in range(self.ranks):
+            self._store(forward, rank)
+        rows, self.rows[forward] = self.rows[forward], []
+        for q, logits in zip(rows, self.forwards[forward].logits() if rows else ()):
+            self.answers[q].add(logits)
+            if len(self.answers[q].tokens) == ANSWER_TOKENS:
+                self.answers[q].over = True
+                self.engine.free(q)
+
+    @after("worker.finish_forward")
+    def end_forward(self, step: Step) -> None:
+        """The rank has computed; the first and the last of a forward find a new request at the door."""
+        (rank,) = step.copy
+        forward = self.done[rank]
+        self.done[rank] += 1
+        self.busy.discard(rank)
+        self._store(forward, rank)
+        ranks_done = sum(done > forward for done in self.done.values())
+        if ranks_done in (1, self.ranks) and self.of_batch[forward]:
+            self._arrive()
+        if ranks_done == self.ranks:
+            self._store_all(forward)
+
+    def turn(self) -> bool:
+        """Everything is done by rows."""
+        return False
