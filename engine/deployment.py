@@ -66,13 +66,13 @@ class Deployment:
         Raises:
             DefinitionError: no such model, or it cannot be cut so. EngineError: what is asked for is not there yet.
         """
-        weights = weights_of(config_of(self.model))
+        config = config_of(self.model)
         if self.prefill > 0:
             raise EngineError("the disaggregated engine does not serve yet; --monolithic serves without it")
         if self.decode != 1 or self.expert_parallel not in (1, self.tensor_parallel):
             raise DefinitionError("the monolithic engine is one instance; give --decode 1, and --ep 1 or as many as --tp")
         return InProcess(
-            weights,
+            weights_of(config),
             ranks=self.tensor_parallel,
             spread_experts=self.expert_parallel > 1,
             sequences=self.sequences,

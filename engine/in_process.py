@@ -99,9 +99,14 @@ class InProcess:
         whole = self._blocks_for(context_tokens)
         if blocks is not None and blocks < whole:
             raise DefinitionError(f"blocks={blocks}: one context of {context_tokens} tokens takes {whole}; give as many or shorten it")
-        self._pool = BlockPool(sequences * whole if blocks is None else blocks)
+        count = sequences * whole if blocks is None else blocks
         parts = [weights.expert_shard(r, ranks, r, ranks) if spread_experts else weights.shard(r, ranks) for r in range(ranks)]
-        self._shards = [Shard(part, KvCache(weights.config, ranks, self._pool.blocks, block_size)) for part in parts]
+        try:
+            self._shards = [Shard(part, KvCache(weights.config, ranks, count, block_size)) for part in parts]
+        except (MemoryError, ValueError) as error:  # numpy has a limit of its own, far above any memory
+            gigabytes = count * block_size * weights.config.kv_bytes_per_token / 1e9
+            raise DefinitionError(f"the KV cache would take {gigabytes:,.0f} GB; ask for fewer sequences or a shorter context") from error
+        self._pool = BlockPool(count)
         self._change = threading.Condition()  # guards everything below; the running sequences are the thread's alone during a round
         self._waiting: deque[Handle] = deque()
         self._running: list[Sequence] = []
@@ -156,18 +161,27 @@ class InProcess:
     # -- the thread ----------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while self._prepare():
-            batch = self._schedule()
-            try:
-                logits = forward(self._shards, [chunk for _, chunk in batch])
-                for sequence, chunk in batch:
-                    sequence.cached += len(chunk.tokens)
-                ended = [(s, s.advance(row)) for s, row in zip((s for s, chunk in batch if chunk.outputs), logits)]
-            except Exception as error:  # whatever a forward raises ends the generations in it, and the engine goes on
-                logger.exception("a round failed; its generations end with an error")
-                self._end([(s, Finish.ERROR) for s, _ in batch], f"the forward failed: {type(error).__name__}: {error}")
-            else:
-                self._end([(s, finish) for s, finish in ended if finish is not None])
+        try:
+            while self._prepare():
+                self._round(self._schedule())
+        finally:  # nothing is left here, unless this thread itself has a fault: then nobody may wait for it for ever
+            with self._change:
+                self._closed = True
+                left = [*self._waiting, *(s.handle for s in self._running)]
+            for handle in left:
+                handle.end(Finish.ERROR, "the engine's thread ended")
+
+    def _round(self, batch: list[tuple[Sequence, Chunk]]) -> None:
+        try:
+            logits = forward(self._shards, [chunk for _, chunk in batch])
+            for sequence, chunk in batch:
+                sequence.cached += len(chunk.tokens)
+            ended = [(s, s.advance(row)) for s, row in zip((s for s, chunk in batch if chunk.outputs), logits)]
+        except Exception as error:  # whatever a forward raises ends the generations in it, and the engine goes on
+            logger.exception("a round failed; its generations end with an error")
+            self._end([(s, Finish.ERROR) for s, _ in batch], f"the forward failed: {type(error).__name__}: {error}")
+        else:
+            self._end([(s, finish) for s, finish in ended if finish is not None])
 
     def _prepare(self) -> bool:
         """Drop what was aborted, admit what fits, wait while nothing runs; False once the engine is closed and everything dropped."""

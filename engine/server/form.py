@@ -60,8 +60,12 @@ class Form(ABC):
         return {"index": index, **said, "logprobs": logprobs, "finish_reason": None if finish is None else finish.value}
 
     def spelled(self, token: int) -> str:
-        """A token as text; the bytes of a part of a character are replaced."""
-        return self.vocabulary.bytes_of(token).decode(errors="replace")
+        """A name for each token: its text, or its bytes if they are a part of a character, or its number if it is special."""
+        data = self.vocabulary.bytes_of(token)
+        try:
+            return data.decode() or f"token_id:{token}"
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
 
     @abstractmethod
     def text(self, text: str) -> Json:
@@ -90,11 +94,13 @@ class CompletionForm(Form):
         return self.text(text)
 
     def entries(self, entries: Sequence[Entry]) -> Json:
-        """Four lists of one length."""
+        """Four lists of one length; the chosen token is among the likeliest in any case."""
         return {
             "tokens": [self.spelled(e.token.id) for e in entries],
             "token_logprobs": [e.token.log_probability for e in entries],
-            "top_logprobs": [{self.spelled(token): log for token, log in e.token.alternatives} for e in entries],
+            "top_logprobs": [
+                {self.spelled(token): log for token, log in (*e.token.alternatives, (e.token.id, e.token.log_probability))} for e in entries
+            ],
             "text_offset": [e.offset for e in entries],
         }
 

@@ -15,6 +15,7 @@ from engine.generation import Finish, Generation
 from engine.model.byte_tokenizer import encode
 from engine.model.reference import log_probabilities
 from engine.model.sampling import Sampling, choose
+from engine.server.form import CompletionForm
 from engine.vocabulary import ByteVocabulary, Detokenizer
 
 from .conftest import CONTEXT, WEIGHTS, Address, Scripted, serving
@@ -152,6 +153,23 @@ def test_an_end_inside_a_character_and_inside_a_stop_string_lets_all_out() -> No
         choice = server.client().completions.create(model="tiny", prompt="x", stop="END", logprobs=0).choices[0]
     assert (choice.text, choice.finish_reason) == ("abEN\ufffd", "length")
     assert choice.logprobs is not None and choice.logprobs.text_offset == [0, 1, 2, 3, 4, 4]
+    assert choice.logprobs.tokens == ["a", "b", "E", "N", "bytes:\\xe2", "bytes:\\x82"]
+
+
+def test_completion_log_probabilities_tell_the_chosen_token_and_the_likeliest(server: Address) -> None:
+    answer = server.client().completions.create(model="tiny", prompt="Hello", max_tokens=3, temperature=1, seed=3, logprobs=2)
+    told = answer.choices[0].logprobs
+    assert told is not None and told.tokens is not None and told.token_logprobs is not None and told.top_logprobs is not None
+    logs = np.sort(log_probabilities(WEIGHTS, encode("Hello"))[-1])[::-1]
+    for token, log, likeliest in zip(told.tokens, told.token_logprobs, told.top_logprobs):
+        assert likeliest[token] == log and len(likeliest) in (2, 3)
+    assert np.allclose(sorted(told.top_logprobs[0].values(), reverse=True)[:2], logs[:2], atol=1e-4)
+
+
+def test_every_token_of_the_tiny_models_has_a_name_of_its_own() -> None:
+    form = CompletionForm("tiny", ByteVocabulary(), True)
+    names = [form.spelled(token) for token in range(WEIGHTS.config.vocabulary)]
+    assert len(set(names)) == len(names) and (names[65], names[0xE2], names[257]) == ("A", "bytes:\\xe2", "token_id:257")
 
 
 @pytest.mark.parametrize(("more", "stops"), [({}, {257}), ({"ignore_eos": True}, set()), ({"stop_token_ids": [7, 8]}, {7, 8, 257})])

@@ -145,6 +145,25 @@ def test_a_failed_forward_ends_its_generations_and_the_engine_goes_on(monkeypatc
     assert len(tokens) == 3 and "a round failed" in caplog.text
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_of_the_thread_itself_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(service: InProcess) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(InProcess, "_schedule", fails)
+
+    async def run(service: InProcess) -> list[Handle]:
+        handles = [service.submit(generation(4, 3)) for _ in range(2)]
+        for handle in handles:
+            await collect(handle)
+        with pytest.raises(EngineError, match="the engine is closed"):
+            service.stats()
+        return handles
+
+    with engine(sequences=1) as service:
+        assert [(h.finish, h.message) for h in asyncio.run(run(service))] == [(Finish.ERROR, "the engine's thread ended")] * 2
+
+
 def test_closing_aborts_and_refuses() -> None:
     async def run(service: InProcess) -> list[Finish | None]:
         handles = [service.submit(generation(4, 1000)) for _ in range(3)]
@@ -168,6 +187,8 @@ def test_closing_aborts_and_refuses() -> None:
         ({"ranks": 5}, "cannot be cut into 5 ranks"),
         ({"sequences": 0}, "sequences=0: give at least 1"),
         ({"round_tokens": 7}, "round_tokens=7: give at least the number of sequences"),
+        ({"sequences": 10**7, "round_tokens": 10**7, "context_tokens": 10**7}, "the KV cache would take 153,600,000 GB; ask for fewer"),
+        ({"sequences": 10**10, "round_tokens": 10**10, "context_tokens": 10**10}, "the KV cache would take .* GB; ask for fewer"),
         ({"blocks": 127}, "blocks=127: one context of 2048 tokens takes 128"),
     ],
 )
