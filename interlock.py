@@ -23,7 +23,6 @@ from protocol.errors import DefinitionError, ProtocolError, TraceError
 if TYPE_CHECKING:
     from checker.report import Record
     from checker.result import Limits, Result
-    from engine.metrics import Report
     from protocol.catalogue import Scenario
     from protocol.catalogue.hazard import Hazard
     from protocol.catalogue.target import Target
@@ -353,35 +352,81 @@ def export(
 
 @app.command()
 def run(
-    workload: Annotated[Path | None, typer.Option(help="Mooncake or ShareGPT JSONL, Azure or BurstGPT CSV; none: the generator.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Requests to take from the workload.")] = 200,
+    workload: Annotated[str, typer.Option(help="A trace - Mooncake or ShareGPT JSONL, Azure or BurstGPT CSV - or synthetic.")] = "synthetic",
+    limit: Annotated[int, typer.Option("--limit", "--num-prompts", min=1, help="Requests to take from the workload.")] = 200,
+    scale: Annotated[float, typer.Option(min=1e-6, help="Factor of all lengths: a small engine, a long trace.")] = 1.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of a session, synthetic.")] = 1,
+    input_len: Annotated[int | None, typer.Option(min=1, help="Tokens of every prompt, synthetic.")] = None,
+    output_len: Annotated[int | None, typer.Option(min=1, help="Tokens of every answer, synthetic.")] = None,
     speed: Annotated[float, typer.Option(min=0.001, help="How much faster than the trace time passes.")] = 1.0,
-    ranks: Annotated[int, typer.Option(min=1, help="Tensor-parallel ranks, an operating-system process each.")] = 2,
-    seed: Annotated[int, typer.Option(help="Seed of the generator.")] = 0,
-    rate: Annotated[float, typer.Option(min=0.001, help="Requests per second of the generator.")] = 8.0,
-    log: Annotated[Path, typer.Option(help="The event log, one JSON object a line.")] = Path("events.ndjson"),
+    concurrency: Annotated[int | None, typer.Option("--concurrency", "--max-concurrency", min=1, help="Sessions under way at once.")] = None,
+    request_rate: Annotated[float | None, typer.Option(help="Sessions a second instead of the trace's times; inf: all at once.")] = None,
+    burstiness: Annotated[float, typer.Option(help="Of --request-rate: 1 is Poisson, less is burstier, more is evener.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the generator, of --request-rate and of the prompts.")] = 0,
+    url: Annotated[str, typer.Option("--url", "--base-url", help="A server with the OpenAI API: http://host:port.")] = "",
+    model: Annotated[str, typer.Option(help="With --url, its first if none is named; else tiny, tiny-experts or smollm2.")] = "",
+    monolithic: Annotated[bool, typer.Option("--monolithic", help="The engine in this process, without the protocol: the baseline.")] = False,
+    ranks: Annotated[int, typer.Option("--ranks", "--tp", min=1, help="Tensor-parallel ranks.")] = 2,
+    max_num_seqs: Annotated[int, typer.Option(min=1, help="With --monolithic: generations that run at once.")] = 8,
+    max_model_len: Annotated[int | None, typer.Option(min=2, help="With --monolithic: the context; else the longest session.")] = None,
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="Of the answers; 0 is greedy.")] = 0.0,
+    ignore_eos: Annotated[bool, typer.Option(help="Answers as long as the workload says.")] = True,
+    percentile_metrics: Annotated[str, typer.Option(help="Latencies to tell.")] = "ttft,tpot,itl,e2el",
+    metric_percentiles: Annotated[str, typer.Option(help="Percentiles of them.")] = "90,99",
+    goodput: Annotated[str, typer.Option(help="Count requests within limits in ms: 'ttft:200 tpot:50 e2el:9000'.")] = "",
+    save_detailed: Annotated[bool, typer.Option("--save-detailed", help="With --json: every request too.")] = False,
+    log: Annotated[Path | None, typer.Option(help="The event log, one JSON object a line; events.ndjson if not named.")] = None,
     json_file: JsonFile = "",
 ) -> None:
-    """Drive the live engine with the machines of the repaired protocol, over a request trace."""
+    """Play a workload and measure it: on the live engine that the repaired protocol drives, on --monolithic, or on the server at --url."""
     from engine import run as run_engine
-    from engine.workload import generate, load
+    from engine.deployment import Deployment
+    from engine.load import bench
+    from engine.load.table import Selection, result, table
+    from engine.load.traffic import Traffic
 
-    requests = load(workload, limit=limit) if workload is not None else generate(seed=seed, count=limit, rate=rate)
-    with _Progress("run") as progress:
-        report = run_engine(
-            requests,
-            ranks=ranks,
-            speed=speed,
-            log_path=log,
-            seed=seed if workload is None else None,
-            progress=lambda completed: progress.show(f"{completed:,} of {len(requests):,} requests completed"),
-        )
+    selection = Selection.parse(percentile_metrics, metric_percentiles, goodput)
+    traffic = Traffic(request_rate, burstiness, concurrency, speed, seed)
+    source = bench.Source(workload, limit, scale, rounds=rounds, input_len=input_len, output_len=output_len, seed=seed)
+    answers = bench.Answers(temperature, ignore_eos)
+    if (url or monolithic) and log is not None:
+        raise DefinitionError("--log: only the engine that the protocol drives has events; leave out --url or --monolithic")
+    if url and monolithic:
+        raise DefinitionError("--url and --monolithic: give one of them")
+    requests = source.requests()
+    details: dict[str, Any] = {}
+    with _Progress("run") as shown:
+
+        def progress(completed: int) -> None:
+            shown.show(f"{completed:,} of {len(requests):,} requests completed")
+
+        if url:
+            measured, details["model_id"] = bench.run_over_http(requests, traffic, url, model or None, answers, progress)
+        elif monolithic:
+            context = max_model_len or max(2, bench.context_of(requests))
+            wanted = Deployment(model or "tiny", 0, 1, ranks, 1, max_num_seqs, context)
+            details["model_id"] = wanted.model
+            measured = bench.run_in_process(requests, traffic, wanted, answers, progress)
+        else:
+            log = log or Path("events.ndjson")
+            drawn = seed if source.synthetic or not traffic.timed else None
+            timed = bench.at_their_times(requests, traffic)
+            report = run_engine(timed, ranks=ranks, speed=speed, log_path=log, seed=drawn, progress=progress)
+            measured, details = report.measurement, report.details()
     if json_file:
-        _write_json(json_file, report.as_json())
+        _write_json(json_file, details | result(measured, traffic, selection, detailed=save_detailed))
     if json_file != "-":
-        print(f"workload: {workload or f'generated with seed {seed}'}")
-        _print_report(report)
-        print(f"event log written to {log}")
+        print(f"workload: {source}")
+        print(table(measured, traffic, selection))
+        print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in details.items() if value is not None))
+        if log is not None:
+            print(f"event log written to {log}")
+    for completion in measured.failed[:FAILURES_SHOWN]:
+        print(f"request {completion.request} failed: {completion.error}", file=sys.stderr)
+    raise typer.Exit(1 if measured.failed else 0)
+
+
+FAILURES_SHOWN = 10
 
 
 @app.command()
@@ -407,11 +452,6 @@ def serve(
         raise DefinitionError(f"the package {error.name} is missing; install interlock[server]") from None
     wanted = Deployment(model, 0 if monolithic else prefill, decode, tp, ep, max_num_seqs, max_model_len)
     serve_deployment(wanted, host, port, seed=seed, say=lambda text: print(text, flush=True))
-
-
-def _print_report(report: Report) -> None:
-    _table("", ["", ">value"], [list(row) for row in report.summary_rows()])
-    _table("", ["latency (ms)", ">mean", ">P50", ">P90", ">P99"], [list(row) for row in report.latency_rows()])
 
 
 @app.command()

@@ -1,65 +1,152 @@
-"""What a run measured: time to first token and end-to-end latency of every request, and their summary.
+"""What a run measured, request by request, and the figures that follow from it; defined as users of `vllm bench serve` know them.
 
-One rule: a time is a difference of two readings of one clock, in seconds of that clock; nothing is scaled back by the
-speed of the run. Arrival is when the request was due.
+One rule: a time is a difference of two readings of one clock, in seconds of that clock; nothing is scaled back by the speed of
+the run. A latency counts from the sending of the request, an answer ends with its last piece, and what failed counts in nothing
+but the number of failures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 
-PERCENTILES = (50, 90, 99)
-
 
 @dataclass(frozen=True)
 class Completion:
-    """One completed request: its number in the workload, lengths in tokens, and three readings of the clock in seconds."""
+    """One request and its answer, as the client saw them.
+
+    Args:
+        request: its number in the workload. prompt_tokens, output_tokens: lengths; of a failed one, the answer's is 0.
+        due_s, sent_s: when it was to be sent, and when it was (later while the client was at its concurrency).
+        pieces_s: when the pieces of the answer came, in order; at least one unless it failed. A piece is a token, or several
+            that came together.
+        error: why there is no answer; empty where there is one.
+    """
 
     request: int
     prompt_tokens: int
     output_tokens: int
-    arrived_s: float
-    first_token_s: float
-    finished_s: float
+    due_s: float
+    sent_s: float
+    pieces_s: tuple[float, ...]
+    error: str = ""
+
+    @property
+    def finished_s(self) -> float:
+        """When the last piece came."""
+        return self.pieces_s[-1]
+
+    @property
+    def queued_s(self) -> float:
+        """How long the client held it back."""
+        return self.sent_s - self.due_s
 
     @property
     def ttft_s(self) -> float:
         """Time to first token."""
-        return self.first_token_s - self.arrived_s
+        return self.pieces_s[0] - self.sent_s
 
     @property
-    def end_to_end_s(self) -> float:
-        """Arrival to last token."""
-        return self.finished_s - self.arrived_s
+    def tpot_s(self) -> float | None:
+        """Time per output token after the first; None for an answer of one token."""
+        return (self.e2el_s - self.ttft_s) / (self.output_tokens - 1) if self.output_tokens > 1 else None
+
+    @property
+    def itl_s(self) -> list[float]:
+        """Inter-token latencies: the intervals between pieces."""
+        return [later - earlier for earlier, later in pairwise(self.pieces_s)]
+
+    @property
+    def e2el_s(self) -> float:
+        """End-to-end latency: from sending to the last piece."""
+        return self.finished_s - self.sent_s
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and percentiles of one latency, in seconds; percentiles interpolate between the two nearest values."""
+    """Mean, median, standard deviation and percentiles of some values, in their unit; percentiles interpolate between the two nearest."""
 
     mean: float
-    p50: float
-    p90: float
-    p99: float
+    median: float
+    std: float
+    percentiles: tuple[float, ...]
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Summary | None:
-        """The summary of these values; None for none."""
-        if not values:
-            return None
-        data = np.asarray(values, dtype=np.float64)
-        return cls(float(data.mean()), *(float(p) for p in np.percentile(data, PERCENTILES)))
+    def of(cls, values: Sequence[float], percentiles: Sequence[float]) -> Summary:
+        """The summary of these values; zeros for none, as vLLM has it."""
+        data = np.asarray(values or [0.0], dtype=np.float64)
+        return cls(float(data.mean()), float(np.median(data)), float(data.std()), tuple(float(np.percentile(data, p)) for p in percentiles))
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A finished run as its client measured it: every request, in the workload's order, and how long all of it took."""
+
+    completions: tuple[Completion, ...]
+    duration_s: float
+
+    @property
+    def answered(self) -> list[Completion]:
+        """The requests that have an answer."""
+        return [c for c in self.completions if not c.error]
+
+    @property
+    def failed(self) -> list[Completion]:
+        """The requests that have none."""
+        return [c for c in self.completions if c.error]
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens of the prompts that were answered."""
+        return sum(c.prompt_tokens for c in self.answered)
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens generated."""
+        return sum(c.output_tokens for c in self.answered)
+
+    def per_second(self, count: float) -> float:
+        """A count over the whole run, per second; 0 for a run of no duration."""
+        return count / self.duration_s if self.duration_s > 0 else 0.0
+
+    def values_s(self, metric: str) -> list[float]:
+        """All values of `ttft`, `tpot`, `itl`, `e2el` or `queued`, in seconds."""
+        if metric == "itl":
+            return [interval for c in self.answered for interval in c.itl_s]
+        values = (getattr(c, f"{metric}_s") for c in self.answered)
+        return [value for value in values if value is not None]
+
+    def good(self, objectives_ms: Mapping[str, float]) -> int:
+        """Answered requests none of whose latencies is above its objective (milliseconds, by `ttft`, `tpot` or `e2el`)."""
+        # An answer of one token has no time per output token, and cannot miss an objective for it.
+        return sum(all((getattr(c, f"{m}_s") or 0.0) * 1e3 <= most for m, most in objectives_ms.items()) for c in self.answered)
+
+    @property
+    def peak_pieces(self) -> int:
+        """The most pieces that came within one second, counted in whole seconds from the first sending."""
+        began = min((c.sent_s for c in self.answered), default=0.0)
+        counts = Counter(math.floor(piece - began) for c in self.answered for piece in c.pieces_s)
+        return max(counts.values(), default=0)
+
+    @property
+    def peak_requests(self) -> int:
+        """The most answered requests that were under way at one moment; one that ends as another begins is over."""
+        changes = sorted(change for c in self.answered for change in ((c.sent_s, 1), (c.finished_s, -1)))
+        return max(accumulate(step for _, step in changes), default=0)
 
 
 @dataclass(frozen=True)
 class Report:
-    """A finished run. `duration_s` and all latencies are on the run's clock; `speed` says how much faster than the trace it ran.
+    """A finished run of the forward-signal engine; a request counts as sent when it is due.
 
-    `seed`: of the generated workload, or of the policy in lockstep; None where nothing was drawn.
+    `speed` says how much faster than the trace it ran. `seed`: of the generated workload, or of the policy in lockstep; None where
+    nothing was drawn.
     """
 
     requests: int
@@ -73,64 +160,10 @@ class Report:
     seed: int | None
 
     @property
-    def ttft(self) -> Summary | None:
-        """Time to first token over all completed requests."""
-        return Summary.of([c.ttft_s for c in self.completions])
+    def measurement(self) -> Measurement:
+        """Its requests, for the table."""
+        return Measurement(self.completions, self.duration_s)
 
-    @property
-    def end_to_end(self) -> Summary | None:
-        """End-to-end latency over all completed requests."""
-        return Summary.of([c.end_to_end_s for c in self.completions])
-
-    @property
-    def output_tokens(self) -> int:
-        """Tokens generated."""
-        return sum(c.output_tokens for c in self.completions)
-
-    def summary_rows(self) -> list[tuple[str, str]]:
-        """What the run did, as label and value."""
-        throughput = self.output_tokens / self.duration_s if self.duration_s > 0 else 0.0
-        return [
-            ("requests completed", f"{len(self.completions):,} of {self.requests:,}"),
-            ("output tokens", f"{self.output_tokens:,}"),
-            ("output tokens a second", f"{throughput:,.0f}"),
-            ("forwards", f"{self.forwards:,}"),
-            ("rows fired", f"{self.rows_fired:,}"),
-            ("duration (s)", f"{self.duration_s:,.2f}"),
-            ("speed (latencies are not scaled back)", f"{self.speed:g}"),
-            ("variant, ranks", f"{self.variant}, {self.ranks}"),
-        ]
-
-    def latency_rows(self) -> list[tuple[str, str, str, str, str]]:
-        """The two latencies in milliseconds: name, mean, P50, P90, P99; a dash where no request completed."""
-        return [_latency_row(name, summary) for name, summary in (("TTFT", self.ttft), ("end to end", self.end_to_end))]
-
-    def as_json(self) -> dict[str, Any]:
-        """The report as plain JSON values; latencies in milliseconds."""
-        return {
-            "requests": self.requests,
-            "completed": len(self.completions),
-            "output_tokens": self.output_tokens,
-            "forwards": self.forwards,
-            "rows_fired": self.rows_fired,
-            "duration_s": self.duration_s,
-            "speed": self.speed,
-            "ranks": self.ranks,
-            "variant": self.variant,
-            "seed": self.seed,
-            "ttft_ms": _milliseconds(self.ttft),
-            "end_to_end_ms": _milliseconds(self.end_to_end),
-        }
-
-
-def _latency_row(name: str, summary: Summary | None) -> tuple[str, str, str, str, str]:
-    if summary is None:
-        return (name, "-", "-", "-", "-")
-    mean, p50, p90, p99 = (f"{value * 1e3:,.2f}" for value in (summary.mean, summary.p50, summary.p90, summary.p99))
-    return (name, mean, p50, p90, p99)
-
-
-def _milliseconds(summary: Summary | None) -> dict[str, float] | None:
-    if summary is None:
-        return None
-    return {"mean": summary.mean * 1e3, "p50": summary.p50 * 1e3, "p90": summary.p90 * 1e3, "p99": summary.p99 * 1e3}
+    def details(self) -> dict[str, Any]:
+        """What it did beside answering requests."""
+        return {name: getattr(self, name) for name in ("forwards", "rows_fired", "speed", "ranks", "variant", "seed")}

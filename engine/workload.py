@@ -4,7 +4,8 @@ One rule: a line is either understood completely or is an error that names the f
 is recognised from the first line, never from the file's name; only as many lines are read as requests are asked for.
 
 Formats: Mooncake JSONL (milliseconds), ShareGPT lengths JSONL (nanoseconds), Azure CSV (date and time), BurstGPT CSV
-(seconds). Arrivals are counted from the first request of the file.
+(seconds). Arrivals are counted from the first request of the file. BurstGPT names the session of a request; its later rounds
+bring their prompt on top of what was said before. Mooncake names the blocks of a prompt, and equal numbers mean equal tokens.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import json
 import math
 import os
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import IO, Any
@@ -30,22 +31,58 @@ LINE_BYTES_MAX = 1 << 24
 """No line is longer: a longer one is no text file, and may have no end."""
 
 
+SYNTHETIC = "synthetic"
+"""Names the generator where a file could be named."""
+SYNTHETIC_MEDIANS = (512, 64)
+SYNTHETIC_TOKENS_MAX = 8192
+
+
 @dataclass(frozen=True)
 class Request:
-    """One request: arrival in seconds after the first, lengths in tokens."""
+    """One request: arrival in seconds after the first, lengths in tokens.
+
+    Args:
+        session: of which it is the next round; empty for none. A round's prompt comes on top of the earlier prompts and answers.
+        blocks: names of the prompt's first blocks of `block_tokens` tokens, where the trace has them; the last may be cut short.
+    """
 
     arrival_s: float
     prompt_tokens: int
     output_tokens: int
+    session: str = ""
+    blocks: tuple[int, ...] = ()
+    block_tokens: int = 512
+
+    def scaled(self, factor: float) -> Request:
+        """The request with all its lengths multiplied, none below one token."""
+        prompt, output, block = (max(1, round(length * factor)) for length in (self.prompt_tokens, self.output_tokens, self.block_tokens))
+        return replace(self, prompt_tokens=prompt, output_tokens=output, block_tokens=block)
+
+
+Session = list[tuple[int, Request]]
+"""The rounds of a session, in order, each with its number in the workload."""
+
+
+def sessions_of(requests: Iterable[Request]) -> list[Session]:
+    """The sessions of a workload, in order of their first rounds; a request of no session is one by itself."""
+    sessions: dict[str | int, Session] = {}
+    for number, request in enumerate(requests):
+        sessions.setdefault(request.session or number, []).append((number, request))
+    return list(sessions.values())
 
 
 @dataclass(frozen=True)
 class Format:
-    """Where a trace format keeps its three numbers; `seconds` turns its time into seconds."""
+    """Where a trace format keeps its three numbers; `seconds` turns its time into seconds.
+
+    `session`, `blocks`: where it may have those; empty for nowhere.
+    """
 
     name: str
     columns: tuple[str, str, str]
     seconds: Callable[[Any], float]
+    session: str = ""
+    blocks: str = ""
 
 
 def _number(value: Any) -> float:
@@ -58,12 +95,12 @@ def _number(value: Any) -> float:
 
 
 JSON_FORMATS = (
-    Format("Mooncake", ("timestamp", "input_length", "output_length"), lambda v: _number(v) / 1e3),
+    Format("Mooncake", ("timestamp", "input_length", "output_length"), lambda v: _number(v) / 1e3, blocks="hash_ids"),
     Format("ShareGPT", ("arrival_time_ns", "input_toks", "output_toks"), lambda v: _number(v) / 1e9),
 )
 CSV_FORMATS = (
     Format("Azure", ("TIMESTAMP", "ContextTokens", "GeneratedTokens"), lambda v: datetime.fromisoformat(v).replace(tzinfo=UTC).timestamp()),
-    Format("BurstGPT", ("Timestamp", "Request tokens", "Response tokens"), _number),
+    Format("BurstGPT", ("Timestamp", "Request tokens", "Response tokens"), _number, session="Session ID"),
 )
 
 
@@ -83,25 +120,35 @@ def load(path: str | os.PathLike[str], limit: int | None = None) -> list[Request
     if not requests:
         raise TraceError(f"{path}:1: no requests; give a request trace ({FORMATS})")
     first = min(r.arrival_s for r in requests)
-    counted = (Request(r.arrival_s - first, r.prompt_tokens, r.output_tokens) for r in requests)
-    return sorted(counted, key=lambda r: r.arrival_s)
+    return sorted((replace(r, arrival_s=r.arrival_s - first) for r in requests), key=lambda r: r.arrival_s)
 
 
-def generate(seed: int = 0, count: int = 100, rate: float = 10.0) -> list[Request]:
-    """Requests from a seed: Poisson arrivals, `rate` a second; lengths log-normal about 512 and 64 tokens.
+def generate(
+    seed: int = 0, count: int = 100, rate: float = 10.0, *, rounds: int = 1, input_len: int | None = None, output_len: int | None = None
+) -> list[Request]:
+    """Requests from a seed: Poisson arrivals, `rate` a second; lengths log-normal about 512 and 64 tokens, or exactly these.
+
+    With several `rounds` a session, sessions arrive at that rate, their rounds all at once: each waits for the answer before it.
 
     Raises:
-        TraceError: a count or a rate that is not positive.
+        TraceError: a count, a rate or a number of rounds that is not positive, a length out of range.
     """
     check_limit(count)
     if not math.isfinite(rate) or rate <= 0:
         raise TraceError(f"workload: a rate of {rate} requests a second; give a positive number")
+    if rounds < 1:
+        raise TraceError(f"workload: {rounds} rounds a session; give at least 1")
+    for length in (input_len, output_len):
+        if length is not None and not 1 <= length <= TOKENS_MAX:
+            raise TraceError(f"workload: a length of {length} tokens; give 1 to {TOKENS_MAX}")
     rng = random.Random(seed)
     requests, arrival = [], 0.0
-    for _ in range(count):
-        prompt, output = (max(1, min(8192, round(rng.lognormvariate(math.log(median), 0.8)))) for median in (512, 64))
-        requests.append(Request(arrival, prompt, output))
-        arrival += rng.expovariate(rate)
+    for number in range(count):
+        drawn = [max(1, min(SYNTHETIC_TOKENS_MAX, round(rng.lognormvariate(math.log(median), 0.8)))) for median in SYNTHETIC_MEDIANS]
+        session = f"session {number // rounds}" if rounds > 1 else ""
+        requests.append(Request(arrival, input_len or drawn[0], output_len or drawn[1], session))
+        if (number + 1) % rounds == 0:
+            arrival += rng.expovariate(rate)
     return requests
 
 
@@ -193,7 +240,19 @@ def _request(form: Format, data: dict[str, Any], path: str, number: int) -> Requ
         arrival = form.seconds(when)
     except (ValueError, TypeError, OverflowError) as error:
         raise TraceError(f"{path}:{number}: {form.columns[0]} {when!r} is no time; mend or remove the line") from error
-    return Request(arrival, _tokens(prompt, form.columns[1], path, number), _tokens(output, form.columns[2], path, number))
+    lengths = (_tokens(prompt, form.columns[1], path, number), _tokens(output, form.columns[2], path, number))
+    session = data.get(form.session, "").strip() if form.session else ""
+    blocks = _blocks(data.get(form.blocks), form.blocks, path, number) if form.blocks else ()
+    return Request(arrival, *lengths, session, blocks)
+
+
+def _blocks(value: Any, column: str, path: str, number: int) -> tuple[int, ...]:
+    """The names of a prompt's blocks; none where the trace has none."""
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(type(block) is int for block in value):
+        raise TraceError(f"{path}:{number}: {column} is no list of whole numbers; mend or remove the line")
+    return tuple(value)
 
 
 def _tokens(value: Any, column: str, path: str, number: int) -> int:

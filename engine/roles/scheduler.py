@@ -28,12 +28,12 @@ IDLE_S = 0.001
 class Progress:
     """How far one running request is."""
 
-    __slots__ = ("arrived", "first_token", "in_forward", "number", "prompt_left", "request", "tokens_out")
+    __slots__ = ("arrived", "in_forward", "number", "prompt_left", "request", "tokens_s")
 
     def __init__(self, number: int, request: Request, arrived: float):
         self.number, self.request, self.arrived = number, request, arrived
-        self.prompt_left, self.tokens_out = request.prompt_tokens, 0
-        self.first_token = 0.0
+        self.prompt_left = request.prompt_tokens
+        self.tokens_s: list[float] = []
         self.in_forward = False
 
 
@@ -115,11 +115,9 @@ class Scheduler:
             self._running[number].in_forward = False
         for number in result.batch.emitting:
             progress = self._running[number]
-            if progress.tokens_out == 0:
-                progress.first_token = result.at
-            progress.tokens_out += 1
-            if progress.tokens_out == progress.request.output_tokens:
+            progress.tokens_s.append(result.at)
+            if len(progress.tokens_s) == progress.request.output_tokens:
                 del self._running[number]
                 request = progress.request
                 lengths = (request.prompt_tokens, request.output_tokens)
-                self.completions.append(Completion(number, *lengths, progress.arrived, progress.first_token, result.at))
+                self.completions.append(Completion(number, *lengths, progress.arrived, progress.arrived, tuple(progress.tokens_s)))

@@ -23,15 +23,15 @@ def test_a_run_prints_its_latencies_and_writes_its_log(tmp_path: Path) -> None:
     (tmp_path / "trace").write_text(MOONCAKE * 6)
     done = interlock("--workload", tmp_path / "trace", "--limit", "4", "--speed", "100", "--log", tmp_path / "log", "--json", tmp_path / "report")
     assert (done.returncode, done.stderr) == (0, "")
-    for text in ("requests completed", "4 of 4", "TTFT", "end to end", "P50", "P90", "P99"):
+    for text in (f"{'Successful requests:':<40} 4 ", "Mean TTFT (ms):", "Median E2EL (ms):", "P90 ITL (ms):", "P99 TPOT (ms):"):
         assert text in done.stdout
     report = json.loads((tmp_path / "report").read_text())
-    assert (report["completed"], report["output_tokens"], report["seed"]) == (4, 12, None)
+    assert (report["completed"], report["total_output_tokens"], report["seed"]) == (4, 12, None)
     assert len((tmp_path / "log").read_text().splitlines()[:-1]) == report["rows_fired"]
 
 
 def test_the_generators_seed_is_reported(tmp_path: Path) -> None:
-    done = interlock("--limit", "2", "--seed", "5", "--rate", "1000", "--speed", "100", "--log", tmp_path / "log", "--json", "-")
+    done = interlock("--limit", "2", "--seed", "5", "--request-rate", "1000", "--speed", "100", "--log", tmp_path / "log", "--json", "-")
     assert json.loads(done.stdout)["seed"] == 5
 
 
@@ -41,7 +41,12 @@ def test_the_generators_seed_is_reported(tmp_path: Path) -> None:
         (("--workload", "trace"), "trace:2: not JSON"),
         (("--workload", "absent"), "absent: No such file or directory; give a request trace"),
         (("--limit", "2", "--log", "absent/log"), "absent/log: no file can be written there; choose a file"),
-        (("--limit", "2", "--speed", "inf"), "speed=inf: give a positive number"),
+        (("--limit", "2", "--speed", "inf"), "speed=inf: give a finite number"),
+        (("--request-rate", "0"), "request_rate=0.0: give a positive number"),
+        (("--concurrency", "3"), "--concurrency: only a load client keeps it; give --url or --monolithic too"),
+        (("--goodput", "itl:5"), "--goodput: 'itl:5' is no objective; give ttft:MS tpot:MS e2el:MS or some of them"),
+        (("--url", "http://127.0.0.1:1"), "http://127.0.0.1:1: /v1/models has no answer (ConnectError"),
+        (("--workload", "trace", "--rounds", "2"), "--rounds, --input-len and --output-len are of the synthetic workload"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str) -> None:

@@ -82,4 +82,4 @@ def test_a_completion_has_the_times_of_its_first_and_last_token() -> None:
         bench.finish(batch)
     assert bench.schedule() is None
     (done,) = bench.scheduler.completions
-    assert (done.ttft_s, done.end_to_end_s, done.output_tokens) == (1.0, 3.0, 2)
+    assert (done.ttft_s, done.e2el_s, done.output_tokens) == (1.0, 3.0, 2)

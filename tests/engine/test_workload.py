@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.workload import Request, generate, load
+from engine.workload import Request, generate, load, sessions_of
 from protocol import TraceError
+
+TRACES = Path(__file__).resolve().parents[3] / "shared" / "traces"
+"""Real traces, where somebody has put them beside the project."""
 
 MOONCAKE = '{"timestamp": 0, "input_length": 6758, "output_length": 500, "hash_ids": [0, 1]}\n'
 AZURE = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
@@ -21,14 +24,17 @@ def written(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     "text, expected",
     [
-        (MOONCAKE + '{"timestamp": 27500, "input_length": 3, "output_length": 4}\n', [Request(0.0, 6758, 500), Request(27.5, 3, 4)]),
+        (MOONCAKE + '{"timestamp": 27500, "input_length": 3, "output_length": 4}\n', [Request(0.0, 6758, 500, blocks=(0, 1)), Request(27.5, 3, 4)]),
         (
             '{"input_toks": 5, "output_toks": 6, "arrival_time_ns": 1000000000}\n'
             '{"input_toks": 7, "output_toks": 8, "arrival_time_ns": 3500000000}\n',
             [Request(0.0, 5, 6), Request(2.5, 7, 8)],
         ),
         (AZURE + "2023-11-16 18:15:46.5000000,374,44\n2023-11-16 18:15:50.0000000,396,109\n", [Request(0.0, 374, 44), Request(3.5, 396, 109)]),
-        (BURST + "5,s,1.5,ChatGPT,472,18,490,Chat log\n45,s,1,GPT-4,1087,230,1317,API log\n", [Request(0.0, 472, 18), Request(40.0, 1087, 230)]),
+        (
+            BURST + "5,s,1.5,ChatGPT,472,18,490,Chat log\n45,,1,GPT-4,1087,230,1317,API log\n",
+            [Request(0.0, 472, 18, "s"), Request(40.0, 1087, 230)],
+        ),
     ],
     ids=["mooncake", "sharegpt", "azure", "burstgpt"],
 )
@@ -65,6 +71,7 @@ def test_only_as_many_lines_are_read_as_asked_for(tmp_path: Path) -> None:
         (MOONCAKE + '{"timestamp": 0, "input_length": true, "output_length": 4}\n', 2, "no whole number"),
         (MOONCAKE + '{"timestamp": 0, "input_length": 0, "output_length": 4}\n', 2, "lies outside"),
         (MOONCAKE + '{"timestamp": 0, "input_length": 3, "output_length": 99999999999}\n', 2, "lies outside"),
+        (MOONCAKE + '{"timestamp": 0, "input_length": 3, "output_length": 4, "hash_ids": [1.5]}\n', 2, "no list of whole numbers"),
         (AZURE + "2023-11-16 18:15:46,374\n", 2, "2 fields where the header has 3"),
         (AZURE + "yesterday,374,44\n", 2, "is no time"),
         (AZURE + "2023-11-16 18:15:46,many,44\n", 2, "no whole number"),
@@ -111,3 +118,42 @@ def test_the_generator_gives_the_same_requests_for_the_same_seed() -> None:
 def test_the_generator_refuses_what_gives_no_requests(count: int, rate: float) -> None:
     with pytest.raises(TraceError, match="; give "):
         generate(seed=0, count=count, rate=rate)
+
+
+@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"input_len": 0}, {"output_len": 10**9}])
+def test_the_generator_refuses_lengths_out_of_range(wrong: dict[str, int]) -> None:
+    with pytest.raises(TraceError, match="; give "):
+        generate(**wrong)
+
+
+def test_the_generator_makes_sessions_and_exact_lengths() -> None:
+    requests = generate(seed=1, count=7, rounds=3, input_len=20, output_len=5)
+    assert [len(rounds) for rounds in sessions_of(requests)] == [3, 3, 1]
+    assert {(r.prompt_tokens, r.output_tokens) for r in requests} == {(20, 5)}
+    assert all(len({r.arrival_s for _, r in rounds}) == 1 for rounds in sessions_of(requests))
+
+
+def test_sessions_keep_their_order_and_the_numbers_of_their_rounds() -> None:
+    requests = [Request(0.0, 1, 1, "a"), Request(1.0, 2, 2), Request(2.0, 3, 3, "b"), Request(3.0, 4, 4, "a"), Request(4.0, 5, 5)]
+    assert [[number for number, _ in rounds] for rounds in sessions_of(requests)] == [[0, 3], [1], [2], [4]]
+
+
+def test_lengths_are_scaled_and_never_to_nothing() -> None:
+    scaled = Request(1.0, 1000, 30, "s", (4, 5)).scaled(0.01)
+    assert scaled == Request(1.0, 10, 1, "s", (4, 5), 5)
+
+
+@pytest.mark.skipif(not TRACES.is_dir(), reason="the folder of real traces is not there")
+@pytest.mark.parametrize(
+    ("name", "requests", "span_s", "tokens"),
+    [
+        ("mooncake_conversation_trace.jsonl", 12_031, 3_536.999, (12_035, 343)),
+        ("AzureLLMInferenceTrace_conv.csv", 19_366, 3_501.722, (1_155, 211)),
+        ("sharegpt_qwen3_300_lengths.jsonl", 300, 29.137, (862, 665)),
+    ],
+)
+def test_real_traces_have_the_size_that_their_sources_tell(name: str, requests: int, span_s: float, tokens: tuple[int, int]) -> None:
+    loaded = load(TRACES / name)
+    means = tuple(round(sum(lengths) / len(loaded)) for lengths in ([r.prompt_tokens for r in loaded], [r.output_tokens for r in loaded]))
+    assert (len(loaded), means) == (requests, tokens)
+    assert loaded[-1].arrival_s == pytest.approx(span_s, abs=1e-3)

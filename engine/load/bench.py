@@ -1,0 +1,128 @@
+"""A run of the load client from end to end: start or reach what generates, play, measure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from protocol import DefinitionError
+
+from ..deployment import Deployment, config_of
+from ..metrics import Measurement
+from ..model.sampling import Sampling
+from ..workload import SYNTHETIC, Request, generate, load, sessions_of
+from .client import play
+from .service import ServiceGenerator
+from .traffic import Traffic
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the requests come from.
+
+    Args:
+        workload: a trace file, or "synthetic". limit: requests, from the beginning. scale: factor of all lengths.
+        rate, rounds, input_len, output_len, seed: of the synthetic ones; see `generate`.
+
+    Raises:
+        DefinitionError: an option of the synthetic workload with a file.
+    """
+
+    workload: str
+    limit: int
+    scale: float = 1.0
+    rate: float = 8.0
+    rounds: int = 1
+    input_len: int | None = None
+    output_len: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.synthetic and (self.rounds != 1 or self.input_len is not None or self.output_len is not None):
+            raise DefinitionError("--rounds, --input-len and --output-len are of the synthetic workload; a trace has its own (--scale shortens them)")
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the requests are generated."""
+        return self.workload == SYNTHETIC
+
+    def __str__(self) -> str:
+        return f"generated with seed {self.seed}" if self.synthetic else self.workload
+
+    def requests(self) -> list[Request]:
+        """The requests, in order of arrival.
+
+        Raises:
+            TraceError: the file is no trace.
+        """
+        if self.synthetic:
+            requests = generate(self.seed, self.limit, self.rate, rounds=self.rounds, input_len=self.input_len, output_len=self.output_len)
+        else:
+            requests = load(self.workload, limit=self.limit)
+        return requests if self.scale == 1 else [request.scaled(self.scale) for request in requests]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How answers are asked for: the temperature of their tokens, and whether the token that would end one is passed over."""
+
+    temperature: float = 0.0
+    ignore_eos: bool = True
+
+
+def context_of(requests: Sequence[Request]) -> int:
+    """Tokens of the longest session, answers included."""
+    return max(sum(r.prompt_tokens + r.output_tokens for _, r in session) for session in sessions_of(requests))
+
+
+def run_in_process(
+    requests: Sequence[Request], traffic: Traffic, wanted: Deployment, answers: Answers, progress: Callable[[int], None]
+) -> Measurement:
+    """Play the requests against an engine of this process, started for it and closed at the end.
+
+    Raises:
+        DefinitionError, EngineError: it cannot be started.
+    """
+    last = frozenset[int]() if answers.ignore_eos else frozenset({config_of(wanted.model).last_token})
+    sampling = Sampling(answers.temperature)
+    service = wanted.start()
+    try:
+        return asyncio.run(play(requests, ServiceGenerator(service, sampling, last), traffic, progress=progress))
+    finally:
+        service.close()
+
+
+def run_over_http(
+    requests: Sequence[Request], traffic: Traffic, url: str, model: str | None, answers: Answers, progress: Callable[[int], None]
+) -> tuple[Measurement, str]:
+    """Play the requests against a server; also tells the model that it serves.
+
+    Raises:
+        DefinitionError: httpx is not installed. EngineError: nobody answers at that address.
+    """
+    try:
+        from .http import connect
+    except ImportError as error:
+        raise DefinitionError(f"the package {error.name} is missing, which --url needs; install it") from None
+
+    async def run() -> tuple[Measurement, str]:
+        async with connect(url, model, {"temperature": answers.temperature, "ignore_eos": answers.ignore_eos}) as generator:
+            return await play(requests, generator, traffic, progress=progress), generator.model
+
+    return asyncio.run(run())
+
+
+def at_their_times(requests: Sequence[Request], traffic: Traffic) -> list[Request]:
+    """The requests with the times that the traffic gives their sessions as their own, for an engine that plays them itself.
+
+    Raises:
+        DefinitionError: a limit of concurrency, which such an engine cannot keep.
+    """
+    if traffic.concurrency is not None:
+        raise DefinitionError("--concurrency: only a load client keeps it; give --url or --monolithic too")
+    if traffic.timed:
+        return list(requests)
+    sessions = sessions_of(requests)
+    timed = [(n, replace(r, arrival_s=start * traffic.speed)) for start, rounds in zip(traffic.starts_s(sessions), sessions) for n, r in rounds]
+    return [request for _, request in sorted(timed, key=lambda one: one[0])]

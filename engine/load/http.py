@@ -1,0 +1,169 @@
+"""Generating over HTTP: the load client of any server with OpenAI's /v1/completions, by streams of server-sent events.
+
+A request by itself is sent as token ids, so that its length is exact. A session is sent as text, because servers answer in text: each
+prompt is the text of everything said before and the characters of what the round adds. The lengths that are reported are the
+server's own (`usage`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from ..errors import EngineError
+from .generator import Failure, Heard
+
+CONNECT_S = 10.0
+SILENCE_S = 600.0
+"""The longest time without a piece; a server that is silent longer has lost the request."""
+ERROR_CHARACTERS_MAX = 300
+"""Of a server's own words in an error."""
+
+Json = dict[str, Any]
+
+
+class HttpGenerator:
+    """A `Generator` over a server.
+
+    Args:
+        client: whose base is the server's address. model: its served name. options: further fields of every request's body.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, model: str, options: Mapping[str, Any]):
+        self.client, self.model, self.options = client, model, options
+
+    def converse(self, rounds: int) -> HttpConversation:
+        """A new session; as text if it has several rounds."""
+        return HttpConversation(self, textual=rounds > 1)
+
+
+@asynccontextmanager
+async def connect(url: str, model: str | None, options: Mapping[str, Any]) -> AsyncIterator[HttpGenerator]:
+    """A generator over the server at `http://host:port`, for this model or for the first that it serves; closed at the end.
+
+    Raises:
+        EngineError: the server does not answer, or has no such model.
+    """
+    base = url.rstrip("/").removesuffix("/v1")
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    try:
+        client = httpx.AsyncClient(base_url=base, timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S, pool=None), limits=limits)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise EngineError(f"{url}: {error}; give http://host:port") from None
+    async with client:
+        served = await _served(client, url)
+        if model is not None and model not in served:
+            raise EngineError(f"{url} serves {', '.join(served)}, not {model}; give one of these as --model")
+        yield HttpGenerator(client, model or served[0], options)
+
+
+async def _served(client: httpx.AsyncClient, url: str) -> list[str]:
+    try:
+        response = await client.get("/v1/models")
+        response.raise_for_status()
+        served = [str(model["id"]) for model in response.json()["data"]]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+        raise EngineError(f"{url}: /v1/models has no answer ({_said(error)}); start a server with the OpenAI API there") from None
+    if not served:
+        raise EngineError(f"{url} serves no model; start it with one")
+    return served
+
+
+class HttpConversation:
+    """A session: the text that was said."""
+
+    def __init__(self, generator: HttpGenerator, *, textual: bool):
+        self._generator, self._textual = generator, textual
+        self._said = ""
+
+    async def ask(self, added: tuple[int, ...], max_tokens: int) -> Heard:
+        """Play the next round; see `Conversation`. A caller that is cancelled closes the stream."""
+        prompt = self._said + "".join(map(chr, added)) if self._textual else list(added)
+        body = {"model": self._generator.model, "prompt": prompt, "max_tokens": max_tokens, "stream": True}
+        body |= {"stream_options": {"include_usage": True}} | dict(self._generator.options)
+        stream = Stream(asyncio.get_running_loop())
+        try:
+            async with self._generator.client.stream("POST", "/v1/completions", json=body) as response:
+                if response.status_code != httpx.codes.OK:
+                    await response.aread()
+                    raise Failure(f"HTTP {response.status_code}: {_problem(response)}")
+                async for line in response.aiter_lines():
+                    stream.take(line)
+        except httpx.HTTPError as error:
+            raise Failure(_said(error)) from None
+        heard = stream.heard(len(added))
+        if self._textual:
+            self._said = f"{prompt}{stream.text}"
+        return heard
+
+
+class Stream:
+    """The events of one answer, taken as they come."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop):
+        self._loop = loop
+        self._pieces: list[float] = []
+        self._usage: Json = {}
+        self._done = False
+        self.text = ""
+
+    def take(self, line: str) -> None:
+        """One line of the stream.
+
+        Raises:
+            Failure: the server tells of an error, or the line is no event of this API.
+        """
+        if not line.startswith("data:"):
+            return  # empty lines part events; comments keep a connection alive
+        content = line.removeprefix("data:").strip()
+        if content == "[DONE]":
+            self._done = True
+            return
+        try:
+            event = json.loads(content)
+            if "error" in event:
+                raise Failure(_words(event["error"]))
+            for choice in event["choices"]:
+                # A last event that only says why the answer ended is no token; one without text may hold half a character.
+                if choice["text"] or not choice.get("finish_reason"):
+                    self._pieces.append(self._loop.time())
+                    self.text += choice["text"]
+            self._usage = event.get("usage") or self._usage
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise Failure(f"not an event of /v1/completions: {content[:ERROR_CHARACTERS_MAX]}") from None
+
+    def heard(self, sent_tokens: int) -> Heard:
+        """The whole answer; a server that tells no usage is taken to make a token a piece.
+
+        Raises:
+            Failure: the stream ended early, or without any piece.
+        """
+        if not self._done:
+            raise Failure("the stream ended before its [DONE]")
+        if not self._pieces:
+            raise Failure("the answer has no token")
+        prompt, answer = (self._usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
+        return Heard(prompt or sent_tokens, answer or len(self._pieces), tuple(self._pieces))
+
+
+def _problem(response: httpx.Response) -> str:
+    """What a refusal says: OpenAI's error shape, or the beginning of whatever it is."""
+    try:
+        return _words(response.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return " ".join(response.text[:ERROR_CHARACTERS_MAX].split()) or response.reason_phrase
+
+
+def _words(error: Any) -> str:
+    said = error.get("message", error) if isinstance(error, dict) else error
+    return " ".join(str(said)[:ERROR_CHARACTERS_MAX].split())
+
+
+def _said(error: Exception) -> str:
+    """An error of the connection in one line; some say nothing but their kind."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
