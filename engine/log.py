@@ -21,6 +21,8 @@ from protocol import TraceError
 from .driver import Step
 
 Line = tuple[float, str]
+Cells = Mapping[str, str]
+"""Names and values, as text."""
 
 
 class LogPart:
@@ -31,11 +33,15 @@ class LogPart:
 
     def write(self, step: Step, began: float, ended: float) -> None:
         """One line for a fired row."""
-        event = {
-            "t": round(ended, 9), "began": round(began, 9), "process": self._process, "copy": step.copy_name, "event": step.event,
-            "values": step.values, "reads": step.reads, "writes": step.writes,
+        self.tell(step.copy_name, step.event, step.values, step.reads, step.writes, began, ended)
+
+    def tell(self, copy: str, event: str, values: Cells, reads: Cells, writes: Cells, began: float, ended: float) -> None:
+        """One line for a row that is known by what it did, as text."""
+        line = {
+            "t": round(ended, 9), "began": round(began, 9), "process": self._process, "copy": copy, "event": event,
+            "values": values, "reads": reads, "writes": writes,
         }  # fmt: skip
-        self._stream.write(json.dumps(event, ensure_ascii=False) + "\n")
+        self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def flush(self) -> None:
         """Hand everything to the file."""

@@ -1,95 +1,334 @@
-"""The queue server: a process that holds the locked variables, barriers and channels, one section each.
+"""The queue server: a process that holds the locked variables, channels and barriers, and lets one row at a time commit.
 
-One rule: between `open` and `close` a section belongs to one client; the others that ask for it wait in order. As in the
-real server, a client that dies in between leaves its section held. `look` is a snapshot and waits for nobody who only
-holds. The server ends when its last client has gone, so it outlives nobody.
+One rule: a row is checked and committed in one piece. A client evaluates a row over its own copies of the cells (`Client.cells`)
+and sends what it read and what it writes; the server commits it if all of that is still so - registers included, which the
+server then stores itself - or else answers with the newer values, and the client tries again. So a row is atomic, also when its process is
+killed in the middle, and an unsuccessful look costs no message. Nobody polls: a client that has nothing to do waits, and
+is told as soon as a cell that its rows mention changes, or a letter for it arrives.
+
+Rejected: to hold a section from the first look to the commit. It costs a message more a row, whoever holds it stops the
+others, and what a holder leaves behind when it dies is half a row. A lock that a row acquires and a later one releases is a
+cell like any other, and stays held when its holder dies.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from multiprocessing.connection import Connection, wait
+import pickle
+import selectors
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from protocol.types import Value
+from .cargo import Hold
+from .runtime.directory import Directory, Key, Span
+from .runtime.segment import Segment
+from .wire import Wire
 
-from .store import Key
+Cells = dict[Key, Any]
+NOTHING: dict[Key, Any] = {}
 
-Cells = dict[Key, Value]
+
+@dataclass(frozen=True)
+class Letter:
+    """A message from one process to another, or to and from the outside: the protocol knows nothing of it."""
+
+    sender: str
+    content: Any
 
 
-class Section:
-    """Cells under one lock: who holds them, who waits, and the cargo of the last message put."""
+@dataclass
+class Commit:
+    """A row that a client wants to fire: what it read and writes, the cargo it carries (pickled), and a note about it for the log."""
 
-    def __init__(self, cells: Cells):
-        self.cells = cells
-        self.cargo: Any = None
-        self.holder: Connection | None = None
-        self.waiting: deque[Connection] = deque()
+    reads: Cells
+    writes: Cells
+    cargo: bytes | None = None
+    note: Any = None
 
-    def open(self, client: Connection) -> None:
-        """Give the section to the client, now or when its turn comes."""
-        if self.holder is not None:
-            self.waiting.append(client)
+
+@dataclass
+class Visitor:
+    """One client as the server sees it."""
+
+    name: str
+    wire: Wire
+    waits: bool = False
+    gone: bool = False
+    changed: set[Key] = field(default_factory=set)
+    letters: list[tuple[str, bytes]] = field(default_factory=list)
+    last: Commit | None = None
+    """The last row that it committed."""
+
+
+class QueueServer:
+    """The cells, and who is to be told of them.
+
+    Args:
+        introductions: a socket on which the supervisor hands in each client's end, with its name. The server ends with it.
+    """
+
+    def __init__(self, directory: Directory, segment: Segment, introductions: socket.socket):
+        self._directory, self._segment, self._introductions = directory, segment, introductions
+        self._values: Cells = {}
+        self._hold = Hold()
+        self._visitors: dict[str, Visitor] = {}
+        self._watching: dict[int, list[tuple[int, int, Visitor]]] = {}
+        self._ready = selectors.DefaultSelector()
+        self._ready.register(introductions, selectors.EVENT_READ, None)
+
+    def serve(self) -> None:
+        """Answer until the supervisor has gone."""
+        while True:
+            for key, events in self._ready.select():
+                if key.data is None:
+                    if not self._introduce():
+                        return
+                    continue
+                visitor: Visitor = key.data
+                if visitor.gone:
+                    continue
+                try:
+                    if events & selectors.EVENT_WRITE:
+                        self._push_on(visitor)
+                    if events & selectors.EVENT_READ:
+                        for message in visitor.wire.arrived():
+                            self._answer(visitor, *message)
+                except EOFError:
+                    self._forget(visitor)
+
+    # -- clients -------------------------------------------------------------------------------------------------------
+
+    def _introduce(self) -> bool:
+        name, handles, _, _ = socket.recv_fds(self._introductions, 256, 1)
+        if not name:
+            return False
+        visitor = Visitor(name.decode(), Wire(socket.socket(fileno=handles[0])))
+        self._visitors[visitor.name] = visitor
+        self._ready.register(visitor.wire, selectors.EVENT_READ, visitor)
+        return True
+
+    def _forget(self, visitor: Visitor) -> None:
+        """It has gone. Its last row stays known until it is buried."""
+        if visitor.gone:
             return
-        self.holder = client
-        answer(client, (self.cells, self.cargo))
+        visitor.gone = True
+        self._ready.unregister(visitor.wire)
+        visitor.wire.close()
+        for spans in self._watching.values():
+            spans[:] = [span for span in spans if span[2] is not visitor]
 
-    def close(self, writes: Cells, cargo: Any) -> None:
-        """Commit, and give the section to the next in line."""
-        self.cells.update(writes)
-        if cargo is not None:
-            self.cargo = cargo
-        self.holder = None
-        if self.waiting:
-            self.open(self.waiting.popleft())
+    def _tell(self, visitor: Visitor, kind: str, *content: Any, fresh: Cells = NOTHING) -> None:
+        """Answer, with everything that the client has not heard of yet."""
+        if visitor.gone:
+            return
+        news = {key: self._value(key) for key in visitor.changed} | fresh
+        letters, visitor.letters, visitor.changed = visitor.letters, [], set()
+        try:
+            if not visitor.wire.push((kind, news, letters, *content)):
+                self._ready.modify(visitor.wire, selectors.EVENT_READ | selectors.EVENT_WRITE, visitor)
+        except EOFError:
+            self._forget(visitor)
 
+    def _push_on(self, visitor: Visitor) -> None:
+        if visitor.wire.push_on():
+            self._ready.modify(visitor.wire, selectors.EVENT_READ, visitor)
 
-def answer(client: Connection, message: Any) -> None:
-    """Send an answer; a client that has died needs none, and the supervisor hears of it elsewhere."""
-    try:
-        client.send(message)
-    except (BrokenPipeError, ConnectionResetError):
-        pass
+    def _rouse(self, visitor: Visitor) -> None:
+        if visitor.waits:
+            visitor.waits = False
+            self._tell(visitor, "news")
 
+    # -- what clients ask ----------------------------------------------------------------------------------------------
 
-def serve(sections: dict[str, Cells], clients: list[Connection]) -> None:
-    """Answer until every client has gone."""
-    held = {name: Section(cells) for name, cells in sections.items()}
-    open_clients = list(clients)
-    while open_clients:
-        for client in wait(open_clients):
-            assert isinstance(client, Connection)
-            try:
-                operation, name, *rest = client.recv()
-            except (EOFError, ConnectionResetError):
-                open_clients.remove(client)
-                continue
-            section = held[name]
-            if operation == "look":
-                answer(client, section.cells)
-            elif operation == "open":
-                section.open(client)
-            else:
-                section.close(*rest)
+    def _answer(self, visitor: Visitor, operation: str, *content: Any) -> None:
+        getattr(self, f"_do_{operation}")(visitor, *content)
+
+    def _do_watch(self, visitor: Visitor, spans: Iterable[Span]) -> None:
+        """From now on the client is told of these cells; the answer is what they hold."""
+        spans = list(spans)
+        for number, first, end in spans:
+            self._watching.setdefault(number, []).append((first, end, visitor))
+        self._do_look(visitor, spans)
+
+    def _do_look(self, visitor: Visitor, spans: Iterable[Span]) -> None:
+        """The cells that do not hold their initial values."""
+        wanted: dict[int, list[tuple[int, int]]] = {}
+        for number, first, end in spans:
+            wanted.setdefault(number, []).append((first, end))
+        fresh = {k: v for k, v in self._values.items() if any(a <= k[1] < b for a, b in wanted.get(k[0], ()))}
+        self._tell(visitor, "looked", fresh=fresh)
+
+    def _do_wait(self, visitor: Visitor) -> None:
+        """Answer with news as soon as there are any."""
+        visitor.waits = True
+        if visitor.changed or visitor.letters:
+            self._rouse(visitor)
+
+    def _do_commit(self, visitor: Visitor, *row: Any) -> None:
+        """Fire the row if what it read is still so."""
+        commit = Commit(*row)
+        other = {key: value for key, read in commit.reads.items() if (value := self._value(key)) != read}
+        if other:
+            self._tell(visitor, "stale", fresh=other)
+            return
+        changes = [(k, self._directory.variables[k[0]], self._value(k), v) for k, v in commit.writes.items()]
+        found = self._hold.move(commit.reads, changes, commit.cargo)
+        for key, value in commit.writes.items():
+            self._store(key, value)
+        visitor.last = commit
+        self._tell(visitor, "done", found)
+        self._spread(commit.writes, visitor)
+
+    def _do_stored(self, visitor: Visitor, keys: Iterable[Key]) -> None:
+        """The client has stored to registers by itself."""
+        self._spread(keys, visitor)
+
+    def _do_post(self, visitor: Visitor, to: str, content: bytes) -> None:
+        """Hand a letter on; one for nobody is lost."""
+        receiver = self._visitors.get(to)
+        if receiver is not None:
+            receiver.letters.append((visitor.name, content))
+            self._rouse(receiver)
+
+    def _do_bury(self, visitor: Visitor, name: str) -> None:
+        """A process has died: what it sent and was not heard yet never was. The answer is the last row that it committed."""
+        dead = self._visitors.pop(name, None)
+        if dead is not None:
+            self._forget(dead)
+        self._tell(visitor, "buried", None if dead is None else dead.last)
+
+    def _do_reset(self, visitor: Visitor, first: int, end: int) -> None:
+        """Variables get their initial values: a whole system begins anew."""
+        self._hold.forget([k for k in self._values if first <= k[0] < end])
+        self._values = {k: v for k, v in self._values.items() if not first <= k[0] < end}
+        for number in range(first, end):
+            self._segment.reset(self._directory, number)
+        self._tell(visitor, "reset")
+
+    # -- cells ---------------------------------------------------------------------------------------------------------
+
+    def _value(self, key: Key) -> Any:
+        place = self._directory.memory_place(key)
+        if place is not None:
+            return self._segment.cells[place]
+        value = self._values.get(key, NOTHING)
+        return self._directory.initial(key) if value is NOTHING else value
+
+    def _store(self, key: Key, value: Any) -> None:
+        place = self._directory.memory_place(key)
+        if place is not None:
+            self._segment.cells[place] = value
+        elif value == self._directory.initial(key):
+            self._values.pop(key, None)
+        else:
+            self._values[key] = value
+
+    def _spread(self, keys: Iterable[Key], author: Visitor) -> None:
+        """Tell whoever watches these cells, and did not store to them."""
+        touched = []
+        for key in keys:
+            for first, end, visitor in self._watching.get(key[0], ()):
+                if first <= key[1] < end and visitor is not author:
+                    visitor.changed.add(key)
+                    touched.append(visitor)
+        for visitor in touched:
+            self._rouse(visitor)
 
 
 class Client:
-    """One process's end of its connection to the server."""
+    """One process's end: its copies of the cells that it watches, its letters, and its rows' commits.
 
-    def __init__(self, connection: Connection):
-        self._connection = connection
+    Raises:
+        EOFError: from every method, once the server has gone.
+    """
 
-    def look(self, section: str) -> Cells:
-        """A snapshot of the section's cells."""
-        self._connection.send(("look", section))
-        return self._connection.recv()
+    def __init__(self, wire: Wire, directory: Directory):
+        self._wire, self._directory = wire, directory
+        self._waits = False
+        self._writing: Cells = {}
+        self.cells: Cells = {}
+        """What is known of the cells that do not hold their initial values, as they travel."""
+        self.changed: list[Key] = []
+        """Cells that others have changed since this was last emptied."""
+        self.letters: list[Letter] = []
 
-    def open(self, section: str) -> tuple[Cells, Any]:
-        """Hold the section: its cells and cargo."""
-        self._connection.send(("open", section))
-        return self._connection.recv()
+    def close(self) -> None:
+        """Let the connection go."""
+        self._wire.close()
 
-    def close(self, section: str, writes: Cells, cargo: Any) -> None:
-        """Commit and let the section go; no answer, the connection keeps the order."""
-        self._connection.send(("close", section, writes, cargo))
+    def fileno(self) -> int:
+        """For polling: readable when there are news."""
+        return self._wire.fileno()
+
+    def value(self, key: Key) -> Any:
+        """What is known of a cell of the server."""
+        value = self.cells.get(key, NOTHING)
+        return self._directory.initial(key) if value is NOTHING else value
+
+    def watch(self, spans: Iterable[Span]) -> None:
+        """Be told of these cells from now on."""
+        self._ask("looked", "watch", tuple(spans))
+
+    def look(self, spans: Iterable[Span]) -> None:
+        """Learn these cells once, and forget the others."""
+        self.cells.clear()
+        self._ask("looked", "look", tuple(spans))
+
+    def commit(self, commit: Commit) -> tuple[bool, Any]:
+        """Whether the row is committed, and the cargo that it found; when not, newer values have been taken over."""
+        self._writing = commit.writes
+        self._wire.send(("commit", commit.reads, commit.writes, commit.cargo, commit.note))
+        kind, *found = self._answer("done", "stale")
+        if kind == "stale":
+            return False, None
+        return True, None if found[0] is None else pickle.loads(found[0])
+
+    def stored(self, keys: tuple[Key, ...]) -> None:
+        """Have those told who watch these registers."""
+        self._wire.send(("stored", keys))
+
+    def post(self, to: str, content: Any) -> None:
+        """Send a letter."""
+        self._wire.send(("post", to, pickle.dumps(content, pickle.HIGHEST_PROTOCOL)))
+
+    def bury(self, name: str) -> Commit | None:
+        """Have a dead client forgotten; the last row that it committed."""
+        return self._ask("buried", "bury", name)[0]  # type: ignore[no-any-return]
+
+    def reset(self, first: int, end: int) -> None:
+        """Give the variables of these numbers their initial values."""
+        self._ask("reset", "reset", first, end)
+
+    def await_news(self) -> None:
+        """Say that nothing is to be done here; the socket becomes readable when that changes."""
+        if not self._waits:
+            self._waits = True
+            self._wire.send(("wait",))
+
+    def take_news(self) -> None:
+        """Take over what has arrived, without waiting."""
+        for kind, *content in self._wire.arrived():
+            self._take(kind, *content)
+
+    def _ask(self, expected: str, *question: Any) -> list[Any]:
+        self._wire.send(question)
+        return self._answer(expected)[1:]
+
+    def _answer(self, *expected: str) -> list[Any]:
+        while True:
+            kind, *content = self._wire.receive()
+            self._take(kind, *content)
+            if kind in expected:
+                for later in self._wire.left_over():
+                    self._take(*later)
+                return [kind, *content[2:]]
+
+    def _take(self, kind: str, news: Mapping[Key, Any], letters: list[tuple[str, bytes]], *_: Any) -> None:
+        self.cells.update(news)
+        self.changed += news
+        self.letters += (Letter(sender, pickle.loads(content)) for sender, content in letters)
+        if kind == "news":
+            self._waits = False
+        elif kind == "done":
+            self.cells.update(self._writing)  # before any news that came behind the answer

@@ -10,7 +10,8 @@ from protocol import DefinitionError
 
 from .log import check_target
 from .metrics import Report
-from .runtime.live import Supervisor, run_live
+from .runtime.forward_signal import run_live
+from .runtime.live import LiveEngine
 from .runtime.plan import Plan
 from .workload import Request
 
@@ -24,7 +25,7 @@ def run(
     speed: float = 1.0,
     log_path: str | os.PathLike[str] | None = None,
     seed: int | None = None,
-    started: Callable[[Supervisor], None] | None = None,
+    started: Callable[[LiveEngine], None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Drive the live engine over the requests, with a process per rank.

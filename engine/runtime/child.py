@@ -1,8 +1,8 @@
-"""A child: what each operating-system process of the live engine runs - the queue server, the engine, a rank.
+"""A child: what each operating-system process of the live engine runs - the queue server, or the copies of one station.
 
 One rule: a child outlives neither its work nor its parent. The kernel kills it when the parent dies; Ctrl-C is blocked
 for it, being the parent's business. A child says `ready`, waits for `go`, takes turns until it is told to stop, and says
-how many rows it fired.
+how many rows each of its copies fired.
 """
 
 from __future__ import annotations
@@ -10,83 +10,102 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import IO, Any
 
+from protocol.system import System
+from protocol.types import Value
+
 from ..clock import LiveClock
 from ..driver import Driver
 from ..log import LogPart
-from ..queue_server import Client, serve
-from ..roles.batch import Result
+from ..queue_server import Client, QueueServer
 from ..roles.binding import Bindings
-from ..roles.rank import Rank
-from ..roles.scheduler import Scheduler
-from ..store import Registers, Store, initial_sections
-from ..workload import Request
-from .agent import Agent
-from .plan import Plan
+from ..wire import Wire
+from .directory import Directory, Span
+from .live_store import LiveStore
+from .placement import Crew, Placement
+from .segment import Segment
+from .turns import CopyClock, Player, Turns
 
 PR_SET_PDEATHSIG = 1
-BACK_OFF_S = (0.00005, 0.001)
-"""First and longest pause of a copy that has no row to fire; doubled each time."""
-TURNS_BETWEEN_LOOKS = 64
-"""A busy copy looks whether it is to stop every so many turns; an idle one each time."""
 
 
-class Part:
-    """An unnamed file that a spawned child gets with its arguments."""
+class LogFile:
+    """An unnamed file that a spawned child gets with its arguments; a line that is written is there, also when the child is killed."""
 
     def __init__(self, stream: IO[str]):
         self.stream = stream
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _open_part, (reduction.DupFd(self.stream.fileno()),)
+        return _open_log, (reduction.DupFd(self.stream.fileno()),)
 
 
-def _open_part(descriptor: Any) -> Part:
-    return Part(os.fdopen(descriptor.detach(), "w", encoding="utf-8"))
+def _open_log(descriptor: Any) -> LogFile:
+    return LogFile(os.fdopen(descriptor.detach(), "a", encoding="utf-8", buffering=1))
 
 
 @dataclass
 class Spec:
-    """What one copy's process needs. `machine` and `rank` name the copy; `results` is its end of the way back to the engine."""
+    """What a station's process needs.
 
-    plan: Plan
-    machine: str
-    rank: int
-    speed: float
-    registers: str
+    Args:
+        number: of its heartbeat. segment: the name of the shared memory, with so many heartbeats.
+        queue: its end of the way to the queue server. logs: by system. returns: it has died before, and begins anew.
+    """
+
+    placement: Placement
+    station: str
+    number: int
+    segment: tuple[int, str]
     parent: int
     control: Connection
-    queue: Connection
-    results: Connection
-    part: Part | None
-    requests: Sequence[Request] = ()
-
-    @property
-    def name(self) -> str:
-        """`worker[0]`."""
-        return f"{self.machine}[{self.rank}]" if self.machine == "worker" else self.machine
+    queue: socket.socket
+    logs: Mapping[str, LogFile]
+    mortal: bool
+    returns: bool
 
 
-def run_server(plan: Plan, clients: list[Connection], control: Connection, parent: int) -> None:
+class StationDesk:
+    """A crew's desk; see `placement.Desk`."""
+
+    def __init__(self, name: str, client: Client):
+        self.name, self._client, self._clock = name, client, LiveClock()
+        self._clocks: dict[tuple[str, tuple[Value, ...]], CopyClock] = {}
+
+    def now(self) -> float:
+        """Seconds of the clock that all processes share."""
+        return self._clock.now()
+
+    def clock(self, machine: str, copy: tuple[Value, ...] = ()) -> CopyClock:
+        """The copy's own clock."""
+        return self._clocks.setdefault((machine, copy), CopyClock())
+
+    def post(self, to: str, content: Any) -> None:
+        """Send a letter to another process, or to the outside."""
+        self._client.post(to, content)
+
+
+def run_server(placement: Placement, segment: tuple[int, str], introductions: socket.socket, control: Connection, parent: int) -> None:
     """The queue server's process."""
     _tie_to(parent)
     try:
-        sections = initial_sections(plan.system())
+        directory = Directory(placement.build())
+        server = QueueServer(directory, Segment.attach(directory, *segment), introductions)
         control.send(("ready", None))
-        serve(sections, clients)
+        server.serve()
     except Exception as error:
         _tell(control, error)
 
 
-def run_copy(spec: Spec) -> None:
-    """The process of one copy."""
+def run_station(spec: Spec) -> None:
+    """The process of one station."""
     _tie_to(spec.parent)
     try:
         _run(spec)
@@ -98,44 +117,52 @@ def run_copy(spec: Spec) -> None:
 
 
 def _run(spec: Spec) -> None:
-    system, clock = spec.plan.system(), LiveClock()
-    registers = Registers.attach(system, spec.registers)
-    driver = Driver(system, Store(system, registers, Client(spec.queue)))
-    copy = driver.copies[spec.machine, (spec.rank,) if spec.machine == "worker" else ()]
-    scheduler = Scheduler(spec.requests, spec.speed, clock, lambda: _received(spec.results)) if spec.machine == "gate" else None
-    role = scheduler if scheduler is not None else Rank(spec.rank, spec.speed, clock)
-    part = None if spec.part is None else LogPart(spec.part.stream, spec.name)
-    agent = Agent(driver, copy, Bindings(system, [role], [spec.machine]), clock, part, spec.results.send)
+    systems = spec.placement.build()
+    directory = Directory(systems)
+    segment = Segment.attach(directory, *spec.segment)
+    client = Client(Wire(spec.queue), directory)
+    desk = StationDesk(spec.station, client)
+    station = spec.placement.station(spec.station)
+    crew = station.crew(desk)
+    stores = {name: LiveStore(name, directory, segment, client, recorded=spec.mortal and name in spec.logs) for name in systems}
+    drivers = {name: Driver(systems[name], stores[name]) for name in {part.system for part in station.parts}}
+    players, watched = [], list[tuple[Span, Player]]()
+    for part in station.parts:
+        system = systems[part.system]
+        for copy in part.copies(system):
+            player = _player(spec, part.system, system, drivers[part.system], stores[part.system], part.machine, copy, crew, desk)
+            players.append(player)
+            watched += [(span, player) for span in directory.spans_of(system, system.machine(part.machine), copy)]
+    client.watch({span for span, _ in watched})
     spec.control.send(("ready", None))
     spec.control.recv()
-    began = clock.now()
-    _take_turns(agent, clock, spec.control, scheduler)
-    if part is not None:
-        part.flush()
-    finished = None if scheduler is None else (scheduler.completions, scheduler.forwards, clock.now() - began)
-    spec.control.send(("stopped", (agent.fired, finished)))
-    registers.close()
+    turns = Turns(players, watched, stores.values(), client, crew, spec.control, lambda now: segment.beats.__setitem__(spec.number, now))
+    turns.run()
+    crew.close()
+    spec.control.send(("stopped", sum(player.fired for player in players)))
+    segment.close()
 
 
-def _take_turns(agent: Agent, clock: LiveClock, control: Connection, scheduler: Scheduler | None) -> None:
-    """Turn until told to stop; the scheduler's process says how many requests are completed, and stops with the last."""
-    pause, busy, told = BACK_OFF_S[0], 0, 0
-    while scheduler is None or not scheduler.finished:
-        if agent.turn():
-            pause, busy = BACK_OFF_S[0], busy + 1
-        else:
-            clock.sleep(pause)
-            pause, busy = min(2 * pause, BACK_OFF_S[1]), 0
-        if scheduler is not None and len(scheduler.completions) > told:
-            told = len(scheduler.completions)
-            control.send(("completed", told))
-        if busy % TURNS_BETWEEN_LOOKS == 0 and control.poll():
-            return
-
-
-def _received(results: Connection) -> Iterator[Result]:
-    while results.poll():
-        yield results.recv()
+def _player(
+    spec: Spec,
+    name: str,
+    system: System,
+    driver: Driver,
+    store: LiveStore,
+    machine: str,
+    indices: tuple[Value, ...],
+    crew: Crew,
+    desk: StationDesk,
+) -> Player:
+    """The player of one copy. One that has died begins where its machine restarts."""
+    copy = driver.copies[machine, indices]
+    if spec.returns:
+        copy.state = system.machine(machine).restart
+    bindings = Bindings(system, crew.roles(machine, indices), [machine])
+    log = LogPart(spec.logs[name].stream, spec.station) if name in spec.logs else None
+    results_to = spec.placement.station(spec.station).results_to
+    deliver = lambda content: desk.post(results_to, content)  # noqa: E731
+    return Player(driver, copy, bindings, desk.clock(machine, indices), log, deliver, store, spec.placement.timers)
 
 
 def _tie_to(parent: int) -> None:

@@ -1,239 +1,364 @@
-"""The live runtime: a supervisor and real processes - the queue server, the engine, one per tensor-parallel rank.
+"""The live engine: a supervisor and real processes - the queue server, and one for every station of a placement.
 
-One rule: whatever happens - Ctrl-C, a killed child, a crash at start - no process and no shared-memory segment is left. The
-supervisor alone makes them, waits for them and removes them; a child that ends before it was told to ends the run.
+One rule: whatever happens - Ctrl-C, a killed child, a crash at start - no process, no shared-memory segment and no half log is left.
+The supervisor alone makes them, waits for them and removes them. When a child is killed that some system knows as a
+process, the supervisor ends what lives with it, fires the row of that crash, and starts it anew if the system has a row for that;
+any other early end ends the engine.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import queue
 import secrets
 import signal
-import tempfile
+import socket
 import threading
-from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import IO, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from types import TracebackType
+from typing import Any
 
+from ..clock import LiveClock
 from ..errors import EngineError
-from ..log import merge
-from ..metrics import Report
-from ..store import Registers
-from ..workload import Request
-from .child import Part, Spec, run_copy, run_server
-from .plan import Plan
+from ..queue_server import Client, Letter
+from ..wire import Wire
+from .child import Spec, run_server, run_station
+from .directory import Directory
+from .faults import SUPERVISOR, Faults
+from .placement import OUTSIDE, Life, Placement
+from .process import Child
+from .segment import Segment
+from .written import Logs
 
-SPAWN = multiprocessing.get_context("spawn")
 START_S = 60.0
 """Longest time from a child's start to its being ready."""
 STOP_S = 10.0
 """Longest time for a child to stop once told."""
 SEGMENT_PREFIX = "interlock-"
 STOPPING = (signal.SIGINT, signal.SIGTERM)
+QUEUE_SERVER = "queue server"
 
 
-class Child:
-    """One child process as the supervisor sees it: its name, its process and the end of its control pipe."""
+@dataclass(frozen=True)
+class Died:
+    """What the outside hears when a process has died and the engine goes on: who died with it, and how."""
 
-    def __init__(self, name: str, target: Callable[..., None], arguments: Callable[[Connection], tuple[Any, ...]]):
-        self.name = name
-        self.control, theirs = SPAWN.Pipe()
-        self.process: BaseProcess = SPAWN.Process(target=target, args=arguments(theirs), name=name, daemon=True)
-        # The child inherits the mask for life: Ctrl-C is the supervisor's business, from the child's first instruction on.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-
-    def end(self) -> None:
-        """Kill it if it still runs, and forget it."""
-        if self.process.is_alive():
-            self.process.kill()
-        self.process.join()
-        self.process.close()
-        self.control.close()
-
-    def fate(self) -> str:
-        """How it ended, in words."""
-        code = self.process.exitcode or 0
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return f"{self.name} (process {self.process.pid}) {how}"
-
-    def last_words(self) -> str:
-        """The failure that it reported and nobody has read yet; empty for none."""
-        try:
-            while self.control.poll():
-                kind, content = self.control.recv()
-                if kind == "failed":
-                    return f"{self.name} failed: {content}"
-        except (EOFError, OSError):
-            pass
-        return ""
+    names: tuple[str, ...]
+    fate: str
 
 
-class Supervisor:
-    """Owns the processes, the register segment and the log parts of one run. Use it as a context manager."""
+@dataclass(frozen=True)
+class Returned:
+    """What the outside hears when processes that had died run again."""
 
-    def __init__(
-        self, requests: Sequence[Request], plan: Plan, speed: float, *, logged: bool, progress: Callable[[int], None] | None = None
-    ):
-        self._requests, self._plan, self._speed, self._logged, self._progress = requests, plan, speed, logged, progress
-        self.children: list[Child] = []
-        self.parts: list[IO[str]] = []
-        self._registers: Registers | None = None
+    names: tuple[str, ...]
+
+
+def start(placement: Placement, logs: Mapping[str, str | os.PathLike[str]] | None = None, *, signals: bool = True) -> LiveEngine:
+    """A running engine, every process ready; use it as a context manager, or call `close`.
+
+    Args:
+        logs: where the event log of each system goes when the engine is stopped; systems that are not named are not logged.
+        signals: whether Ctrl-C and SIGTERM end the engine when this is the main thread; a program that handles them itself says no.
+
+    Raises:
+        DefinitionError: the placement does not fit its systems. EngineError: a process did not start.
+    """
+    engine = LiveEngine(placement, logs or {}, signals=signals)
+    try:
+        engine.start()
+    except OSError as error:
+        engine.close()
+        raise EngineError(f"the engine cannot be started: {error}; make room for its processes and its shared memory") from error
+    except BaseException:
+        engine.close()
+        raise
+    return engine
+
+
+class LiveEngine:
+    """Owns the processes, the segment and the log parts of one engine; made by `start`."""
+
+    def __init__(self, placement: Placement, logs: Mapping[str, str | os.PathLike[str]], *, signals: bool):
+        self.placement = placement
+        self._systems = placement.build()
+        placement.check(self._systems)
+        self.children: dict[str, Child] = {}
+        self._directory = Directory(self._systems)
+        self._logs = Logs(placement, self._directory, logs)
+        self._segment: Segment | None = None
+        self._introductions: socket.socket | None = None
+        self._client: Client | None = None
+        self._faults: Faults | None = None
+        self._received: queue.SimpleQueue[Letter | EngineError] = queue.SimpleQueue()
+        self._failure: EngineError | None = None
+        self._returning: dict[str, float] = {}
+        self._dead: set[str] = set()
         self._handlers: dict[signal.Signals, Any] = {}
+        self._thread: threading.Thread | None = None
+        self._ending, self._end = socket.socketpair()
+        self._signals, self._clock = signals, LiveClock()
 
-    def __enter__(self) -> Supervisor:
-        if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, self._interrupted) for number in STOPPING}
-        try:
-            self._start()
-        except OSError as error:
-            self.__exit__()
-            raise EngineError(f"the engine cannot be started: {error}; make room for its processes and its shared memory") from error
-        except BaseException:
-            self.__exit__()
-            raise
+    def __enter__(self) -> LiveEngine:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for child in reversed(self.children):
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # -- for those who use it ------------------------------------------------------------------------------------------
+
+    def send(self, process: str, content: Any) -> None:
+        """Hand a message to the crew of a process. One to a process that is dead at the moment is lost.
+
+        Raises:
+            EngineError: the engine has ended.
+        """
+        if self._failure is not None:
+            raise self._failure
+        assert self._client is not None
+        try:
+            self._client.post(process, content)
+        except EOFError:
+            raise self._failure or EngineError("the engine has been stopped; start it again") from None
+
+    def received(self, seconds: float | None = None) -> Letter | None:
+        """The next message from a process, in the order in which they arrived; None when there is none for so long.
+
+        Raises:
+            EngineError: the engine has ended, and everything that arrived before has been taken.
+        """
+        try:
+            item = self._received.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        if isinstance(item, EngineError):
+            self._received.put(item)
+            raise item
+        return item
+
+    def liveness(self) -> dict[str, float]:
+        """Seconds since each process last took a turn; a process that is dead or not yet back is missing."""
+        assert self._segment is not None
+        now, beats = self._clock.now(), self._segment.beats
+        names = [s.name for s in self.placement.stations]
+        return {n: now - beats[k] for k, n in enumerate(names) if n in self.children and n not in self._returning}
+
+    def stop(self) -> int:
+        """End in good order, write the logs, and return how many rows the living processes have fired since their start.
+
+        Raises:
+            EngineError: the engine has ended before. TraceError: a log cannot be written.
+        """
+        self._end_supervision()
+        if self._failure is not None:
+            raise self._failure
+        stations = [c for name, c in self.children.items() if name != QUEUE_SERVER]
+        for child in stations:
+            child.tell("stop")
+        fired = sum(self._answer(child, "stopped", STOP_S) for child in stations if child.name not in self._returning)
+        self._logs.merge()
+        return fired
+
+    def close(self) -> None:
+        """End everything at once; what `stop` has not written is lost."""
+        self._end_supervision()
+        for child in reversed(self.children.values()):
             child.end()
-        self.children = []
-        if self._registers is not None:
-            self._registers.close()
-            self._registers.unlink()
-            self._registers = None
-        for part in self.parts:
-            part.close()
+        self.children = {}
+        for owned in (self._introductions, self._client, self._logs, self._segment):
+            if owned is not None:
+                owned.close()
+        if self._segment is not None:
+            self._segment.unlink()
+        self._introductions = self._client = self._segment = None
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        self._handlers = {}
+
+    # -- start ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start every process and wait until all are ready."""
+        if self._signals and threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._interrupted) for number in STOPPING}
+        name = f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+        self._segment = Segment.create(self._directory, len(self.placement.stations), name)
+        self._introductions, theirs = socket.socketpair()
+        with theirs:
+            segment = self._segment_name()
+            self._add(Child(QUEUE_SERVER, run_server, lambda control: (self.placement, segment, theirs, control, os.getpid())))
+        self._client = Client(Wire(self._introduce(OUTSIDE)), self._directory)
+        self._faults = Faults(self._systems, self._directory, self._segment, self._client, self._logs.of_process(SUPERVISOR))
+        for station in self.placement.stations:
+            self._launch(station.name, returns=False)
+        for child in self.children.values():
+            self._answer(child, "ready", START_S)
+        for child in self.children.values():
+            child.tell("go")
+        self._thread = threading.Thread(target=self._supervise, name="interlock-supervisor", daemon=True)
+        self._thread.start()
+
+    def _segment_name(self) -> tuple[int, str]:
+        assert self._segment is not None
+        return len(self.placement.stations), self._segment.name
+
+    def _introduce(self, name: str) -> socket.socket:
+        """A client's end of a way to the queue server, which gets the other."""
+        assert self._introductions is not None
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._introductions, [name.encode()], [theirs.fileno()])
+        return ours
+
+    def _add(self, child: Child) -> None:
+        self.children[child.name] = child
+
+    def _launch(self, name: str, *, returns: bool) -> None:
+        number = [s.name for s in self.placement.stations].index(name)
+        life = self._life(name)
+        mortal = life is not None and self._faults is not None and self._faults.knows(life)
+        with self._introduce(name) as end:
+            logs = self._logs.begin(name)
+            self._add(
+                Child(
+                    name,
+                    run_station,
+                    lambda control: (Spec(self.placement, name, number, self._segment_name(), os.getpid(), control, end, logs, mortal, returns),),
+                )
+            )
+
+    def _life(self, name: str) -> Life | None:
+        return self.placement.life(self.placement.station(name), self._systems)
+
+    def _answer(self, asked: Child, expected: str, seconds: float) -> Any:
+        """What the child has to say with the expected message."""
+        while True:
+            ready = wait([asked.control, *(c.process.sentinel for c in self.children.values() if c is asked or expected == "ready")], seconds)
+            if not ready:
+                raise EngineError(f"{asked.name} has not said {expected} for {seconds:g} s; try again on a machine that is less busy")
+            said = asked.heard() if asked.control in ready else None
+            if said is None or said[0] != expected:
+                raise self._early_end(f"{asked.name} failed: {said[1]}" if said is not None and said[0] == "failed" else None)
+            return said[1]
 
     def _interrupted(self, number: int, _: object) -> None:
-        """End the run, once: a second Ctrl-C must not interrupt the clean-up."""
+        """End the engine, once: a second Ctrl-C must not interrupt the clean-up."""
         for each in STOPPING:
             signal.signal(each, signal.SIG_IGN)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
 
-    def run(self) -> tuple[list[Any], int, float, int]:
-        """Let them go: completions, forwards, seconds and rows fired of the finished run.
+    # -- supervision, in a thread of its own ---------------------------------------------------------------------------
 
-        Raises:
-            EngineError: a child ended too early, or reported an error.
-        """
-        gate, *workers = self.children[1:]
-        for child in (gate, *workers):
-            self._tell(child, "go")
-        answers = [self._answer(gate, "stopped", None)]
-        for child in workers:
-            self._tell(child, "stop")
-        answers += [self._answer(child, "stopped", STOP_S, stopping=True) for child in workers]
-        completions, forwards, seconds = answers[0][1]
-        return completions, forwards, seconds, sum(fired for fired, _ in answers)
-
-    def _start(self) -> None:
-        system = self._plan.system()
-        names = [("gate", 0), *(("worker", rank) for rank in range(self._plan.ranks))]
-        self._registers = Registers.create(system, f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
-        queues = [SPAWN.Pipe() for _ in names]
-        inbox, outbox = SPAWN.Pipe(duplex=False)
-        spare = [end for pair in queues for end in pair] + [inbox, outbox]
+    def _supervise(self) -> None:
         try:
-            clients = [ours for ours, _ in queues]
-            self._add("queue server", run_server, lambda control: (self._plan, clients, control, os.getpid()))
-            for (machine, rank), (_, queue) in zip(names, queues):
-                results = inbox if machine == "gate" else outbox
-                self._add_copy(machine, rank, queue, results)
-        finally:
-            # The children have their own ends now; ours would keep the pipes open when theirs are gone.
-            for end in spare:
-                end.close()
-        for child in self.children:
-            self._answer(child, "ready", START_S)
+            while self._watch():
+                pass
+        except EngineError as error:
+            self._fail(error)
+        except EOFError:
+            self._fail(self._early_end())
+        except Exception as error:  # nobody would ever hear of it
+            self._fail(EngineError(f"the supervisor failed: {type(error).__name__}: {error}; start the engine again"))
 
-    def _add(self, name: str, target: Callable[..., None], arguments: Callable[[Connection], tuple[Any, ...]]) -> None:
-        self.children.append(Child(name, target, arguments))
+    def _fail(self, error: EngineError) -> None:
+        self._failure = error
+        self._received.put(error)
 
-    def _add_copy(self, machine: str, rank: int, queue: Connection, results: Connection) -> None:
-        assert self._registers is not None
-        segment, part = self._registers.name, None
-        if self._logged:
-            self.parts.append(tempfile.TemporaryFile("w+", encoding="utf-8"))
-            part = Part(self.parts[-1])
-        requests = self._requests if machine == "gate" else ()
+    def _end_supervision(self) -> None:
+        if self._thread is not None:
+            self._end.send(b"x")
+            self._thread.join()
+            self._thread = None
 
-        def arguments(control: Connection) -> tuple[Spec]:
-            return (Spec(self._plan, machine, rank, self._speed, segment, os.getpid(), control, queue, results, part, requests),)
+    def _watch(self) -> bool:
+        """One wait for whatever happens next; False once the engine is being stopped."""
+        assert self._client is not None
+        self._client.await_news()
+        controls = {c.control: c for c in self.children.values()}
+        sentinels = {c.process.sentinel: c for c in self.children.values()}
+        left = min(self._returning.values(), default=None)
+        ready = wait([self._ending, self._client, *controls, *sentinels], None if left is None else max(0.0, left - self._clock.now()))  # type: ignore[list-item]
+        if self._ending in ready:
+            return False
+        if self._client in ready:
+            self._client.take_news()
+        self._hand_out()
+        for handle in ready:
+            if handle in sentinels:
+                self._ended(sentinels[handle])
+                return True
+        for handle in ready:
+            if handle in controls:
+                self._said(controls[handle])
+        if left is not None and left < self._clock.now():
+            raise EngineError(f"{min(self._returning)} has not come back for {START_S:g} s; start the engine again on a machine that is less busy")
+        return True
 
-        self._add(f"worker[{rank}]" if machine == "worker" else machine, run_copy, arguments)
+    def _hand_out(self) -> None:
+        assert self._client is not None
+        for letter in self._client.letters:
+            self._received.put(letter)
+        self._client.letters.clear()
 
-    def _tell(self, child: Child, order: str) -> None:
-        try:
-            child.control.send(order)
-        except OSError:
-            raise self._early_end() from None
+    def _said(self, child: Child) -> None:
+        said = child.heard()
+        if said is not None and said[0] == "failed":
+            raise self._early_end(f"{child.name} failed: {said[1]}")
+        if said is None or said[0] == "lost":
+            wait([c.process.sentinel for c in self.children.values()], STOP_S)
+        elif said[0] == "ready":
+            del self._returning[child.name]
+            self._return(child.name)
 
-    def _answer(self, asked: Child, expected: str, seconds: float | None, *, stopping: bool = False) -> Any:
-        """What the child has to say with the expected message; counts of completed requests go to `progress`. While `stopping`, others may end."""
-        sentinels = [c.process.sentinel for c in self.children if c is asked or not stopping]
-        while True:
-            ready = wait([asked.control, *sentinels], seconds)
-            if not ready:
-                raise EngineError(f"{asked.name} has not said {expected} for {seconds:g} s; try again on a machine that is less busy")
-            if asked.control not in ready:
-                raise self._early_end()
-            try:
-                kind, content = asked.control.recv()
-            except (EOFError, ConnectionResetError):
-                raise self._early_end() from None
-            if kind == expected:
-                return content
-            if kind != "completed":
-                raise self._early_end(None if kind == "lost" else f"{asked.name} failed: {content}")
-            if self._progress is not None:
-                self._progress(content)
+    def _ended(self, child: Child) -> None:
+        """A process has ended by itself. It was a crash, if some system knows of it; else the engine ends."""
+        child.process.join(STOP_S)  # the sentinel falls a moment before the exit code can be had
+        life = None if child.name == QUEUE_SERVER else self._life(child.name)
+        assert self._faults is not None and self._client is not None
+        server = self.children[QUEUE_SERVER].process
+        if life is None or not child.was_killed or child.name in self._returning or not server.is_alive():
+            raise self._early_end()
+        fate, group = child.fate(), [s.name for s in self.placement.stations if self._life(s.name) == life]
+        for name in group:
+            self.children[name].kill()
+            self._logs.complete(name, self._client.bury(name))
+            self.children.pop(name).end()
+        if not self._faults.crash(life):
+            raise EngineError(f"{fate}, which system {life[0] or 'of the engine'} has no row for; the run is given up, start it again")
+        for name in self._systems:
+            if all(part.system != name for s in self.placement.stations if s.name not in group for part in s.parts):
+                self._client.reset(*self._directory.spans[name])
+        self._received.put(Letter(SUPERVISOR, Died(tuple(group), fate)))
+        if self._faults.may_restart(life):
+            for name in group:
+                self._returning[name] = self._clock.now() + START_S
+                self._launch(name, returns=True)
+
+    def _return(self, name: str) -> None:
+        """A process is ready again; with the last of those that died with it, they go."""
+        assert self._faults is not None
+        life = self._life(name)
+        group = [s.name for s in self.placement.stations if self._life(s.name) == life]
+        if life is None or any(other in self._returning for other in group):
+            return
+        self._faults.restart(life)
+        for other in group:
+            self.children[other].tell("go")
+        self._received.put(Letter(SUPERVISOR, Returned(tuple(group))))
 
     def _early_end(self, said: str | None = None) -> EngineError:
-        """The error for a run that a child has ended: who it was - one that was killed before one that merely lost its peer - and why."""
-        ended = wait([c.process.sentinel for c in self.children], STOP_S)
-        dead = [c for c in self.children if c.process.sentinel in ended]
+        """The error for an engine that a child has ended: who it was - one that was killed before one that merely lost its peer - and why."""
+        children = list(self.children.values())
+        ended = wait([c.process.sentinel for c in children], STOP_S)
+        dead = [c for c in children if c.process.sentinel in ended]
         for child in dead:
-            child.process.join(STOP_S)  # the sentinel falls a moment before the exit code can be had
+            child.process.join(STOP_S)
         dead.sort(key=lambda c: c.process.exitcode or 0)
         if said is None:
-            failures = [text for text in (c.last_words() for c in self.children) if text]
+            failures = [text for text in (c.last_words() for c in children) if text]
             said = failures[0] if failures else dead[0].fate() if dead else "a process closed its pipe"
         return EngineError(f"{said} before the run was over; the run is given up and no log is written, start it again")
-
-
-def run_live(
-    requests: Sequence[Request],
-    plan: Plan,
-    *,
-    speed: float = 1.0,
-    log_path: str | os.PathLike[str] | None = None,
-    seed: int | None = None,
-    started: Callable[[Supervisor], None] | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> Report:
-    """Run to the last token of the last request.
-
-    `started` is told when all processes are ready, `progress` how many requests are completed each time it changes.
-
-    Raises:
-        EngineError: a process ended too early or could not be started. TraceError: the log cannot be written. Nothing is left in either case.
-    """
-    with Supervisor(requests, plan, speed, logged=log_path is not None, progress=progress) as supervisor:
-        if started is not None:
-            started(supervisor)
-        completions, forwards, seconds, fired = supervisor.run()
-        if log_path is not None:
-            merge(supervisor.parts, log_path, plan.described())
-    done = tuple(sorted(completions, key=lambda c: c.request))
-    return Report(len(requests), done, seconds, forwards, fired, speed, plan.ranks, plan.variant, seed)

@@ -15,7 +15,7 @@ import pytest
 from checker.conform import judge
 from engine import run
 from engine.errors import EngineError
-from engine.runtime.live import SEGMENT_PREFIX, Supervisor
+from engine.runtime.live import SEGMENT_PREFIX, LiveEngine
 from engine.runtime.plan import Plan
 from engine.workload import Request
 from protocol import DefinitionError, TraceError
@@ -32,8 +32,8 @@ def segments() -> set[str]:
     return {p.name for p in SHARED_MEMORY.glob(f"{SEGMENT_PREFIX}{os.getpid()}-*")}
 
 
-def process_numbers(supervisor: Supervisor) -> list[int]:
-    return [child.process.pid for child in supervisor.children if child.process.pid is not None]
+def process_numbers(engine: LiveEngine) -> list[int]:
+    return [child.process.pid for child in engine.children.values() if child.process.pid is not None]
 
 
 def is_gone(process: int) -> bool:
@@ -52,8 +52,8 @@ def test_twenty_requests_complete_and_nothing_is_left(tmp_path: Path) -> None:
     log, processes = tmp_path / "events.ndjson", list[int]()
     requests, counts = [Request(k / 10, 700, 5) for k in range(20)], list[int]()
 
-    def tell(supervisor: Supervisor) -> None:
-        processes.extend(process_numbers(supervisor))
+    def tell(engine: LiveEngine) -> None:
+        processes.extend(process_numbers(engine))
 
     report = run(requests, ranks=2, speed=1000, log_path=log, started=tell, progress=counts.append)
     assert counts == sorted(set(counts)) and set(counts) <= set(range(1, 21))
@@ -71,8 +71,8 @@ def test_twenty_requests_complete_and_nothing_is_left(tmp_path: Path) -> None:
 def test_ctrl_c_is_blocked_in_every_process_from_its_first_instruction() -> None:
     blocked: list[bool] = []
 
-    def look(supervisor: Supervisor) -> None:
-        for process in process_numbers(supervisor):
+    def look(engine: LiveEngine) -> None:
+        for process in process_numbers(engine):
             status = Path(f"/proc/{process}/status").read_text()
             mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk"))
             blocked.append(bool(int(mask, 16) >> (signal.SIGINT - 1) & 1))
@@ -85,8 +85,8 @@ def test_ctrl_c_is_blocked_in_every_process_from_its_first_instruction() -> None
 def test_a_killed_process_ends_the_run_with_its_name(tmp_path: Path, victim: int, name: str) -> None:
     processes: list[int] = []
 
-    def kill(supervisor: Supervisor) -> None:
-        processes.extend(process_numbers(supervisor))
+    def kill(engine: LiveEngine) -> None:
+        processes.extend(process_numbers(engine))
         os.kill(processes[victim], signal.SIGKILL)
 
     with pytest.raises(EngineError, match=rf"^{name} \(process \d+\) was killed by SIGKILL"):
@@ -128,7 +128,7 @@ from engine import run
 from engine.workload import Request
 from multiprocessing import resource_tracker
 def tell(s):
-    numbers = [c.process.pid for c in s.children] + [resource_tracker._resource_tracker._pid]
+    numbers = [c.process.pid for c in s.children.values()] + [resource_tracker._resource_tracker._pid]
     print(*numbers, flush=True)
 run([Request(0.0, 10, 10), Request(1e6, 1, 1)], log_path={str(tmp_path / "events.ndjson")!r}, started=tell)
 """

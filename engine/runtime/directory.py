@@ -1,0 +1,159 @@
+"""The directory: where the shared cells of an engine's systems live, the same in every process that is built from the same placement.
+
+A cell's *key* is its variable's number and its place among the variable's cells. Registers and world facts lie in shared memory,
+one 64-bit cell each, as the number of their value; everything else that is shared lies in the queue server, by its value with
+plain integers for the members of enumerations, which travel in a tenth of the bytes. Private cells and ghosts have no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import IntEnum
+from itertools import islice
+from typing import Any
+
+from protocol import DefinitionError
+from protocol.expr import Literal, Me
+from protocol.machine import Machine
+from protocol.system import System, action_cells
+from protocol.types import Array, Enum, Optional, Record, Scalar, Sequence, Type, Value, all_values, flat_index, product_size
+from protocol.variable import Medium, Variable
+
+Key = tuple[int, int]
+"""A shared cell: its variable's number, its place."""
+Span = tuple[int, int, int]
+"""Cells of one variable: its number, the first place and the place behind the last."""
+
+LOCAL = (Medium.PRIVATE, Medium.GHOST)
+IN_MEMORY = (Medium.REGISTER, Medium.WORLD)
+UNTOLD = (*LOCAL, Medium.LOCK)
+"""What a log does not tell."""
+
+
+class Directory:
+    """Numbers of the shared variables of some systems, and how their values travel.
+
+    Raises:
+        DefinitionError: a fact of the world that is no scalar, hence no cell of shared memory.
+    """
+
+    def __init__(self, systems: Mapping[str, System]):
+        self.systems = dict(systems)
+        self.variables: list[Variable] = []
+        self.spans: dict[str, tuple[int, int]] = {}
+        for name, system in self.systems.items():
+            first = len(self.variables)
+            self.variables += [v for v in system.variables if v.medium not in LOCAL]
+            self.spans[name] = (first, len(self.variables))
+        self._numbers = {id(v): k for k, v in enumerate(self.variables)}
+        self._codecs = [(_encoder(v.type), _decoder(v.type)) for v in self.variables]
+        self._places: dict[int, int] = {}
+        self.memory_cells = 0
+        for number, variable in enumerate(self.variables):
+            if variable.medium in IN_MEMORY:
+                if not isinstance(variable.type, Scalar):
+                    raise DefinitionError(f"{variable.name}: a cell of shared memory is one scalar, not {variable.type}; split it")
+                self._places[number] = self.memory_cells
+                self.memory_cells += variable.cells
+
+    def number(self, variable: Variable) -> int | None:
+        """The variable's number; None when it is local to a process."""
+        return self._numbers.get(id(variable))
+
+    def memory_place(self, key: Key) -> int | None:
+        """The cell's place in shared memory; None when the queue server has it."""
+        first = self._places.get(key[0])
+        return None if first is None else first + key[1]
+
+    def initial(self, key: Key) -> Any:
+        """The cell's first value, as it travels."""
+        return self.encode(key[0], self.variables[key[0]].initial[key[1]])
+
+    def encode(self, number: int, value: Value) -> Any:
+        """A value of that variable as it travels."""
+        if number in self._places:
+            return self.variables[number].type.ordinal(value)  # type: ignore[attr-defined]
+        encoder = self._codecs[number][0]
+        return value if encoder is None else encoder(value)
+
+    def decode(self, number: int, value: Any) -> Value:
+        """The value that travelled so."""
+        if number in self._places:
+            return self.variables[number].type.value(value)  # type: ignore[attr-defined]
+        decoder = self._codecs[number][1]
+        return value if decoder is None else decoder(value)
+
+    def told(self, cells: Mapping[Key, Any]) -> dict[str, str]:
+        """Cells and their travelling values as a log tells them."""
+        shown = {}
+        for (number, place), value in cells.items():
+            variable = self.variables[number]
+            if variable.medium not in UNTOLD:
+                shown[self._name(variable, place)] = variable.type.show(self.decode(number, value))
+        return shown
+
+    def _name(self, variable: Variable, place: int) -> str:
+        where = next(islice(all_values(variable.over), place, None))
+        shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
+        return f"{variable.name}[{shown}]" if shown else variable.name
+
+    def spans_of(self, system: System, machine: Machine, copy: tuple[Value, ...]) -> set[Span]:
+        """The shared cells that rows of the copy mention, as closely as their leading indices tell."""
+        bind = dict(zip(machine.copies, copy))
+        found = set()
+        for action in system.actions:
+            if action.machine is machine:
+                for cell in action_cells(action):
+                    number = self.number(cell.variable)
+                    if number is not None:
+                        found.add((number, *_range(cell.variable, tuple(_known(cell.indices, bind)))))
+        return found
+
+
+def _known(indices: tuple[Any, ...], bind: Mapping[Any, Value]) -> Iterator[Value]:
+    """The leading indices that are the copy's own or constant."""
+    for index in indices:
+        if isinstance(index, Me):
+            yield bind[index.type]
+        elif isinstance(index, Literal):
+            yield index.const
+        else:
+            return
+
+
+def _range(variable: Variable, leading: tuple[Value, ...]) -> tuple[int, int]:
+    rest = variable.over[len(leading) :]
+    width = product_size(rest)
+    first = flat_index(variable.over[: len(leading)], leading) * width
+    return first, first + width
+
+
+# -- how values travel ---------------------------------------------------------------------------------------------
+
+Change = Callable[[Any], Any]
+
+
+def _encoder(kind: Type) -> Change | None:
+    """What turns the enumerations in a value into integers; None where there are none."""
+    return _walker(kind, lambda cls: int)
+
+
+def _decoder(kind: Type) -> Change | None:
+    return _walker(kind, lambda cls: cls)
+
+
+def _walker(kind: Type, change: Callable[[type[IntEnum]], Change]) -> Change | None:
+    if isinstance(kind, Enum):
+        return change(kind.cls)
+    if isinstance(kind, Optional):
+        inner = _walker(kind.inner, change)
+        return None if inner is None else lambda value: None if value is None else inner(value)
+    if isinstance(kind, Record):
+        parts = [_walker(part, change) for _, part in kind.fields]
+        if not any(parts):
+            return None
+        return lambda value: tuple(v if part is None else part(v) for v, part in zip(value, parts))
+    if isinstance(kind, (Array, Sequence)):
+        element = _walker(kind.element, change)
+        return None if element is None else lambda value: tuple(map(element, value))
+    return None

@@ -1,0 +1,73 @@
+"""One child process as the supervisor sees it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+class Child:
+    """Its name, its process and the end of its control pipe. `arguments` makes its target's arguments from the other end."""
+
+    def __init__(self, name: str, target: Callable[..., None], arguments: Callable[[Connection], tuple[Any, ...]]):
+        self.name = name
+        self.control, theirs = SPAWN.Pipe()
+        self.process: BaseProcess = SPAWN.Process(target=target, args=arguments(theirs), name=name, daemon=True)
+        # The child inherits the mask for life: Ctrl-C is the supervisor's business, from the child's first instruction on.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+
+    def end(self) -> None:
+        """Kill it if it still runs, and forget it."""
+        self.kill()
+        self.process.close()
+        self.control.close()
+
+    def kill(self) -> None:
+        """End it at once, and wait until it has ended."""
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join()
+
+    def tell(self, order: str) -> bool:
+        """Give it an order; False when it has gone."""
+        try:
+            self.control.send(order)
+        except OSError:
+            return False
+        return True
+
+    def heard(self) -> tuple[str, Any] | None:
+        """What it has said, if it has said something; None also when it can say nothing any more."""
+        try:
+            return self.control.recv() if self.control.poll() else None  # type: ignore[no-any-return]
+        except (EOFError, OSError):
+            return None
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether a signal ended it."""
+        return (self.process.exitcode or 0) < 0
+
+    def fate(self) -> str:
+        """How it ended, in words."""
+        code = self.process.exitcode or 0
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return f"{self.name} (process {self.process.pid}) {how}"
+
+    def last_words(self) -> str:
+        """The failure that it reported and nobody has read yet; empty for none."""
+        while (said := self.heard()) is not None:
+            if said[0] == "failed":
+                return f"{self.name} failed: {said[1]}"
+        return ""

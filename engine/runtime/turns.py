@@ -1,0 +1,216 @@
+"""Turns: the copies of one live process, one row at a time, and nothing at all while no row of theirs can fire.
+
+A copy is looked at again when a cell that its rows mention has changed, a letter has come, or a time that it waits for is
+here. A polling loop that went round without news is not gone round again before there are some: the same look would come to the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from multiprocessing.connection import Connection
+from select import POLLIN, poll
+from typing import Any
+
+from protocol.lower import Instance
+
+from ..clock import LiveClock
+from ..driver import Copy, Driver
+from ..log import LogPart
+from ..queue_server import Client
+from ..roles.binding import Bindings
+from .agent import Agent
+from .directory import Key, Span
+from .live_store import LiveStore, Note, Stale
+from .placement import TIMER_S, Crew
+
+ROUNDS_BETWEEN_LOOKS = 64
+"""A busy process looks for news and for the order to stop every so many rounds; an idle one at once."""
+LOOK_S = 1.0
+"""The longest time without a turn: a heartbeat, and a second look at everything."""
+
+
+class CopyClock(LiveClock):
+    """One copy's clock: who sleeps gets no turn until then, and holds nobody else of the process up."""
+
+    def __init__(self) -> None:
+        self.wakes = 0.0
+        self.dozes = False
+
+    def sleep(self, seconds: float) -> None:
+        """Give the copy no turn for so long."""
+        self.wakes, self.dozes = self.now() + max(0.0, seconds), False
+
+    def doze(self, seconds: float) -> None:
+        """Give the copy no turn for so long, or until something that it reads changes."""
+        self.sleep(seconds)
+        self.dozes = True
+
+
+class Player(Agent):
+    """The agent of one copy in a live process: it fires again what was overtaken, and knows when a look is worth it."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        copy: Copy,
+        bindings: Bindings,
+        clock: CopyClock,
+        log: LogPart | None,
+        deliver: Callable[[Any], None],
+        store: LiveStore,
+        timers: Mapping[str, float],
+    ):
+        super().__init__(driver, copy, bindings, clock, log, deliver)
+        self.name, self._own, self._store, self._timers = copy.name, clock, store, timers
+        self._due: dict[Instance, float] = {}
+        self._timed = any(i.action.row.decided == "timer" for rows in copy.instances.values() for i in rows)
+        self._ready, self._news, self._in_vain = True, False, False
+
+    @property
+    def wakes(self) -> float:
+        """When it wants a turn: 0 for now, infinity for not before there are news."""
+        return min(self._own.wakes if self._ready else math.inf, min(self._due.values(), default=math.inf))
+
+    def rouse(self) -> None:
+        """Something that it reads has changed."""
+        self._news = self._ready
+        self._ready = True
+        if self._own.dozes:
+            self._own.wakes = 0.0
+
+    def play(self) -> bool:
+        """A turn, and when to take the next; whether a row has fired."""
+        self._ready = self._in_vain = False
+        if self._timed:
+            self._wind()
+        fired = self.turn()
+        if fired and not self._in_vain:
+            self._ready = True
+        elif fired:
+            self._ready, self._news = self._ready or self._news, False
+        if self._own.wakes > self._own.now():
+            self._ready = True
+        return fired
+
+    def _rest(self) -> None:
+        self._in_vain = True
+
+    def _fire(self, instance: Instance) -> bool:
+        while True:
+            values = {p.name: p.type.show(v) for p, v in zip(instance.action.row.choose, instance.values)}
+            self._store.note = Note(self._store.name, self.name, instance.action.row.event, values, self._own.now(), self.fired)
+            try:
+                return super()._fire(instance)
+            except Stale:
+                continue
+
+    # -- timers --------------------------------------------------------------------------------------------------------
+
+    def _wind(self) -> None:
+        """Set the alarm of each timer's row that can fire, and stop those of the others."""
+        now = self._own.now()
+        able = [i for i in self._driver.enabled(self._copy) if i.action.row.decided == "timer"]
+        self._due = {i: self._due.get(i, now + self._timers.get(i.action.name, TIMER_S)) for i in able}
+
+    def _is_due(self, instance: Instance) -> bool:
+        if instance.action.row.decided != "timer":
+            return True
+        due = self._due.get(instance, math.inf) <= self._own.now()
+        if due:
+            self._due.pop(instance)
+        return due
+
+
+class Turns:
+    """The players of a process, and what they wait for.
+
+    Args:
+        watched: which player's rows mention which cells.
+        control: readable when the process is to stop.
+        beat: told the time of every round.
+    """
+
+    def __init__(
+        self,
+        players: Sequence[Player],
+        watched: Iterable[tuple[Span, Player]],
+        stores: Iterable[LiveStore],
+        client: Client,
+        crew: Crew,
+        control: Connection,
+        beat: Callable[[float], None],
+    ):
+        self._players, self._stores, self._client, self._crew, self._control, self._beat = players, list(stores), client, crew, control, beat
+        self._clock = LiveClock()
+        self._watching: dict[int, list[tuple[int, int, Player]]] = {}
+        for (number, first, end), player in watched:
+            self._watching.setdefault(number, []).append((first, end, player))
+        self._poll = poll()
+        self._poll.register(client.fileno(), POLLIN)
+        self._poll.register(control.fileno(), POLLIN)
+
+    def run(self) -> None:
+        """Until told to stop.
+
+        Raises:
+            EOFError: the queue server or the supervisor has gone.
+        """
+        rounds = 0
+        while True:
+            rounds += 1
+            if not self._round():
+                if self._wait():
+                    return
+            elif rounds % ROUNDS_BETWEEN_LOOKS == 0:
+                self._client.await_news()
+                self._client.take_news()
+                if self._control.poll():
+                    return
+
+    def _round(self) -> bool:
+        """A turn for everybody who wants one; whether there was any."""
+        now, any_played = self._clock.now(), False
+        self._beat(now)
+        for player in self._players:
+            if player.wakes <= now:
+                any_played = True
+                player.play()
+                self._spread(player)
+        self._crew.settle()
+        return any_played
+
+    def _spread(self, author: Player | None = None) -> None:
+        """Rouse those whose cells have changed, here or elsewhere."""
+        for store in self._stores:
+            self._rouse(store.written, author)
+            store.written.clear()
+        self._rouse(self._client.changed, None)
+        self._client.changed.clear()
+        if self._client.letters:
+            letters, self._client.letters = self._client.letters, []
+            for letter in letters:
+                self._crew.receive(letter)
+            for player in self._players:
+                player.rouse()
+
+    def _rouse(self, keys: Iterable[Key], author: Player | None) -> None:
+        for number, place in keys:
+            for first, end, player in self._watching.get(number, ()):
+                if first <= place < end and player is not author:
+                    player.rouse()
+
+    def _wait(self) -> bool:
+        """Until there are news or somebody's time has come; whether to stop."""
+        self._client.await_news()
+        left = min((p.wakes for p in self._players), default=math.inf) - self._clock.now()
+        ready = {handle for handle, _ in self._poll.poll(1000 * min(max(left, 0.0), LOOK_S))}
+        if self._control.fileno() in ready:
+            return True
+        if self._client.fileno() in ready:
+            self._client.take_news()
+        elif left > LOOK_S:
+            for player in self._players:
+                player.rouse()
+        self._spread()
+        return False

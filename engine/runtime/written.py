@@ -1,0 +1,75 @@
+"""The logs of a live engine while it runs: a part for each process and system, in files without names.
+
+A process writes a line when its row has committed. One that is killed between the two leaves out a line about a row whose effects
+others have seen; the queue server knows that row, so its line is added when the process is buried.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from typing import IO
+
+from ..clock import LiveClock
+from ..log import LogPart, merge
+from ..queue_server import Commit
+from .child import LogFile
+from .directory import Directory
+from .placement import Placement
+
+
+class Logs:
+    """The parts, by process and system.
+
+    Args:
+        targets: where the log of each system goes.
+    """
+
+    def __init__(self, placement: Placement, directory: Directory, targets: Mapping[str, str | os.PathLike[str]]):
+        self._placement, self._directory, self._targets = placement, directory, dict(targets)
+        self._parts: dict[tuple[str, str], IO[str]] = {}
+        self._begun: dict[tuple[str, str], int] = {}
+
+    def begin(self, process: str) -> dict[str, LogFile]:
+        """A process begins, or begins anew: its part of each system that is logged."""
+        for system in self._targets:
+            part = self._parts.setdefault((process, system), _unnamed())
+            part.seek(0, os.SEEK_END)
+            self._begun[process, system] = part.tell()
+        return {system: LogFile(self._parts[process, system]) for system in self._targets}
+
+    def of_process(self, process: str) -> dict[str, LogPart]:
+        """The supervisor's own parts."""
+        return {system: LogPart(file.stream, process) for system, file in self.begin(process).items()}
+
+    def complete(self, process: str, last: Commit | None) -> None:
+        """A process was killed: add the line of the last row that it committed, if it had no time to write it."""
+        if last is None or last.note is None or last.note.system not in self._targets:
+            return
+        note = last.note
+        part = self._parts[process, note.system]
+        part.seek(self._begun[process, note.system])
+        written = sum(json.loads(line)["copy"] == note.copy_name for line in part)
+        part.seek(0, os.SEEK_END)
+        if written == note.fired:
+            told = self._directory.told(last.reads), self._directory.told(last.writes)
+            LogPart(part, process).tell(note.copy_name, note.event, note.values, *told, note.began, LiveClock().now())
+            part.flush()
+
+    def merge(self) -> None:
+        """Write every log whole."""
+        for system, target in self._targets.items():
+            parts = [part for (_, name), part in self._parts.items() if name == system]
+            merge(parts, target, self._placement.systems[system].described())
+
+    def close(self) -> None:
+        """Drop the parts."""
+        for part in self._parts.values():
+            part.close()
+        self._parts = {}
+
+
+def _unnamed() -> IO[str]:
+    return tempfile.TemporaryFile("w+", encoding="utf-8")

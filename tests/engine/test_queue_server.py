@@ -1,0 +1,156 @@
+"""The queue server and the stores over it: rows that commit or are overtaken, news, letters, and what the dead leave."""
+
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from engine.driver import Driver
+from engine.queue_server import Client, Commit, Letter, QueueServer
+from engine.runtime.directory import Directory
+from engine.runtime.live_store import LiveStore, Stale
+from engine.runtime.segment import Segment
+from engine.store import Store
+from engine.wire import Wire
+
+from .small_system import Giver, Taker, build
+from .test_store import take_turns
+
+SYSTEM = build()
+DIRECTORY = Directory({"": SYSTEM})
+ALL = [(number, 0, variable.cells) for number, variable in enumerate(DIRECTORY.variables)]
+Connect = Callable[[str], Client]
+
+
+def key(name: str, place: int = 0) -> tuple[int, int]:
+    number = DIRECTORY.number(SYSTEM.variable(name))
+    assert number is not None
+    return number, place
+
+
+BOX, TAKEN, FILLED = key("box"), key("box_taken"), key("box_filled")
+
+
+@pytest.fixture
+def segment() -> Iterator[Segment]:
+    made = Segment.create(DIRECTORY, 1, "interlock-test-queue-server")
+    yield made
+    made.close()
+    made.unlink()
+
+
+@pytest.fixture
+def connect(segment: Segment) -> Iterator[Connect]:
+    """Makes clients of a server that runs in a thread, and that ends when the test is over."""
+    introductions, theirs = socket.socketpair()
+    server = threading.Thread(target=QueueServer(DIRECTORY, segment, theirs).serve)
+    server.start()
+    clients = []
+
+    def connect(name: str) -> Client:
+        ours, other = socket.socketpair()
+        with other:
+            socket.send_fds(introductions, [name.encode()], [other.fileno()])
+        clients.append(Client(Wire(ours), DIRECTORY))
+        clients[-1].watch(ALL)
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
+    introductions.close()
+    server.join()
+    theirs.close()
+
+
+def hear(client: Client) -> None:
+    """Wait for news."""
+    client.await_news()
+    assert select.select([client], [], [], 10)[0]
+    client.take_news()
+
+
+def test_a_row_commits_when_what_it_read_is_still_so(connect: Connect) -> None:
+    first, second = connect("first"), connect("second")
+    assert first.commit(Commit({BOX: ()}, {BOX: (1,)})) == (True, None)
+    assert second.commit(Commit({BOX: ()}, {BOX: (2,)})) == (False, None)
+    assert second.value(BOX) == (1,) and second.commit(Commit({BOX: (1,)}, {BOX: (2,)}))[0]
+    hear(first)
+    assert first.value(BOX) == (2,) and first.changed == [BOX]
+
+
+def test_a_register_is_checked_and_stored_with_the_row(connect: Connect, segment: Segment) -> None:
+    client = connect("client")
+    place = DIRECTORY.memory_place(FILLED)
+    assert place is not None
+    assert not client.commit(Commit({BOX: (), FILLED: 1}, {BOX: (1,)}))[0]
+    assert client.commit(Commit({BOX: (), FILLED: 0}, {BOX: (1,), FILLED: 1}))[0]
+    assert segment.cells[place] == 1
+
+
+def test_who_watches_is_told_once_and_not_of_its_own_stores(connect: Connect) -> None:
+    first, second = connect("first"), connect("second")
+    second.await_news()
+    first.commit(Commit({}, {BOX: (1,)}))
+    first.commit(Commit({}, {BOX: (2,)}))
+    first.stored((FILLED,))
+    first.look(())  # an answer: the server has dealt with everything before
+    hear(second)
+    second.commit(Commit({}, {}))
+    assert second.changed[0] == BOX and set(second.changed) == {BOX, FILLED} and second.value(BOX) == (2,)
+    assert first.changed == []
+
+
+def test_letters_arrive_in_order_and_one_to_nobody_is_lost(connect: Connect) -> None:
+    first, second = connect("first"), connect("second")
+    first.post("second", "one")
+    first.post("nobody", "lost")
+    first.post("second", "two")
+    first.look(())
+    hear(second)
+    assert second.letters == [Letter("first", "one"), Letter("first", "two")]
+
+
+def test_what_a_dead_process_committed_last_is_known_and_its_place_can_be_taken(connect: Connect) -> None:
+    supervisor, dying = connect("supervisor"), connect("process")
+    last = Commit({BOX: ()}, {BOX: (1,)}, None, "note")
+    dying.commit(last)
+    dying.close()
+    assert supervisor.bury("process") == last and supervisor.bury("process") is None
+    connect("process")
+    supervisor.post("process", "hello")
+    assert supervisor.commit(Commit({BOX: (1,)}, {}))[0]
+
+
+def test_a_system_begins_anew(connect: Connect, segment: Segment) -> None:
+    client = connect("client")
+    client.commit(Commit({}, {BOX: (1,), FILLED: 1}))
+    client.reset(*DIRECTORY.spans[""])
+    client.look(ALL)
+    assert client.value(BOX) == () and client.commit(Commit({BOX: (), FILLED: 0}, {}))[0]
+
+
+def test_the_same_rows_fire_over_the_server_as_locally(connect: Connect, segment: Segment) -> None:
+    served = LiveStore("", DIRECTORY, segment, connect("client"), recorded=False)
+    local = build()
+    drivers = Driver(SYSTEM, served), Driver(local, Store(local))
+    fired = [sorted(take_turns(driver, {"choose_number": (2,)})) for driver in drivers]
+    assert fired[0] == fired[1] and "taker[1].take" in fired[0]
+    assert all(d.copies["taker", (1,)].state is Taker.DONE for d in drivers)
+
+
+def test_a_row_that_was_overtaken_changes_nothing_and_can_be_tried_again(connect: Connect, segment: Segment) -> None:
+    client, other = connect("client"), connect("other")
+    store = LiveStore("", DIRECTORY, segment, client, recorded=False)
+    driver = Driver(SYSTEM, store)
+    giver, taker = driver.copies["giver", ()], driver.copies["taker", (0,)]
+    for event in ("choose_number", "give"):
+        assert driver.attempt(giver, next(i for i in driver.enabled(giver) if i.action.row.event == event))
+    assert giver.state is Giver.WAITING
+    take = next(iter(driver.enabled(taker)))
+    other.commit(Commit({}, {TAKEN: True, key("box_taken", 1): True}))
+    with pytest.raises(Stale):
+        driver.attempt(taker, take)
+    assert taker.state is Taker.TAKING and driver.attempt(taker, take) is None
