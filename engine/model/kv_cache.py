@@ -82,13 +82,33 @@ class BlockPool:
         Raises:
             DefinitionError: a block is not his: it was freed before, or is another's.
         """
-        for block in blocks:
-            if self._owner.get(block) is not owner and self._owner.get(block) != owner:
-                raise DefinitionError(f"{owner} frees block {block}, which belongs to {self._owner.get(block, 'nobody')}")
+        self._check_owner(blocks, owner, "frees")
         for block in blocks:
             del self._owner[block]
             heapq.heappush(self._free, block)
 
+    def hand_over(self, blocks: Sequence[int], owner: object, to: object) -> None:
+        """Make an owner's blocks another's.
+
+        Raises:
+            DefinitionError: a block is not his.
+        """
+        self._check_owner(blocks, owner, "hands over")
+        self._owner.update((block, to) for block in blocks)
+
+    def check(self) -> None:
+        """Raise a DefinitionError unless every block is either free or held, once."""
+        free = sorted(self._free)
+        if sorted([*free, *self._owner]) != list(range(self.blocks)):
+            raise DefinitionError(f"blocks 0 to {self.blocks - 1} are not each free or held once: free are {free}, held {sorted(self._owner)}")
+
     def held_by(self, owner: object) -> list[int]:
         """The blocks of an owner, ascending."""
         return sorted(block for block, holder in self._owner.items() if holder == owner)
+
+    def _check_owner(self, blocks: Sequence[int], owner: object, does: str) -> None:
+        for block in blocks:
+            if block not in self._owner or self._owner[block] != owner:
+                raise DefinitionError(f"{owner} {does} block {block}, which belongs to {self._owner.get(block, 'nobody')}")
+        if len(set(blocks)) < len(blocks):
+            raise DefinitionError(f"{owner} {does} a block twice: {sorted(blocks)}")
