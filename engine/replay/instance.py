@@ -154,7 +154,7 @@ class Prefill:
             if not entered:
                 return
             self._received = complete(entered)
-            if self._forwards[0].begins not in (None, *layers):
+            if (entered[0].layer, entered[0].part) == (layers[-1], "feed") and layers != self._groups[-1]:
                 return
 
 

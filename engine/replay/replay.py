@@ -6,8 +6,6 @@ k3 is. Both are run in 32 bits, where rounding is all that a healthy engine show
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +18,12 @@ from ..model.numerics import bfloat16, exact
 from ..roles.binding import Bindings
 from .damage import Damage, measure
 from .registry import SUBJECTS
+from .schedule import Rough, Schedule, go_on
 from .walk import Step, Walk
 from .world import World
 
-ROUNDS_MAX = 3000
-PATIENCE_ROUNDS = 15
-"""Rounds in which nothing new happens, after which time-outs end."""
-QUIET_ROUNDS = 40
-"""Such rounds, after which nothing new is expected to happen any more."""
+BASE_RUNS = 4
+"""Runs of the version that holds, which all show the same noise."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +53,78 @@ def replay(trace: Trace, seed: int = 0) -> Replay:
     Raises:
         DefinitionError: there are no handlers for its builder. TraceError: its steps are not the system's.
     """
-    scenario = find_scenario(trace.scenario) if trace.scenario else None
-    if scenario is None:
+    if not trace.scenario:
         raise DefinitionError("the trace names no scenario of the catalogue, and handlers exist for those only; see `interlock list`")
-    subject, config = subject_of(scenario), {**scenario.config, **trace.config}
-    config |= subject.engine_bounds(config)
-    system = scenario.build(**config).focused(scenario.property)
-    holding = {**config, **subject.harmless(config)}
-    harmless = scenario.build(**holding)
-    before, before_bfloat16 = run(subject, harmless, holding, seed=seed)
-    after, after_bfloat16 = run(subject, system, config, trace, seed=seed)
+    scenario = find_scenario(trace.scenario)
+    subject = subject_of(scenario)
+    before, before_bfloat16 = run(subject, *_holding(scenario, subject), Schedule(seed), seed=seed)
+    after, after_bfloat16 = run(subject, *_violated(scenario, subject, trace.config), Schedule(seed), trace, seed=seed)
     return Replay(scenario, before, after, before_bfloat16, after_bfloat16)
+
+
+def _holding(scenario: Scenario, subject: type[World]) -> tuple[System, dict[str, Any]]:
+    """The version that holds, at the same bounds."""
+    config = {**scenario.config, **subject.harmless(scenario.config)}
+    config |= subject.engine_bounds(config)
+    return scenario.build(**config), config
+
+
+def _violated(scenario: Scenario, subject: type[World], changes: dict[str, Any]) -> tuple[System, dict[str, Any]]:
+    """The scenario's own system, with the settings of the trace."""
+    config = {**scenario.config, **changes}
+    config |= subject.engine_bounds(config)
+    return scenario.build(**config).focused(scenario.property), config
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What rough schedules do to a version: over all runs, the tokens told and hit, and the means of k3.
+
+    `stuck`: runs in which a request never ended. `base_bfloat16`: the k3 of the version that holds, in bfloat16.
+    """
+
+    runs: int
+    damaged: int
+    stuck: int
+    tokens: int
+    hit: int
+    k3_mean: float
+    k3_mean_bfloat16: float
+    base_bfloat16: float
+
+    @property
+    def fraction(self) -> float:
+        """Of the tokens told, those that were hit."""
+        return self.hit / self.tokens if self.tokens else 0.0
+
+    @property
+    def ratio_bfloat16(self) -> float:
+        """How many times k3_kl_mean has grown in a bfloat16 engine."""
+        return self.k3_mean_bfloat16 / self.base_bfloat16 if self.base_bfloat16 else 1.0
+
+
+def expose(scenario: Scenario, runs: int, seed: int = 0) -> Exposure:
+    """The scenario's system under rough schedules from its initial state; each run has prompts and a schedule of its own."""
+    subject = subject_of(scenario)
+    violated, holding = _violated(scenario, subject, {}), _holding(scenario, subject)
+    outcomes = [run(subject, *violated, Rough(seed + k), seed=seed + k) for k in range(runs)]
+    base = [run(subject, *holding, Schedule(seed + k), seed=seed + k)[1] for k in range(min(runs, BASE_RUNS))]
+    exact_, narrow = [o[0] for o in outcomes], [o[1] for o in outcomes]
+    return Exposure(
+        runs=runs,
+        damaged=sum(bool(d.hit) for d in exact_),
+        stuck=sum(bool(d.unanswered) for d in exact_),
+        tokens=sum(d.tokens for d in exact_),
+        hit=sum(d.hit for d in exact_),
+        k3_mean=_mean(exact_),
+        k3_mean_bfloat16=_mean(narrow),
+        base_bfloat16=_mean(base),
+    )
+
+
+def _mean(damages: list[Damage]) -> float:
+    """k3_kl_mean over all tokens of some runs."""
+    return sum(d.k3_sum for d in damages) / max(1, sum(d.tokens for d in damages))
 
 
 def subject_of(scenario: Scenario) -> type[World]:
@@ -82,8 +139,8 @@ def subject_of(scenario: Scenario) -> type[World]:
     return SUBJECTS[scenario.build]
 
 
-def run(subject: type[World], system: System, config: dict[str, Any], trace: Trace | None = None, *, seed: int = 0) -> list[Damage]:
-    """One run in 32 bits and in bfloat16: along the trace if there is one, then by a fair schedule until nothing happens any more.
+def run(subject: type[World], system: System, config: dict[str, Any], schedule: Schedule, trace: Trace | None = None, *, seed: int) -> list[Damage]:
+    """One run in 32 bits and in bfloat16: along the trace if there is one, then by the schedule until nothing happens any more.
 
     What the tensors hold decides nothing, so both worlds see the same rows.
     """
@@ -100,20 +157,8 @@ def run(subject: type[World], system: System, config: dict[str, Any], trace: Tra
     walk = Walk(system, act)
     if trace is not None:
         walk.follow(trace)
-    go_on(walk, worlds, random.Random(seed))
+    go_on(walk, worlds, schedule)
     return [measure(world, walk.waiting(), walk.fired) for world in worlds]
-
-
-def go_on(walk: Walk, worlds: Sequence[World], rng: random.Random) -> None:
-    """The fair schedule, until nothing happens: no row fires, or for many rounds no state is new and no token comes, not even by a timer."""
-    quiet, seen = 0, {walk.state}
-    for _ in range(ROUNDS_MAX):
-        fired = walk.round(rng, worlds[0].permits, timers=quiet > PATIENCE_ROUNDS)
-        worked, fresh = any([world.turn() for world in worlds]), walk.state not in seen
-        seen.add(walk.state)
-        quiet = 0 if worked or fresh else quiet + 1 if fired else max(quiet + 1, PATIENCE_ROUNDS + 1)
-        if quiet > QUIET_ROUNDS or (not fired and quiet > PATIENCE_ROUNDS + 1):
-            return
 
 
 def _ratio(before: Damage, after: Damage) -> float | None:

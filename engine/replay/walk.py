@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Protocol
 
 from protocol import DefinitionError, OutOfRange, TraceError
 from protocol.combine import conjuncts
@@ -20,6 +21,15 @@ from protocol.system import State, System, raw_cells
 from protocol.trace import Trace
 from protocol.types import Value, all_values, flat_index
 from protocol.variable import Medium, Variable
+
+
+class Turns(Protocol):
+    """Who gets a turn, and what it may do."""
+
+    rng: random.Random
+
+    def gets_turn(self, copy: object) -> bool: ...
+    def takes(self, instance: Instance) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -69,11 +79,12 @@ class Step:
         return state[self.system.position[id(variable)]][flat_index(variable.over, where)]
 
 
-def _seen_by(machine: Machine, row: Row) -> set[str]:
+@lru_cache(4096)
+def _seen_by(machine: Machine, row: Row) -> frozenset[str]:
     """Names of the variables that a handler of the row may look at."""
     touched = {cell.variable.name for cell in raw_cells(row)}
     own = {cell.variable.name for r in machine.rows for cell in raw_cells(r) if cell.variable.medium is Medium.PRIVATE}
-    return touched | own | {machine.state.name, *(move.machine.state.name for move in row.moves)}
+    return frozenset(touched | own | {machine.state.name, *(move.machine.state.name for move in row.moves)})
 
 
 class Walk:
@@ -85,11 +96,10 @@ class Walk:
 
     @cached_property
     def _copies(self) -> dict[tuple[str, tuple[Value, ...]], list[Instance]]:
-        """The fair instances of every copy, in canonical order."""
+        """The instances of every copy, in canonical order."""
         found: dict[tuple[str, tuple[Value, ...]], list[Instance]] = {}
         for instance in self.system.instances():
-            if instance.action.fairness != "none":
-                found.setdefault((instance.action.machine.name, instance.copy), []).append(instance)
+            found.setdefault((instance.action.machine.name, instance.copy), []).append(instance)
         return found
 
     def enabled(self, instance: Instance) -> bool:
@@ -132,18 +142,15 @@ class Walk:
             if self.fire(able[0]) is None and number != len(trace.steps):
                 raise TraceError(f"step {number} of the trace, {step.name}, leaves its types; find the trace anew with `interlock check --trace`")
 
-    def round(self, rng: random.Random, permits: Callable[[Instance], bool], *, timers: bool) -> int:
-        """A round of a fair schedule: every copy, in an order drawn anew, fires one of its enabled fair rows. Returns how many fired.
-
-        Rows that the clock decides are left out unless `timers`: a time-out is longer than anything that can happen meanwhile.
-        """
-        copies = list(self._copies.values())
-        rng.shuffle(copies)
-        return sum(self._turn([i for i in instances if timers or i.action.row.decided != "timer"], rng, permits) for instances in copies)
-
-    def _turn(self, instances: list[Instance], rng: random.Random, permits: Callable[[Instance], bool]) -> bool:
-        able = [i for i in instances if self._in_source(i) and permits(i) and self.enabled(i)]
-        return bool(able) and self.fire(rng.choice(able)) is not None
+    def round(self, schedule: Turns, permits: Callable[[Instance], bool]) -> None:
+        """Every copy that gets a turn, in an order drawn anew, fires one of the enabled rows that may be picked."""
+        copies = list(self._copies.items())
+        schedule.rng.shuffle(copies)
+        for copy, instances in copies:
+            if schedule.gets_turn(copy):
+                able = [i for i in instances if self._in_source(i) and schedule.takes(i) and permits(i) and self.enabled(i)]
+                if able:
+                    self.fire(schedule.rng.choice(able))
 
     def _in_source(self, instance: Instance) -> bool:
         """The control state alone: most rows need no further look."""
@@ -176,7 +183,7 @@ class Walk:
         return bool(self.state[self.system.position[id(process.alive)]][flat_index(process.alive.over, where)])
 
     def _rows_of(self, machine: Machine, copy: tuple[Value, ...], state: Value) -> list[Instance]:
-        return [i for i in self._copies.get((machine.name, copy), []) if state in i.action.row.sources]
+        return [i for i in self._copies.get((machine.name, copy), []) if state in i.action.row.sources and i.action.fairness != "none"]
 
     def _obstacle(self, instance: Instance) -> str:
         """The row, and the cell whose value made the first false conjunct of its guard false; "" where no other copy could change it."""

@@ -1,0 +1,69 @@
+"""Who fires next once there is no recorded path: seeded schedules, and when a run is over.
+
+*Fair*: every copy fires one of its enabled rows a round; faults do not happen, and a time-out ends only when nothing else goes on.
+*Rough*: as on a loaded machine, some copies get a turn in every third or ninth round only, which ones is drawn for each run; faults
+(whatever is not fair) and time-outs happen with a small chance whenever they can.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from protocol.lower import Instance
+
+from .walk import Walk
+from .world import World
+
+ROUNDS_MAX = 3000
+PATIENCE_ROUNDS = 15
+"""Rounds in which nothing new happens, after which time-outs end."""
+QUIET_ROUNDS = 40
+"""Such rounds, after which nothing new is expected to happen any more."""
+SPEEDS = (1.0, 1 / 3, 1 / 9)
+FAULT_CHANCE = 0.05
+
+
+class Schedule:
+    """The fair one. `patient`: time-outs are not over yet."""
+
+    def __init__(self, seed: int):
+        self.rng = random.Random(seed)
+        self.patient = True
+
+    def gets_turn(self, copy: object) -> bool:
+        """Whether a copy has a turn in this round."""
+        return True
+
+    def takes(self, instance: Instance) -> bool:
+        """Whether a row may be picked now, if it is enabled."""
+        return instance.action.fairness != "none" and not (self.patient and instance.action.row.decided == "timer")
+
+
+class Rough(Schedule):
+    """The rough one."""
+
+    def __init__(self, seed: int):
+        super().__init__(seed)
+        self._speeds: dict[object, float] = {}
+
+    def gets_turn(self, copy: object) -> bool:
+        """By the copy's speed."""
+        return self.rng.random() < self._speeds.setdefault(copy, self.rng.choice(SPEEDS))
+
+    def takes(self, instance: Instance) -> bool:
+        """Fair rows always, the others by chance."""
+        return super().takes(instance) or self.rng.random() < FAULT_CHANCE
+
+
+def go_on(walk: Walk, worlds: Sequence[World], schedule: Schedule) -> None:
+    """Rounds until nothing happens: for many rounds no state is new and no token comes, not even by a time-out."""
+    quiet, seen = 0, {walk.state}
+    for _ in range(ROUNDS_MAX):
+        schedule.patient = quiet <= PATIENCE_ROUNDS
+        walk.round(schedule, worlds[0].permits)
+        worked, fresh = any([world.turn() for world in worlds]), walk.state not in seen
+        seen.add(walk.state)
+        quiet = 0 if worked or fresh else quiet + 1
+        if quiet > QUIET_ROUNDS:
+            return
