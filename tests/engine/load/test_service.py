@@ -1,0 +1,120 @@
+"""The load client over engines of this process: a scripted one, and the monolithic one with its tensors."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+
+from engine.deployment import Deployment
+from engine.generation import Finish, Generation, Handle, Stats, Token
+from engine.load.bench import Answers, context_of, run_in_process
+from engine.load.client import play
+from engine.load.service import ServiceGenerator
+from engine.load.traffic import Traffic
+from engine.model.config import TINY
+from engine.model.sampling import Sampling
+from engine.workload import Request, generate
+from protocol import DefinitionError
+
+
+class Counting:
+    """A service whose answers are the numbers from 0 on; it refuses prompts of more than ten tokens, and may end in various ways."""
+
+    context_tokens = 100
+
+    def __init__(self, ends: Finish | None = Finish.LENGTH, message: str = ""):
+        self.ends, self.message = ends, message
+        self.submitted: list[Generation] = []
+        self.aborted: list[Handle] = []
+
+    def submit(self, generation: Generation) -> Handle:
+        if len(generation.prompt) > 10:
+            raise DefinitionError("too long")
+        self.submitted.append(generation)
+        handle = Handle(generation)
+        for token in range(generation.max_tokens):
+            handle.put(Token(token, -1.0))
+        if self.ends is not None:
+            handle.end(self.ends, self.message)
+        return handle
+
+    def abort(self, handle: Handle) -> None:
+        self.aborted.append(handle)
+
+    def stats(self) -> Stats:
+        return Stats(0, 0, 0.0)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_round_brings_the_tokens_of_earlier_prompts_and_answers() -> None:
+    service = Counting()
+
+    async def converse() -> None:
+        conversation = ServiceGenerator(service, Sampling(0.5), frozenset({99})).converse(2)
+        first = await conversation.ask((50, 51), 3)
+        second = await conversation.ask((60,), 2)
+        assert (first.prompt_tokens, first.output_tokens, len(first.pieces_s)) == (2, 3, 3)
+        assert (second.prompt_tokens, second.output_tokens, len(second.pieces_s)) == (6, 2, 2)
+
+    asyncio.run(converse())
+    assert [g.prompt for g in service.submitted] == [(50, 51), (50, 51, 0, 1, 2, 60)]
+    assert {(g.sampling, g.stop_tokens) for g in service.submitted} == {(Sampling(0.5), frozenset({99}))}
+
+
+@pytest.mark.parametrize(
+    ("service", "prompt", "error"),
+    [
+        (Counting(), 11, "too long"),
+        (Counting(Finish.ERROR, "rank 1 died"), 3, "rank 1 died"),
+        (Counting(Finish.ABORT), 3, "the generation ended early (abort)"),
+    ],
+)
+def test_what_gets_no_answer_fails_and_the_run_goes_on(service: Counting, prompt: int, error: str) -> None:
+    measured = asyncio.run(play([Request(0.0, prompt, 1)], ServiceGenerator(service, Sampling()), Traffic()))
+    assert [c.error for c in measured.completions] == [error]
+
+
+def test_who_is_cancelled_aborts_its_generation() -> None:
+    service = Counting(ends=None)
+
+    async def leave() -> None:
+        asked = asyncio.create_task(ServiceGenerator(service, Sampling()).converse(1).ask((1,), 2))
+        while not service.submitted:
+            await asyncio.sleep(0)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+    asyncio.run(leave())
+    assert [handle.generation for handle in service.aborted] == service.submitted
+
+
+def test_the_monolithic_engine_answers_every_request_in_full() -> None:
+    requests = [r.scaled(0.02) for r in generate(seed=2, count=12, rate=50, rounds=3)]
+    wanted = Deployment("tiny", 0, tensor_parallel=2, sequences=4, context_tokens=context_of(requests))
+    told: list[int] = []
+    measured = run_in_process(requests, Traffic(math.inf, concurrency=3), wanted, Answers(), told.append)
+    assert measured.failed == [] and told == list(range(1, 13))
+    assert [c.output_tokens for c in measured.completions] == [r.output_tokens for r in requests]
+    assert all(len(c.pieces_s) == c.output_tokens for c in measured.completions)
+    said = 0
+    for number, (request, completion) in enumerate(zip(requests, measured.completions)):
+        said = 0 if number % 3 == 0 else said
+        assert completion.prompt_tokens == said + request.prompt_tokens
+        said = completion.prompt_tokens + completion.output_tokens
+
+
+def test_an_answer_may_end_at_the_models_last_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Counting()
+    monkeypatch.setattr(Deployment, "start", lambda _: service)
+    for ignore in (True, False):
+        run_in_process([Request(0.0, 1, 1)], Traffic(), Deployment(prefill=0), Answers(ignore_eos=ignore), lambda _: None)
+    assert [g.stop_tokens for g in service.submitted] == [frozenset(), frozenset({TINY.last_token})]
+
+
+def test_the_context_is_that_of_the_longest_session() -> None:
+    assert context_of([Request(0.0, 10, 1), Request(0.0, 5, 2, "a"), Request(0.0, 3, 4, "a")]) == 14
