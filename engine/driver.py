@@ -1,120 +1,182 @@
 """The driver: fires rows. The only file that knows `transitions`.
 
-One rule: a row fires in one critical section - guard by `protocol.evaluate`, effects, commit - and what comes out is a
-`Step`. "Not enabled" is a normal answer of `attempt`; `fire` is for a caller who knows, and raises GuardFailed.
+One rule: a row fires in one critical section - guard, effects, commit - and what comes out is a `Step`. "Not enabled" is a
+normal answer of `attempt`; `fire` is for a caller who knows, and raises GuardFailed. Rows are compiled (`row.py`); that they
+mean what `protocol.evaluate` says is a property test.
 
-Each kind of machine is one `transitions.Machine(None, ...)` without models of its own; the control state of a copy lies in
-its `Copy`. Every row has a trigger of its own (`event@number`), because two rows of one event may share a source.
+Each kind of machine is one `transitions.Machine` without models of its own, and a copy's control state is moved by it and by
+nothing else, but for a crash. Every row has a trigger of its own (`event@number`), because two rows of one event may share a source.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 import transitions
 
 from protocol import DefinitionError, GuardFailed
 from protocol.combine import conjuncts
-from protocol.evaluate import effects_of, evaluate, may_fire
+from protocol.evaluate import evaluate
 from protocol.expr import Cell, Param
 from protocol.lower import Action, Instance
 from protocol.machine import Machine
 from protocol.system import System
-from protocol.types import Value, all_values
+from protocol.types import Value, all_values, flat_index
 from protocol.variable import Medium, Variable
 
-from .store import Store, shared_between_copies
+from .row import Bound, Cells, Row, Write
+from .store import Fetched, Place, Remote, Store, indices_at
 
 UNSEEN = (Medium.PRIVATE, Medium.GHOST, Medium.LOCK)
-RUN = ("prompt", "decided")
-"""Who may decide a row that the engine runs: nobody else is there yet."""
+"""What a log does not tell."""
 
 
-@dataclass(frozen=True)
 class Step:
     """A fired row, as a handler and the log get it.
 
-    `values`: of its choices. `reads` and `writes`: the shared cells that it loaded and stored, with their values, as text.
-    `cargo`: what lay with the message in the section that the row held.
+    `chosen`: the values of its choices by name. `seen` and `stored`: the cells that it loaded and stored, the copy's own among them.
+    `cargo`: what lay with the message that it took, or beside what it looked at. `values`, `reads` and `writes` are the
+    same as text, shared cells only, for the log.
     """
 
-    machine: str
-    copy: tuple[Value, ...]
-    copy_name: str
-    event: str
-    values: dict[str, str]
-    reads: dict[str, str]
-    writes: dict[str, str]
-    cargo: Any = None
+    def __init__(self, copy: Copy, instance: Instance, variables: Sequence[Variable], seen: dict[Place, Value], stored: Sequence[Write], cargo: Any):
+        self.machine, self.copy, self.copy_name = copy.machine.name, copy.indices, copy.name
+        self.event, self.name, self.cargo = instance.action.row.event, instance.action.name, cargo
+        self._instance, self._variables, self._seen, self._stored = instance, variables, seen, stored
+
+    @cached_property
+    def chosen(self) -> Mapping[str, Value]:
+        """The values of its choices."""
+        return {p.name: v for p, v in zip(self._instance.action.row.choose, self._instance.values)}
+
+    @cached_property
+    def seen(self) -> Mapping[tuple[Variable, tuple[Value, ...]], Value]:
+        """The cells that it loaded."""
+        return {(self._variables[n], indices_at(self._variables[n], place)): value for (n, place), value in self._seen.items()}
+
+    @cached_property
+    def stored(self) -> Mapping[tuple[Variable, tuple[Value, ...]], Value]:
+        """The cells that it stored to."""
+        return {(self._variables[n], indices_at(self._variables[n], place)): value for n, place, value in self._stored}
+
+    def saw(self, variable: str, *indices: Value) -> Value:
+        """What the row found in that cell, by the variable's name."""
+        return next(value for (v, where), value in self.seen.items() if v.name == variable and where == indices)
+
+    def left(self, variable: str, *indices: Value) -> Value | None:
+        """What the row stored there, or found there and left; None when it did not touch the cell."""
+        for cells in (self.stored, self.seen):
+            for (v, where), value in cells.items():
+                if v.name == variable and where == indices:
+                    return value
+        return None
 
     @property
-    def name(self) -> str:
-        """`machine.event`: what handlers are bound to."""
-        return f"{self.machine}.{self.event}"
+    def values(self) -> dict[str, str]:
+        """The values of its choices, as text."""
+        return {p.name: p.type.show(v) for p, v in zip(self._instance.action.row.choose, self._instance.values)}
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The shared cells that it loaded, as text."""
+        return _as_text(self.seen)
+
+    @property
+    def writes(self) -> dict[str, str]:
+        """The shared cells that it stored to, as text."""
+        return _as_text(self.stored)
 
 
 class Copy:
-    """One running copy of a machine: the model of its `transitions.Machine`."""
+    """One running copy of a machine: the model of its `transitions.Machine`. `rows`: those that can leave a state, by state."""
 
-    __slots__ = ("machine", "indices", "state", "instances")
+    __slots__ = ("_place", "_states", "indices", "machine", "name", "rows")
 
-    def __init__(self, machine: Machine, indices: tuple[Value, ...], instances: list[Instance]):
-        self.machine, self.indices = machine, indices
-        self.state: IntEnum = machine.state.initial[list(all_values(machine.copies)).index(indices)]
-        self.instances: dict[IntEnum, list[Instance]] = {s: [i for i in instances if s in i.action.row.sources] for s in machine.states}
+    def __init__(self, machine: Machine, indices: tuple[Value, ...], rows: Sequence[Action], states: Any):
+        self.machine, self.indices, self.name = machine, indices, machine.copy_name(indices)
+        self.rows: dict[IntEnum, list[Action]] = {s: [a for a in rows if s in a.row.sources] for s in machine.states}
+        self._states, self._place = states, flat_index(machine.copies, indices)
 
     @property
-    def name(self) -> str:
-        """`worker[0]`."""
-        return self.machine.copy_name(self.indices)
+    def state(self) -> IntEnum:
+        """The control state; it lies among the cells, because a crash resets it."""
+        return self._states[self._place]  # type: ignore[no-any-return]
+
+    @state.setter
+    def state(self, state: IntEnum) -> None:
+        self._states[self._place] = state
 
 
-@dataclass
-class Firing:
-    """One attempt: what it read and wrote, and whether it committed."""
+class Edge(transitions.Transition):
+    """A transition without conditions and callbacks: the row has been found enabled, and acts after its commit."""
 
-    instance: Instance
-    cargo: Any = None
-    reads: dict[str, str] = field(default_factory=dict)
-    writes: dict[str, str] = field(default_factory=dict)
-    found: Any = None
-    committed: bool = False
+    def execute(self, event_data: Any) -> bool:
+        """Move; a destination of None is an internal transition, which stays."""
+        if self.dest:
+            event_data.machine.set_state(self.dest, event_data.model)
+        return True
+
+
+class Kind(transitions.Machine):
+    """A machine of the protocol as one of `transitions`."""
+
+    transition_cls = Edge
+
+
+class Noted:
+    """Cells whose reads are noted."""
+
+    __slots__ = ("_cells", "_number", "_seen", "active")
+
+    def __init__(self, cells: Any, number: int, seen: dict[Place, Value]):
+        self._cells, self._number, self._seen = cells, number, seen
+        self.active = getattr(cells, "active", None)
+
+    def __getitem__(self, place: int) -> Value:
+        value = self._seen[self._number, place] = self._cells[place]
+        return value
 
 
 class Driver:
     """Fires the rows of some copies of a system over a store.
 
-    Raises:
-        DefinitionError: what an engine cannot run: a private variable of two machines, a row that neither fires by itself
-            nor is decided by a handler.
+    Args:
+        store: a local `Store`, or one whose cells lie elsewhere.
     """
 
-    def __init__(self, system: System, store: Store):
-        foreign = shared_between_copies(system)
-        if foreign:
-            raise DefinitionError(f"variable {min(foreign)} is private, but several machines use it; give it a shared medium")
-        for action in system.actions:
-            row = action.row
-            if not action.machine.environment and row.decided not in RUN:
-                text = f"decided={row.decided!r}: the engine runs rows that are {' or '.join(RUN)}"
-                raise DefinitionError(text, machine=action.machine.name, row=row.event)
+    def __init__(self, system: System, store: Store | Remote):
         self.system, self.store = system, store
-        self._kinds = {m.name: self._kind(m) for m in system.active if not m.environment}
-        self.copies = {(m.name, c): self._copy(m, c) for m in system.active if not m.environment for c in all_values(m.copies)}
+        self._cells = store if isinstance(store, Store) else Fetched(system, store)
+        variables = self._cells.numbering.variables
+        self._seen: dict[Place, Value] = {}
+        self._plain: list[Cells] = [self._cells.cells(v) for v in variables]
+        self._noted: list[Cells] = [Noted(cells, n, self._seen) for n, cells in enumerate(self._plain)]
+        self._rows = [Row(action, self._cells.numbering) for action in system.actions]
+        self._bound: dict[int, tuple[Bound, Bound]] = {}
+        self._kinds = {m.name: self._kind(m) for m in system.active}
+        everybody = {(m.name, c): self._copy(m, c) for m in system.active for c in all_values(m.copies)}
+        self.copies = {key: copy for key, copy in everybody.items() if not copy.machine.environment}
+        self.environment = {key: copy for key, copy in everybody.items() if copy.machine.environment}
+        self.observers: list[Callable[[Sequence[Write]], None]] = []
+        """Called with what each row has written, once it has fired."""
 
-    def enabled(self, copy: Copy) -> Iterator[Instance]:
-        """The rows of the copy that could fire now, in canonical order; each looked at on its own."""
-        for instance in copy.instances[copy.state]:
-            self.store.begin(instance.action, firing=False)
+    def enabled(self, copy: Copy, *actions: Action) -> Iterator[Instance]:
+        """The rows of the copy (or some of those that can leave its state) that could fire now, in canonical order, one by one.
+
+        Raises:
+            OutOfRange: a guard left its types.
+        """
+        for action in actions or copy.rows[copy.state]:
+            self._cells.begin(action, firing=False)
             try:
-                able = may_fire(instance, self._loader(copy, {}))
+                found = list(self._row(action)[0].search(*copy.indices))
             finally:
-                self.store.abandon()
-            if able:
-                yield instance
+                self._cells.abandon()
+            for values in found:
+                yield Instance(action, copy.indices, values)
 
     def attempt(self, copy: Copy, instance: Instance, cargo: Any = None) -> Step | None:
         """Fire the row if its guard holds; None when it is not enabled.
@@ -122,20 +184,26 @@ class Driver:
         Raises:
             OutOfRange: an effect left its type; nothing has been written.
         """
-        if copy.state not in instance.action.row.sources:
+        action = instance.action
+        if copy.state not in action.row.sources:
             return None
-        firing = Firing(instance, cargo)
-        self.store.begin(instance.action)
+        noted, given = self._row(action)[1], (*copy.indices, *instance.values)
+        self._seen.clear()
+        self._cells.begin(action)
         try:
-            self._kinds[copy.machine.name].events[_trigger(instance.action)].trigger(copy, firing)
-        finally:
-            if not firing.committed:
-                self.store.abandon()
-        if not firing.committed:
-            return None
-        row = instance.action.row
-        values = {p.name: p.type.show(v) for p, v in zip(row.choose, instance.values)}
-        return Step(copy.machine.name, copy.indices, copy.name, row.event, values, firing.reads, firing.writes, firing.found)
+            if not noted.guard(*given):
+                self._cells.abandon()
+                return None
+            writes = noted.effects(*given)
+            seen = self._seen.copy()
+            found = self._cells.commit(writes, seen, cargo)
+        except BaseException:
+            self._cells.abandon()
+            raise
+        self._kinds[copy.machine.name].events[_trigger(action)].trigger(copy)
+        for observe in self.observers:
+            observe(writes)
+        return Step(copy, instance, self._cells.numbering.variables, seen, writes, found)
 
     def fire(self, copy: Copy, instance: Instance, cargo: Any = None) -> Step:
         """Fire a row that must be enabled.
@@ -149,51 +217,57 @@ class Driver:
             raise GuardFailed(f"not enabled in state {copy.state.name}; ask `enabled` first", machine=copy.name, row=row.event)
         return step
 
-    # -- the machines of transitions ---------------------------------------------------------------------------------
+    def order(self, name: str, *copy: Value, **values: Value) -> Step:
+        """Fire a row by its name, `faults.crash_decode`, with these values of its choices: what the environment does is never fired unasked.
 
-    def _kind(self, machine: Machine) -> transitions.Machine:
-        kind = transitions.Machine(
-            None, states=machine.states, initial=machine.initial, auto_transitions=False, queued=False, send_event=True
-        )
+        Raises:
+            DefinitionError: no such row, or other choices. GuardFailed: it is not enabled.
+        """
+        rows = [a for a in self.system.actions if a.name == name]
+        if not rows:
+            known = ", ".join(a.name for a in self.system.actions if a.environment) or "none of the environment"
+            raise DefinitionError(f"system {self.system.name} has no row {name}; it has {known}")
+        names = [p.name for p in rows[0].row.choose]
+        if sorted(names) != sorted(values):
+            raise DefinitionError(f"{name} chooses {', '.join(names) or 'nothing'}, not {', '.join(values) or 'nothing'}; give exactly these")
+        who = (rows[0].machine.name, copy)
+        doer = self.environment.get(who) or self.copies.get(who)
+        if doer is None:
+            raise DefinitionError(f"{rows[0].machine.name} has no copy {copy}; give the values of its indices")
+        for action in rows:
+            step = self.attempt(doer, Instance(action, copy, tuple(values[n] for n in names)))
+            if step is not None:
+                return step
+        raise GuardFailed(f"not enabled in state {doer.state.name}", machine=doer.name, row=rows[0].row.event)
+
+    # -- machines and rows -------------------------------------------------------------------------------------------
+
+    def _row(self, action: Action) -> tuple[Bound, Bound]:
+        """The compiled row over the cells, and over the cells whose reads are noted."""
+        bound = self._bound.get(action.number)
+        if bound is None:
+            row = self._rows[action.number]
+            bound = self._bound[action.number] = row.bind(self._plain), row.bind(self._noted)
+        return bound
+
+    def _kind(self, machine: Machine) -> Kind:
+        kind = Kind(None, states=machine.states, initial=machine.initial, auto_transitions=False, queued=False)
         for action in self.system.actions:
             if action.machine is machine:
-                # A destination of None is an internal transition of `transitions`: the row stays where it is.
-                kind.add_transition(
-                    _trigger(action), list(action.row.sources), action.row.destination, conditions=[self._may], before=[self._commit]
-                )
+                kind.add_transition(_trigger(action), list(action.row.sources), action.row.destination)
         return kind
 
-    def _may(self, event: Any) -> bool:
-        firing = event.args[0]
-        return may_fire(firing.instance, self._loader(event.model, firing.reads))
-
-    def _commit(self, event: Any) -> None:
-        """The effects, before the control state moves: an exception here leaves both unchanged."""
-        firing, copy = event.args[0], event.model
-        writes = effects_of(firing.instance, self._loader(copy, firing.reads))
-        others = [w for w in writes if w[0] is not copy.machine.state]
-        firing.writes = {_cell_name(v, where): v.type.show(value) for v, where, value in others if v.medium not in UNSEEN}
-        firing.found = self.store.commit(others, firing.cargo)
-        firing.committed = True
-
-    def _loader(self, copy: Copy, reads: dict[str, str]) -> Callable[[Variable, tuple[Value, ...]], Value]:
-        def load(variable: Variable, where: tuple[Value, ...]) -> Value:
-            if variable is copy.machine.state and where == copy.indices:
-                return copy.state
-            value = self.store.load(variable, where)
-            if variable.medium not in UNSEEN:
-                reads[_cell_name(variable, where)] = variable.type.show(value)
-            return value
-
-        return load
-
     def _copy(self, machine: Machine, indices: tuple[Value, ...]) -> Copy:
-        instances = [i for i in self.system.instances() if i.action.machine is machine and i.copy == indices and not _is_foreign(i)]
-        return Copy(machine, indices, instances)
+        rows = [a for a in self.system.actions if a.machine is machine and not _is_foreign(a, indices)]
+        return Copy(machine, indices, rows, self._cells.cells(machine.state))
 
 
 def _trigger(action: Action) -> str:
     return f"{action.row.event}@{action.number}"
+
+
+def _as_text(cells: Mapping[tuple[Variable, tuple[Value, ...]], Value]) -> dict[str, str]:
+    return {_cell_name(v, where): v.type.show(value) for (v, where), value in cells.items() if v.medium not in UNSEEN}
 
 
 def _cell_name(variable: Variable, where: tuple[Value, ...]) -> str:
@@ -201,13 +275,11 @@ def _cell_name(variable: Variable, where: tuple[Value, ...]) -> str:
     return f"{variable.name}[{shown}]" if shown else variable.name
 
 
-def _is_foreign(instance: Instance) -> bool:
+def _is_foreign(action: Action, indices: tuple[Value, ...]) -> bool:
     """Whether a conjunct over nothing but the copy's own indices rules the row out for this copy (`rank == 0`)."""
-    bind = instance.environment()
-    for part in conjuncts(instance.action.guard):
-        if any(isinstance(e, Cell) or (isinstance(e, Param) and e.name not in bind) for e in part.walk()):
-            continue
-        if not evaluate(part, bind, _no_load):
+    bind: dict[Any, Value] = dict(zip(action.machine.copies, indices))
+    for part in conjuncts(action.guard):
+        if not any(isinstance(e, (Cell, Param)) for e in part.walk()) and not evaluate(part, bind, _no_load):
             return True
     return False
 

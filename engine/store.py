@@ -1,209 +1,143 @@
-"""Shared variables at run time: every cell kept where its medium says.
+"""Shared variables of one process, and what a driver asks of any store.
 
-One rule: a row's whole access goes through one transaction, `begin`, `load` ..., then `commit` or `abandon`. Private cells
-live in the copy's own process, registers in shared memory as one 32-bit cell each (plain load, plain store), and all that
-needs atomicity - locked variables, barriers, channels - in the queue server, grouped into *sections*. A row that writes a
-section holds it from `begin` to `commit`; a row that only looks takes one snapshot.
-
-Rejected: sending rows to the server to be evaluated there. The real system's callers hold a remote lock across several
-calls, and a caller that dies inside must be able to leave it held.
+One rule: a row's whole access goes through one transaction, `begin`, then reads of cells, then `commit` or `abandon`. Here all cells
+lie in one process (lockstep); `runtime/live_store.py` keeps them where their medium says. Of a variable with many cells only those
+that are not at rest, hence differ from their initial value, are kept: 16 requests with 1000 turns each cost what is under way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from multiprocessing.shared_memory import SharedMemory
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from protocol.evaluate import Writes
-from protocol.expr import Cell
 from protocol.lower import Action
-from protocol.system import System, action_cells
-from protocol.types import Scalar, Value, flat_index
-from protocol.variable import Medium, Variable
+from protocol.system import System
+from protocol.types import Value, flat_index
+from protocol.variable import Variable
 
-Key = tuple[str, int]
-"""A cell: its variable's name, and its place among the variable's cells."""
+from .cargo import Hold
+from .row import Cells, Write
+from .source import Numbering
 
-CELL_BYTES = 4
-
-
-class Server(Protocol):
-    """What a store asks of the queue server; `engine.queue_server.Client` is the one between processes."""
-
-    def look(self, section: str) -> dict[Key, Value]: ...
-    def open(self, section: str) -> tuple[dict[Key, Value], Any]: ...
-    def close(self, section: str, writes: dict[Key, Value], cargo: Any) -> None: ...
+Place = tuple[int, int]
+"""A cell: its variable's number, and its place among the variable's cells."""
 
 
-def key_of(variable: Variable, where: tuple[Value, ...]) -> Key:
-    """The key of a cell."""
-    return variable.name, flat_index(variable.over, where)
+class Sparse(dict[int, Value]):
+    """The cells of a variable that are not at rest, by place; every other has the value `rest`."""
 
+    def __init__(self, rest: Value):
+        super().__init__()
+        self.rest = rest
 
-def section_of(variable: Variable) -> str | None:
-    """The section of the queue server that a variable lives in; None when it lives elsewhere."""
-    if variable.medium is Medium.LOCKED:
-        assert isinstance(variable.lock, Cell | Variable)
-        return (variable.lock.variable if isinstance(variable.lock, Cell) else variable.lock).name
-    if variable.medium is Medium.BARRIER:
-        return variable.name.split(".")[0]
-    if variable.medium in (Medium.PRIVATE, Medium.REGISTER, Medium.GHOST):
-        return None
-    return variable.name
+    def __missing__(self, place: int) -> Value:
+        return self.rest
 
+    def __setitem__(self, place: int, value: Value) -> None:
+        if value == self.rest:
+            self.pop(place, None)
+        else:
+            super().__setitem__(place, value)
 
-def initial_sections(system: System) -> dict[str, dict[Key, Value]]:
-    """Every section of the system with the initial values of its cells."""
-    sections: dict[str, dict[Key, Value]] = {}
-    for variable in system.variables:
-        section = section_of(variable)
-        if section is not None:
-            sections.setdefault(section, {}).update({(variable.name, k): v for k, v in enumerate(variable.initial)})
-    for action in system.actions:
-        sections.update({name: {} for name in _locks(action) if name not in sections})
-    return sections
-
-
-class Registers:
-    """The register cells of a system in one shared-memory segment; a cell holds the number of its value."""
-
-    def __init__(self, system: System, segment: SharedMemory):
-        self._segment = segment
-        assert segment.buf is not None
-        self._cells = segment.buf.cast("i")
-        self._first: dict[str, int] = {}
-        place = 0
-        for variable in _registers(system):
-            self._first[variable.name] = place
-            place += variable.cells
-
-    @classmethod
-    def create(cls, system: System, name: str | None = None) -> Registers:
-        """A new segment with every register at its initial value. Whoever creates it calls `unlink`."""
-        registers = cls(system, SharedMemory(name, create=True, size=max(1, sum(v.cells for v in _registers(system))) * CELL_BYTES))
-        for variable in _registers(system):
-            for k, value in enumerate(variable.initial):
-                registers._cells[registers._first[variable.name] + k] = variable.type.ordinal(value)  # type: ignore[attr-defined]
-        return registers
-
-    @classmethod
-    def attach(cls, system: System, name: str) -> Registers:
-        """The segment of that name, made by another process."""
-        return cls(system, SharedMemory(name))
-
-    @property
-    def name(self) -> str:
-        """What another process attaches to."""
-        return self._segment.name
-
-    def load(self, variable: Variable, place: int) -> Value:
-        """One load of one cell."""
-        assert isinstance(variable.type, Scalar)
-        return variable.type.value(self._cells[self._first[variable.name] + place])
-
-    def store(self, variable: Variable, place: int, value: Value) -> None:
-        """One store into one cell."""
-        assert isinstance(variable.type, Scalar)
-        self._cells[self._first[variable.name] + place] = variable.type.ordinal(value)
-
-    def close(self) -> None:
-        """Let go of the segment; it lives on for others."""
-        self._cells.release()
-        self._segment.close()
-
-    def unlink(self) -> None:
-        """Remove the segment; a segment that is gone already is no error."""
-        try:
-            self._segment.unlink()
-        except FileNotFoundError:
-            pass
+    def active(self) -> Iterable[int]:
+        """Places that may not be at rest."""
+        return self.keys()
 
 
 class Store:
-    """The cells of a system as one process sees them. Without registers or server, everything is local (lockstep)."""
+    """The cells of a system, all in this process."""
 
-    def __init__(self, system: System, registers: Registers | None = None, server: Server | None = None):
-        self._registers, self._server = registers, server
-        self._local: dict[Key, Value] = {(v.name, k): value for v in system.variables for k, value in enumerate(v.initial)}
-        self._footprints = {action.number: _footprint(action) for action in system.actions}
-        self._open: dict[str, dict[Key, Value]] = {}
-        self._seen: dict[str, dict[Key, Value]] = {}
-        self._cargo: Any = None
-        self._local_cargo: Any = None
+    def __init__(self, system: System):
+        self.numbering = Numbering(system)
+        self._cells: list[Any] = [self._initial(v) for v in system.variables]
+        self._hold = Hold()
+        self._carries = False
+
+    def _initial(self, variable: Variable) -> Sparse | list[Value]:
+        return Sparse(variable.initial[0]) if self.numbering.is_sparse(variable) else list(variable.initial)
 
     def begin(self, action: Action, *, firing: bool = True) -> None:
-        """Start a row: hold the sections that it writes, in the order of their names. `firing=False` only looks."""
-        if self._server is None:
-            self._cargo = self._local_cargo
-            return
-        for section in self._footprints[action.number] if firing else ():
-            self._open[section], cargo = self._server.open(section)
-            self._cargo = cargo if cargo is not None else self._cargo
-
-    def load(self, variable: Variable, where: tuple[Value, ...]) -> Value:
-        """The value of one cell: a `protocol.evaluate.Load`."""
-        key = key_of(variable, where)
-        if variable.medium is Medium.REGISTER and self._registers is not None:
-            return self._registers.load(variable, key[1])
-        section = section_of(variable)
-        if section is None or self._server is None:
-            return self._local[key]
-        if section in self._open:
-            return self._open[section][key]
-        if section not in self._seen:
-            self._seen[section] = self._server.look(section)
-        return self._seen[section][key]
-
-    def commit(self, writes: Writes, cargo: Any = None) -> Any:
-        """Write everything and let go: local cells and registers inside the critical section, the section last.
-
-        `cargo` is what the row puts along with a message (contents the protocol does not look at); returned is the cargo
-        that lay in the section, for the row that takes the message.
-        """
-        served: dict[str, dict[Key, Value]] = {section: {} for section in self._open}
-        for variable, where, value in writes:
-            key, section = key_of(variable, where), section_of(variable)
-            if variable.medium is Medium.REGISTER and self._registers is not None:
-                self._registers.store(variable, key[1], value)
-            elif section is None or self._server is None:
-                self._local[key] = value
-            else:
-                served[section][key] = value
-        if self._server is None and cargo is not None:
-            self._local_cargo = cargo
-        found, self._cargo = self._cargo, None
-        for section, changes in served.items():
-            assert self._server is not None
-            self._server.close(section, changes, cargo)
-        self._open, self._seen = {}, {}
-        return found
+        """Start a row: nobody else is there to be kept out."""
 
     def abandon(self) -> None:
         """Let go without writing."""
-        self.commit([])
+
+    def cells(self, variable: Variable) -> Any:
+        """The cells of a variable by place; those of a sparse one are a `Sparse`."""
+        return self._cells[self.numbering.number(variable)]
+
+    def load(self, variable: Variable, where: tuple[Value, ...]) -> Value:
+        """The value of one cell: a `protocol.evaluate.Load`."""
+        return self.cells(variable)[flat_index(variable.over, where)]
+
+    def commit(self, writes: Sequence[Write], seen: Mapping[Place, Value], cargo: Any = None) -> Any:
+        """Write everything; what the row has `seen` and the `cargo` that it carries tell which cargo it finds, which is returned."""
+        cells, found = self._cells, None
+        if self._carries or cargo is not None:
+            # Until something is carried there is nothing to be found.
+            self._carries = True
+            changes = [((n, place), self.numbering.variables[n], cells[n][place], value) for n, place, value in writes]
+            found = self._hold.move(seen, changes, cargo)
+        for number, place, value in writes:
+            cells[number][place] = value
+        return found
 
 
-def _registers(system: System) -> Iterator[Variable]:
-    return (v for v in system.variables if v.medium is Medium.REGISTER)
+class Remote(Protocol):
+    """A store whose cells lie elsewhere and are fetched one by one."""
+
+    def begin(self, action: Action, *, firing: bool = True) -> None: ...
+    def load(self, variable: Variable, where: tuple[Value, ...]) -> Value: ...
+    def commit(self, writes: Writes, cargo: Any = None) -> Any: ...
+    def abandon(self) -> None: ...
 
 
-def _locks(action: Action) -> list[str]:
-    named = (action.row.under, action.row.acquire, action.row.release)
-    return [lock.variable.name for lock in named if isinstance(lock, Cell)]
+class Fetched:
+    """A remote store as a driver sees it. The control states of the active machines are kept here: they are nobody else's."""
+
+    def __init__(self, system: System, remote: Remote):
+        self._remote = remote
+        self.numbering = Numbering(system)
+        self._states: dict[int, list[Value]] = {self.numbering.number(m.state): list(m.state.initial) for m in system.active}
+        self.begin, self.abandon = remote.begin, remote.abandon
+
+    def cells(self, variable: Variable) -> Cells:
+        """The cells of a variable by place."""
+        states = self._states.get(self.numbering.number(variable))
+        return FetchedCells(variable, self._remote) if states is None else states
+
+    def commit(self, writes: Sequence[Write], seen: Mapping[Place, Value], cargo: Any = None) -> Any:
+        """Write everything; returns the cargo that the row found."""
+        variables = self.numbering.variables
+        others = [(variables[n], indices_at(variables[n], place), value) for n, place, value in writes if n not in self._states]
+        found = self._remote.commit(others, cargo)
+        for number, place, value in writes:
+            if number in self._states:
+                self._states[number][place] = value
+        return found
 
 
-def _footprint(action: Action) -> list[str]:
-    """The sections that a firing of the row must hold: those that it writes, and its locks."""
-    written = {section_of(store.cell.variable) for store in action.stores} | set(_locks(action))
-    return sorted(section for section in written if section is not None)
+class FetchedCells:
+    """The cells of one variable of a remote store, by place."""
+
+    def __init__(self, variable: Variable, remote: Remote):
+        self._variable, self._load = variable, remote.load
+        near = getattr(remote, "active", None)
+        self._active = None if near is None else near
+
+    def __getitem__(self, place: int) -> Value:
+        return self._load(self._variable, indices_at(self._variable, place))
+
+    def active(self) -> Iterable[int]:
+        """Places that may not be at rest: all of them, where the remote store does not know better."""
+        return range(self._variable.cells) if self._active is None else self._active(self._variable)
 
 
-def shared_between_copies(system: System) -> set[str]:
-    """Names of the private variables that rows of more than one machine touch: no process could hold them alone."""
-    users: dict[str, set[str]] = {}
-    for action in system.actions:
-        for cell in action_cells(action):
-            if cell.variable.medium is Medium.PRIVATE:
-                users.setdefault(cell.variable.name, set()).add(action.machine.name)
-    return {name for name, machines in users.items() if len(machines) > 1}
+def indices_at(variable: Variable, place: int) -> tuple[Value, ...]:
+    """The indices of the cell at that place."""
+    indices: list[Value] = []
+    for dim in reversed(variable.over):
+        place, ordinal = divmod(place, dim.size)
+        indices.append(dim.value(ordinal))
+    return tuple(reversed(indices))

@@ -1,14 +1,14 @@
 """Binding: which method of a role is called for which row.
 
 One rule: a handler is bound to a row by its name, `machine.event`, and sees shared state only through the step it gets.
-`after` acts on the world once the row has committed, and what it returns is delivered to the engine; `decides` names the
-event that a copy takes when decided rows are open to it; `carries` gives the contents that a row puts along with its
-message. A name without a row, and a decided row without a decision, are errors at start.
+`after` acts on the world once the row has committed, and what it returns is delivered to the engine; `decides` picks one
+of the decided rows that are open to a copy; `carries` gives the contents that a row puts along with its message, or None: it may be
+asked for rows that then turn out not to be enabled. A name without a row, and a decided row without a decision, are errors at start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a decision came to: an event, and values for its choices."""
+    """A row that may be taken: its event, and the values of its choices."""
 
     event: str
     values: tuple[Value, ...] = ()
@@ -33,12 +33,12 @@ def after(*rows: str) -> Callable[[Method], Method]:
 
 
 def decides(*rows: str) -> Callable[[Method], Method]:
-    """Marks a method that returns the Outcome, or None for "not now", when one of these decided rows is open."""
+    """Marks a method that gets the Outcomes that are open, and returns one of them, or None for "not now"."""
     return _mark("decides", rows)
 
 
 def carries(*rows: str) -> Callable[[Method], Method]:
-    """Marks a method that returns what one of these rows puts along with its message."""
+    """Marks a method that gets an Outcome of one of these rows, and returns what it puts along with its message."""
     return _mark("carries", rows)
 
 
@@ -78,11 +78,11 @@ class Bindings:
         """What to call once the row has fired."""
         return self._bound.get(("after", row))
 
-    def decision(self, row: str) -> Callable[[], Outcome | None]:
+    def decision(self, row: str) -> Callable[[Sequence[Outcome]], Outcome | None]:
         """Who decides the row."""
         return self._bound["decides", row]
 
-    def cargo(self, row: str) -> Any:
+    def cargo(self, row: str, outcome: Outcome) -> Any:
         """What the row puts along; None for nothing."""
         carrier = self._bound.get(("carries", row))
-        return None if carrier is None else carrier()
+        return None if carrier is None else carrier(outcome)

@@ -61,7 +61,7 @@ class Scheduler:
         return len(self.completions) == self._requested
 
     @decides("gate.schedule", "gate.schedule_nothing")
-    def schedule(self) -> Outcome:
+    def schedule(self, open_rows: Sequence[Outcome]) -> Outcome:
         """`schedule()`: take in what came back and what arrived, and fill a batch."""
         for result in self._inbox():
             self._credit(result)
@@ -75,7 +75,7 @@ class Scheduler:
         self._clock.sleep(IDLE_S)
 
     @carries("gate.put_batch")
-    def contents(self) -> Batch | None:
+    def contents(self, outcome: Outcome) -> Batch | None:
         """What `put_tasks` puts."""
         return self._batch
 

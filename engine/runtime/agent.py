@@ -15,7 +15,7 @@ from protocol.lower import Instance
 from ..clock import Clock
 from ..driver import Copy, Driver, Step
 from ..log import LogPart
-from ..roles.binding import Bindings
+from ..roles.binding import Bindings, Outcome
 
 POLL_S = 0.0005
 """Pause after an unsuccessful look of a polling loop, which would else take the processor from those it waits for."""
@@ -35,27 +35,29 @@ class Agent:
         Raises:
             DefinitionError: a handler decided on a row that is not open.
         """
-        instances = self._copy.instances[self._copy.state]
-        for instance in instances:
-            if instance.action.row.decided != "decided" and self._fire(instance):
-                return True
-        open_rows = [i for i in instances if i.action.row.decided == "decided"]
-        open_rows = [i for i in self._driver.enabled(self._copy) if i in open_rows] if open_rows else []
+        rows = self._copy.rows[self._copy.state]
+        for action in rows:
+            if action.row.decided != "decided":
+                for instance in self._driver.enabled(self._copy, action):
+                    if self._is_due(instance) and self._fire(instance):
+                        return True
+        decided = [action for action in rows if action.row.decided == "decided"]
+        open_rows = list(self._driver.enabled(self._copy, *decided)) if decided else []
         return bool(open_rows) and self._decide(open_rows)
 
     def _decide(self, open_rows: list[Instance]) -> bool:
-        outcome = self._bindings.decision(open_rows[0].action.name)()
-        if outcome is None:
+        outcomes = [_outcome(instance) for instance in open_rows]
+        chosen = self._bindings.decision(open_rows[0].action.name)(outcomes)
+        if chosen is None:
             return False
-        for instance in open_rows:
-            if instance.action.row.event == outcome.event and instance.values == outcome.values:
-                return self._fire(instance)
-        known = ", ".join(i.action.row.event for i in open_rows)
-        raise DefinitionError(f"its handler decided on {outcome.event}{outcome.values or ''}; open are {known}", machine=self._copy.name)
+        if chosen not in outcomes:
+            known = ", ".join(outcome.event for outcome in outcomes)
+            raise DefinitionError(f"its handler decided on {chosen.event}{chosen.values or ''}; open are {known}", machine=self._copy.name)
+        return self._fire(open_rows[outcomes.index(chosen)])
 
     def _fire(self, instance: Instance) -> bool:
         began = self._clock.now()
-        step: Step | None = self._driver.attempt(self._copy, instance, self._bindings.cargo(instance.action.name))
+        step: Step | None = self._driver.attempt(self._copy, instance, self._bindings.cargo(instance.action.name, _outcome(instance)))
         if step is None:
             return False
         self.fired += 1
@@ -66,5 +68,17 @@ class Agent:
         if data is not None:
             self._deliver(data)
         if instance.action.row.poll:
-            self._clock.sleep(POLL_S)
+            self._rest()
         return True
+
+    def _rest(self) -> None:
+        """A polling loop has looked in vain."""
+        self._clock.sleep(POLL_S)
+
+    def _is_due(self, instance: Instance) -> bool:
+        """Whether a row that no handler decides may fire now, if it is enabled."""
+        return True
+
+
+def _outcome(instance: Instance) -> Outcome:
+    return Outcome(instance.action.row.event, instance.values)

@@ -1,5 +1,7 @@
 """Firing rows: steps, rows that are not enabled, handlers that are missing or bound to nothing."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from engine.clock import VirtualClock
@@ -7,7 +9,7 @@ from engine.driver import Copy, Driver
 from engine.roles.binding import Bindings, Outcome, after, carries, decides
 from engine.runtime.agent import Agent
 from engine.store import Store
-from protocol import DefinitionError, GuardFailed, Machine, Row, System
+from protocol import DefinitionError, GuardFailed
 from protocol.lower import Instance
 
 from .small_system import Giver, Taker, build
@@ -20,7 +22,7 @@ def driver() -> Driver:
 
 
 def row(copy: Copy, event: str, *values: int) -> Instance:
-    return next(i for rows in copy.instances.values() for i in rows if i.action.row.event == event and i.values == values)
+    return next(Instance(a, copy.indices, values) for rows in copy.rows.values() for a in rows if a.row.event == event)
 
 
 class Choosing:
@@ -30,11 +32,11 @@ class Choosing:
         self.outcome = outcome
 
     @decides("giver.choose_number")
-    def choose(self) -> Outcome | None:
+    def choose(self, open_rows: Sequence[Outcome]) -> Outcome | None:
         return self.outcome
 
     @carries("giver.give")
-    def contents(self) -> str:
+    def contents(self, outcome: Outcome) -> str:
         return "word"
 
 
@@ -58,8 +60,8 @@ def test_a_row_that_is_not_enabled_changes_nothing(driver: Driver) -> None:
 
 
 def test_a_row_that_names_another_rank_is_no_row_of_this_copy(driver: Driver) -> None:
-    assert [i.action.row.event for i in driver.copies["taker", (0,)].instances[Taker.DONE]] == ["start_over"]
-    assert driver.copies["taker", (1,)].instances[Taker.DONE] == []
+    assert [a.row.event for a in driver.copies["taker", (0,)].rows[Taker.DONE]] == ["start_over"]
+    assert driver.copies["taker", (1,)].rows[Taker.DONE] == []
 
 
 def test_a_decided_row_fires_on_its_handlers_word_only(driver: Driver) -> None:
@@ -91,13 +93,6 @@ def test_a_handler_for_a_row_that_does_not_exist_is_an_error_at_start(driver: Dr
 
     with pytest.raises(DefinitionError, match="Misnamed.act is bound to taker.took, which system small has not"):
         Bindings(driver.system, [Misnamed()], ["taker"])
-
-
-def test_a_row_that_a_timer_decides_is_refused_at_start() -> None:
-    giver = Machine("giver", Giver, [Row("expire", Giver.CHOOSING, Giver.GIVING, True, [], "giver", decided="timer")])
-    system = System("timed", [giver])
-    with pytest.raises(DefinitionError, match="giver.expire: decided='timer': the engine runs rows that are prompt or decided"):
-        Driver(system, Store(system))
 
 
 def test_two_handlers_for_one_row_are_an_error_at_start(driver: Driver) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.driver import Step
 from engine.log import LogPart, check_target, merge
 from protocol import TraceError
 
@@ -17,7 +16,7 @@ def part(process: str, *times: float) -> io.StringIO:
     stream = io.StringIO()
     log = LogPart(stream, process)
     for t in times:
-        log.write(Step("taker", (0,), "taker[0]", "take", {"number": "2"}, {"box": "<2>"}, {"box_filled": "False"}), t - 0.5, t)
+        log.tell("taker[0]", "take", {"number": "2"}, {"box": "<2>"}, {"box_filled": "False"}, t - 0.5, t)
     log.flush()
     return stream
 
