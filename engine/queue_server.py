@@ -16,7 +16,7 @@ from __future__ import annotations
 import pickle
 import selectors
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -247,8 +247,8 @@ class Client:
         self._wire, self._directory = wire, directory
         self._waits = False
         self._writing: Cells = {}
-        self.cells: Cells = {}
-        """What is known of the cells that do not hold their initial values, as they travel."""
+        self.known: dict[int, Any] = {}
+        """By number of the server's variables: where the values of their cells are kept here, by place."""
         self.changed: list[Key] = []
         """Cells that others have changed since this was last emptied."""
         self.letters: list[Letter] = []
@@ -261,18 +261,12 @@ class Client:
         """For polling: readable when there are news."""
         return self._wire.fileno()
 
-    def value(self, key: Key) -> Any:
-        """What is known of a cell of the server."""
-        value = self.cells.get(key, NOTHING)
-        return self._directory.initial(key) if value is NOTHING else value
-
     def watch(self, spans: Iterable[Span]) -> None:
         """Be told of these cells from now on."""
         self._ask("looked", "watch", tuple(spans))
 
     def look(self, spans: Iterable[Span]) -> None:
-        """Learn these cells once, and forget the others."""
-        self.cells.clear()
+        """Learn these cells once."""
         self._ask("looked", "look", tuple(spans))
 
     def commit(self, commit: Commit) -> tuple[bool, Any]:
@@ -324,11 +318,16 @@ class Client:
                     self._take(*later)
                 return [kind, *content[2:]]
 
-    def _take(self, kind: str, news: Mapping[Key, Any], letters: list[tuple[str, bytes]], *_: Any) -> None:
-        self.cells.update(news)
+    def _take(self, kind: str, news: Cells, letters: list[tuple[str, bytes]], *_: Any) -> None:
+        self._learn(news)
         self.changed += news
         self.letters += (Letter(sender, pickle.loads(content)) for sender, content in letters)
         if kind == "news":
             self._waits = False
         elif kind == "done":
-            self.cells.update(self._writing)  # before any news that came behind the answer
+            self._learn(self._writing)  # before any news that came behind the answer
+
+    def _learn(self, cells: Cells) -> None:
+        for (number, place), value in cells.items():
+            if number in self.known:
+                self.known[number][place] = self._directory.decode(number, value)

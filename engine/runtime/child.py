@@ -132,7 +132,7 @@ def _run(spec: Spec) -> None:
         for copy in part.copies(system):
             player = _player(spec, part.system, system, drivers[part.system], stores[part.system], part.machine, copy, crew, desk)
             players.append(player)
-            watched += [(span, player) for span in directory.spans_of(system, system.machine(part.machine), copy)]
+            watched += [(span, player) for span in directory.spans_of(part.system, system.machine(part.machine), copy)]
     client.watch({span for span, _ in watched})
     spec.control.send(("ready", None))
     spec.control.recv()

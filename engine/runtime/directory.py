@@ -2,22 +2,23 @@
 
 A cell's *key* is its variable's number and its place among the variable's cells. Registers and world facts lie in shared memory,
 one 64-bit cell each, as the number of their value; everything else that is shared lies in the queue server, by its value with
-plain integers for the members of enumerations, which travel in a tenth of the bytes. Private cells and ghosts have no number.
+plain integers for the members of enumerations, which travel in a tenth of the bytes. Private cells and ghosts stay in their process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
-from itertools import islice
 from typing import Any
 
 from protocol import DefinitionError
 from protocol.expr import Literal, Me
 from protocol.machine import Machine
 from protocol.system import System, action_cells
-from protocol.types import Array, Enum, Optional, Record, Scalar, Sequence, Type, Value, all_values, flat_index, product_size
+from protocol.types import Array, Enum, Optional, Record, Scalar, Sequence, Type, Value, flat_index, product_size
 from protocol.variable import Medium, Variable
+
+from ..store import indices_at
 
 Key = tuple[int, int]
 """A shared cell: its variable's number, its place."""
@@ -31,7 +32,7 @@ UNTOLD = (*LOCAL, Medium.LOCK)
 
 
 class Directory:
-    """Numbers of the shared variables of some systems, and how their values travel.
+    """Numbers of the variables of some systems, and how their values travel. `spans`: first number of each system, and the one behind.
 
     Raises:
         DefinitionError: a fact of the world that is no scalar, hence no cell of shared memory.
@@ -43,9 +44,9 @@ class Directory:
         self.spans: dict[str, tuple[int, int]] = {}
         for name, system in self.systems.items():
             first = len(self.variables)
-            self.variables += [v for v in system.variables if v.medium not in LOCAL]
+            self.variables += system.variables
             self.spans[name] = (first, len(self.variables))
-        self._numbers = {id(v): k for k, v in enumerate(self.variables)}
+        self.is_shared = [v.medium not in LOCAL for v in self.variables]
         self._codecs = [(_encoder(v.type), _decoder(v.type)) for v in self.variables]
         self._places: dict[int, int] = {}
         self.memory_cells = 0
@@ -53,17 +54,18 @@ class Directory:
             if variable.medium in IN_MEMORY:
                 if not isinstance(variable.type, Scalar):
                     raise DefinitionError(f"{variable.name}: a cell of shared memory is one scalar, not {variable.type}; split it")
+                self._codecs[number] = (variable.type.ordinal, variable.type.value)
                 self._places[number] = self.memory_cells
                 self.memory_cells += variable.cells
-
-    def number(self, variable: Variable) -> int | None:
-        """The variable's number; None when it is local to a process."""
-        return self._numbers.get(id(variable))
 
     def memory_place(self, key: Key) -> int | None:
         """The cell's place in shared memory; None when the queue server has it."""
         first = self._places.get(key[0])
         return None if first is None else first + key[1]
+
+    def is_served(self, number: int) -> bool:
+        """Whether the queue server has the variable."""
+        return self.is_shared[number] and number not in self._places
 
     def initial(self, key: Key) -> Any:
         """The cell's first value, as it travels."""
@@ -71,15 +73,11 @@ class Directory:
 
     def encode(self, number: int, value: Value) -> Any:
         """A value of that variable as it travels."""
-        if number in self._places:
-            return self.variables[number].type.ordinal(value)  # type: ignore[attr-defined]
         encoder = self._codecs[number][0]
         return value if encoder is None else encoder(value)
 
     def decode(self, number: int, value: Any) -> Value:
         """The value that travelled so."""
-        if number in self._places:
-            return self.variables[number].type.value(value)  # type: ignore[attr-defined]
         decoder = self._codecs[number][1]
         return value if decoder is None else decoder(value)
 
@@ -93,19 +91,18 @@ class Directory:
         return shown
 
     def _name(self, variable: Variable, place: int) -> str:
-        where = next(islice(all_values(variable.over), place, None))
-        shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
+        shown = ",".join(d.show(w) for d, w in zip(variable.over, indices_at(variable, place)))
         return f"{variable.name}[{shown}]" if shown else variable.name
 
-    def spans_of(self, system: System, machine: Machine, copy: tuple[Value, ...]) -> set[Span]:
-        """The shared cells that rows of the copy mention, as closely as their leading indices tell."""
-        bind = dict(zip(machine.copies, copy))
+    def spans_of(self, name: str, machine: Machine, copy: tuple[Value, ...]) -> set[Span]:
+        """The shared cells that rows of the copy mention, as closely as their leading indices tell. `name`: of the system."""
+        bind, system = dict(zip(machine.copies, copy)), self.systems[name]
         found = set()
         for action in system.actions:
             if action.machine is machine:
                 for cell in action_cells(action):
-                    number = self.number(cell.variable)
-                    if number is not None:
+                    number = self.spans[name][0] + system.position[id(cell.variable)]
+                    if self.is_shared[number]:
                         found.add((number, *_range(cell.variable, tuple(_known(cell.indices, bind)))))
         return found
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from protocol.effect import Crash, Restart
-from protocol.evaluate import effects_of, evaluate, may_fire
+from protocol.evaluate import evaluate
 from protocol.lower import Instance
 from protocol.system import System
 from protocol.types import Value
 from protocol.variable import Variable
 
 from ..clock import LiveClock
+from ..driver import Driver
 from ..log import LogPart
 from ..queue_server import Client
 from .directory import Directory
@@ -36,6 +37,7 @@ class Faults:
     def __init__(self, systems: Mapping[str, System], directory: Directory, segment: Segment, client: Client, logs: Mapping[str, LogPart]):
         self._systems, self._directory, self._client, self._logs, self._clock = systems, directory, client, logs, LiveClock()
         self._stores = {name: LiveStore(name, directory, segment, client, recorded=True) for name in systems}
+        self._drivers = {name: Driver(system, self._stores[name]) for name, system in systems.items()}
 
     def knows(self, life: Life) -> bool:
         """Whether the system has a row for the death of that process."""
@@ -65,34 +67,29 @@ class Faults:
 
     def _is_enabled(self, system: str, instance: Instance) -> bool:
         """With the cells as they are now."""
-        spans = self._directory.spans_of(self._systems[system], instance.action.machine, instance.copy)
-        self._client.look(spans)
-        self._stores[system].begin(instance.action)
-        return may_fire(instance, self._stores[system].load)
+        machine, copy = instance.action.machine, instance.copy
+        self._stores[system].forget()
+        self._client.look(self._directory.spans_of(system, machine, copy))
+        driver = self._drivers[system]
+        return instance in driver.enabled(driver.environment[machine.name, copy], instance.action)
 
     def _fire_one(self, life: Life, kind: type[Crash] | type[Restart]) -> bool:
         return any(self._fire(life[0], instance) for instance in self._rows(life, kind))
 
     def _fire(self, system: str, instance: Instance) -> bool:
-        store = self._stores[system]
-        while True:
+        driver = self._drivers[system]
+        copy = driver.environment[instance.action.machine.name, instance.copy]
+        while self._is_enabled(system, instance):
             began = self._clock.now()
-            if not self._is_enabled(system, instance):
-                return False
             try:
-                writes = effects_of(instance, store.load)
-                reads, written = dict(store.reads), store.shared(writes)
-                store.commit(writes)
-                break
+                step = driver.attempt(copy, instance)
             except Stale:
                 continue
-        if system in self._logs:
-            row = instance.action.row
-            values = {p.name: p.type.show(v) for p, v in zip(row.choose, instance.values)}
-            told = self._directory.told(reads), self._directory.told(written)
-            self._logs[system].tell(instance.copy_name, row.event, values, *told, began, self._clock.now())
-            self._logs[system].flush()
-        return True
+            if step is not None and system in self._logs:
+                self._logs[system].write(step, began, self._clock.now())
+                self._logs[system].flush()
+            return True
+        return False
 
 
 def _no_cell(variable: Variable, where: tuple[Value, ...]) -> Value:

@@ -9,14 +9,15 @@ that the log knows of every row that others have seen.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from protocol.evaluate import Writes
 from protocol.lower import Action
-from protocol.types import Value, flat_index
-from protocol.variable import Variable
+from protocol.types import Value
 
 from ..queue_server import Client, Commit
+from ..row import Write
+from ..store import Place, Sparse, Store
 from .directory import Directory, Key
 from .segment import Segment
 
@@ -36,18 +37,43 @@ class Note(NamedTuple):
     fired: int
 
 
-class LiveStore:
-    """The cells of one system as one process sees them; the `Store` of a driver.
+class MemoryCells:
+    """The cells of one variable in shared memory; each is loaded once a row."""
+
+    def __init__(self, directory: Directory, number: int, segment: Segment, loaded: dict[Key, Value]):
+        first = directory.memory_place((number, 0))
+        assert first is not None
+        self._number, self._first, self._segment, self._loaded, self._directory = number, first, segment, loaded, directory
+
+    def __getitem__(self, place: int) -> Value:
+        key = (self._number, place)
+        if key not in self._loaded:
+            self._loaded[key] = self._directory.decode(self._number, self._segment.cells[self._first + place])
+        return self._loaded[key]
+
+    def active(self) -> Sequence[int]:
+        """Every place: nobody says when a register changes."""
+        return range(self._directory.variables[self._number].cells)
+
+
+class LiveStore(Store):
+    """The cells of one system as one process sees them.
 
     Args:
         name: of the system. recorded: whether each row that others can see is to be known to the server before they can.
     """
 
     def __init__(self, name: str, directory: Directory, segment: Segment, client: Client, *, recorded: bool):
+        super().__init__(directory.systems[name])
         self.name, self._directory, self._segment, self._client, self._recorded = name, directory, segment, client, recorded
-        self._local: dict[tuple[int, int], Value] = {}
-        self.reads: dict[Key, Any] = {}
-        """Shared cells that the row has read, as they travel."""
+        self._first = directory.spans[name][0]
+        self._loaded: dict[Key, Value] = {}
+        for number in range(len(self._cells)):
+            there = self._first + number
+            if directory.is_served(there):
+                client.known[there] = self._cells[number]
+            elif directory.is_shared[there]:
+                self._cells[number] = MemoryCells(directory, there, segment, self._loaded)
         self.note: Note | None = None
         """What the log would say of the row that is being fired, beside its cells."""
         self.written: list[Key] = []
@@ -55,57 +81,53 @@ class LiveStore:
 
     def begin(self, action: Action, *, firing: bool = True) -> None:
         """Start a row."""
-        self.reads = {}
+        self._loaded.clear()
 
-    def load(self, variable: Variable, where: tuple[Value, ...]) -> Value:
-        """The value of one cell, loaded once a row: a `protocol.evaluate.Load`."""
-        place, number = flat_index(variable.over, where), self._directory.number(variable)
-        if number is None:
-            return self._local.get((id(variable), place), variable.initial[place])
-        key = (number, place)
-        value = self.reads.get(key)
-        if value is None:
-            memory = self._directory.memory_place(key)
-            self.reads[key] = value = self._client.value(key) if memory is None else self._segment.cells[memory]
-        return self._directory.decode(number, value)
+    def forget(self) -> None:
+        """Take the server's cells to be at rest until they are looked at."""
+        for number, variable in enumerate(self.numbering.variables):
+            if self._directory.is_served(self._first + number):
+                cells = self._cells[number]
+                if isinstance(cells, Sparse):
+                    cells.clear()
+                else:
+                    cells[:] = variable.initial
 
-    def commit(self, writes: Writes, cargo: Any = None) -> Any:
+    def commit(self, writes: Sequence[Write], seen: Mapping[Place, Value], cargo: Any = None) -> Any:
         """Write everything at once; returns the cargo that the row found.
 
         Raises:
             Stale: nothing has been written; what is known is newer now.
         """
-        shared = self.shared(writes)
-        found = self._commit_shared(shared, cargo)
-        self._local.update(((id(v), flat_index(v.over, where)), value) for v, where, value in writes if self._directory.number(v) is None)
+        shared = self._shared(writes)
+        found = self._commit_shared(self._shared((n, place, value) for (n, place), value in seen.items()), shared, cargo)
+        for number, place, value in writes:
+            if not self._directory.is_shared[self._first + number]:
+                self._cells[number][place] = value
         self.written += shared
         return found
 
-    def shared(self, writes: Writes) -> dict[Key, Any]:
+    def _shared(self, cells: Iterable[Write]) -> dict[Key, Any]:
         """The shared cells among these, as they travel."""
-        numbered = ((self._directory.number(v), flat_index(v.over, where), value) for v, where, value in writes)
-        return {(n, place): self._directory.encode(n, value) for n, place, value in numbered if n is not None}
+        first, directory = self._first, self._directory
+        return {(first + n, place): directory.encode(first + n, value) for n, place, value in cells if directory.is_shared[first + n]}
 
-    def abandon(self) -> None:
-        """Leave everything as it is."""
-        self.reads = {}
-
-    def _commit_shared(self, writes: dict[Key, Any], cargo: Any) -> Any:
-        place = self._directory.memory_place
-        served = any(place(key) is None for key in writes) or any(place(key) is None for key in self.reads)
-        if not served and not (self._recorded and writes):
-            changed = []
-            for key, value in writes.items():
-                at = place(key)
-                assert at is not None
-                if self._segment.cells[at] != value:
-                    self._segment.cells[at] = value
-                    changed.append(key)
-            if changed:
-                self._client.stored(tuple(changed))
-            return None
-        packed = None if cargo is None else pickle.dumps(cargo, pickle.HIGHEST_PROTOCOL)
-        done, found = self._client.commit(Commit(self.reads, writes, packed, self.note))
-        if not done:
-            raise Stale
-        return found
+    def _commit_shared(self, reads: dict[Key, Any], writes: dict[Key, Any], cargo: Any) -> Any:
+        is_served = self._directory.is_served
+        served = any(is_served(number) for number, _ in writes) or any(is_served(number) for number, _ in reads)
+        if served or (self._recorded and writes):
+            packed = None if cargo is None else pickle.dumps(cargo, pickle.HIGHEST_PROTOCOL)
+            done, found = self._client.commit(Commit(reads, writes, packed, self.note))
+            if not done:
+                raise Stale
+            return found
+        changed = []
+        for key, value in writes.items():
+            place = self._directory.memory_place(key)
+            assert place is not None
+            if self._segment.cells[place] != value:
+                self._segment.cells[place] = value
+                changed.append(key)
+        if changed:
+            self._client.stored(tuple(changed))
+        return None

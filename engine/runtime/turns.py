@@ -64,7 +64,7 @@ class Player(Agent):
         super().__init__(driver, copy, bindings, clock, log, deliver)
         self.name, self._own, self._store, self._timers = copy.name, clock, store, timers
         self._due: dict[Instance, float] = {}
-        self._timed = any(i.action.row.decided == "timer" for rows in copy.instances.values() for i in rows)
+        self._timed = any(action.row.decided == "timer" for rows in copy.rows.values() for action in rows)
         self._ready, self._news, self._in_vain = True, False, False
 
     @property
