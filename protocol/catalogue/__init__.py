@@ -94,6 +94,15 @@ def _module(group: str) -> Any:
     return import_module(f".{group}", __package__)
 
 
+DEEP_STATES = {"holds": 1_000_000, "violated": 3_500_000}
+"""Above so many states a scenario is deep; a fault may cost more, so that the everyday run shows every one of them."""
+
+
+def is_deep(distinct: int | None, expected: str) -> bool:
+    """Whether a scenario of so many states is left out of the everyday run."""
+    return distinct is not None and distinct > DEEP_STATES[expected]
+
+
 def find_scenario(name: str) -> Scenario:
     """The scenario of that name; a DefinitionError that suggests near misses when there is none."""
     known = scenarios()

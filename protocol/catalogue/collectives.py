@@ -44,7 +44,7 @@ from ..machines.collectives.lock_holder import build as build_lock
 from ..machines.collectives.placement import build as build_placement
 from ..machines.collectives.silent_batch import build as build_silent
 from ..machines.collectives.weight_update import build as build_weights
-from . import Scenario
+from . import Scenario, is_deep
 from .collectives_hazards import HAZARDS
 
 CROSSED, MISMATCHED, DRIFT = "no_crossed_collectives", "no_mismatched_collectives", "rounds_drift_at_most_one"
@@ -52,8 +52,6 @@ FORWARDED, READ, OPENS, FALLS = "batch_is_forwarded", "batch_is_read", "gate_ope
 ENDS = "control_ends"
 SOME, NO_SCHEDULE = "some_batch_forwarded", "no_schedule_during_forward"
 FAILS, BETWEEN, UNREAD = "no_worker_fails", "no_batch_dropped_between_clears", "no_batch_dropped_unread"
-DEEP_STATES = {"holds": 1_000_000, "violated": 3_000_000}
-"""Above so many states a scenario is deep."""
 
 
 def _scenario(
@@ -62,7 +60,7 @@ def _scenario(
 ) -> Scenario:  # fmt: skip
     """One scenario; its variant is part of its configuration."""
     config = {"variant": variant, **bounds}
-    deep = distinct > DEEP_STATES[expected]
+    deep = is_deep(distinct, expected)
     return Scenario(f"{group}-{name}", group, build, asked, expected, sources, variant, about, config, distinct, path, deep)
 
 
@@ -152,6 +150,8 @@ ROUND = [
     _round("idle-instance-stalls-ours-unasked", SOME, "violated", 738, None, ("#6680", "P13"),
            "Ours without the question: the ranks with a batch enter the all-to-all of its forward, and the others never do.",
            "repaired-without-asking", traffic="first"),
+    _round("idle-instance-stalls-ours-unasked-tp2", SOME, "violated", 10_362, None, ("#6680", "P13"), "As above, with two ranks an instance.",
+           "repaired-without-asking", traffic="first", ranks=2),
     _round("three-instances-in-ours", FORWARDED, "holds", 302_388, None, ("#6680", "H5", "P13"), ASKED, "repaired", instances=3, fault="stop"),
     _round("three-instances-in-ours-tp2", FORWARDED, "holds", 12_473_988, None, ("#6680", "H5", "P13"), ASKED,
            "repaired", instances=3, ranks=2, fault="stop"),
@@ -166,6 +166,8 @@ ROUND = [
     _round("gate-starves-in-ours-raising-for-others", OPENS, "violated", 2151, 34, ("#6680",),
            "Ours, but rank 0 raises the signal for an empty forward, too: beside a busy instance the signal of an idle one is down for "
            "moments only, and its gate may look in between for ever.", "repaired-raising-for-others"),
+    _round("gate-starves-in-ours-raising-for-others-tp2", OPENS, "violated", 26_383, 56, ("#6680",), "As above, with two ranks an instance.",
+           "repaired-raising-for-others", ranks=2),
     _round("no-schedule-during-forward-in-ours-tp2-async", NO_SCHEDULE, "holds", 60_755, None, ("#6680", "H1"), ASKED,
            "repaired", ranks=2, forward="async"),
     _round("schedule-during-forward-in-b-tp2", NO_SCHEDULE, "violated", 161_264, 50, ("#6680", "H1"),

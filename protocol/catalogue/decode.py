@@ -28,10 +28,9 @@ from typing import Any
 from ..machines.network.reservation import build
 from ..machines.network.tasks_list import build as build_tasks_list
 from ..system import System
-from . import Scenario
+from . import Scenario, is_deep
 from .hazard import Hazard
 
-DEEP_STATES = {"holds": 1_000_000, "violated": 3_000_000}
 WRITTEN, PLACES, KEEPS = "decoded_only_when_written", "decode_places_kept", "decoding_keeps_place"
 FOREIGN, OTHER = "foreign_write", "other_overwritten"
 HALVES, KEYS, LEFT, RETURNED = "stale_half_merged", "keys_forgotten", "halves_forgotten", "places_returned"
@@ -43,7 +42,7 @@ def _scenario(
     about: str, variant: str, config: dict[str, Any],
 ) -> Scenario:  # fmt: skip
     """One scenario; above so many states it is deep."""
-    deep = distinct > DEEP_STATES[expected]
+    deep = is_deep(distinct, expected)
     return Scenario(f"{group}-{name}", group, builder, asked, expected, sources, variant, about, config, distinct, path, deep)
 
 

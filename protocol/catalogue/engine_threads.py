@@ -32,10 +32,8 @@ from typing import Any
 
 from ..machines.engine_threads import acknowledgement, snapshot, token_wait
 from ..machines.engine_threads.engine_threads import build
-from . import Scenario
+from . import Scenario, is_deep
 from .hazard import Hazard
-
-DEEP_STATES = {"holds": 1_000_000, "violated": 3_000_000}
 
 
 def _scenario(
@@ -43,7 +41,7 @@ def _scenario(
 ) -> Scenario:
     """One scenario of the whole engine; its variant is its epoch."""
     config = {"epoch": epoch, **bounds}
-    deep = distinct is not None and distinct > DEEP_STATES[expected]
+    deep = is_deep(distinct, expected)
     return Scenario(f"engine-threads-{name}", "engine-threads", build, asked, expected, sources, epoch, about, config, distinct, path, deep)
 
 

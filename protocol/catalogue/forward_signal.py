@@ -131,6 +131,11 @@ FOUND = [
               "#6680 leaves the loop top as it was: as in A.", variant="B", forward="async", expert_parallel=True),
     _scenario("divided-ranks-in-b-experts-async-tp3", SAME_BATCH, "violated", 136060, 17, ("#6680", "H2"),
               "#6680 leaves the loop top as it was: as in A.", variant="B", forward="async", expert_parallel=True, ranks=3),
+    _scenario("divided-ranks-in-a-prefill-async-tp2", SAME_BATCH, "violated", 2561, 27, ("H2",),
+              "Contrary to the claim, without experts too, on a prefill instance: rank 0 is through a forward that did not block, finds the queue "
+              "full because rank 1 has yet to read, and announces when rank 1 has read and taken the announcement back. One rank then meets an "
+              "empty queue, and the other the next batch.",
+              variant="A", role="prefill", forward="async"),
     _scenario("divided-ranks-in-b-decoding-async-tp2", SAME_BATCH, "violated", 3502, 35, ("#6680", "H2"),
               "It takes no experts: where a forward does not block, rank 0 finds the queue full while rank 1 has yet to read, and announces when "
               "all have read; one rank then meets an empty queue, the other the next batch, which was put in between.",

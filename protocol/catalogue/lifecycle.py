@@ -75,7 +75,9 @@ HAZARDS: list[Hazard] = [
         "the look and the lookup: a KeyError, and the outputs of the whole step are dropped.",
         "all; the log text shows that it was seen",
         "Both reachable. Preemption may also come first, with the last token on its way; the path to it is as long. One request suffices for "
-        "the zombie. The dropped step needs the stop to be reported after the end was credited and before FIN.",
+        "the zombie. FIN may also come after the zombie was admitted again: it frees the blocks under it, another request gets them, and a "
+        "step writes one block for both (P7), which is a candidate for H31 that the facts do not name. The dropped step needs the stop to be "
+        "reported after the end was credited and before FIN.",
     ),
     Hazard(
         "H30",
@@ -156,6 +158,8 @@ RETRY: dict[str, Any] = {"role": "mixed", "requests": 1, "failures": 1, "attempt
 CHUNKS: dict[str, Any] = ABORT | {"chunks": 2}
 D_ENDS: dict[str, Any] = DECODE | {"aborts": 1, "failures": 1}
 BOTH: dict[str, Any] = {"role": "mixed", "requests": 2, "slots": 2, "blocks": 2, "preemptions": 1}
+IN_CHUNKS: dict[str, Any] = FULL | {"chunks": 2}
+D_GROWS: dict[str, Any] = DECODE | {"slots": 2, "blocks": 2, "aborts": 1}
 STOP: dict[str, Any] = {"stops": 1}
 NUMBERED = "The report says (request, attempt): what the slot's former owner still produces is skipped."
 ENDED = "The last token moves the request to FINISHING; nobody preempts what has ended."
@@ -282,12 +286,21 @@ SCENARIOS: list[Scenario] = [
           "The stop is read with the task that gets the block, or before it.", **FULL),
     _life("block-shared", "no_block_shared", "holds", (20_875, None), "P7", "repaired",
           "The stop is read with the task that gets the block.", **FULL),
+    _life("zombie-shares-block", "no_block_shared", "violated", (257_458, 43), "H23 P7", "newest",
+          "The request that was told its end is admitted and run again; then FIN comes to it and frees its blocks, and another request that "
+          "grows gets one of them: the next step writes it for both.", **IN_CHUNKS),
+    _life("zombie-shares-block", "no_block_shared", "holds", (52_478, None), "H23 P7", "repaired",
+          ENDED, **IN_CHUNKS),
+    _life("block-shared-on-decode", "no_block_shared", "holds", (92_383, None), "P7", "newest",
+          "On D a stop is read before, or with, the task that gets the block.", **D_GROWS),
+    _life("block-shared-on-decode", "no_block_shared", "holds", (30_539, None), "P7", "repaired",
+          "The stop is read with the task that gets the block.", **D_GROWS),
     _life("some-preempted", "some_preempted", "holds", (20_875, 7), "H23", "repaired",
           "A request is preempted.", **FULL),
     _life("requests-end", "requests_end", "holds", (21_370, None), "P12 P14", "repaired",
           "Every request ends, with preemption, abort, and a request that fails.", **(FULL | {"failures": 1})),
     _life("requests-end-in-chunks", "requests_end", "holds", (53_131, None), "P12 P14", "repaired",
-          "The same with prompts of two chunks.", **(FULL | {"failures": 1, "chunks": 2})),
+          "The same with prompts of two chunks.", **(IN_CHUNKS | {"failures": 1})),
     _life("requests-end-on-decode", "requests_end", "holds", (32_069, None), "P12 P14", "repaired",
           "On D, with preemption, abort, and a request that P could not prefill.", **(D_ENDS | {"slots": 2, "blocks": 2})),
     _life("slots-and-blocks-on-decode", "slots_and_blocks_kept", "holds", (32_069, None), "S4", "repaired",
@@ -383,6 +396,8 @@ SCENARIOS: list[Scenario] = [
           "The walk is along a copy, and the victim is taken out wherever it stands."),
     _list("none-preemptible", "no_second_visit", "holds", (11, None), "H30", "published",
           "All use the extended table: nobody is preempted, and nobody is put back.", extended=3),
+    _list("none-preemptible", "no_second_visit", "holds", (11, None), "H30", "repaired",
+          "As published: the call gives up.", extended=3),
     _list("some-preempted", "some_preempted", "holds", (27, 3), "H30", "repaired",
           "A request is preempted during the walk."),
     _list("all-visited", "some_all_visited", "holds", (31, 4), "H30", "repaired",

@@ -21,8 +21,8 @@ from typing import Any
 
 from ..machines.network.lease import build
 from ..machines.network.socket import build as build_socket
-from . import Scenario
-from .decode import ALL, ANSWERED, DEEP_STATES, FOREIGN, FREED, LATE, PLACES, RETURNED, TOKENS, WRITTEN
+from . import Scenario, is_deep
+from .decode import ALL, ANSWERED, FOREIGN, FREED, LATE, PLACES, RETURNED, TOKENS, WRITTEN
 from .hazard import Hazard
 
 STUCK, ENDS, ONE, PREFILL = "hang", "exchanges_end", "one_answer", "prefill_places_kept"
@@ -33,7 +33,7 @@ def _lease(
     name: str, asked: str, expected: str, distinct: int, path: int | None, sources: tuple[str, ...], about: str, variant: str, **bounds: Any
 ) -> Scenario:
     """A scenario of the lease; above so many states it is deep."""
-    config, deep = {"variant": variant, **bounds}, distinct > DEEP_STATES[expected]
+    config, deep = {"variant": variant, **bounds}, is_deep(distinct, expected)
     return Scenario(f"network-{name}", "network", build, asked, expected, sources, variant, about, config, distinct, path, deep)
 
 

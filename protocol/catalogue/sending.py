@@ -25,13 +25,12 @@ from typing import Any
 from ..machines.engine_threads import token_wait
 from ..machines.sending import chunked_send, completions, empty_range, signal_struct, slot_reuse, stale_signals, step_layer_words, swapped_rows
 from ..system import System
-from . import Scenario
+from . import Scenario, is_deep
 from .hazard import Hazard
 from .sending_hazards import SENDING
 
 DEADLOCK, UNSENT, ABANDONED, ALL, LIVE = "deadlock", "answered_unsent", "batch_abandoned", "some_run_answers_all", "first_tokens_answered"
 DRAGGED, SIGNALS, FORWARDS, AGREE = "registered_request_dropped", "signals_consumed", "forwards_end", "work_items_agree"
-DEEP_STATES = {"holds": 1_000_000, "violated": 3_000_000}
 TWO = {"ranks": 1, "requests": 2, "layers": 2}
 OURS = "Ours: an item concerns one request and everything of it that is due; no rank waits for another; completion is counted per request."
 
@@ -50,12 +49,13 @@ def _scenario(
 ) -> Scenario:
     """One scenario; its variant is the builder's epoch or variant."""
     key = "epoch" if build is chunked_send.build else "variant"
-    deep = distinct > DEEP_STATES[expected]
+    deep = is_deep(distinct, expected)
     return Scenario(f"sending-{name}", "sending", build, asked, expected, sources, variant, about, {key: variant, **bounds}, distinct, path, deep)
 
 
-def _chunked(name: str, asked: str, expected: str, distinct: int, path: int | None, sources: tuple[str, ...], about: str, epoch: str,
-             **bounds: Any) -> Scenario:
+def _chunked(
+    name: str, asked: str, expected: str, distinct: int, path: int | None, sources: tuple[str, ...], about: str, epoch: str, **bounds: Any
+) -> Scenario:
     return _scenario(chunked_send.build, name, asked, expected, distinct, path, sources, about, epoch, **bounds)
 
 
@@ -83,102 +83,102 @@ ABA = (
 # fmt: off
 SCENARIOS_OF_CHUNKS = [
     # -- H-02 -----------------------------------------------------------------------------------------------------------
-    _chunked("unregistered-slot-drops-the-batch-in-e1-asserting", DRAGGED, "violated", 13_324, 20, ("#7724", "H-02", "H20"),
+    _chunked("unregistered-slot-drops-the-batch-in-e1-asserting", DRAGGED, "violated", 13_943, 20, ("#7724", "H-02", "H20"),
              "The signal of two requests comes when one of them is registered. The sender finds the other missing, an assertion fails, and the "
              "batch is dropped: the registered request with it.", "E1-asserting", ranks=1, requests=2),
-    _chunked("unregistered-slot-is-awaited-in-e1", DRAGGED, "holds", 11_376, None, ("#7724", "H-02"),
+    _chunked("unregistered-slot-is-awaited-in-e1", DRAGGED, "holds", 11_971, None, ("#7724", "H-02"),
              "#7724 made the assertion a wait: nothing is dropped, but the sender stands still until the task is there.", "E1", ranks=1, requests=2),
-    _chunked("unregistered-slot-never-happens-in-e0", DRAGGED, "holds", 2_571, None, ("H-02",),
+    _chunked("unregistered-slot-never-happens-in-e0", DRAGGED, "holds", 2_788, None, ("H-02",),
              "Nothing is scheduled before it is registered.", "E0", ranks=1, requests=2),
-    _chunked("unregistered-slot-keeps-nobody-in-ours", LIVE, "holds", 5_361, None, ("H-02", "H20"), OURS, "repaired", ranks=1, requests=2),
-    _chunked("waiting-for-a-slot-keeps-all-in-e1", LIVE, "violated", 11_376, 20, ("#7724", "H-02", "H-01", "H20"),
+    _chunked("unregistered-slot-keeps-nobody-in-ours", LIVE, "holds", 5_583, None, ("H-02", "H20"), OURS, "repaired", ranks=1, requests=2),
+    _chunked("waiting-for-a-slot-keeps-all-in-e1", LIVE, "violated", 11_971, 20, ("#7724", "H-02", "H-01", "H20"),
              "With the discard of E1 one request's work item never comes to be; the token processor waits for it, and everybody else waits behind "
              "it.",
              "E1", ranks=1, requests=2),
     # -- H-04b, Q2 ------------------------------------------------------------------------------------------------------
-    _chunked("parked-chunks-merge-in-e2", DEADLOCK, "violated", 204_784, 66, ("#7872", "H-04"), MERGED, "E2", chunks=2),
-    _chunked("parked-chunks-merge-in-e3a", DEADLOCK, "violated", 340_904, 68, ("#8034", "H-04"), MERGED, "E3a", chunks=2),
-    _chunked("parked-chunks-merge-in-e3b", DEADLOCK, "violated", 85_913, 71, ("#8034", "H-04"),
+    _chunked("parked-chunks-merge-in-e2", DEADLOCK, "violated", 205_054, 66, ("#7872", "H-04"), MERGED, "E2", chunks=2),
+    _chunked("parked-chunks-merge-in-e3a", DEADLOCK, "violated", 341_174, 68, ("#8034", "H-04"), MERGED, "E3a", chunks=2),
+    _chunked("parked-chunks-merge-in-e3b", DEADLOCK, "violated", 85_931, 71, ("#8034", "H-04"),
              MERGED + " It makes no difference who forwards (Q2).", "E3b", chunks=2),
-    _chunked("parked-chunks-lose-no-data-in-e3a", UNSENT, "holds", 341_471, None, ("#8034", "H-04"),
+    _chunked("parked-chunks-lose-no-data-in-e3a", UNSENT, "holds", 341_741, None, ("#8034", "H-04"),
              "What is answered has been sent: an item covers all that its chunk number says.", "E3a", chunks=2),
-    _chunked("one-chunk-in-e3b", DEADLOCK, "holds", 3_556, None, ("#8034",), "With one chunk and one request the sweep of E3b does its work.", "E3b"),
-    _chunked("two-chunks-in-e0", DEADLOCK, "holds", 20_030, None, ("H-04",), "Every chunk's signal finds its task.", "E0", chunks=2),
-    _chunked("two-chunks-answered-in-e0", UNSENT, "holds", 20_030, None, ("H-04",), "Every rank sends both chunks before it reports.", "E0",
+    _chunked("one-chunk-in-e3b", DEADLOCK, "holds", 3_574, None, ("#8034",), "With one chunk and one request the sweep of E3b does its work.", "E3b"),
+    _chunked("two-chunks-in-e0", DEADLOCK, "holds", 20_048, None, ("H-04",), "Every chunk's signal finds its task.", "E0", chunks=2),
+    _chunked("two-chunks-answered-in-e0", UNSENT, "holds", 20_048, None, ("H-04",), "Every rank sends both chunks before it reports.", "E0",
              chunks=2),
-    _chunked("two-chunks-in-ours", DEADLOCK, "holds", 34_741, None, ("H-04",), OURS, "repaired", chunks=2),
-    _chunked("two-chunks-answered-in-ours", LIVE, "holds", 34_741, None, ("H-04",), OURS, "repaired", chunks=2),
-    _chunked("two-chunks-of-two-layers-in-ours", UNSENT, "holds", 134_908, None, ("H-04",), OURS, "repaired", chunks=2, layers=2),
-    _chunked("some-run-answers-two-chunks-in-ours", ALL, "holds", 34_741, 53, ("H-04",), "A run of ours that answers exists.", "repaired", chunks=2),
+    _chunked("two-chunks-in-ours", DEADLOCK, "holds", 34_749, None, ("H-04",), OURS, "repaired", chunks=2),
+    _chunked("two-chunks-answered-in-ours", LIVE, "holds", 34_749, None, ("H-04",), OURS, "repaired", chunks=2),
+    _chunked("two-chunks-of-two-layers-in-ours", UNSENT, "holds", 134_910, None, ("H-04",), OURS, "repaired", chunks=2, layers=2),
+    _chunked("some-run-answers-two-chunks-in-ours", ALL, "holds", 34_749, 53, ("H-04",), "A run of ours that answers exists.", "repaired", chunks=2),
     # -- two requests in different orders (H-04), and Q2 again ------------------------------------------------------------
-    _chunked("order-diverges-in-e3b", AGREE, "violated", 1_300_897, 46, ("#8034", "H-04"),
+    _chunked("order-diverges-in-e3b", AGREE, "violated", 1_334_351, 46, ("#8034", "H-04"),
              "The tasks come in the order B, A. One rank sweeps when both are registered and both signals parked: A, B; the other sweeps B as "
              "soon as "
              "it can, then A. E3b has H-04 as E3a has (Q2).", "E3b", requests=2),
-    _chunked("answered-unsent-in-e3b", UNSENT, "violated", 1_300_897, 64, ("#8034", "H-04"),
+    _chunked("answered-unsent-in-e3b", UNSENT, "violated", 1_334_351, 64, ("#8034", "H-04"),
              "Two ranks in different order fill a round of CH4 with two ids, and it is read as its first.", "E3b", requests=2),
     # -- Q3 ---------------------------------------------------------------------------------------------------------------
-    _chunked("without-the-discard-in-e1", DEADLOCK, "holds", 3_006, None, ("#7724", "H-01"),
+    _chunked("without-the-discard-in-e1", DEADLOCK, "holds", 3_024, None, ("#7724", "H-01"),
              "Had #7724 dropped MC's discard (Q3), an early signal would only make the sender wait.", "E1-keeping"),
-    _chunked("without-the-discard-batch-waits-in-e1", DEADLOCK, "holds", 5_928, None, ("#7724", "H-02"),
+    _chunked("without-the-discard-batch-waits-in-e1", DEADLOCK, "holds", 6_301, None, ("#7724", "H-02"),
              "Also with two requests: the batch waits until both are registered.", "E1-keeping", ranks=1, requests=2),
-    _chunked("with-the-discard-in-e1", DEADLOCK, "violated", 4_429, 25, ("#7724", "H-01"),
+    _chunked("with-the-discard-in-e1", DEADLOCK, "violated", 4_447, 25, ("#7724", "H-01"),
              "With the discard, as the motivation of #7872 implies, the signal is lost.", "E1"),
-    _chunked("without-the-barrier-in-e1", DEADLOCK, "violated", 5_373, 25, ("#7724", "H-01"),
+    _chunked("without-the-barrier-in-e1", DEADLOCK, "violated", 5_391, 25, ("#7724", "H-01"),
              "The barrier at registration (Q3) makes no difference: the signal is thrown away on the rank that has no task yet.", "E1",
              barrier_kept=False),
-    _chunked("without-the-barrier-in-e3a", DEADLOCK, "holds", 16_008, None, ("#8034",),
+    _chunked("without-the-barrier-in-e3a", DEADLOCK, "holds", 16_080, None, ("#8034",),
              "Nor does it in E3a: what is parked is forwarded whenever the rank registers.", "E3a", barrier_kept=False),
     # -- H-15, H-16 -------------------------------------------------------------------------------------------------------
-    _chunked("failing-head-in-e0", ABANDONED, "violated", 21_987, 36, ("H-15",), HEAD, "E0", failure="connect", **TWO),
-    _chunked("failing-head-is-never-answered-in-e0", LIVE, "violated", 21_987, 45, ("H-15", "H-30"), HEAD, "E0", failure="connect", **TWO),
-    _chunked("failing-head-in-ours", LIVE, "holds", 23_897, None, ("H-15",), OURS, "repaired", failure="connect", **TWO),
-    _chunked("failing-head-drops-nothing-in-ours", ABANDONED, "holds", 23_897, None, ("H-15",), OURS, "repaired", failure="connect", **TWO),
-    _chunked("error-before-the-last-chunk-in-e0", ABANDONED, "violated", 980, 41, ("H-16",), NOT_LAST + " An assertion fails.", "E0",
+    _chunked("failing-head-in-e0", ABANDONED, "violated", 23_384, 36, ("H-15",), HEAD, "E0", failure="connect", **TWO),
+    _chunked("failing-head-is-never-answered-in-e0", LIVE, "violated", 23_384, 45, ("H-15", "H-30"), HEAD, "E0", failure="connect", **TWO),
+    _chunked("failing-head-in-ours", LIVE, "holds", 24_608, None, ("H-15",), OURS, "repaired", failure="connect", **TWO),
+    _chunked("failing-head-drops-nothing-in-ours", ABANDONED, "holds", 24_608, None, ("H-15",), OURS, "repaired", failure="connect", **TWO),
+    _chunked("error-before-the-last-chunk-in-e0", ABANDONED, "violated", 1_010, 41, ("H-16",), NOT_LAST + " An assertion fails.", "E0",
              failure="write", ranks=1, chunks=2),
-    _chunked("error-before-the-last-chunk-in-e2", DEADLOCK, "violated", 2_867, 43, ("H-16",), NOT_LAST + " The signal is parked for good.", "E2",
+    _chunked("error-before-the-last-chunk-in-e2", DEADLOCK, "violated", 2_934, 44, ("H-16",), NOT_LAST + " The signal is parked for good.", "E2",
              failure="write", ranks=1, chunks=2),
-    _chunked("error-of-one-rank-in-e0", DEADLOCK, "violated", 71_784, 66, ("H-16",),
+    _chunked("error-of-one-rank-in-e0", DEADLOCK, "violated", 71_862, 66, ("H-16",),
              "One rank fails in the first chunk and waits at the finish barrier; the other has no error and waits at the next begin barrier.",
              "E0", failure="write", chunks=2),
-    _chunked("errors-of-two-in-e0", SIGNALS, "violated", 1_319_861, 66, ("H-16", "H-17"),
+    _chunked("errors-of-two-in-e0", SIGNALS, "violated", 1_487_521, 66, ("H-16", "H-17"),
              "Two requests fail in the first of three chunks. The first report fills the round of CH4, which is read only when a first token is "
              "there; the second waits for room with the messager's lock held. Signals pile up behind the lock, and the worker never comes to the "
              "token.",
              "E0", failure="write", victims=2, chunks=3, **TWO),
-    _chunked("errors-of-two-with-room-in-e0", SIGNALS, "holds", 289_772, None, ("H-16", "H-17"),
+    _chunked("errors-of-two-with-room-in-e0", SIGNALS, "holds", 319_350, None, ("H-16", "H-17"),
              "With two chunks the rest of the signals fits into the queue: the worker ends its forward, the token comes, and CH4 is read.",
              "E0", failure="write", victims=2, chunks=2, **TWO),
-    _chunked("error-before-the-last-chunk-in-ours", LIVE, "holds", 980, None, ("H-16",),
+    _chunked("error-before-the-last-chunk-in-ours", LIVE, "holds", 984, None, ("H-16",),
              "Ours keeps the failure until the last chunk and reports once.", "repaired", failure="write", ranks=1, chunks=2),
-    _chunked("error-before-the-last-chunk-stuck-nowhere-in-ours", DEADLOCK, "holds", 131_487, None, ("H-16",),
+    _chunked("error-before-the-last-chunk-stuck-nowhere-in-ours", DEADLOCK, "holds", 131_511, None, ("H-16",),
              "Ours keeps the failure until the last chunk and reports once.", "repaired", failure="write", chunks=2),
-    _chunked("errors-of-two-in-ours", DEADLOCK, "holds", 99_204, None, ("H-16",), OURS, "repaired", failure="write", victims=2, chunks=2, ranks=1,
+    _chunked("errors-of-two-in-ours", DEADLOCK, "holds", 101_160, None, ("H-16",), OURS, "repaired", failure="write", victims=2, chunks=2, ranks=1,
              requests=2),
-    _chunked("without-keeping-the-error-in-ours", DEADLOCK, "violated", 1_069, 33, ("H-16",),
+    _chunked("without-keeping-the-error-in-ours", DEADLOCK, "violated", 1_086, 34, ("H-16",),
              "Ours, but an error is reported at once: the next chunk's signal is parked for a request that is over.",
              "reports-at-once", failure="write", ranks=1, chunks=2),
     # -- H-17, H-30, H-43 ---------------------------------------------------------------------------------------------------
-    _chunked("lock-held-across-the-barrier-in-e0", SIGNALS, "violated", 97_565, 71, ("H-17",), LOCKED, "E0", failure="stall", requests=2),
-    _chunked("lock-held-while-all-get-on-in-e0", SIGNALS, "holds", 125_248, None, ("H-17",),
+    _chunked("lock-held-across-the-barrier-in-e0", SIGNALS, "violated", 100_098, 71, ("H-17",), LOCKED, "E0", failure="stall", requests=2),
+    _chunked("lock-held-while-all-get-on-in-e0", SIGNALS, "holds", 130_912, None, ("H-17",),
              "As long as every rank gets on the lock comes back: alone it couples the computation to the network, and no more.", "E0", requests=2),
-    _chunked("signals-consumed-in-ours", SIGNALS, "holds", 682_955, None, ("H-17",), "Ours holds the lock for one step at a time.", "repaired",
+    _chunked("signals-consumed-in-ours", SIGNALS, "holds", 687_079, None, ("H-17",), "Ours holds the lock for one step at a time.", "repaired",
              failure="stall", requests=2),
-    _chunked("token-processor-stops-the-worker-in-e1", FORWARDS, "violated", 358_951, 54, ("H-43", "H-30", "H-01"),
+    _chunked("token-processor-stops-the-worker-in-e1", FORWARDS, "violated", 393_526, 54, ("H-43", "H-30", "H-01"),
              "One request's signal is lost, and the token processor waits for it for ever without reading: the queue of tokens fills, and the worker "
              "stands still in the middle of a step.", "E1", ranks=1, requests=3, token_room=1),
-    _chunked("worker-gets-on-in-ours", FORWARDS, "holds", 161_425, None, ("H-43",), OURS, "repaired", ranks=1, requests=3, token_room=1),
+    _chunked("worker-gets-on-in-ours", FORWARDS, "holds", 171_918, None, ("H-43",), OURS, "repaired", ranks=1, requests=3, token_room=1),
     # -- H-39 -------------------------------------------------------------------------------------------------------------
-    _chunked("empty-forward-in-e0", AGREE, "violated", 54_582, 38, ("#6680", "H-39"),
+    _chunked("empty-forward-in-e0", AGREE, "violated", 56_972, 38, ("#6680", "H-39"),
              "A forward without prompts signals all the same. The rank that knows a task queues an empty batch, the other, which knows none "
              "yet, throws the signal away: they meet over different work.", "E0", idle=1),
-    _chunked("empty-forward-stuck-in-e0", DEADLOCK, "violated", 54_582, 59, ("#6680", "H-39"),
+    _chunked("empty-forward-stuck-in-e0", DEADLOCK, "violated", 56_972, 59, ("#6680", "H-39"),
              "The rank with the empty batch fails on it behind the begin barrier, which the other rank passed for the real one.", "E0", idle=1),
-    _chunked("empty-forward-in-e3a", DEADLOCK, "holds", 278_304, None, ("H-39",), "Nothing is queued or parked for a signal without rows.", "E3a",
+    _chunked("empty-forward-in-e3a", DEADLOCK, "holds", 282_700, None, ("H-39",), "Nothing is queued or parked for a signal without rows.", "E3a",
              idle=1),
-    _chunked("empty-forward-in-ours", DEADLOCK, "holds", 68_756, None, ("H-39",), "Nothing is queued or parked for a signal without rows.",
+    _chunked("empty-forward-in-ours", DEADLOCK, "holds", 69_075, None, ("H-39",), "Nothing is queued or parked for a signal without rows.",
              "repaired", idle=1),
-    _chunked("ranks-agree-without-empty-forwards-in-e0", AGREE, "holds", 1_122, None, ("H-39",), "Without such forwards the ranks of E0 agree.",
+    _chunked("ranks-agree-without-empty-forwards-in-e0", AGREE, "holds", 1_140, None, ("H-39",), "Without such forwards the ranks of E0 agree.",
              "E0"),
 ]
 

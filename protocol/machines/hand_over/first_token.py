@@ -44,15 +44,13 @@ def token_processor(h: HandOver) -> Machine:
     read = [each(h.request, lambda i: awaited[i].set(has(h.tokens.cell().head, i))), h.tokens.receive()]
     rows = [_row("read_tokens", t.READING, t.COLLECTING, TRUE, read, cite="4.9, CH9")]
     head = awaited[q] & all_of(h.request, lambda i: (i >= q) | ~awaited[i])
-    last = all_of(h.request, lambda i: (i == q) | ~awaited[i])
     answer = [awaited[q].set(False), h.finishing.send(q), h.answered[q].set(True)]
     known = private("known_finished", BOOL, over=h.request)
-    for destination, which in ((t.COLLECTING, head & ~last), (t.READING, head & last)):
-        if h.epoch.counted:
-            rows.append(_answer_counted(h, q, which, answer, destination))
-        else:
-            rows += _answers_of_round(h, q, known, which, answer, destination)
-    if not h.epoch.counted:
+    rows.append(_row("end_step", t.COLLECTING, t.READING, all_of(h.request, lambda i: ~awaited[i]), [], cite="4.9"))
+    if h.epoch.counted:
+        rows.append(_answer_counted(h, q, head, answer))
+    else:
+        rows += _answers_of_round(h, q, known, head, answer)
         full, take = _round(h)
         others = [*take, each(h.request, lambda i: when(h.finished == i, known[i].set(True)))]
         unknown = head & full & (h.finished != q) & ~known[q]
@@ -60,12 +58,12 @@ def token_processor(h: HandOver) -> Machine:
     return Machine("token_processor", t, rows, final=t.READING, doc="P.T: waits for the cache to be sent, then sends the first token (4.9).")
 
 
-def _answer_counted(h: HandOver, q: Param, which: Expr, answer: list[Effect], destination: TokenProcessor) -> Row:
+def _answer_counted(h: HandOver, q: Param, head: Expr, answer: list[Effect]) -> Row:
     """Ours: the request is answered when every rank has reported this very id."""
     reported = all_of(h.rank, lambda r: h.finished_count[q, r])
     forget = [h.finished_count[q, r].set(False) for r in h.rank]
-    source, effects = TokenProcessor.COLLECTING, [*answer, *forget]
-    return _row("answer", source, destination, which & reported, effects, choose=(q,), under=h.finished_lock, cite="ours: CH4 by request id")
+    at, effects = TokenProcessor.COLLECTING, [*answer, *forget]
+    return _row("answer", at, at, head & reported, effects, choose=(q,), under=h.finished_lock, cite="ours: CH4 by request id")
 
 
 def _round(h: HandOver) -> tuple[Expr, list[Effect]]:
@@ -73,17 +71,17 @@ def _round(h: HandOver) -> tuple[Expr, list[Effect]]:
     return all_of(h.rank, lambda r: h.finished_by[r]), [h.finished.set(None), *(h.finished_by[r].set(False) for r in h.rank)]
 
 
-def _answers_of_round(h: HandOver, q: Param, known: Variable, which: Expr, answer: list[Effect], destination: TokenProcessor) -> list[Row]:
+def _answers_of_round(h: HandOver, q: Param, known: Variable, head: Expr, answer: list[Effect]) -> list[Row]:
     """The id is the first of the round, or was the first of an earlier one."""
     t = TokenProcessor
     full, take = _round(h)
     others = each(h.request, lambda i: when((h.finished == i) & (q != i), known[i].set(True)))
     forget = known[q].set(False)
-    now, before = which & full & ((h.finished == q) | known[q]), which & h.finished.is_none & known[q]
+    now, before = head & full & ((h.finished == q) | known[q]), head & h.finished.is_none & known[q]
     step = partial(_row, choose=(q,), under=h.finished_lock)
     return [
-        step("answer", t.COLLECTING, destination, now, [*answer, *take, others, forget], cite="4.9, CH4"),
-        step("answer_known", t.COLLECTING, destination, before, [*answer, forget], cite="4.9"),
+        step("answer", t.COLLECTING, t.COLLECTING, now, [*answer, *take, others, forget], cite="4.9, CH4"),
+        step("answer_known", t.COLLECTING, t.COLLECTING, before, [*answer, forget], cite="4.9"),
     ]
 
 

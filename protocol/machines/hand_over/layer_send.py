@@ -100,11 +100,13 @@ def _begin_rows(h: HandOver, work: _Work) -> list[Row]:
         _row("pop", s.WAITING, s.POPPED, TRUE, pop, cite="6.4 s1"),
         _row("meet_to_begin", s.POPPED, s.MEETING, TRUE, [h.begin_met.arrive()], cite="6.4 s2"),
     ]
-    for source, may_start in ((s.MEETING, passed(h.begin_met)), (s.SENDING, TRUE)):
-        turn = may_start & work.is_next_to_find()
-        rows.append(_row("find_task", source, s.SENDING, turn & ~task.is_none, find, choose=(slot,), cite="6.4 s3; E1: waits"))
-        if h.epoch.asserts:
-            rows.append(_row("abandon", source, s.WAITING, turn & task.is_none, work.drop_all(), choose=(slot,), cite="6.4 s3: assert, exception"))
+    turn = work.is_next_to_find()
+    rows += [
+        _row("begin_item", s.MEETING, s.SENDING, passed(h.begin_met), [], cite="6.4 s2"),
+        _row("find_task", s.SENDING, s.SENDING, turn & ~task.is_none, find, choose=(slot,), cite="6.4 s3; E1: waits"),
+    ]
+    if h.epoch.asserts:
+        rows.append(_row("abandon", s.SENDING, s.WAITING, turn & task.is_none, work.drop_all(), choose=(slot,), cite="6.4 s3: assert, exception"))
     return rows
 
 

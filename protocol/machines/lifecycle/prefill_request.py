@@ -55,7 +55,7 @@ def prefill_machine(request: Index, lock: Lock, ours: bool, queues: bool, spares
         rows += [
             Row("preempt",    IN_RUNNING,   s.PREEMPTED,  cite="7.1: _trigger_preempt; 9.8: preempted_all"),
             Row("admit",      s.WAITING,    s.RUNNING,    cite="7.1: PREEMPTED, the same again"),
-            Row("sent", (*IN_RUNNING, s.PREEMPTED, s.WAITING, s.ENDING, s.GONE), None, cite="6.4: send_first_token"),
+            Row("sent", (s.PREFILLED, s.PREEMPTED, s.ENDING, s.GONE), None, cite="6.4: send_first_token"),
             Row("finish", (*IN_RUNNING, s.PREEMPTED), s.ENDING, cite="6.4: FIN, slot"),
             Row("free",       s.ENDING,     s.GONE,       cite="6.4: FIN, blocks"),
         ]

@@ -90,10 +90,10 @@ def _handle(m: Manager, r: Report) -> list[Row]:
     here: dict[str, Any] = {"choose": (s, q), "under": m.lock}
     rows += [
         _row("credit", source, t.HANDLING, token, [*done, foreign], **here, cite="6.5; H10"),
-        _row(
-            "end_stop", source, t.HANDLING, stop & ~stage.is_in(*PREEMPTED, Stage.ABORTING), done, **here, cite="6.5: any other negative is skipped"
-        ),
     ]
+    if not m.variant.attempts:
+        ended = stop & ~stage.is_in(*PREEMPTED, Stage.ABORTING)
+        rows.append(_row("end_stop", source, t.HANDLING, ended, done, **here, cite="6.5: any other negative is skipped"))
     finish = [*done, foreign, *m.answer(q), m.finishing.send(q)]
     if m.variant.ends_at_once:
         finish += m.leave_running(q)

@@ -75,28 +75,28 @@ def token_processor(p: Pipeline) -> Machine:
     awaited, known = private("awaited", BOOL, over=p.request), private("known_finished", BOOL, over=p.request)
     read = [each(p.request, lambda i: awaited[i].set(member(p.tokens.cell().head, i))), p.tokens.receive()]
     turn = awaited[q] & all_of(p.request, lambda i: (i >= q) | ~awaited[i])
-    last = all_of(p.request, lambda i: (i == q) | ~awaited[i])
     answer = [awaited[q].set(False), p.answered[q].set(True), when(p.error[q], p.failed_answer[q].set(True)), p.error[q].set(False)]
     full = all_of(p.rank, lambda r: p.finished_by[r])
     take = [p.finished.set(None), *(p.finished_by[r].set(False) for r in p.rank)]
     step = partial(Row, actor="prefill", choose=(q,), under=p.finished_lock)
-    rows = [Row("read_tokens", t.READING, t.COLLECTING, TRUE, read, "prefill", cite="4.9, CH9")]
-    others = each(p.request, lambda i: when((p.finished == i) & (q != i), known[i].set(True)))
-    for destination, which in ((t.COLLECTING, turn & ~last), (t.READING, turn & last)):
-        if p.epoch.ours:
-            whole = all_of(p.rank, lambda r: p.reported[q, r])
-            forget = [p.reported[q, r].set(False) for r in p.rank]
-            rows.append(step("answer", t.COLLECTING, destination, which & whole, [*answer, *forget], cite="ours: CH4 by request"))
-        else:
-            now, before = which & full & ((p.finished == q) | known[q]), which & p.finished.is_none & known[q]
-            rows += [
-                step("answer", t.COLLECTING, destination, now, [*answer, *take, others, known[q].set(False)], cite="4.9, CH4"),
-                step("answer_known", t.COLLECTING, destination, before, [*answer, known[q].set(False)], cite="4.9"),
-            ]
-    if not p.epoch.ours:
+    rows = [
+        Row("read_tokens", t.READING, t.COLLECTING, TRUE, read, "prefill", cite="4.9, CH9"),
+        Row("end_step", t.COLLECTING, t.READING, all_of(p.request, lambda i: ~awaited[i]), [], "prefill", cite="4.9"),
+    ]
+    if p.epoch.ours:
+        whole = all_of(p.rank, lambda r: p.reported[q, r])
+        forget = [p.reported[q, r].set(False) for r in p.rank]
+        rows.append(step("answer", t.COLLECTING, t.COLLECTING, turn & whole, [*answer, *forget], cite="ours: CH4 by request"))
+    else:
+        others = each(p.request, lambda i: when((p.finished == i) & (q != i), known[i].set(True)))
+        now, before = turn & full & ((p.finished == q) | known[q]), turn & p.finished.is_none & known[q]
         note = each(p.request, lambda i: when(p.finished == i, known[i].set(True)))
         unknown = turn & full & (p.finished != q) & ~known[q]
-        rows.append(step("collect_other", t.COLLECTING, t.COLLECTING, unknown, [*take, note], cite="4.9, CH4"))
+        rows += [
+            step("answer", t.COLLECTING, t.COLLECTING, now, [*answer, *take, others, known[q].set(False)], cite="4.9, CH4"),
+            step("answer_known", t.COLLECTING, t.COLLECTING, before, [*answer, known[q].set(False)], cite="4.9"),
+            step("collect_other", t.COLLECTING, t.COLLECTING, unknown, [*take, note], cite="4.9, CH4"),
+        ]
     return Machine("token_processor", t, rows, final=t.READING, doc="P.T: answers when the cache is sent (4.9).")
 
 
@@ -129,4 +129,3 @@ def _properties(p: Pipeline, working: Machine, consuming: Machine, sending: Mach
         differ = any_of(p.rank, lambda r: any_of(p.request, lambda q: (p.in_hand[0, q] != 0) != (p.in_hand[r, q] != 0)))
         found.append(always("work_items_agree", ~(met & differ), about="P1: the ranks begin to send the same requests together"))
     return found
-

@@ -98,7 +98,7 @@ def _reads(variant, base, steps, layers, look, step_word, layer_word, word, seen
     m = Messager
     if variant == "repaired":
         rows = []
-        for number in range(steps + 1):
+        for number in range(1, steps + 1):
             for layer in range(-1, layers):
                 value = number * base + layer + 1
                 note = [seen_step.set(number), seen_layer.set(layer)]
