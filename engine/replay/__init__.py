@@ -1,6 +1,6 @@
 """Races with consequences: a recorded path drives the machines and real tensors, and the damage is measured."""
 
 from .damage import Damage
-from .replay import Replay, replay
+from .replay import Exposure, Replay, expose, replay
 
-__all__ = ["Damage", "Replay", "replay"]
+__all__ = ["Damage", "Exposure", "Replay", "expose", "replay"]

@@ -1,0 +1,115 @@
+"""A replay in words and in table rows: what the command prints and the page is made of."""
+
+from __future__ import annotations
+
+import math
+
+from .damage import Damage
+from .replay import Exposure, Replay
+
+EXACT_NOISE = 1e-9
+"""k3_kl_mean below which an engine of 32-bit floats is healthy; how far below is the machine's."""
+REVERTED = 50
+"""The growth of k3_kl_mean that had #6680 reverted (#7791)."""
+
+
+def comparison(replay: Replay) -> list[list[str]]:
+    """Rows of (measure, before, after)."""
+    before, after = replay.before, replay.after
+    rows = [
+        ["tokens told", f"{before.tokens}", f"{after.tokens}"],
+        ["unlike the reference's greedy answer", f"{before.mismatched}", f"{after.mismatched}"],
+        ["of another probability", f"{before.hit}", f"{after.hit}"],
+        ["k3_kl_mean, 32-bit floats", k3_text(before), k3_text(after)],
+        ["k3_kl_mean, bfloat16", k3_text(replay.before_bfloat16), k3_text(replay.after_bfloat16)],
+        ["requests that never end", _names(before.unanswered), _names(after.unanswered)],
+        ["blocks that stay taken", _leaks(before), _leaks(after)],
+        ["KV bytes written over another's", f"{before.overwritten:,}", f"{after.overwritten:,}"],
+        ["KV bytes written into free blocks", f"{before.stray:,}", f"{after.stray:,}"],
+    ]
+    if after.distances:
+        rows.append(["distance of distributions, at most", f"{max(before.distances, default=0):.2f}", f"{max(after.distances):.2f}"])
+    return rows
+
+
+def story(replay: Replay) -> list[str]:
+    """What happened, a sentence each."""
+    after, lines = replay.after, []
+    if after.hit or after.mismatched:
+        lines.append(
+            f"{after.mismatched} of the {after.tokens} tokens told are not the reference's, and {after.hit} have another probability: "
+            f"k3_kl_mean is {k3_text(after)}, {growth(replay)}."
+        )
+    elif after.tokens:
+        lines.append(f"No tensor is hurt: all {after.tokens} tokens told are the reference's.")
+    elif not after.distances:
+        lines.append("No token is told at all.")
+    if any(after.distances):
+        hit = sum(d > 0 for d in after.distances)
+        lines.append(
+            f"{hit} of {len(after.distances)} draws are made from another distribution than was asked for, at a distance of up to "
+            f"{max(after.distances):.2f} (total variation)."
+        )
+    if after.unanswered:
+        one = len(after.unanswered) == 1
+        lines.append(f"{'Request' if one else 'Requests'} {_names(after.unanswered)} never {'ends' if one else 'end'}.")
+        lines += [f"{line}." for line in after.waiting] or ["No thread waits for it: all go on polling, and none knows of it any more."]
+    if any(after.leaked.values()):
+        lines.append(f"Blocks stay taken: {_leaks(after)}.")
+    if after.overwritten:
+        lines.append(f"{after.overwritten:,} bytes of keys and values are written into blocks of another request.")
+    if after.stray:
+        lines.append(f"{after.stray:,} bytes of keys and values are written into blocks that nobody holds.")
+    before = replay.before.noted
+    for what, times in after.noted.items():
+        if times != before.get(what, 0):
+            lines.append(f"Seen {times} {'time' if times == 1 else 'times'} (before: {before.get(what, 0)}): {what}.")
+    return lines
+
+
+def growth(replay: Replay) -> str:
+    """How k3_kl_mean has grown, in both engines."""
+    exact, narrow = replay.ratio, replay.ratio_bfloat16
+    if exact is None or narrow is None:
+        return "no ratio"
+    healthy = replay.after.k3_mean < EXACT_NOISE
+    first = "noise as before" if healthy else f"over 10^{int(math.log10(replay.after.k3_mean / EXACT_NOISE))} times the noise of 32-bit floats"
+    return f"{first} and {narrow:,.2g} times that of bfloat16" if narrow < 10 else f"{first} and {round(narrow, -1):,.0f} times that of bfloat16"
+
+
+def is_reverted(replay: Replay) -> bool:
+    """Whether a bfloat16 engine shows the growth that had #6680 reverted."""
+    return replay.ratio_bfloat16 is not None and replay.ratio_bfloat16 >= REVERTED
+
+
+def enough(replay: Replay) -> float | None:
+    """The fraction of tokens that it takes to hit for that growth in a bfloat16 engine; None where no token was hit."""
+    after = replay.after
+    return (REVERTED - 1) * replay.before_bfloat16.k3_mean * after.hit / after.k3_sum if after.hit else None
+
+
+def k3_text(damage: Damage) -> str:
+    """k3_kl_mean for people: rounding noise of 32-bit floats is not told to the digit."""
+    if not damage.tokens:
+        return "-"
+    return "below 1e-9" if damage.k3_mean < EXACT_NOISE else f"{damage.k3_mean:.2g}"
+
+
+def exposure_text(exposure: Exposure) -> list[str]:
+    """Cells: runs, runs with a token hit, runs with a request that never ends, fraction of tokens hit, growth in bfloat16."""
+    grown = exposure.ratio_bfloat16
+    return [
+        f"{exposure.runs}",
+        f"{exposure.damaged}",
+        f"{exposure.stuck}",
+        f"{exposure.fraction:.1%}",
+        f"{grown:,.1f}" if grown < 10 else f"{round(grown, -1):,.0f}",
+    ]
+
+
+def _names(requests: tuple[str, ...]) -> str:
+    return " and ".join(requests) or "none"
+
+
+def _leaks(damage: Damage) -> str:
+    return ", ".join(f"{count} of {name}" for name, count in damage.leaked.items() if count) or "none"
