@@ -1,4 +1,4 @@
-"""The command: `interlock list | check | show | diagram | explain | export | run | serve | conform | model`.
+"""The command: `interlock list | check | show | diagram | explain | export | replay | run | serve | conform | model`.
 
 A thin file: it reads arguments, calls one of the three readers and prints what they answer. Exit codes: 0 holds, 1
 violated, 2 bad usage or definition, 3 inconclusive; `check --all` exits 0 when every answer is as recorded, else 1.
@@ -342,6 +342,76 @@ def export(
     text = promela(resolve(name, settings).system)
     if output is None:
         print(text)
+    else:
+        write_whole(output, text)
+        print(f"written to {output}")
+
+
+# -- replay ----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def replay(
+    name: Annotated[str, typer.Argument(metavar="TRACE", help="A file of `interlock check --trace`, or a scenario: its path is found first.")] = "",
+    all_hazards: Annotated[bool, typer.Option("--all", help="Every scenario of docs/damage.md: the page, with -o into a file.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of prompts, and of the schedule after the path.")] = 0,
+    rough: Annotated[int, typer.Option(min=0, help="Also so many runs without a path, under rough schedules (--all: 60).")] = 0,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="With --all: write the page to a file.")] = None,
+) -> None:
+    """Drive the engine with tensors along a counterexample; what it does to the answers. Exit code 1: there is damage."""
+    from engine.replay import expose
+    from engine.replay import replay as drive
+    from engine.replay.report import comparison, exposure_text, story
+    from protocol.render.listing import paragraphs
+
+    if all_hazards == bool(name):
+        raise DefinitionError("replay: name a trace or a scenario, or give --all for the page (and not both)")
+    if all_hazards:
+        _replay_all(seed, rough or 60, output)
+        return
+    trace = _trace_named(name)
+    found = drive(trace, seed)
+    print(f"{trace.scenario}, variant {found.scenario.variant}: {len(trace.steps)} steps, then a fair schedule of seed {seed}\n")
+    print(paragraphs(story(found), min(shutil.get_terminal_size((100, 24)).columns, 100)), end="")
+    _table("", ["", ">before", ">after"], comparison(found))
+    if rough:
+        columns = [">runs", ">with a token hit", ">with a request that never ends", ">tokens hit", ">growth of k3_kl_mean, bfloat16"]
+        _table("under rough schedules", columns, [exposure_text(expose(found.scenario, rough, seed))])
+    raise typer.Exit(0 if found.after.harmless else 1)
+
+
+def _trace_named(name: str) -> Any:
+    """The trace in a file, or the shortest path of a scenario."""
+    from protocol.catalogue.target import resolve
+    from protocol.trace import load_trace
+
+    if Path(name).is_file():
+        return load_trace(Path(name))
+    target = resolve(name)
+    if target.scenario is None:
+        raise DefinitionError(f"replay {name}: handlers exist for scenarios of the catalogue only; see `interlock list`")
+    trace = _trace(target, _explore(target, None, Explorer.TABLE, first=True, workers=1), target.scenario.property)
+    if trace is None:
+        raise DefinitionError(f"replay {name}: {target.scenario.property} is answered without a path, so there is nothing to replay")
+    return trace
+
+
+def _replay_all(seed: int, rough: int, output: Path | None) -> None:
+    from engine.replay import expose
+    from engine.replay import replay as drive
+    from engine.replay.page import page, scenarios_of_page
+    from protocol.trace import write_whole
+
+    replays, steps, exposures = {}, {}, {}
+    with _Progress("replay") as progress:
+        for number, name in enumerate(listed := scenarios_of_page(), 1):
+            progress.show(f"{number} of {len(listed)}: {name}")
+            trace = _trace_named(name)
+            replays[name], steps[name] = drive(trace, seed), len(trace.steps)
+            exposures[name] = expose(replays[name].scenario, rough, seed)
+    text = page(replays, steps, exposures)
+    if output is None:
+        print(text, end="")
     else:
         write_whole(output, text)
         print(f"written to {output}")
