@@ -446,6 +446,7 @@ def run(
     goodput: Annotated[str, typer.Option(help="Count requests within limits in ms: 'ttft:200 tpot:50 e2el:9000'.")] = "",
     save_detailed: Annotated[bool, typer.Option("--save-detailed", help="With --json: every request too.")] = False,
     log: Annotated[Path | None, typer.Option(help="The event log, one JSON object a line; events.ndjson if not named.")] = None,
+    timeline: Annotated[Path | None, typer.Option(help="A picture of every row fired, for ui.perfetto.dev or chrome://tracing.")] = None,
     json_file: JsonFile = "",
 ) -> None:
     """Play a workload and measure it: on the live engine that the repaired protocol drives, on --monolithic, or on the server at --url."""
@@ -454,13 +455,15 @@ def run(
     from engine.load import bench
     from engine.load.table import Selection, result, table
     from engine.load.traffic import Traffic
+    from engine.log import check_target
+    from engine.timeline import write_timeline
 
     selection = Selection.parse(percentile_metrics, metric_percentiles, goodput)
     traffic = Traffic(request_rate, burstiness, concurrency, speed, seed)
     source = bench.Source(workload, limit, scale, rounds=rounds, input_len=input_len, output_len=output_len, seed=seed)
     answers = bench.Answers(temperature, ignore_eos)
-    if (url or monolithic) and log is not None:
-        raise DefinitionError("--log: only the engine that the protocol drives has events; leave out --url or --monolithic")
+    if (url or monolithic) and (log is not None or timeline is not None):
+        raise DefinitionError("--log and --timeline: only the engine that the protocol drives has events; leave out --url or --monolithic")
     if url and monolithic:
         raise DefinitionError("--url and --monolithic: give one of them")
     requests = source.requests()
@@ -479,10 +482,14 @@ def run(
             measured = bench.run_in_process(requests, traffic, wanted, answers, progress)
         else:
             log = log or Path("events.ndjson")
+            if timeline is not None:
+                check_target(timeline)
             drawn = seed if source.synthetic or not traffic.timed else None
             timed = bench.at_their_times(requests, traffic)
             report = run_engine(timed, ranks=ranks, speed=speed, log_path=log, seed=drawn, progress=progress)
             measured, details = report.measurement, report.details()
+            if timeline is not None:
+                write_timeline([log], timeline)
     if json_file:
         _write_json(json_file, details | result(measured, traffic, selection, detailed=save_detailed))
     if json_file != "-":
@@ -491,6 +498,8 @@ def run(
         print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in details.items() if value is not None))
         if log is not None:
             print(f"event log written to {log}")
+        if timeline is not None:
+            print(f"timeline written to {timeline}")
     for completion in measured.failed[:FAILURES_SHOWN]:
         print(f"request {completion.request} failed: {completion.error}", file=sys.stderr)
     raise typer.Exit(1 if measured.failed else 0)

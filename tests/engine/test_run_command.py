@@ -21,18 +21,49 @@ def interlock(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_run_prints_its_latencies_and_writes_its_log(tmp_path: Path) -> None:
     (tmp_path / "trace").write_text(MOONCAKE * 6)
-    done = interlock("--workload", tmp_path / "trace", "--limit", "4", "--speed", "100", "--log", tmp_path / "log", "--json", tmp_path / "report")
+    done = interlock(
+        "--workload",
+        tmp_path / "trace",
+        "--limit",
+        "4",
+        "--speed",
+        "100",
+        "--log",
+        tmp_path / "log",
+        "--json",
+        tmp_path / "report",
+        "--timeline",
+        tmp_path / "timeline",
+    )
     assert (done.returncode, done.stderr) == (0, "")
     for text in (f"{'Successful requests:':<40} 4 ", "Mean TTFT (ms):", "Median E2EL (ms):", "P90 ITL (ms):", "P99 TPOT (ms):"):
         assert text in done.stdout
     report = json.loads((tmp_path / "report").read_text())
     assert (report["completed"], report["total_output_tokens"], report["seed"]) == (4, 12, None)
     assert len((tmp_path / "log").read_text().splitlines()[:-1]) == report["rows_fired"]
+    assert sum(event["ph"] == "X" for event in json.loads((tmp_path / "timeline").read_text())["traceEvents"]) == report["rows_fired"]
 
 
 def test_the_generators_seed_is_reported(tmp_path: Path) -> None:
     done = interlock("--limit", "2", "--seed", "5", "--request-rate", "1000", "--speed", "100", "--log", tmp_path / "log", "--json", "-")
     assert json.loads(done.stdout)["seed"] == 5
+
+
+def test_the_monolithic_engine_is_measured_in_the_same_table() -> None:
+    words = ("--monolithic", "--limit", "6", "--rounds", "2", "--input-len", "9", "--output-len", "4", "--concurrency", "2")
+    done = interlock(*words, "--goodput", "e2el:60000", "--percentile-metrics", "ttft", "--metric-percentiles", "50")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    for label, value in (("Successful requests:", "6"), ("Maximum request concurrency:", "2"), ("Total input tokens:", f"{3 * (9 + 9 + 4 + 9)}")):
+        assert f"{label:<40} {value:<10}" in lines
+    assert any(line.startswith("Request goodput (req/s):") for line in lines)
+    assert [line.split(":")[0] for line in lines if "(ms):" in line] == ["Mean TTFT (ms)", "Median TTFT (ms)", "P50 TTFT (ms)"]
+
+
+def test_what_fails_is_told_and_is_the_exit_code() -> None:
+    done = interlock("--monolithic", "--limit", "2", "--input-len", "90", "--max-model-len", "50", "--percentile-metrics", "ttft")
+    assert done.returncode == 1 and f"{'Failed requests:':<40} 2 " in done.stdout
+    assert done.stderr.splitlines()[0].startswith("request 0 failed: ") and "context" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -41,6 +72,8 @@ def test_the_generators_seed_is_reported(tmp_path: Path) -> None:
         (("--workload", "trace"), "trace:2: not JSON"),
         (("--workload", "absent"), "absent: No such file or directory; give a request trace"),
         (("--limit", "2", "--log", "absent/log"), "absent/log: no file can be written there; choose a file"),
+        (("--limit", "2", "--timeline", "absent/t"), "absent/t: no file can be written there; choose a file"),
+        (("--url", "http://127.0.0.1:1", "--timeline", "t"), "--log and --timeline: only the engine that the protocol drives has events"),
         (("--limit", "2", "--speed", "inf"), "speed=inf: give a finite number"),
         (("--request-rate", "0"), "request_rate=0.0: give a positive number"),
         (("--concurrency", "3"), "--concurrency: only a load client keeps it; give --url or --monolithic too"),
