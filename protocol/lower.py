@@ -134,7 +134,8 @@ class Lowering:
             for machine in machines:
                 numbered.append((machine, first))
                 first += len(list(all_values(machine.copies)))
-            lock.set_holders(numbered)
+            lock.set_holders(numbered, any(m.process is not None and id(m.process) in self.crashing for m in machines))
+        self.locks = [lock for lock, _ in holders.values()]
 
     def _holder(self, lock: Lock, machine: Machine) -> Expr | None:
         """The number by which this copy holds the lock, if its machine ever does."""
@@ -273,11 +274,28 @@ class Lowering:
                 places += [(machine, place) for place in states]
         for machine, place in places:
             stores.append(Store(condition, place, Literal(machine.restart, place.type), "crash"))
-        stores += self._leave_barriers(places, condition)
+        stores += self._leave_barriers(places, condition) + self._leave_locks(effect)
         for variable in self.system.memory_of(process):
             for indices in _matching(variable.over, process, effect.indices):
                 lost = Literal(_value_after_crash(variable, process, indices), variable.type)
                 stores.append(Store(condition, Cell(variable, indices, variable.type), lost, "crash"))
+        return stores
+
+    def _leave_locks(self, effect: Crash) -> list[Store]:
+        """What crashed copies held stays held, by nobody: after a restart the copy of that number is another one."""
+        process, stores = effect.process, []
+        for lock in self.locks:
+            numbers: list[Expr] = []
+            for machine, first in lock.holders:
+                if machine.process is process:
+                    copies = (dict(zip(machine.copies, c)) for c in _matching(machine.copies, process, effect.indices))
+                    own = plus(copy_number(machine), first)
+                    numbers += [substitute(own, lambda e, by=by: by.get(e.type) if isinstance(e, Me) else None) for by in copies]  # type: ignore[misc]
+            for where in all_values(lock.over) if numbers else ():
+                cell = Cell(lock, tuple(Literal(v, d) for v, d in zip(where, lock.over)), lock.type)
+                held = disjunction([Op("==", cell, number, BOOL) for number in numbers])
+                assert lock.nobody is not None
+                stores.append(Store(conjunction([effect.condition, held]), cell, Literal(lock.nobody, lock.type), "crash"))
         return stores
 
     def _leave_barriers(self, places: list[tuple[Machine, Cell]], condition: Expr) -> list[Store]:

@@ -114,16 +114,21 @@ class Lock(Variable):
     def __init__(self, name: str, *, over: Any = (), cite: str = ""):
         super().__init__(name, Range(0, 0), Medium.LOCK, over=over, cite=cite)
         self.holders: list[tuple[Any, int]] = []
+        self.nobody: int | None = None
+        """The number that says: held by a copy that has died; None where no holder may die."""
 
-    def set_holders(self, holders: list[tuple[Any, int]]) -> None:
-        """Fix the machines that hold this lock across rows, each with the first of its holder numbers."""
+    def set_holders(self, holders: list[tuple[Any, int]], mortal: bool) -> None:
+        """Fix the machines that hold this lock across rows, each with the first of its holder numbers; whether one may die holding it."""
         self.holders = holders
         last = holders[-1][1] + product_size(holders[-1][0].copies) - 1 if holders else 0
-        self.type = Range(0, last)
+        self.nobody = last + 1 if mortal else None
+        self.type = Range(0, last + mortal)
         self.initial = (0,) * self.cells
 
     def show_holder(self, value: int) -> str:
         """Who that holder number is."""
+        if value == self.nobody:
+            return "a dead copy"
         for machine, first in reversed(self.holders):
             if value >= first:
                 return machine.copy_name(list(all_values(machine.copies))[value - first])

@@ -199,6 +199,24 @@ def test_lock_survives_the_crash_of_its_holder() -> None:
     assert after(system, "worker.take", "faults.crash")["worker.state"] is A
 
 
+def test_a_restarted_copy_does_not_hold_what_it_died_with() -> None:
+    """It begins anew in the middle of the section, and is as shut out as everybody else: in its own process and in the other."""
+    host, lock, at = Process("host", over=PAIR), Lock("lock"), choice("at", PAIR)
+    rows = [Row("take", A, B, acquire=lock), Row("give", B, A, release=lock), Row("look", B, C, under=lock)]
+    faults = [
+        Row("crash", A, B, True, [host.crash(at)], choose=at),
+        Row("restart", B, A, ~host.is_alive(at), [host.restart(at)], choose=at),
+    ]
+    workers = Machine("worker", S, rows, copies=PAIR, process=host, restart=B)
+    system = System("s", [workers, Machine("faults", S, faults, environment=True)])
+    assert enabled(system, "worker[0].take") >= {"worker[0].give", "worker[0].look"}
+    died = ("worker[0].take", "faults.crash(at=0)", "faults.restart(at=0)")
+    assert enabled(system, *died) == {"faults.crash(at=0)", "faults.crash(at=1)"}
+    assert lock.show_holder(after(system, *died)["lock"]) == "a dead copy"
+    other = ("worker[0].take", "faults.crash(at=1)", "faults.restart(at=1)")
+    assert enabled(system, *other) >= {"worker[0].give", "worker[0].look"}
+
+
 # -- channels --------------------------------------------------------------------------------------------------------
 
 
