@@ -28,6 +28,7 @@ from protocol.types import Value, all_values, flat_index
 from protocol.variable import Medium, Variable
 
 from .row import Bound, Cells, Row, Write
+from .source import Numbering
 from .store import Fetched, Place, Remote, Store, indices_at
 
 UNSEEN = (Medium.PRIVATE, Medium.GHOST, Medium.LOCK)
@@ -129,15 +130,18 @@ class Kind(transitions.Machine):
 class Noted:
     """Cells whose reads are noted."""
 
-    __slots__ = ("_cells", "_number", "_seen", "active")
+    __slots__ = ("_cells", "_count", "_number", "_seen", "active")
 
-    def __init__(self, cells: Any, number: int, seen: dict[Place, Value]):
-        self._cells, self._number, self._seen = cells, number, seen
+    def __init__(self, cells: Any, variable: Variable, number: int, seen: dict[Place, Value]):
+        self._cells, self._count, self._number, self._seen = cells, variable.cells, number, seen
         self.active = getattr(cells, "active", None)
 
     def __getitem__(self, place: int) -> Value:
         value = self._seen[self._number, place] = self._cells[place]
         return value
+
+    def __iter__(self) -> Iterator[Value]:
+        return (self[place] for place in range(self._count))
 
 
 class Driver:
@@ -153,15 +157,20 @@ class Driver:
         variables = self._cells.numbering.variables
         self._seen: dict[Place, Value] = {}
         self._plain: list[Cells] = [self._cells.cells(v) for v in variables]
-        self._noted: list[Cells] = [Noted(cells, n, self._seen) for n, cells in enumerate(self._plain)]
+        self._noted: list[Cells] = [Noted(cells, v, n, self._seen) for n, (v, cells) in enumerate(zip(variables, self._plain))]
         self._rows = [Row(action, self._cells.numbering) for action in system.actions]
         self._bound: dict[int, tuple[Bound, Bound]] = {}
         self._kinds = {m.name: self._kind(m) for m in system.active}
         everybody = {(m.name, c): self._copy(m, c) for m in system.active for c in all_values(m.copies)}
         self.copies = {key: copy for key, copy in everybody.items() if not copy.machine.environment}
         self.environment = {key: copy for key, copy in everybody.items() if copy.machine.environment}
-        self.observers: list[Callable[[Sequence[Write]], None]] = []
-        """Called with what each row has written, once it has fired."""
+        self.observers: list[Callable[[Copy, Sequence[Write]], None]] = []
+        """Called with the copy that fired a row, and with what the row wrote."""
+
+    @property
+    def numbering(self) -> Numbering:
+        """The numbers of the system's variables, as its writes and reads tell them."""
+        return self._cells.numbering
 
     def enabled(self, copy: Copy, *actions: Action) -> Iterator[Instance]:
         """The rows of the copy (or some of those that can leave its state) that could fire now, in canonical order, one by one.
@@ -177,6 +186,14 @@ class Driver:
                 self._cells.abandon()
             for values in found:
                 yield Instance(action, copy.indices, values)
+
+    def is_enabled(self, copy: Copy, action: Action) -> bool:
+        """Whether a row that can leave the copy's state could fire now, for some values of its choices."""
+        self._cells.begin(action, firing=False)
+        try:
+            return any(True for _ in self._row(action)[0].search(*copy.indices))
+        finally:
+            self._cells.abandon()
 
     def attempt(self, copy: Copy, instance: Instance, cargo: Any = None) -> Step | None:
         """Fire the row if its guard holds; None when it is not enabled.
@@ -202,7 +219,7 @@ class Driver:
             raise
         self._kinds[copy.machine.name].events[_trigger(action)].trigger(copy)
         for observe in self.observers:
-            observe(writes)
+            observe(copy, writes)
         return Step(copy, instance, self._cells.numbering.variables, seen, writes, found)
 
     def fire(self, copy: Copy, instance: Instance, cargo: Any = None) -> Step:

@@ -111,6 +111,8 @@ class Search:
             if cell is None:
                 continue
             choices = [i for i in cell.indices if isinstance(i, Param) and i.name in self._free(i)]
+            if any(isinstance(e, Param) and e.name not in self._order for e in cell.walk()):
+                continue  # the bound variable of a fold
             if not choices or len({c.name for c in choices}) != len(choices) or self._free(cell) != {c.name for c in choices}:
                 continue
             if not all(c.type == d for c, d in zip(cell.indices, cell.variable.over) if any(c is choice for choice in choices)):

@@ -269,6 +269,9 @@ class Source:
     def _fold(self, expr: Fold, names: Names) -> Text:
         domain = expr.param.type
         assert isinstance(domain, Scalar)
+        member = self._member(expr, names)
+        if member is not None:
+            return member
         if domain.size * sum(1 for _ in expr.body.walk()) > UNROLLED_NODES:
             return self._looped(expr, domain, names)
         bodies = [_with(expr.body, expr.param, Literal(v, domain)) for v in domain.values()]
@@ -285,6 +288,17 @@ class Source:
             elif text.value == decides:
                 return f"({' or '.join(kept)} or True)" if kept and decides else f"({' and '.join(kept)} and False)" if kept else Known(decides)
         return f"({(' or ' if decides else ' and ').join(kept)})" if kept else Known(not decides)
+
+    def _member(self, expr: Fold, names: Names) -> Text | None:
+        """`any(v[i] == x for i in ...)` over all cells of a variable is a look into a list, which Python does at once."""
+        body = expr.body
+        if expr.kind == "any" and isinstance(body, Op) and body.kind == "==":
+            for cell, other in ((body.left, body.right), (body.right, body.left)):
+                alone = isinstance(cell, Cell) and len(cell.indices) == 1 and cell.indices[0] is expr.param
+                if alone and cell.variable.over == (expr.param.type,) and not self.numbering.is_sparse(cell.variable):  # type: ignore[attr-defined]
+                    if not any(isinstance(e, Param) and e.name == expr.param.name for e in other.walk()):
+                        return f"({self.write(other, names)} in {self.cells(cell.variable)})"  # type: ignore[attr-defined]
+        return None
 
     def _looped(self, expr: Fold, domain: Scalar, names: Names) -> Text:
         bound = f"v{len(self.names)}"

@@ -7,7 +7,7 @@ that are not at rest, hence differ from their initial value, are kept: 16 reques
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from protocol.evaluate import Writes
@@ -128,6 +128,9 @@ class FetchedCells:
 
     def __getitem__(self, place: int) -> Value:
         return self._load(self._variable, indices_at(self._variable, place))
+
+    def __iter__(self) -> Iterator[Value]:
+        return (self[place] for place in range(self._variable.cells))
 
     def active(self) -> Iterable[int]:
         """Places that may not be at rest: all of them, where the remote store does not know better."""
