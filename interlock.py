@@ -21,8 +21,14 @@ import typer
 from protocol.errors import DefinitionError, ProtocolError, TraceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from checker.report import Record
     from checker.result import Limits, Result
+    from engine.load.table import Selection
+    from engine.load.traffic import Traffic
+    from engine.metrics import Measurement, Report
+    from engine.workload import Request
     from protocol.catalogue import Scenario
     from protocol.catalogue.hazard import Hazard
     from protocol.catalogue.target import Target
@@ -355,13 +361,14 @@ def replay(
     name: Annotated[str, typer.Argument(metavar="TRACE", help="A file of `interlock check --trace`, or a scenario: its path is found first.")] = "",
     all_hazards: Annotated[bool, typer.Option("--all", help="Every scenario of docs/damage.md: the page, with -o into a file.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of prompts, and of the schedule after the path.")] = 0,
+    hold: Annotated[bool, typer.Option("--late", help="Also hold the last step of the path back, and tell the worst.")] = False,
     rough: Annotated[int, typer.Option(min=0, help="Also so many runs without a path, under rough schedules (--all: 60).")] = 0,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="With --all: write the page to a file.")] = None,
 ) -> None:
     """Drive the engine with tensors along a counterexample; what it does to the answers. Exit code 1: there is damage."""
-    from engine.replay import expose
+    from engine.replay import expose, late
     from engine.replay import replay as drive
-    from engine.replay.report import comparison, exposure_text, story
+    from engine.replay.report import comparison, exposure_text, late_story, story
     from protocol.render.listing import paragraphs
 
     if all_hazards == bool(name):
@@ -374,6 +381,9 @@ def replay(
     print(f"{trace.scenario}, variant {found.scenario.variant}: {len(trace.steps)} steps, then a fair schedule of seed {seed}\n")
     print(paragraphs(story(found), min(shutil.get_terminal_size((100, 24)).columns, 100)), end="")
     _table("", ["", ">before", ">after"], comparison(found))
+    if hold:
+        told = late_story(found, late(trace, seed)) or "Holding the last step back hurts no token."
+        print(paragraphs([told], min(shutil.get_terminal_size((100, 24)).columns, 100)))
     if rough:
         columns = [">runs", ">with a token hit", ">with a request that never ends", ">tokens hit", ">growth of k3_kl_mean, bfloat16"]
         _table("under rough schedules", columns, [exposure_text(expose(found.scenario, rough, seed))])
@@ -397,19 +407,21 @@ def _trace_named(name: str) -> Any:
 
 
 def _replay_all(seed: int, rough: int, output: Path | None) -> None:
-    from engine.replay import expose
+    from engine.replay import expose, late
     from engine.replay import replay as drive
     from engine.replay.page import page, scenarios_of_page
     from protocol.trace import write_whole
 
-    replays, steps, exposures = {}, {}, {}
+    replays, steps, lates, exposures = {}, {}, {}, {}
     with _Progress("replay") as progress:
         for number, name in enumerate(listed := scenarios_of_page(), 1):
             progress.show(f"{number} of {len(listed)}: {name}")
             trace = _trace_named(name)
             replays[name], steps[name] = drive(trace, seed), len(trace.steps)
+            if not replays[name].after.hit:
+                lates[name] = late(trace, seed)
             exposures[name] = expose(replays[name].scenario, rough, seed)
-    text = page(replays, steps, exposures)
+    text = page(replays, steps, lates, exposures)
     if output is None:
         print(text, end="")
     else:
@@ -418,6 +430,10 @@ def _replay_all(seed: int, rough: int, output: Path | None) -> None:
 
 
 # -- run -------------------------------------------------------------------------------------------------------------
+
+
+FAILURES_SHOWN = 10
+"""Of a run, on standard error; all are counted."""
 
 
 @app.command()
@@ -450,62 +466,75 @@ def run(
     json_file: JsonFile = "",
 ) -> None:
     """Play a workload and measure it: on the live engine that the repaired protocol drives, on --monolithic, or on the server at --url."""
-    from engine import run as run_engine
     from engine.deployment import Deployment
     from engine.load import bench
-    from engine.load.table import Selection, result, table
+    from engine.load.table import Selection
     from engine.load.traffic import Traffic
-    from engine.log import check_target
-    from engine.timeline import write_timeline
 
+    if url and monolithic:
+        raise DefinitionError("--url and --monolithic: give one of them")
+    if (url or monolithic) and (log is not None or timeline is not None):
+        raise DefinitionError("--log and --timeline: only the engine that the protocol drives has events; leave out --url or --monolithic")
     selection = Selection.parse(percentile_metrics, metric_percentiles, goodput)
     traffic = Traffic(request_rate, burstiness, concurrency, speed, seed)
     source = bench.Source(workload, limit, scale, rounds=rounds, input_len=input_len, output_len=output_len, seed=seed)
     answers = bench.Answers(temperature, ignore_eos)
-    if (url or monolithic) and (log is not None or timeline is not None):
-        raise DefinitionError("--log and --timeline: only the engine that the protocol drives has events; leave out --url or --monolithic")
-    if url and monolithic:
-        raise DefinitionError("--url and --monolithic: give one of them")
     requests = source.requests()
-    details: dict[str, Any] = {}
     with _Progress("run") as shown:
 
         def progress(completed: int) -> None:
             shown.show(f"{completed:,} of {len(requests):,} requests completed")
 
         if url:
-            measured, details["model_id"] = bench.run_over_http(requests, traffic, url, model or None, answers, progress)
+            measured, served = bench.run_over_http(requests, traffic, url, model or None, answers, progress)
+            details: dict[str, Any] = {"model_id": served}
         elif monolithic:
-            context = max_model_len or max(2, bench.context_of(requests))
-            wanted = Deployment(model or "tiny", 0, 1, ranks, 1, max_num_seqs, context)
-            details["model_id"] = wanted.model
+            wanted = Deployment(model or "tiny", 0, 1, ranks, 1, max_num_seqs, max_model_len or max(2, bench.context_of(requests)))
             measured = bench.run_in_process(requests, traffic, wanted, answers, progress)
+            details = {"model_id": wanted.model}
         else:
             log = log or Path("events.ndjson")
-            if timeline is not None:
-                check_target(timeline)
             drawn = seed if source.synthetic or not traffic.timed else None
-            timed = bench.at_their_times(requests, traffic)
-            report = run_engine(timed, ranks=ranks, speed=speed, log_path=log, seed=drawn, progress=progress)
+            report = _run_signalled(bench.at_their_times(requests, traffic), ranks, speed, drawn, log, timeline, progress)
             measured, details = report.measurement, report.details()
-            if timeline is not None:
-                write_timeline([log], timeline)
+    _tell_run(str(source), measured, traffic, selection, details, json_file, save_detailed)
+    if json_file != "-":
+        for what, file in (("event log", log), ("timeline", timeline)):
+            if file is not None:
+                print(f"{what} written to {file}")
+    raise typer.Exit(1 if measured.failed else 0)
+
+
+def _run_signalled(
+    requests: list[Request], ranks: int, speed: float, seed: int | None, log: Path, timeline: Path | None, progress: Callable[[int], None]
+) -> Report:
+    """A run of the engine that the machines drive so far: the gate and its ranks, with a forward that takes time and computes nothing."""
+    from engine import run as run_engine
+    from engine.log import check_target
+    from engine.timeline import write_timeline
+
+    if timeline is not None:
+        check_target(timeline)
+    report = run_engine(requests, ranks=ranks, speed=speed, log_path=log, seed=seed, progress=progress)
+    if timeline is not None:
+        write_timeline([log], timeline)
+    return report
+
+
+def _tell_run(
+    source: str, measured: Measurement, traffic: Traffic, selection: Selection, details: dict[str, Any], json_file: str, detailed: bool
+) -> None:
+    """The table of a run, its result file, and what failed."""
+    from engine.load.table import result, table
+
     if json_file:
-        _write_json(json_file, details | result(measured, traffic, selection, detailed=save_detailed))
+        _write_json(json_file, details | result(measured, traffic, selection, detailed=detailed))
     if json_file != "-":
         print(f"workload: {source}")
         print(table(measured, traffic, selection))
         print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in details.items() if value is not None))
-        if log is not None:
-            print(f"event log written to {log}")
-        if timeline is not None:
-            print(f"timeline written to {timeline}")
     for completion in measured.failed[:FAILURES_SHOWN]:
         print(f"request {completion.request} failed: {completion.error}", file=sys.stderr)
-    raise typer.Exit(1 if measured.failed else 0)
-
-
-FAILURES_SHOWN = 10
 
 
 @app.command()
