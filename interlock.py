@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -369,7 +370,6 @@ def replay(
     from engine.replay import expose, late
     from engine.replay import replay as drive
     from engine.replay.report import comparison, exposure_text, late_story, story
-    from protocol.render.listing import paragraphs
 
     if all_hazards == bool(name):
         raise DefinitionError("replay: name a trace or a scenario, or give --all for the page (and not both)")
@@ -379,11 +379,11 @@ def replay(
     trace = _trace_named(name)
     found = drive(trace, seed)
     print(f"{trace.scenario}, variant {found.scenario.variant}: {len(trace.steps)} steps, then a fair schedule of seed {seed}\n")
-    print(paragraphs(story(found), min(shutil.get_terminal_size((100, 24)).columns, 100)), end="")
+    _prose(story(found))
     _table("", ["", ">before", ">after"], comparison(found))
     if hold:
         told = late_story(found, late(trace, seed)) or "Holding the last step back hurts no token."
-        print(paragraphs([told], min(shutil.get_terminal_size((100, 24)).columns, 100)))
+        _prose([told])
     if rough:
         columns = [">runs", ">with a token hit", ">with a request that never ends", ">tokens hit", ">growth of k3_kl_mean, bfloat16"]
         _table("under rough schedules", columns, [exposure_text(expose(found.scenario, rough, seed))])
@@ -625,6 +625,12 @@ def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         table.add_row(*(_verdict(row[k]) for k in shown))
     console.print(table)
+
+
+def _prose(lines: list[str]) -> None:
+    """Sentences, each on a line of its own, broken where the terminal ends."""
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    print("\n".join(textwrap.fill(line, width) for line in lines))
 
 
 def _verdict(text: str) -> str:

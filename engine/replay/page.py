@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from protocol.catalogue import hazards
 
 from .damage import HIT
 from .instance import BLOCK_SIZE, PEAKED
-from .replay import Exposure, Replay
-from .report import REVERTED, comparison, enough, exposure_text, growth, is_reverted, k3_text, story
+from .replay import Exposure, Late, Replay
+from .report import REVERTED, comparison, enough, exposure_text, growth, is_reverted, k3_text, late_story, story
 from .schedule import FAULT_CHANCE, SPEEDS
 from .world import ANSWER_TOKENS, PROMPT_BLOCKS
 
@@ -39,11 +39,11 @@ def scenarios_of_page() -> list[str]:
     return [name for names in CHOSEN.values() for name in names]
 
 
-def page(replays: Mapping[str, Replay], steps: Mapping[str, int], exposures: Mapping[str, Exposure]) -> str:
-    """The page, by scenario: the replay of its path, the steps of the path, and what rough schedules do."""
-    sections = [_head(), _answer(replays, exposures), "## Along the shortest path", counts_table(replays, steps), k3_table(replays)]
+def page(replays: Mapping[str, Replay], steps: Mapping[str, int], lates: Mapping[str, Late], exposures: Mapping[str, Exposure]) -> str:
+    """The page, by scenario: the replay of its path, the steps of the path, what a late last step does, and what rough schedules do."""
+    sections = [_head(), _answer(replays, lates, exposures), "## Along the shortest path", counts_table(replays, steps), k3_table(replays)]
     sections += ["## Under rough schedules", _rough(exposures), "## Hazard by hazard"]
-    sections += [_section(number, names, replays) for number, names in CHOSEN.items()]
+    sections += [_section(number, names, replays, lates) for number, names in CHOSEN.items()]
     return "\n\n".join(sections) + "\n"
 
 
@@ -75,16 +75,15 @@ def counts_table(replays: Mapping[str, Replay], steps: Mapping[str, int]) -> str
 
 def k3_table(replays: Mapping[str, Replay]) -> str:
     """k3_kl_mean in both engines, where tokens were told."""
-    head = ["hazard", "scenario", "k3, 32-bit: before", "after", "k3, bfloat16: before", "after", "growth", "50 times", "fraction that is enough"]
+    head = ["hazard", "scenario", "32-bit floats: before", "after", "grown", "bfloat16: before", "after", "grown", "enough for 50 times"]
     rows = []
     for number, name in _listed():
         replay = replays[name]
         if replay.after.tokens and replay.before.tokens:
             least = enough(replay)
-            pair = [k3_text(replay.before_bfloat16), k3_text(replay.after_bfloat16)]
-            exact = [k3_text(replay.before), k3_text(replay.after)]
-            verdict = "yes" if is_reverted(replay) else "no"
-            rows.append([_link(number), name, *exact, *pair, growth(replay), verdict, "-" if least is None else f"{least:.1%}"])
+            pairs = ((replay.before, replay.after), (replay.before_bfloat16, replay.after_bfloat16))
+            cells = [cell for before, after in pairs for cell in (k3_text(before), k3_text(after), growth(before, after))]
+            rows.append([_link(number), name, *cells, "-" if least is None else f"{least:.1%} of the tokens"])
     return markdown(head, rows)
 
 
@@ -111,19 +110,28 @@ def _head() -> str:
     return f"# Damage\n\n{GENERATED}\n\n{about}\n\n{how}"
 
 
-def _answer(replays: Mapping[str, Replay], exposures: Mapping[str, Exposure]) -> str:
+def _answer(replays: Mapping[str, Replay], lates: Mapping[str, Late], exposures: Mapping[str, Exposure]) -> str:
     """Which of them could have had #6680 reverted."""
-    along = [n for n, names in CHOSEN.items() if any(is_reverted(replays[name]) for name in names)]
-    rough = [n for n, names in CHOSEN.items() if any(exposures[name].ratio_bfloat16 >= REVERTED for name in names)]
-    no = [n for n in CHOSEN if n not in along and n != TOP_P]
+
+    def some(number: str, grows: Callable[[str], bool]) -> bool:
+        return any(grows(name) for name in CHOSEN[number])
+
+    along = [n for n in CHOSEN if some(n, lambda name: is_reverted(replays[name].before_bfloat16, replays[name].after_bfloat16))]
+    held = [
+        n
+        for n in CHOSEN
+        if n not in along and some(n, lambda name: name in lates and is_reverted(replays[name].before_bfloat16, lates[name].after_bfloat16))
+    ]
+    rough = [n for n in CHOSEN if some(n, lambda name: exposures[name].ratio_bfloat16 >= REVERTED)]
+    never = [n for n in CHOSEN if n not in (*along, *held, TOP_P)]
     fractions = [f for replay in replays.values() if (f := enough(replay)) is not None]
     return f"## Which of them raise k3_kl_mean {REVERTED} times?\n\n" + _prose(
-        f"The figure that had #6680 reverted (#7791) is reached along the path by {_links(along)}: against the exact engine by many",
-        "orders of magnitude, which says little, and against a bfloat16 engine as well. It is not reached by",
-        f"{_links(no)}: along their paths requests, blocks or time are lost, or bytes are written where nobody reads them any more. H1",
-        "itself, the race of #6680, hurts no tensor. In a bfloat16 engine it is enough that",
-        f"{min(fractions):.2%} to {max(fractions):.2%} of the tokens are hit as hard as these are. Under rough schedules (below)",
-        f"that is so for {_links(rough)}.",
+        f"The figure that had #6680 reverted (#7791) is reached along the shortest path by {_links(along)}: against the exact engine by",
+        "many orders of magnitude, which says little, and against a bfloat16 engine as well. When the last step of the path comes",
+        f"later it is reached by {_links(held)}, too. It is not reached by {_links(never)}: they cost requests, blocks or time. H1, the",
+        "race of #6680 itself, hurts no tensor: a batch is decided early, and who comes too late for it waits for the next.",
+        f"In a bfloat16 engine it is enough that {min(fractions):.1%} to {max(fractions):.1%} of the tokens are hit as hard as these",
+        f"are. Under rough schedules (below) that is so for {_links(rough)}.",
     )
 
 
@@ -139,7 +147,7 @@ def _rough(exposures: Mapping[str, Exposure]) -> str:
     return f"{text}\n\n{markdown(head, rows)}"
 
 
-def _section(number: str, names: Sequence[str], replays: Mapping[str, Replay]) -> str:
+def _section(number: str, names: Sequence[str], replays: Mapping[str, Replay], lates: Mapping[str, Late]) -> str:
     if number == TOP_P:
         title = f"### {TOP_P}\n\nThe host's list of top_p and the device's tensor part (#7892, #7944)."
     else:
@@ -147,7 +155,8 @@ def _section(number: str, names: Sequence[str], replays: Mapping[str, Replay]) -
         title = f"### {number}\n\n" + _prose(f"{hazard.title[0].upper() + hazard.title[1:]}. {hazard.about}")
     stories = []
     for name in names:
-        lines = "\n".join(f"- {line}" for line in story(replays[name]))
+        told = [*story(replays[name]), *([late_story(replays[name], lates[name])] if name in lates else [])]
+        lines = "\n".join(f"- {line}" for line in told if line)
         stories.append(f"`{name}`, {replays[name].scenario.variant}:\n\n{lines}")
     return "\n\n".join([title, *stories])
 

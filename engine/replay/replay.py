@@ -6,7 +6,7 @@ k3 is. Both are run in 32 bits, where rounding is all that a healthy engine show
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from protocol import DefinitionError
@@ -18,7 +18,7 @@ from ..model.numerics import bfloat16, exact
 from ..roles.binding import Bindings
 from .damage import Damage, measure
 from .registry import SUBJECTS
-from .schedule import Rough, Schedule, go_on
+from .schedule import Held, Rough, Schedule, go_on
 from .walk import Step, Walk
 from .world import World
 
@@ -60,6 +60,30 @@ def replay(trace: Trace, seed: int = 0) -> Replay:
     before, before_bfloat16 = run(subject, *_holding(scenario, subject), Schedule(seed), seed=seed)
     after, after_bfloat16 = run(subject, *_violated(scenario, subject, trace.config), Schedule(seed), trace, seed=seed)
     return Replay(scenario, before, after, before_bfloat16, after_bfloat16)
+
+
+LATE_ROUNDS = (1, 2, 4, 6, 8, 12, 16, 24)
+"""Rounds for which the copy of the last step is held back."""
+
+
+@dataclass(frozen=True)
+class Late:
+    """The path with its last step held back for some rounds: the rounds that do most damage to tokens, and that damage."""
+
+    rounds: int
+    after: Damage
+    after_bfloat16: Damage
+
+
+def late(trace: Trace, seed: int = 0) -> Late:
+    """Follow a path but for its last step, and hold the copy that was to fire it back for some rounds, as if it lost its processor there."""
+    scenario = find_scenario(trace.scenario)
+    subject = subject_of(scenario)
+    system, config = _violated(scenario, subject, trace.config)
+    last = next(i for i in system.instances() if str(i) == trace.steps[-1].name)
+    copy, before = (last.action.machine.name, last.copy), replace(trace, steps=trace.steps[:-1])
+    found = [Late(rounds, *run(subject, system, config, Held(seed, copy, rounds), before, seed=seed)) for rounds in LATE_ROUNDS]
+    return max(found, key=lambda one: (one.after.hit, -one.rounds))
 
 
 def _holding(scenario: Scenario, subject: type[World]) -> tuple[System, dict[str, Any]]:

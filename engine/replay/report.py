@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .damage import Damage
-from .replay import Exposure, Replay
+from .replay import Exposure, Late, Replay
 
 EXACT_NOISE = 1e-9
 """k3_kl_mean below which an engine of 32-bit floats is healthy; how far below is the machine's."""
@@ -38,10 +38,12 @@ def story(replay: Replay) -> list[str]:
     if after.hit or after.mismatched:
         lines.append(
             f"{after.mismatched} of the {after.tokens} tokens told are not the reference's, and {after.hit} have another probability: "
-            f"k3_kl_mean is {k3_text(after)}, {growth(replay)}."
+            f"k3_kl_mean is {k3_text(after)}, {growth(replay.before, after)} times what it was; in bfloat16, "
+            f"{growth(replay.before_bfloat16, replay.after_bfloat16)} times."
         )
     elif after.tokens:
-        lines.append(f"No tensor is hurt: all {after.tokens} tokens told are the reference's.")
+        hurt = "token" if after.overwritten or after.stray else "tensor"
+        lines.append(f"No {hurt} is hurt: all {after.tokens} tokens told are the reference's.")
     elif not after.distances:
         lines.append("No token is told at all.")
     if any(after.distances):
@@ -67,19 +69,29 @@ def story(replay: Replay) -> list[str]:
     return lines
 
 
-def growth(replay: Replay) -> str:
-    """How k3_kl_mean has grown, in both engines."""
-    exact, narrow = replay.ratio, replay.ratio_bfloat16
-    if exact is None or narrow is None:
-        return "no ratio"
-    healthy = replay.after.k3_mean < EXACT_NOISE
-    first = "noise as before" if healthy else f"over 10^{int(math.log10(replay.after.k3_mean / EXACT_NOISE))} times the noise of 32-bit floats"
-    return f"{first} and {narrow:,.2g} times that of bfloat16" if narrow < 10 else f"{first} and {round(narrow, -1):,.0f} times that of bfloat16"
+def late_story(replay: Replay, held: Late) -> str:
+    """What holding the last step back does, in a sentence; "" where it hurts no token."""
+    after = held.after
+    if not after.hit:
+        return ""
+    grown = growth(replay.before_bfloat16, held.after_bfloat16)
+    return (
+        f"With the last step held back for {held.rounds} {'round' if held.rounds == 1 else 'rounds'}, {after.mismatched} of the "
+        f"{after.tokens} tokens told are not the reference's, and {after.hit} have another probability: k3_kl_mean is {k3_text(after)}, in bfloat16 {grown} times what it was."
+    )
 
 
-def is_reverted(replay: Replay) -> bool:
-    """Whether a bfloat16 engine shows the growth that had #6680 reverted."""
-    return replay.ratio_bfloat16 is not None and replay.ratio_bfloat16 >= REVERTED
+def growth(before: Damage, after: Damage) -> str:
+    """How many times k3_kl_mean has grown; of an exact engine, the order of magnitude over the noise that any machine stays below."""
+    if before.k3_mean < EXACT_NOISE:
+        return "1" if after.k3_mean < EXACT_NOISE else f"over 10^{int(math.log10(after.k3_mean / EXACT_NOISE))}"
+    grown = after.k3_mean / before.k3_mean
+    return f"{grown:,.1f}" if grown < 10 else f"{round(grown, -1):,.0f}"
+
+
+def is_reverted(before: Damage, after: Damage) -> bool:
+    """Whether k3_kl_mean has grown as it had when #6680 was reverted."""
+    return bool(before.tokens and after.tokens) and after.k3_mean >= REVERTED * before.k3_mean
 
 
 def enough(replay: Replay) -> float | None:

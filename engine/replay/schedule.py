@@ -31,13 +31,32 @@ class Schedule:
         self.rng = random.Random(seed)
         self.patient = True
 
+    def next_round(self) -> None:
+        """A round begins."""
+
     def gets_turn(self, copy: object) -> bool:
-        """Whether a copy has a turn in this round."""
+        """Whether a copy, (machine, indices), has a turn in this round."""
         return True
 
     def takes(self, instance: Instance) -> bool:
         """Whether a row may be picked now, if it is enabled."""
         return instance.action.fairness != "none" and not (self.patient and instance.action.row.decided == "timer")
+
+
+class Held(Schedule):
+    """The fair one, in which one copy gets no turn for so many rounds."""
+
+    def __init__(self, seed: int, copy: object, rounds: int):
+        super().__init__(seed)
+        self._copy, self._rounds = copy, rounds
+
+    def next_round(self) -> None:
+        """One round less to wait."""
+        self._rounds -= 1
+
+    def gets_turn(self, copy: object) -> bool:
+        """Everybody but the one that is held."""
+        return copy != self._copy or self._rounds < 0
 
 
 class Rough(Schedule):
@@ -61,6 +80,7 @@ def go_on(walk: Walk, worlds: Sequence[World], schedule: Schedule) -> None:
     quiet, seen = 0, {walk.state}
     for _ in range(ROUNDS_MAX):
         schedule.patient = quiet <= PATIENCE_ROUNDS
+        schedule.next_round()
         walk.round(schedule, worlds[0].permits)
         worked, fresh = any([world.turn() for world in worlds]), walk.state not in seen
         seen.add(walk.state)

@@ -20,7 +20,7 @@ from protocol.machine import Machine, Row
 from protocol.system import State, System, raw_cells
 from protocol.trace import Trace
 from protocol.types import Value, all_values, flat_index
-from protocol.variable import Medium, Variable
+from protocol.variable import Lock, Medium, Variable
 
 
 class Turns(Protocol):
@@ -206,5 +206,10 @@ class Walk:
             variable, where = foreign[-1]
             shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
             cell = f"{variable.name}[{shown}]" if shown else variable.name
-            return f"{instance.action.row.event} ({cell} is {variable.type.show(plain(variable, where))})"
+            value = plain(variable, where)
+            if isinstance(variable, Lock):
+                return f"{instance.action.row.event} ({cell} is held by {variable.show_holder(value)})"
+            if ".waiting." in variable.name:
+                return f"{instance.action.row.event} (others have yet to arrive at {variable.name.partition('.')[0]})"
+            return f"{instance.action.row.event} ({cell} is {variable.type.show(value)})"
         return ""

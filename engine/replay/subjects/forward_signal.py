@@ -17,7 +17,7 @@ from ..instance import Prefill
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, World
 
-REQUESTS = 8
+REQUESTS = 6
 
 
 class ForwardSignal(World):
