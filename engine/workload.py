@@ -5,7 +5,8 @@ is recognised from the first line, never from the file's name; only as many line
 
 Formats: Mooncake JSONL (milliseconds), ShareGPT lengths JSONL (nanoseconds), Azure CSV (date and time), BurstGPT CSV
 (seconds). Arrivals are counted from the first request of the file. BurstGPT names the session of a request; its later rounds
-bring their prompt on top of what was said before. Mooncake names the blocks of a prompt, and equal numbers mean equal tokens.
+bring their prompt on top of what was said before. It also records requests that failed, by an answer of no token: these are left
+out. Mooncake names the blocks of a prompt, and equal numbers mean equal tokens.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def sessions_of(requests: Iterable[Request]) -> list[Session]:
 class Format:
     """Where a trace format keeps its three numbers; `seconds` turns its time into seconds.
 
-    `session`, `blocks`: where it may have those; empty for nowhere.
+    `session`, `blocks`: where it may have those; empty for nowhere. `failures`: whether an answer of no token is a request that failed.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Format:
     seconds: Callable[[Any], float]
     session: str = ""
     blocks: str = ""
+    failures: bool = False
 
 
 def _number(value: Any) -> float:
@@ -100,7 +102,7 @@ JSON_FORMATS = (
 )
 CSV_FORMATS = (
     Format("Azure", ("TIMESTAMP", "ContextTokens", "GeneratedTokens"), lambda v: datetime.fromisoformat(v).replace(tzinfo=UTC).timestamp()),
-    Format("BurstGPT", ("Timestamp", "Request tokens", "Response tokens"), _number, session="Session ID"),
+    Format("BurstGPT", ("Timestamp", "Request tokens", "Response tokens"), _number, session="Session ID", failures=True),
 )
 
 
@@ -184,7 +186,11 @@ def _read(path: str, stream: IO[bytes]) -> Iterator[Request]:
         else:
             header = [name.strip() for name in _fields(path, number, line)]
             form = _csv_format(path, number, header)
-            yield from (_csv_request(form, header, path, n, text) for n, text in lines if text.strip())
+            for n, text in lines:
+                if text.strip():
+                    row = _csv_row(header, path, n, text)
+                    if not (form.failures and row[form.columns[2]].strip() == "0"):
+                        yield _request(form, row, path, n)
         return
 
 
@@ -224,11 +230,11 @@ def _json_request(form: Format, path: str, number: int, line: str) -> Request:
     return _request(form, _json_object(path, number, line), path, number)
 
 
-def _csv_request(form: Format, header: list[str], path: str, number: int, line: str) -> Request:
+def _csv_row(header: list[str], path: str, number: int, line: str) -> dict[str, str]:
     fields = _fields(path, number, line)
     if len(fields) != len(header):
         raise TraceError(f"{path}:{number}: {len(fields)} fields where the header has {len(header)}; mend or remove the line")
-    return _request(form, dict(zip(header, fields)), path, number)
+    return dict(zip(header, fields))
 
 
 def _request(form: Format, data: dict[str, Any], path: str, number: int) -> Request:

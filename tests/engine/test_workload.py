@@ -54,6 +54,12 @@ def test_only_as_many_lines_are_read_as_asked_for(tmp_path: Path) -> None:
         load(path, limit=4)
 
 
+def test_requests_that_failed_when_they_were_recorded_are_left_out(tmp_path: Path) -> None:
+    """BurstGPT says so by an answer of no token."""
+    text = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n1,ChatGPT,9,0,9,API log\n5,ChatGPT,472,18,490,API log\n"
+    assert load(written(tmp_path, text), limit=1) == [Request(0.0, 472, 18)]
+
+
 @pytest.mark.parametrize(
     "text, line, what",
     [
@@ -72,6 +78,7 @@ def test_only_as_many_lines_are_read_as_asked_for(tmp_path: Path) -> None:
         (MOONCAKE + '{"timestamp": 0, "input_length": 0, "output_length": 4}\n', 2, "lies outside"),
         (MOONCAKE + '{"timestamp": 0, "input_length": 3, "output_length": 99999999999}\n', 2, "lies outside"),
         (MOONCAKE + '{"timestamp": 0, "input_length": 3, "output_length": 4, "hash_ids": [1.5]}\n', 2, "no list of whole numbers"),
+        (AZURE + "2023-11-16 18:15:46,374,0\n", 2, "lies outside"),
         (AZURE + "2023-11-16 18:15:46,374\n", 2, "2 fields where the header has 3"),
         (AZURE + "yesterday,374,44\n", 2, "is no time"),
         (AZURE + "2023-11-16 18:15:46,many,44\n", 2, "no whole number"),
