@@ -48,7 +48,8 @@ class LogFile:
 
 
 def _open_log(descriptor: Any) -> LogFile:
-    return LogFile(os.fdopen(descriptor.detach(), "a", encoding="utf-8", buffering=1))
+    # Written where the supervisor has left the file: the place in it is shared, and "a" would move it.
+    return LogFile(os.fdopen(descriptor.detach(), "w", encoding="utf-8", buffering=1))
 
 
 @dataclass
@@ -135,9 +136,10 @@ def _run(spec: Spec) -> None:
             watched += [(span, player) for span in directory.spans_of(part.system, system.machine(part.machine), copy)]
     client.watch({span for span, _ in watched})
     spec.control.send(("ready", None))
-    spec.control.recv()
+    order = spec.control.recv()
     turns = Turns(players, watched, stores.values(), client, crew, spec.control, lambda now: segment.beats.__setitem__(spec.number, now))
-    turns.run()
+    if order == "go":
+        turns.run()
     crew.close()
     spec.control.send(("stopped", sum(player.fired for player in players)))
     segment.close()
@@ -169,8 +171,6 @@ def _tie_to(parent: int) -> None:
     """Die with the parent."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _tell(control: Connection, error: Exception, *, peer: bool = False) -> None:

@@ -1,15 +1,17 @@
 """Faults: the rows of the environment that the supervisor fires, because a process has really died or has come back.
 
-The protocol says what a crash does to the cells that outlive the process; here that row is found by its effect, fired, and
-logged. Nobody else stores to facts of the world.
+The protocol says what a crash does to the cells that outlive the process, who is ended with it, and who comes back; here these
+rows are found by their effects, fired, and logged. Nobody else stores to facts of the world.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from protocol.effect import Crash, Restart
 from protocol.evaluate import evaluate
+from protocol.expr import TRUE
 from protocol.lower import Instance
 from protocol.system import System
 from protocol.types import Value
@@ -27,69 +29,91 @@ from .segment import Segment
 SUPERVISOR = "supervisor"
 
 
+@dataclass(frozen=True)
+class FaultRow:
+    """A row about processes: those that it crashes (`always`, whatever else holds) or restarts."""
+
+    system: str
+    instance: Instance
+    crashes: frozenset[Life]
+    always: frozenset[Life]
+    restarts: frozenset[Life]
+
+    @property
+    def by_supervisor(self) -> bool:
+        """Whether the supervisor does it by itself, and not the world."""
+        return self.instance.action.row.actor == SUPERVISOR
+
+
 class Faults:
-    """The environment's copies of all systems, as far as they are about processes.
+    """The environment's rows about processes, of all systems.
 
     Args:
         logs: by system, of the supervisor.
     """
 
     def __init__(self, systems: Mapping[str, System], directory: Directory, segment: Segment, client: Client, logs: Mapping[str, LogPart]):
-        self._systems, self._directory, self._client, self._logs, self._clock = systems, directory, client, logs, LiveClock()
+        self._directory, self._client, self._logs, self._clock = directory, client, logs, LiveClock()
         self._stores = {name: LiveStore(name, directory, segment, client, recorded=True) for name in systems}
         self._drivers = {name: Driver(system, self._stores[name]) for name, system in systems.items()}
+        self._rows = [row for name, system in systems.items() for row in fault_rows(name, system)]
 
     def knows(self, life: Life) -> bool:
         """Whether the system has a row for the death of that process."""
-        return any(True for _ in self._rows(life, Crash))
+        return any(life in row.always for row in self._rows)
 
     def crash(self, life: Life) -> bool:
-        """The process has died; False when the system has no row for that now."""
-        return self._fire_one(life, Crash)
+        """The process has died; False when its system has no row for that now. Of several rows, the one that ends the fewest is meant."""
+        rows = sorted((row for row in self._rows if life in row.always), key=lambda row: len(row.crashes))
+        return any(self.fire(row) for row in rows)
 
-    def restart(self, life: Life) -> bool:
-        """The process runs again; False when the system does not want it to."""
-        return self._fire_one(life, Restart)
+    def ending(self) -> FaultRow | None:
+        """A row, enabled now, by which the supervisor ends processes because others have died."""
+        return next((row for row in self._rows if row.crashes and row.by_supervisor and self._is_enabled(row)), None)
 
-    def may_restart(self, life: Life) -> bool:
-        """Whether the system has a row, enabled now, by which the process comes back."""
-        return any(self._is_enabled(life[0], instance) for instance in self._rows(life, Restart))
+    def returning(self) -> list[FaultRow]:
+        """The rows, enabled now, by which processes come back."""
+        return [row for row in self._rows if row.restarts and self._is_enabled(row)]
 
-    def _rows(self, life: Life, kind: type[Crash] | type[Restart]) -> Iterator[Instance]:
-        for action in self._systems[life[0]].actions:
-            if action.environment:
-                for effect in action.row.effects:
-                    if isinstance(effect, kind) and effect.process.name == life[1]:
-                        for instance in action.instances():
-                            bind = instance.environment()
-                            if tuple(evaluate(index, bind, _no_cell) for index in effect.indices) == life[2]:
-                                yield instance
-
-    def _is_enabled(self, system: str, instance: Instance) -> bool:
-        """With the cells as they are now."""
-        machine, copy = instance.action.machine, instance.copy
-        self._stores[system].forget()
-        self._client.look(self._directory.spans_of(system, machine, copy))
-        driver = self._drivers[system]
-        return instance in driver.enabled(driver.environment[machine.name, copy], instance.action)
-
-    def _fire_one(self, life: Life, kind: type[Crash] | type[Restart]) -> bool:
-        return any(self._fire(life[0], instance) for instance in self._rows(life, kind))
-
-    def _fire(self, system: str, instance: Instance) -> bool:
-        driver = self._drivers[system]
-        copy = driver.environment[instance.action.machine.name, instance.copy]
-        while self._is_enabled(system, instance):
+    def fire(self, row: FaultRow) -> bool:
+        """Fire and log the row; False when it is not enabled."""
+        driver = self._drivers[row.system]
+        copy = driver.environment[row.instance.action.machine.name, row.instance.copy]
+        while self._is_enabled(row):
             began = self._clock.now()
             try:
-                step = driver.attempt(copy, instance)
+                step = driver.attempt(copy, row.instance)
             except Stale:
                 continue
-            if step is not None and system in self._logs:
-                self._logs[system].write(step, began, self._clock.now())
-                self._logs[system].flush()
+            if step is not None and row.system in self._logs:
+                self._logs[row.system].write(step, began, self._clock.now())
+                self._logs[row.system].flush()
             return True
         return False
+
+    def _is_enabled(self, row: FaultRow) -> bool:
+        """With the cells as they are now."""
+        machine, copy = row.instance.action.machine, row.instance.copy
+        self._stores[row.system].forget()
+        self._client.look(self._directory.spans_of(row.system, machine, copy))
+        driver = self._drivers[row.system]
+        return row.instance in driver.enabled(driver.environment[machine.name, copy], row.instance.action)
+
+
+def fault_rows(name: str, system: System) -> Iterator[FaultRow]:
+    """The rows of the system's environment that crash or restart processes, one by one for the values of their choices."""
+    for action in system.actions:
+        effects = [effect for effect in action.row.effects if isinstance(effect, (Crash, Restart))] if action.environment else []
+        for instance in action.instances() if effects else ():
+            bind = instance.environment()
+            lives = [(e, (name, e.process.name, tuple(evaluate(index, bind, _no_cell) for index in e.indices))) for e in effects]
+            yield FaultRow(
+                name,
+                instance,
+                frozenset(life for effect, life in lives if isinstance(effect, Crash)),
+                frozenset(life for effect, life in lives if isinstance(effect, Crash) and effect.condition is TRUE),
+                frozenset(life for effect, life in lives if isinstance(effect, Restart)),
+            )
 
 
 def _no_cell(variable: Variable, where: tuple[Value, ...]) -> Value:

@@ -26,7 +26,7 @@ from ..queue_server import Client, Letter
 from ..wire import Wire
 from .child import Spec, run_server, run_station
 from .directory import Directory
-from .faults import SUPERVISOR, Faults
+from .faults import SUPERVISOR, FaultRow, Faults
 from .placement import OUTSIDE, Life, Placement
 from .process import Child
 from .segment import Segment
@@ -54,6 +54,16 @@ class Returned:
     """What the outside hears when processes that had died run again."""
 
     names: tuple[str, ...]
+
+
+@dataclass
+class Return:
+    """Processes that are to run again by a row: `missing` are those that are not ready yet, `until` when they must be."""
+
+    row: FaultRow
+    missing: set[str]
+    names: set[str]
+    until: float
 
 
 def start(placement: Placement, logs: Mapping[str, str | os.PathLike[str]] | None = None, *, signals: bool = True) -> LiveEngine:
@@ -94,8 +104,7 @@ class LiveEngine:
         self._faults: Faults | None = None
         self._received: queue.SimpleQueue[Letter | EngineError] = queue.SimpleQueue()
         self._failure: EngineError | None = None
-        self._returning: dict[str, float] = {}
-        self._dead: set[str] = set()
+        self._returning: list[Return] = []
         self._handlers: dict[signal.Signals, Any] = {}
         self._thread: threading.Thread | None = None
         self._ending, self._end = socket.socketpair()
@@ -143,7 +152,7 @@ class LiveEngine:
         assert self._segment is not None
         now, beats = self._clock.now(), self._segment.beats
         names = [s.name for s in self.placement.stations]
-        return {n: now - beats[k] for k, n in enumerate(names) if n in self.children and n not in self._returning}
+        return {n: now - beats[k] for k, n in enumerate(names) if n in self.children and not self._is_returning(n)}
 
     def stop(self) -> int:
         """End in good order, write the logs, and return how many rows the living processes have fired since their start.
@@ -154,10 +163,10 @@ class LiveEngine:
         self._end_supervision()
         if self._failure is not None:
             raise self._failure
-        stations = [c for name, c in self.children.items() if name != QUEUE_SERVER]
+        stations = [c for name, c in self.children.items() if name != QUEUE_SERVER and not self._is_returning(name)]
         for child in stations:
             child.tell("stop")
-        fired = sum(self._answer(child, "stopped", STOP_S) for child in stations if child.name not in self._returning)
+        fired = sum(self._answer(child, "stopped", STOP_S) for child in stations)
         self._logs.merge()
         return fired
 
@@ -229,6 +238,10 @@ class LiveEngine:
                 )
             )
 
+    def _is_returning(self, name: str) -> bool:
+        """Whether the process has died and is not yet back."""
+        return any(name in r.names for r in self._returning)
+
     def _life(self, name: str) -> Life | None:
         return self.placement.life(self.placement.station(name), self._systems)
 
@@ -280,7 +293,7 @@ class LiveEngine:
         self._client.await_news()
         controls = {c.control: c for c in self.children.values()}
         sentinels = {c.process.sentinel: c for c in self.children.values()}
-        left = min(self._returning.values(), default=None)
+        left = min((r.until for r in self._returning), default=None)
         ready = wait([self._ending, self._client, *controls, *sentinels], None if left is None else max(0.0, left - self._clock.now()))  # type: ignore[list-item]
         if self._ending in ready:
             return False
@@ -295,7 +308,8 @@ class LiveEngine:
             if handle in controls:
                 self._said(controls[handle])
         if left is not None and left < self._clock.now():
-            raise EngineError(f"{min(self._returning)} has not come back for {START_S:g} s; start the engine again on a machine that is less busy")
+            late = min(self._returning, key=lambda r: r.until)
+            raise EngineError(f"{min(late.missing)} has not come back for {START_S:g} s; start the engine again on a machine that is less busy")
         return True
 
     def _hand_out(self) -> None:
@@ -311,8 +325,7 @@ class LiveEngine:
         if said is None or said[0] == "lost":
             wait([c.process.sentinel for c in self.children.values()], STOP_S)
         elif said[0] == "ready":
-            del self._returning[child.name]
-            self._return(child.name)
+            self._ready(child.name)
 
     def _ended(self, child: Child) -> None:
         """A process has ended by itself. It was a crash, if some system knows of it; else the engine ends."""
@@ -320,35 +333,53 @@ class LiveEngine:
         life = None if child.name == QUEUE_SERVER else self._life(child.name)
         assert self._faults is not None and self._client is not None
         server = self.children[QUEUE_SERVER].process
-        if life is None or not child.was_killed or child.name in self._returning or not server.is_alive():
+        if life is None or not child.was_killed or self._is_returning(child.name) or not server.is_alive():
             raise self._early_end()
-        fate, group = child.fate(), [s.name for s in self.placement.stations if self._life(s.name) == life]
-        for name in group:
+        fate, before = child.fate(), set(self.children)
+        self._bury({life})
+        if not self._faults.crash(life):
+            name = life[0] or "the engine's"
+            raise EngineError(f"{fate}, and system {name} has no row for that (again); the run is given up, start it again")
+        while (row := self._faults.ending()) is not None:
+            self._bury(set(row.crashes))
+            self._faults.fire(row)
+        self._begin_anew()
+        self._received.put(Letter(SUPERVISOR, Died(tuple(sorted(before - set(self.children))), fate)))
+        for row in self._faults.returning():
+            names = {s.name for s in self.placement.stations if self._life(s.name) in row.restarts and s.name not in self.children}
+            if names:
+                self._returning.append(Return(row, set(names), names, self._clock.now() + START_S))
+                for name in sorted(names):
+                    self._launch(name, returns=True)
+
+    def _bury(self, lives: set[Life]) -> None:
+        """End every process with one of these lives, and complete its log."""
+        assert self._client is not None
+        for name in [s.name for s in self.placement.stations if self._life(s.name) in lives and s.name in self.children]:
             self.children[name].kill()
             self._logs.complete(name, self._client.bury(name))
             self.children.pop(name).end()
-        if not self._faults.crash(life):
-            raise EngineError(f"{fate}, which system {life[0] or 'of the engine'} has no row for; the run is given up, start it again")
-        for name in self._systems:
-            if all(part.system != name for s in self.placement.stations if s.name not in group for part in s.parts):
-                self._client.reset(*self._directory.spans[name])
-        self._received.put(Letter(SUPERVISOR, Died(tuple(group), fate)))
-        if self._faults.may_restart(life):
-            for name in group:
-                self._returning[name] = self._clock.now() + START_S
-                self._launch(name, returns=True)
+        self._returning = [r for r in self._returning if not lives & r.row.restarts]
 
-    def _return(self, name: str) -> None:
-        """A process is ready again; with the last of those that died with it, they go."""
+    def _begin_anew(self) -> None:
+        """Give every system whose processes have all died its initial values."""
+        assert self._client is not None
+        for name in self._systems:
+            homes = [s.name for s in self.placement.stations if any(part.system == name for part in s.parts)]
+            if not any(home in self.children for home in homes):
+                self._client.reset(*self._directory.spans[name])
+
+    def _ready(self, name: str) -> None:
+        """A process is ready again; with the last of those that come back with it, they go."""
         assert self._faults is not None
-        life = self._life(name)
-        group = [s.name for s in self.placement.stations if self._life(s.name) == life]
-        if life is None or any(other in self._returning for other in group):
-            return
-        self._faults.restart(life)
-        for other in group:
-            self.children[other].tell("go")
-        self._received.put(Letter(SUPERVISOR, Returned(tuple(group))))
+        for back in [r for r in self._returning if name in r.missing]:
+            back.missing.remove(name)
+            if not back.missing:
+                self._returning.remove(back)
+                self._faults.fire(back.row)
+                for other in back.names:
+                    self.children[other].tell("go")
+                self._received.put(Letter(SUPERVISOR, Returned(tuple(sorted(back.names)))))
 
     def _early_end(self, said: str | None = None) -> EngineError:
         """The error for an engine that a child has ended: who it was - one that was killed before one that merely lost its peer - and why."""

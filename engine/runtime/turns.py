@@ -114,8 +114,9 @@ class Player(Agent):
         self._due = {i: self._due.get(i, now + self._timers.get(i.action.name, TIMER_S)) for i in able}
 
     def _is_due(self, instance: Instance) -> bool:
+        """A timer's row when its time has come; what somebody observes never by itself."""
         if instance.action.row.decided != "timer":
-            return True
+            return instance.action.row.decided != "observed"
         due = self._due.get(instance, math.inf) <= self._own.now()
         if due:
             self._due.pop(instance)

@@ -45,18 +45,26 @@ class Logs:
         return {system: LogPart(file.stream, process) for system, file in self.begin(process).items()}
 
     def complete(self, process: str, last: Commit | None) -> None:
-        """A process was killed: add the line of the last row that it committed, if it had no time to write it."""
+        """A process was killed: drop the line that it had half written, and add that of the last row that it committed, if there is none."""
+        written = {system: self._whole_lines(self._parts[process, system], self._begun[process, system]) for system in self._targets}
         if last is None or last.note is None or last.note.system not in self._targets:
             return
         note = last.note
-        part = self._parts[process, note.system]
-        part.seek(self._begun[process, note.system])
-        written = sum(json.loads(line)["copy"] == note.copy_name for line in part)
-        part.seek(0, os.SEEK_END)
-        if written == note.fired:
+        if sum(json.loads(line)["copy"] == note.copy_name for line in written[note.system]) == note.fired:
             told = self._directory.told(last.reads), self._directory.told(last.writes)
+            part = self._parts[process, note.system]
             LogPart(part, process).tell(note.copy_name, note.event, note.values, *told, note.began, LiveClock().now())
             part.flush()
+
+    def _whole_lines(self, part: IO[str], begun: int) -> list[str]:
+        """The lines from there on; a last one without an end (a killed process ends a write at any page) is cut off."""
+        part.seek(begun)
+        lines = part.readlines()
+        part.seek(0, os.SEEK_END)
+        if lines and not lines[-1].endswith("\n"):
+            cut = lines.pop()
+            part.truncate(part.seek(part.tell() - len(cut.encode())))
+        return lines
 
     def merge(self) -> None:
         """Write every log whole."""

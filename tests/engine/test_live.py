@@ -7,7 +7,7 @@ import select
 import signal
 import subprocess
 import sys
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -106,15 +106,15 @@ def test_a_failure_in_a_process_is_told(tmp_path: Path) -> None:
 def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     """The system refuses a process after so many."""
     started: list[int] = []
-    start = SpawnProcess.start
+    start = ForkServerProcess.start
 
-    def refuse(process: SpawnProcess) -> None:
+    def refuse(process: ForkServerProcess) -> None:
         if len(started) == room:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         start(process)
         started.append(process.pid or 0)
 
-    monkeypatch.setattr(SpawnProcess, "start", refuse)
+    monkeypatch.setattr(ForkServerProcess, "start", refuse)
     with pytest.raises(EngineError, match="the engine cannot be started: .*Resource temporarily unavailable; make room"):
         run(ENDLESS, ranks=2, log_path=tmp_path / "events.ndjson")
     assert all(map(is_gone, started)) and not segments() and os.listdir(tmp_path) == []
@@ -126,9 +126,10 @@ def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path, how: signal.Signal
     program = f"""
 from engine import run
 from engine.workload import Request
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 def tell(s):
-    numbers = [c.process.pid for c in s.children.values()] + [resource_tracker._resource_tracker._pid]
+    numbers = [c.process.pid for c in s.children.values()]
+    numbers += [resource_tracker._resource_tracker._pid, forkserver._forkserver._forkserver_pid]
     print(*numbers, flush=True)
 run([Request(0.0, 10, 10), Request(1e6, 1, 1)], log_path={str(tmp_path / "events.ndjson")!r}, started=tell)
 """
@@ -144,7 +145,7 @@ run([Request(0.0, 10, 10), Request(1e6, 1, 1)], log_path={str(tmp_path / "events
         os.kill(child.pid, how)
     _, errors = child.communicate(timeout=PATIENCE_S)
     assert "leaked" not in errors or how is signal.SIGKILL
-    assert child.returncode != 0 and len(processes) == 5 and all(map(is_gone, processes))
+    assert child.returncode != 0 and len(processes) == 6 and all(map(is_gone, processes))
     assert list(SHARED_MEMORY.glob(f"{SEGMENT_PREFIX}{child.pid}-*")) == [] and os.listdir(tmp_path) == []
 
 
