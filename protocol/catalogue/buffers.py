@@ -64,9 +64,7 @@ def _of(build: Callable[..., System]) -> Callable[..., Scenario]:
 _file, _graph, _mirror, _draft, _budget = (_of(m.build) for m in (routing_file, graph_buffers, sampling_mirror, draft_tokens, reasoning_budget))
 
 H33, H36, GRAPH, TOP_P, NAIVE = ("#7944", "H-33"), ("H-36",), ("#7934", "#7933", "#7944"), ("#7892", "#7944"), ("#7944",)
-OUR_FILE = (
-    "Ours clears the store before it says that it is ready, writes beside the path and renames, and a reader that has waited in vain says so."
-)
+OUR_FILE = "Ours clears the store before it says that it is ready, writes beside the path and renames, and a reader that has waited in vain says so."
 TWIN = "The twin of the claims about this: "
 # fmt: off
 FILES = [

@@ -112,5 +112,6 @@ HAZARDS = [
         "every rank reaches after its own 0.",
         finding="As claimed for the crash (the same as H6). That the word is safe holds for a late zero only; the early zero (H1) needs "
         "no second iteration.",
+        told_by="collectives-dead-rank-leaves-signal-up-in-b",
     ),
 ]

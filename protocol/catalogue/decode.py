@@ -216,6 +216,7 @@ HAZARDS = [
         "Confirmed: the first place is lost after 12 steps. Beyond it: (1) the second ask may come when the request is decoding, and overwrites "
         "the entry of a running request. (2) A merge in the middle has three outcomes: all is sent again, the data stay in the old place, or "
         "an assertion abandons the batch and P.T waits for ever.",
+        told_by="decode-two-places-for-one-id-in-continuous",
     ),
     Hazard(
         "H-27",

@@ -474,6 +474,7 @@ HAZARDS: list[Hazard] = [
         "E0, E1; observed",
         "Confirmed in both; the trigger of E0's loop is gone in E1, which looks at each request's preprocessing once, before it "
         "registers. What it leaves behind at the messager and at D is the subject of preparation.",
+        told_by="engine-threads-failed-preprocessing-loses-the-batch-in-e0",
     ),
     Hazard(
         "H26", "a RuntimeError ends the scheduling thread", ("#7141", "#7791"),
@@ -485,6 +486,7 @@ HAZARDS: list[Hazard] = [
         "again in one change, so A' never gets there (A loses a request, and A' without the count loses the thread). It is not "
         "reachable in B, whose abort leaves the request in running. A closed pool ends the thread of A' on P only, at shutdown or at "
         "the interpreter's exit.",
+        told_by="engine-threads-closed-pool-ends-the-thread-in-a-prime",
     ),
     Hazard(
         "H27", "the control thread waits for a rank; a fetch outlives a reset", ("#6680",),
@@ -518,7 +520,8 @@ HAZARDS: list[Hazard] = [
         "B; observed, cause unknown",
         unmodelled="A number measured on a model's outputs is no property of an interleaving; whether a control-plane fault can cause it is. The "
         "candidates are modelled under their own numbers: H9 (a step that writes another request's block), H7 and H27 with the old "
-        "pause (a request that survives the reset runs on a cache that was reset) and H10 (a token credited to another request).",
+        "pause (a request that survives the reset runs on a cache that was reset), H10 (a token credited to another request), and H23, "
+        "which the facts do not name: FIN frees the blocks of a request that runs again after its end, and a step writes one of them twice.",
     ),
     Hazard(
         "H-22", "abort during preparation", ("#7724",),
@@ -529,6 +532,7 @@ HAZARDS: list[Hazard] = [
         "one allocates anew when it is scheduled. Before preallocation the abort is lost in another way: the scheduler forgets the "
         "request, and the fetch adds it. The newest abort does no harm here and nothing else either: no one acts on it while D is "
         "silent, and the new pause waits with it.",
+        told_by="engine-threads-aborted-in-preparation-shares-its-slot-in-r",
     ),
     Hazard(
         "H-23", "pause during preparation", ("#7724",),

@@ -19,6 +19,7 @@ class Hazard:
         claim: what the facts expect, in short, with their evidence ("E1; observed", "all versions; inferred").
         finding: what the model found where it says more than the claim or contradicts it; empty where it agrees.
         unmodelled: why no interleaving model can express it; such a hazard has no scenarios.
+        told_by: the scenario whose shortest path is the story of the claim; without one, the first that names this hazard first.
     """
 
     number: str
@@ -28,3 +29,4 @@ class Hazard:
     claim: str
     finding: str = ""
     unmodelled: str = ""
+    told_by: str = ""

@@ -72,24 +72,31 @@ REUSED = (
 BOTH = "A run of ours that answers both requests exists."
 TP3, TWO, MERGED, REUSE = {"ranks": 3}, {"requests": 2}, {"requests": 2, "halves": 1}, {"requests": 2, "slots": 1}
 THREE, SINGLE = {"requests": 3, "slots": 2}, {"requests": 2, "halves": 1, "layers": 1}
-H01, H03, H03E2, H04, H06 = ("#7724", "#7872", "H-01"), ("#7724", "H-03"), ("#7872", "#8034", "H-03"), ("#8034", "H-04"), ("H-06", "H21")
+H01, H03, H03E2, H04, H06, H20 = (
+    ("#7724", "#7872", "H-01"),
+    ("#7724", "H-03"),
+    ("#7872", "#8034", "H-03"),
+    ("#8034", "H-04"),
+    ("H-06", "H21"),
+    ("H20",),
+)
 
 # fmt: off
 ONE_REQUEST = [
-    _scenario("dropped-in-e1", DEADLOCK, "violated", 64_746, 42, H01, DROPPED, "E1"),
+    _scenario("dropped-in-e1", DEADLOCK, "violated", 64_746, 42, H01 + H20, DROPPED, "E1"),
     _scenario("dropped-in-e1-merged-halves", DEADLOCK, "violated", 22_180, 33, H01,
               DROPPED + " It needs no second half: the merged task is put, and registration is merely slow.", "E1", halves=1),
     _scenario("dropped-in-e1-tp3", DEADLOCK, "violated", 1_712_678, 46, H01, DROPPED, "E1", **TP3, halves=1),
     _scenario("never-answered-in-e1", LIVE, "violated", 64_746, 42, H01, DROPPED, "E1"),
     _scenario("may-arrive-in-time-in-e1", ALL, "holds", 64_746, 63, H01, "The loss is a race: when registration is quick, E1 answers.", "E1"),
-    _scenario("waits-for-acknowledgement-in-e0", DEADLOCK, "holds", 4_321, None, H01, ACKNOWLEDGED, "E0"),
+    _scenario("waits-for-acknowledgement-in-e0", DEADLOCK, "holds", 4_321, None, H01 + H20, ACKNOWLEDGED, "E0"),
     _scenario("waits-for-acknowledgement-in-e0-tp3", DEADLOCK, "holds", 132_285, None, H01, ACKNOWLEDGED, "E0", **TP3),
     _scenario("answered-in-e0", LIVE, "holds", 4_321, None, H01, ACKNOWLEDGED, "E0"),
     _scenario("parked-in-e2", DEADLOCK, "holds", 41_707, None, H01, PARKED, "E2"),
     _scenario("parked-in-e2-tp3", DEADLOCK, "holds", 2_227_337, None, H01, PARKED, "E2", **TP3, halves=1),
     _scenario("parked-in-e3a", DEADLOCK, "holds", 51_971, None, H01, PARKED, "E3a"),
     _scenario("parked-in-e3a-tp3", DEADLOCK, "holds", 3_600_761, None, H01, PARKED, "E3a", **TP3, halves=1),
-    _scenario("parked-in-ours", DEADLOCK, "holds", 14_110, None, H01, OURS, "repaired"),
+    _scenario("parked-in-ours", DEADLOCK, "holds", 14_110, None, H01 + H20, OURS, "repaired"),
     _scenario("parked-in-ours-tp3", DEADLOCK, "holds", 636_982, None, H01, OURS, "repaired", **TP3),
     _scenario("answered-in-ours", LIVE, "holds", 14_110, None, H01, OURS, "repaired"),
     _scenario("answered-in-ours-tp3", ALL, "holds", 636_982, 77, H01, "A run of ours that answers exists at TP = 3.", "repaired", **TP3),
@@ -149,12 +156,12 @@ SLOT_REUSE = [
 
 ONE_LAYER = [
     _scenario("answered-unsent-in-e1-one-layer", ANSWERED, "violated", 1_482_610, 55, H03, SKEW_E1, "E1", **SINGLE),
-    _scenario("ranks-divided-in-e2-one-layer", DEADLOCK, "violated", 2_281_045, 66, H03E2, SKEW_E2, "E2", **SINGLE),
+    _scenario("ranks-divided-in-e2-one-layer", DEADLOCK, "violated", 2_281_045, 66, H03E2 + H20, SKEW_E2, "E2", **SINGLE),
     _scenario("answered-unsent-in-e2-one-layer", ANSWERED, "violated", 2_281_045, 56, H03E2, SKEW_E2 + ROUND, "E2", **SINGLE),
     _scenario("report-lost-in-e3a-one-layer", DEADLOCK, "violated", 3_283_778, 84, H04,
               SKEW_E3 + " When both rounds are read as B, A is never reported.", "E3a", **SINGLE),
     _scenario("answered-unsent-in-e3a-one-layer", ANSWERED, "violated", 3_283_778, 57, H04, SKEW_E3 + ROUND, "E3a", **SINGLE),
-    _scenario("two-requests-in-ours-one-layer", DEADLOCK, "holds", 456_773, None, H03 + ("H-04",), OURS, "repaired", **SINGLE),
+    _scenario("two-requests-in-ours-one-layer", DEADLOCK, "holds", 456_773, None, H03 + ("H-04", "H20"), OURS, "repaired", **SINGLE),
     _scenario("answered-after-all-sent-in-ours-one-layer", ANSWERED, "holds", 456_773, None, H03 + ("H-04",), OURS, "repaired", **SINGLE),
     _scenario("two-requests-answered-in-ours-one-layer", LIVE, "holds", 456_773, None, H03 + ("H-04",), OURS, "repaired", **SINGLE),
 ]

@@ -45,6 +45,7 @@ HAZARDS: list[Hazard] = [
         "is preempted, so the client gets an error and the result. A stop may be credited to the wrong request, too: one that finds its slot "
         "empty, because the last token came first, must not be reported. If it is, in A' and R', the report is taken for that of the next "
         "request in the slot once that one is aborted, and frees its slot while its last token is under way.",
+        told_by="lifecycle-foreign-token-in-newest",
     ),
     Hazard(
         "H12",
@@ -78,6 +79,7 @@ HAZARDS: list[Hazard] = [
         "the zombie. FIN may also come after the zombie was admitted again: it frees the blocks under it, another request gets them, and a "
         "step writes one block for both (P7), which is a candidate for H31 that the facts do not name. The dropped step needs the stop to be "
         "reported after the end was credited and before FIN.",
+        told_by="lifecycle-zombie-stopped-after-its-end-in-newest",
     ),
     Hazard(
         "H30",
@@ -107,6 +109,7 @@ HAZARDS: list[Hazard] = [
         "The gap need not be there: FINISH may wait in the queue behind a PREALLOCATE. Freeing it only if it is still one's own mends "
         "it as well. A query waits for ever with prefill_schedule, which does not drain the queue, whatever the number of prepare threads; and "
         "behind the gate of #6680 when the worker dies in a forward (else the gate opens). Draining before the look at the gate mends that.",
+        told_by="lifecycle-queue-slot-shared-in-v2",
     ),
     Hazard(
         "H-41",
@@ -116,6 +119,7 @@ HAZARDS: list[Hazard] = [
         "all; from code",
         "Never freed only where `waiting` is not served, which is prefill_schedule. Where it is, the request runs again and is freed "
         "at its second end (H23).",
+        told_by="lifecycle-prefill-sent-and-freed-in-optimised",
     ),
 ]
 

@@ -204,6 +204,7 @@ HAZARDS = [
         "connects again and writes an old task into the new D's memory. It takes both of ours to be rid of it: D waits until P has closed the "
         "attempt, and where P is dead, a new key refuses the ranks that it left behind. A key alone is not enough: where D is wrong about "
         "P's death, a grant that was still owed would carry the new key to it (`network-foreign-write-without-withholding`).",
+        told_by="decode-other-request-overwritten-in-rechecked",
     ),
     Hazard(
         "H-20",

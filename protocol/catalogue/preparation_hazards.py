@@ -17,6 +17,7 @@ HAZARDS = [
         "(2) N threads do help as long as fewer than N requests are for the full D, and only while P has blocks to spare: blocks are "
         "taken before D is asked, so one request is enough where it takes P's last room. (3) The single try (=0) frees the "
         "thread at the price of an error. (4) With `enable_decode_cache_task` no thread waits, but the sender does (H-02).",
+        told_by="preparation-foreign-slot-in-e1",
     ),
     Hazard(
         "H22",

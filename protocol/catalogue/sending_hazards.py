@@ -35,6 +35,7 @@ LAYER0 = [
         claim="E3; inferred. E3 mends the deadlock of E2.",
         finding="Reachable in E3a and in E3b, whichever way late signals are forwarded (Q2). H-04b is a deadlock in E2, E3a and E3b from two "
         "chunks on; it loses no data, because an item covers all that its chunk number says.",
+        told_by="layer0-signal-answered-unsent-in-e3a-one-layer",
     ),
     Hazard(
         "H-06",
@@ -44,7 +45,7 @@ LAYER0 = [
         "there without the sender's lock; the late deletion takes the new entry away.",
         claim="All epochs; inferred.",
         finding="Reachable in every epoch, also in E0, whose verdicts are otherwise clean. It needs the whole next request between one report and "
-             "one deletion.",
+        "one deletion.",
     ),
     Hazard(
         "H21",
@@ -66,6 +67,7 @@ SENDING = [
         "request (b), or makes the sender wait with every other request behind it (c); the first mend made ranks build different batches (d).",
         claim="R; observed (#7944, #8034).",
         finding="(a) is H-01, (b) is H-05, (c) is H-02, (d) is H-03. In E0 (b) cannot be: the next occupant overwrites the task before it may run.",
+        told_by="layer0-signal-dropped-in-e1",
     ),
     Hazard(
         "H-02",
@@ -75,6 +77,7 @@ SENDING = [
         "sender stands still until the other task is there, and for ever if it was lost.",
         claim="E0 impossible, E1; observed and inferred.",
         finding="As claimed. The wait alone loses nothing: what never ends in E1 is a signal that was thrown away (H-01).",
+        told_by="sending-unregistered-slot-drops-the-batch-in-e1-asserting",
     ),
     Hazard(
         "H-05",
@@ -113,7 +116,7 @@ SENDING = [
         "the messager's lock held, which nobody can end (c).",
         claim="All epochs; read in the source and inferred.",
         finding="All three are reachable in E0; (c) needs more signals to come than the kernel's queue holds: three chunks of two layers. "
-             "Reporting at once is not safe in ours either: a failure is kept until the last chunk, and until the "
+        "Reporting at once is not safe in ours either: a failure is kept until the last chunk, and until the "
         "worker has written its last layer.",
     ),
     Hazard(
@@ -150,7 +153,7 @@ SENDING = [
         "and layers are sent that nobody has written.",
         claim="Inferred; E0 and E1 absorb such signals by their discard.",
         finding="E1 does not absorb them all: one that is read after the new registration is queued. A test of the length (one answer to Q1) does "
-             "not "
+        "not "
         "help. Emptying the queue at start does, if nothing reads it before.",
     ),
     Hazard(

@@ -121,10 +121,11 @@ def tallies(number: str, listed: Iterable[Scenario] | None = None) -> list[Tally
 
 
 def counterexamples(number: str) -> list[Scenario]:
-    """The violated claims about a hazard, the main one first: an everyday one that names this hazard before any other."""
+    """The violated claims about a hazard, the main one first: the one that tells it, or an everyday one that names it before any other."""
+    main = hazards()[number].told_by
 
-    def order(scenario: Scenario) -> tuple[bool, bool]:
-        return scenario.deep, hazards_of(scenario)[0] != number
+    def order(scenario: Scenario) -> tuple[bool, bool, bool]:
+        return scenario.name != main, scenario.deep, hazards_of(scenario)[0] != number
 
     cited = [s for s in scenarios().values() if number in hazards_of(s) and is_judged(s)]
     return sorted((s for s in cited if s.expected == "violated" and s.path_length is not None), key=order)

@@ -101,6 +101,13 @@ def test_every_hazard_is_found_somewhere_and_mended_somewhere() -> None:
     assert not missing, told(missing)
 
 
+def test_hazard_is_told_by_an_everyday_counterexample_of_its_own() -> None:
+    told = {h.number: find_scenario(h.told_by) for h in hazards().values() if h.told_by}
+    wrong = [f"{n}: {s.name}" for n, s in told.items() if n not in hazards_of(s) or s.expected != "violated" or s.deep or is_witness(s)]
+    assert not wrong, ", ".join(wrong)
+    assert all(counterexamples(n)[0] is s for n, s in told.items())
+
+
 def test_hazard_that_is_not_modelled_has_no_violated_scenario() -> None:
     wrong = [h.number for h in hazards().values() if h.unmodelled and counterexamples(h.number)]
     assert not wrong, told(wrong)
