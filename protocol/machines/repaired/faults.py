@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import partial
+from typing import Any
 
 from ...combine import all_of, choice
 from ...effect import each, when
@@ -41,20 +42,20 @@ def _prefill_rows(p: Plane) -> list[Row]:
     f, r, prefill, rows = Faults.RUNNING, choice("rank", p.rank), p.prefill_process, []
     if prefill is None:
         return []
-    again = [prefill.restart(), p.prefill_life.set(1)]
+    again: list[Any] = [prefill.restart(), p.prefill_life.set(1)]
     may = prefill.is_alive() & (p.prefill_life == 0)
     kill = partial(Row, decided="observed")
     if p.bounds.crash == "prefill":
         rows.append(kill("crash_prefill", f, f, may, [prefill.crash()], "world", cite="9.7"))
     else:
-        parts = (p.worker_process, p.messager_process)
+        parts = [part for part in (p.worker_process, p.messager_process) if part is not None]
         every = all_of(p.rank, lambda i: parts[0].is_alive(i) & parts[1].is_alive(i))
         for name, part in zip(("worker", "messager"), parts):
             rows.append(kill(f"crash_{name}", f, f, may & every, [part.crash(r)], "world", choose=(r,), cite="H6, 9.6"))
         if p.rules.dies_whole:
-            end = [prefill.crash(), *(each(p.rank, lambda i, part=part: when(part.is_alive(i), part.crash(i))) for part in parts)]
+            end = [prefill.crash(), *(when(part.is_alive(i), part.crash(i)) for part in parts for i in p.rank)]
             rows.append(kill("end_prefill", f, f, prefill.is_alive() & ~every, end, "supervisor", fair="weak", cite="ours"))
-            again += [each(p.rank, lambda i, part=part: part.restart(i)) for part in parts]
+            again += [part.restart(i) for part in parts for i in p.rank]
     rows.append(kill("restart_prefill", f, f, ~prefill.is_alive(), again, "supervisor", cite="ours: a new life"))
     return rows
 

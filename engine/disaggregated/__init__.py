@@ -1,0 +1,1 @@
+"""The prefill/decode-disaggregated engine: what each process does when the rows of the repaired protocol fire."""

@@ -1,0 +1,148 @@
+"""D's engine process: D's block tables, the sequences that decode, and what their clients get.
+
+A decode step is a forward of D's ranks, which a gate of the forward-signal system schedules. Its tokens are credited by rows,
+each when its forward is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..driver import Step
+from ..generation import Finish, Token
+from ..model.kv_cache import BlockPool
+from ..model.shard import Chunk
+from ..roles.binding import Outcome, after, carries, decides
+from .job import Answered, Job, Numbers, Produced, Shape, Tokens, Work
+
+
+class Answer:
+    """A request that D decodes: the tokens so far, its blocks, and why it has ended, once it has."""
+
+    def __init__(self, job: Job, table: Numbers):
+        self.job, self.table = job, table
+        self.tokens: list[Token] = []
+        self.finish: Finish | None = None
+
+    def add(self, token: Token) -> None:
+        """The next token."""
+        self.finish = self.end_with(token)
+        self.tokens.append(token)
+
+    def end_with(self, token: Token) -> Finish | None:
+        """Why the answer ends if that is its next token; None when it goes on."""
+        wanted = self.job.generation
+        if token.id in wanted.stop_tokens:
+            return Finish.STOP
+        return Finish.LENGTH if len(self.tokens) + 1 == wanted.max_tokens else None
+
+    def chunk(self) -> Chunk:
+        """The row of its next step."""
+        return Chunk((self.tokens[-1].id,), len(self.job.prompt) + len(self.tokens) - 1, self.table)
+
+
+class DecodeEngine:
+    """Handlers of the listener, the loop and the worker of one D instance; `deliver` gets what clients are to see."""
+
+    def __init__(self, instance: int, room: int, shape: Shape, deliver: Callable[[Any], None]):
+        self.pool = BlockPool(room * shape.blocks)
+        self._instance, self._shape, self._deliver = instance, shape, deliver
+        self.answers: dict[int, Answer] = {}
+        self._ended: dict[int, tuple[int, Finish]] = {}
+        self.pending: Work | None = None
+        self._tokens: Tokens | None = None
+        self._steps = 0
+
+    # -- reservations --------------------------------------------------------------------------------------------------
+
+    @after("decode_loop.reserve")
+    def reserve(self, step: Step) -> None:
+        """Room for the prompt and the longest answer."""
+        q, job = step.chosen["request"], step.cargo
+        tokens = len(job.prompt) + job.generation.max_tokens
+        self.answers[q] = Answer(job, tuple(self.pool.take(self._shape.blocks_for(tokens), q)))
+
+    @carries("decode_loop.grant")
+    def granted(self, outcome: Outcome) -> tuple[int, Numbers] | None:
+        """Whose blocks they are, and which."""
+        answer = self.answers.get(outcome.values[0])
+        return None if answer is None else (answer.job.key, answer.table[: self._shape.blocks_for(len(answer.job.prompt))])
+
+    @after("listener.receive_commit")
+    def commit(self, step: Step) -> None:
+        """The cache is there, and the first token with it."""
+        answer = self.answers.get(step.chosen["request"])
+        if answer is not None and not answer.tokens and step.cargo is not None:
+            self._credit(answer, step.cargo)
+
+    @after("decode_worker.release")
+    def release(self, step: Step) -> None:
+        """The reservation has ended, whatever ended it."""
+        q = step.chosen["request"]
+        answer = self.answers.pop(q)
+        self.pool.give_back(answer.table, q)
+        self._ended[q] = (answer.job.key, answer.finish or Finish.ERROR)
+
+    @after("decode_loop.answer")
+    def answer(self, step: Step) -> Answered | None:
+        """The client's answer is complete, or there is none."""
+        ended = self._ended.pop(step.chosen["request"], None)
+        return None if ended is None else Answered(*ended)
+
+    # -- decoding ------------------------------------------------------------------------------------------------------
+
+    @after("decode_worker.start_step")
+    def start(self, step: Step) -> None:
+        """Give the ranks a step over what decodes; a request whose first token was its last needs none."""
+        batch = [where[1] for (variable, where), stepping in step.stored.items() if variable.name == "decode_batch" and stepping]
+        rows = [q for q in batch if self.answers[q].finish is None]
+        chunks, jobs = tuple(self.answers[q].chunk() for q in rows), tuple(self.answers[q].job for q in rows)
+        self._steps += 1
+        self.pending, self._tokens = (Work(self._steps, tuple(rows), chunks, jobs), None) if rows else (None, {})
+
+    def finish_step(self, tokens: Tokens) -> None:
+        """The step's forward is over."""
+        self._tokens = tokens
+
+    @decides("decode_worker.credit_token", "decode_worker.credit_last_token")
+    def decide(self, open_rows: Sequence[Outcome]) -> Outcome | None:
+        """Credit a token of the step as the request's last, or not as its last; nothing while the forward runs."""
+        if self._tokens is None:
+            return None
+        q = open_rows[0].values[0]
+        goes_on = q in self._tokens and self.answers[q].end_with(self._tokens[q]) is None
+        event = "credit_token" if goes_on else "credit_last_token"
+        return next(outcome for outcome in open_rows if outcome.event == event)
+
+    @after("decode_worker.credit_token", "decode_worker.credit_last_token")
+    def credit(self, step: Step) -> None:
+        """The client gets the token; an answer that its first token ended gets none."""
+        q = step.chosen["request"]
+        assert self._tokens is not None
+        if q in self._tokens:
+            self._credit(self.answers[q], self._tokens[q])
+
+    def _credit(self, answer: Answer, token: Token) -> None:
+        answer.add(token)
+        self._deliver(Produced(answer.job.key, token))
+
+
+class DecodeGate:
+    """Handlers of the gate of D's forward-signal system."""
+
+    def __init__(self, engine: DecodeEngine):
+        self._engine = engine
+        self._work: Work | None = None
+
+    @decides("gate.schedule", "gate.schedule_nothing")
+    def schedule(self, open_rows: Sequence[Outcome]) -> Outcome | None:
+        """The step that is due, if one is."""
+        self._work, self._engine.pending = self._engine.pending, None
+        wanted = "schedule_nothing" if self._work is None else "schedule"
+        return next(outcome for outcome in open_rows if outcome.event == wanted)
+
+    @carries("gate.put_batch")
+    def contents(self, outcome: Outcome) -> Work | None:
+        """What `put_tasks` puts."""
+        return self._work

@@ -1,0 +1,94 @@
+"""What an engine of one prefill instance and some decode instances is made of: its sizes, and the systems that it drives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from protocol import DefinitionError
+from protocol.machines.repaired.protocol import build as build_protocol
+from protocol.machines.signalling.forward_signal import build as build_forward_signal
+from protocol.system import System
+
+from ..generation import Generation
+from ..model.config import ModelConfig
+from .job import Shape
+
+BLOCK_SIZE = 16
+CHUNKS = 8
+"""Chunks of the longest prompt."""
+TURNS = 1 << 10
+"""How often a number is used; an engine that runs longer is to be started again."""
+
+
+@dataclass(frozen=True)
+class Plant:
+    """An engine's sizes.
+
+    Args:
+        config: the model. ranks: tensor-parallel ranks of P and of each D. decodes: D instances.
+        sequences: requests at once on each D. context_tokens: the longest prompt and answer together.
+        slots: requests at once on P. threads: that prepare requests.
+        faults: whether processes may die, and messages with them; the rows for it are driven then.
+
+    Raises:
+        DefinitionError: the model cannot be cut so, or a number is below 1.
+    """
+
+    config: ModelConfig
+    ranks: int = 1
+    decodes: int = 1
+    sequences: int = 8
+    context_tokens: int = 2048
+    slots: int = 4
+    threads: int = 2
+    faults: bool = False
+
+    def __post_init__(self) -> None:
+        self.config.check_ranks(self.ranks)
+        for name in ("decodes", "sequences", "context_tokens", "slots", "threads"):
+            if getattr(self, name) < 1:
+                raise DefinitionError(f"{name}={getattr(self, name)}: give at least 1")
+
+    @property
+    def numbers(self) -> int:
+        """Requests that the engine knows at once: those that D decodes, and as many that are on their way."""
+        return self.decodes * 2 * self.sequences
+
+    @property
+    def shape(self) -> Shape:
+        """The layout of tokens. A chunk is a whole number of blocks."""
+        chunk = -(-self.context_tokens // (CHUNKS * BLOCK_SIZE)) * BLOCK_SIZE
+        return Shape(chunk, BLOCK_SIZE, self.context_tokens)
+
+    @property
+    def withdraw(self) -> int:
+        """The task that withdraws a request from P's ranks."""
+        return 2 * CHUNKS
+
+    def protocol(self) -> System:
+        """The repaired protocol at these sizes, without ghosts."""
+        return build_protocol(**self.protocol_config).focused()
+
+    def decode_ranks(self) -> System:
+        """The system of one D's ranks, without ghosts."""
+        return build_forward_signal(**self.decode_config).focused()
+
+    @property
+    def protocol_config(self) -> dict[str, Any]:
+        """The arguments of the repaired protocol's builder."""
+        return {
+            "requests": self.numbers, "turns": TURNS, "ranks": self.ranks, "slots": self.slots, "layers": self.config.layers,
+            "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True,
+        }  # fmt: skip
+
+    @property
+    def decode_config(self) -> dict[str, Any]:
+        """The arguments of the builder of a D's ranks."""
+        return {"ranks": self.ranks, "role": "prefill", "batches": None, "decode_steps": 0}
+
+    def check(self, generation: Generation) -> None:
+        """Raise a DefinitionError when a generation is longer than the context."""
+        if generation.tokens > self.context_tokens:
+            text = f"{len(generation.prompt)} tokens of prompt and {generation.max_tokens} of answer are more than {self.context_tokens}"
+            raise DefinitionError(f"{text}; shorten one of them")

@@ -1,0 +1,108 @@
+"""The ranks that compute: P's workers, whose every layer is a row, and D's, whose forward is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..driver import Step
+from ..generation import Token
+from ..in_process import likeliest
+from ..model.sampling import choose
+from ..model.shard import Chunk
+from ..model.weights import Floats
+from ..roles.binding import Outcome, after, carries
+from .job import Tokens, Work
+
+
+class Computation(Protocol):
+    """One rank's forwards, whatever carries its collectives."""
+
+    def begin(self, number: int, batch: Sequence[Chunk]) -> None:
+        """Start forward number `number`; the ranks of a forward are given the same batch."""
+        ...
+
+    def begin_layer(self) -> None:
+        """Compute up to the attention of the next layer: its keys and values are in the rank's cache then."""
+        ...
+
+    def is_ready(self) -> bool:
+        """Whether `logits` can be had without the rows of another rank."""
+        ...
+
+    def logits(self) -> Floats:
+        """The logits of the wanted rows, when every rank has begun every layer."""
+        ...
+
+    def run(self, number: int, batch: Sequence[Chunk]) -> Floats:
+        """A whole forward, from its start to its logits."""
+        ...
+
+
+def token_of(logits: Floats, work: Work, place: int, drawn: int) -> Token:
+    """The next token of a request of the batch, which has drawn so many."""
+    wanted = work.jobs[place].generation
+    token, log_probability = choose(logits, wanted.sampling, drawn)
+    return Token(token, log_probability, likeliest(logits, wanted.alternatives))
+
+
+class PrefillRank:
+    """Handlers of one worker of P."""
+
+    def __init__(self, rank: int, withdraw: int, computation: Computation):
+        self._rank, self._withdraw, self._computation = rank, withdraw, computation
+        self._work: Work | None = None
+        self._tokens: Tokens | None = None
+
+    @after("worker.read_batch", "worker.read_last_batch")
+    def take(self, step: Step) -> None:
+        """The batch, without what is withdrawn."""
+        work: Work = step.cargo
+        self._work = work.only([q for q in work.requests if step.left("worker_hand", self._rank, q) != self._withdraw])
+        self._tokens = None
+        if self._work.requests:
+            self._computation.begin(work.number, self._work.chunks)
+
+    @after("worker.write_layer")
+    def write(self, step: Step) -> None:
+        """The next layer."""
+        self._computation.begin_layer()
+
+    @carries("worker.emit_tokens")
+    def tokens(self, outcome: Outcome) -> Tokens | None:
+        """The first tokens of the prompts that are through."""
+        if self._tokens is None and self._work is not None and self._computation.is_ready():
+            work, rows = self._work, iter(self._computation.logits())
+            self._tokens = {q: token_of(next(rows), work, k, 0) for k, q in enumerate(work.requests) if work.chunks[k].outputs}
+        return self._tokens
+
+
+class DecodeRank:
+    """Handlers of one rank of D, in the forward-signal system."""
+
+    def __init__(self, rank: int, computation: Computation):
+        self._rank, self._computation = rank, computation
+        self._work: Work | None = None
+        self._logits: Floats | None = None
+
+    @after("worker.read_batch", "worker.read_last_batch")
+    def take(self, step: Step) -> None:
+        """The batch."""
+        self._work = step.cargo
+
+    @after("worker.start_forward")
+    def forward(self, step: Step) -> None:
+        """All layers."""
+        if self._work is not None:
+            self._logits = self._computation.run(self._work.number, self._work.chunks)
+
+    @after("worker.finish_forward")
+    def report(self, step: Step) -> Tokens | None:
+        """The next tokens, once an instance."""
+        work, self._work = self._work, None
+        if work is None or self._rank != 0:
+            return None
+        logits = self._logits
+        assert logits is not None
+        drawn = [chunk.start + 1 - len(job.prompt) for chunk, job in zip(work.chunks, work.jobs)]
+        return {q: token_of(logits[k], work, k, drawn[k]) for k, q in enumerate(work.requests)}

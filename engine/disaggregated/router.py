@@ -1,0 +1,97 @@
+"""The router's process: admits generations, gives each a number, posts it, and gives up what its client gives up."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from ..driver import Step
+from ..generation import Generation
+from ..roles.binding import Outcome, after, carries, decides
+from .job import Closed, Job, Shape
+
+
+class Router:
+    """All numbers, and the generations that wait for one. A number's D instance is the number modulo their count."""
+
+    def __init__(self, numbers: int, shape: Shape):
+        self._waiting: deque[tuple[int, Generation]] = deque()
+        self.lines = [Line(self, number, shape) for number in range(numbers)]
+        self._submitted = 0
+
+    @property
+    def running(self) -> int:
+        """Generations that have a number."""
+        return sum(line.job is not None for line in self.lines)
+
+    @property
+    def waiting(self) -> int:
+        """Generations that wait for a number."""
+        return len(self._waiting)
+
+    def submit(self, generation: Generation) -> int:
+        """Take a generation in; the key by which its tokens come back."""
+        self._submitted += 1
+        self._waiting.append((self._submitted, generation))
+        return self._submitted
+
+    def abort(self, key: int) -> bool:
+        """Give a generation up; whether it had no number yet, and is over at once."""
+        for one in self._waiting:
+            if one[0] == key:
+                self._waiting.remove(one)
+                return True
+        for line in self.lines:
+            line.is_given_up |= line.job is not None and line.job.key == key
+        return False
+
+    def next_job(self, number: int) -> Job | None:
+        """The generation that has waited longest, under that number."""
+        return Job(number, *self._waiting.popleft()) if self._waiting else None
+
+
+class Line:
+    """One copy of the router machine: a number, and the request that it stands for at the moment."""
+
+    def __init__(self, router: Router, number: int, shape: Shape):
+        self._router, self._number, self._shape = router, number, shape
+        self.job: Job | None = None
+        self.is_given_up = False
+
+    @decides(
+        "router.post_to_decode", "router.post_next", "router.register",
+        "router.abort_alone", "router.abort_at_prefill",
+    )  # fmt: skip
+    def decide(self, open_rows: Sequence[Outcome]) -> Outcome | None:
+        """Post the next generation; register it with the chunks that its prompt has; abort what is given up."""
+        by_event = {outcome.event: outcome for outcome in open_rows if not outcome.values}
+        if "post_to_decode" in by_event or "post_next" in by_event:
+            self.job = self.job or self._router.next_job(self._number)
+            return None if self.job is None else by_event.get("post_to_decode") or by_event["post_next"]
+        if self.is_given_up:
+            return by_event.get("abort_alone") or by_event.get("abort_at_prefill")
+        if self.job is None:
+            return None
+        wanted = (self._shape.chunks_for(len(self.job.prompt)),)
+        return next((outcome for outcome in open_rows if outcome.event == "register" and outcome.values == wanted), None)
+
+    @carries("router.post_to_decode", "router.post_next", "router.post_to_prefill")
+    def contents(self, outcome: Outcome) -> Job | None:
+        """The request itself."""
+        return self.job
+
+    @after("router.receive_answer")
+    def close(self, step: Step) -> Closed:
+        """The request is over; the number is free."""
+        job, self.job, self.is_given_up = self.job, None, False
+        assert job is not None
+        return Closed(self._number, job.key, step.event != "receive_answer")
+
+
+class BreakableLine(Line):
+    """A line to a D that may die."""
+
+    @after("router.report_lost")
+    def lose(self, step: Step) -> Closed:
+        """The connection to D is broken: there will be no answer."""
+        return self.close(step)
