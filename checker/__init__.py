@@ -29,6 +29,7 @@ def check(
     workers: int = 1,
     reduced: bool = False,
     progress: Callable[[int, int, float, int], None] | None = None,
+    phase: Callable[[str], None] | None = None,
 ) -> Result:
     """Explore every state of the system and answer each of its properties, `range` always among them.
 
@@ -38,9 +39,11 @@ def check(
         first: stop at the first violation instead of exploring the whole space.
         workers: threads that may be used; the table explorer uses two at most. A completed search answers alike with any
             number; how far a budget reaches may depend on it.
-        reduced: leave out interleavings that no asked property can tell apart; verdicts stay, counts shrink, and a path need not be
-            shortest. The table explorer only; refused for properties that it might not preserve.
+        reduced: leave out interleavings that no asked property can tell apart, and keep one state of those that differ in the names of
+            interchangeable copies; verdicts stay, counts shrink, and a path need not be shortest. The table explorer only; refused for
+            properties that it might not preserve.
         progress: called now and then with (states, depth, states per second, states waiting).
+        phase: called now and then, by the table explorer, with what it does when all states are known: judging hang and leads_to.
 
     Raises:
         DefinitionError: the system is wrong in a way that only tabulating or exploring it shows; with a path. Or the reduction
@@ -57,5 +60,5 @@ def check(
     if explorer == "table":
         from . import search
 
-        return search.explore(system, limits=limits, first=first, workers=workers, reduced=reduced, progress=progress)
+        return search.explore(system, limits=limits, first=first, workers=workers, reduced=reduced, progress=progress, phase=phase)
     raise DefinitionError(f"there is no explorer {explorer!r}; choose 'table' or 'reference'")

@@ -29,6 +29,8 @@ class Record:
     reduced: bool = False
     never_fired: tuple[str, ...] = ()
     """Rows that never took a step; empty, too, when the exploration is not complete."""
+    notes: tuple[str, ...] = ()
+    """Of a reduced search: what each reduction was used for, or why it was not."""
 
     def as_json(self) -> dict[str, Any]:
         """A plain dictionary."""
@@ -60,6 +62,7 @@ def _record(target: Target, result: Result, finding: Finding) -> Record:
         reason=finding.reason or result.reason,
         reduced=result.reduced,
         never_fired=result.never_fired if result.complete else (),
+        notes=result.notes,
     )
 
 

@@ -21,17 +21,21 @@ from protocol.system import System
 from . import kernel as k
 from .reduction import order_refused, refuse_unsound
 from .result import Finding, Limits, Result, Verdict, never_fired
-from .space import MOST_STATES, Space, physical_bytes
+from .space import MOST_STATES, Space, available_bytes
 from .tables import STATE_KINDS, Tables, case_name, tabulate
 
 Progress = Callable[[int, int, float, int], None]
 """Called with (states, depth, states per second, states waiting)."""
+Phase = Callable[[str], None]
+"""Called with what is being done once all states are known, as text."""
 
 UNLIMITED = Limits()
 BATCH = 1 << 16
 """States expanded between two looks at the clock and the budgets."""
 MEMORY_SHARE = 0.85
-"""The part of the machine's memory that a search without a budget may use."""
+"""The part of the machine's free memory that a search without a budget may use."""
+JUDGING_BYTES = 32
+"""Per state, what judging liveness takes beside the graph."""
 
 
 def explore(
@@ -42,6 +46,7 @@ def explore(
     workers: int = 1,
     reduced: bool = False,
     progress: Progress | None = None,
+    phase: Phase | None = None,
 ) -> Result:
     """Explore every state of the system and answer each of its properties.
 
@@ -51,25 +56,27 @@ def explore(
         workers: threads, of which two at most are used; the answer of a completed search does not depend on it.
         reduced: leave out interleavings that no asked property can tell apart.
         progress: called after every batch of states.
+        phase: called now and then while hang and leads_to are judged.
 
     Raises:
         DefinitionError: a table is too large; two rows of one event enabled at once, a place written twice in one step, or
             a property that cannot be evaluated, with the path.
     Cost:    tables: about a millisecond per instance; then a few hundred nanoseconds per state.
     """
-    return _Search(system, limits, first, workers, reduced).run(progress)
+    return _Search(system, limits, first, workers, reduced, phase).run(progress)
 
 
 class _Search:
-    def __init__(self, system: System, limits: Limits, first: bool, workers: int, reduced: bool):
+    def __init__(self, system: System, limits: Limits, first: bool, workers: int, reduced: bool, phase: Phase | None):
         self.started = time.perf_counter()
+        self.tell: Phase = phase or (lambda _: None)
         self.system, self.limits, self.first, self.reduced = system, limits, first, reduced
         self.notes: list[str] = []
         if reduced:
             self.tables, self.notes = reduced_tables(system)
         else:
             self.tables = tabulate(system)
-        budget = MEMORY_SHARE * physical_bytes() if limits.max_memory_gb is None else limits.max_memory_gb * 1e9
+        budget = MEMORY_SHARE * available_bytes() if limits.max_memory_gb is None else limits.max_memory_gb * 1e9
         most_states = MOST_STATES if limits.max_states is None else limits.max_states
         self.space = Space(self.tables, most_states, int(budget), workers)
         kinds = {p.kind for p in system.properties}
@@ -202,19 +209,23 @@ class _Search:
         """The answer for a property that looks at behaviours, from the graph of all states."""
         from . import liveness
 
-        needed = self.space.bytes_used + self.space.graph_bytes()
+        needed = self.space.bytes_used + self.space.graph_bytes() + JUDGING_BYTES * self.space.distinct
         if needed > self.space.most_bytes:
             allowed = f"{self.space.most_bytes / 1e9:.3g} GB"
             forecast = f"the graph of {self.space.distinct:,} states needs {needed / 1e9:.3g} GB in all, more than {allowed}"
             return Finding(prop.name, Verdict.INCONCLUSIVE, reason=forecast)
         if not hasattr(self, "graph"):
-            self.graph = self.space.graph()
+            self.graph = self.space.graph(self.tell)
         if prop.kind == "hang":
+            self.tell(f"{prop.name}: whether something can still be done, in {self.space.distinct:,} states")
             progressing = np.array([not (i.action.environment or i.action.row.poll) for i in self.tables.instances], dtype=bool)
             state = liveness.hang(self.graph, progressing, ~self.everywhere(""))
             return Finding(prop.name, Verdict.HOLDS) if state is None else Finding(prop.name, Verdict.VIOLATED, self.space.path(state))
         units, strong = self.units()
         for case, (label, _, _) in enumerate(prop.cases):
+            if self.limits.time_limit_s is not None and self.seconds > self.limits.time_limit_s:
+                return Finding(prop.name, Verdict.INCONCLUSIVE, reason=f"more than {self.limits.time_limit_s} s")
+            self.tell(f"{' '.join((prop.name, label)).strip()}: a fair behaviour that never gets there, in {self.space.distinct:,} states")
             q = self.everywhere(case_name(prop, case, 1))
             p = self.everywhere(case_name(prop, case, 0), where=~q)
             lasso = liveness.leads_to(self.graph, p, q, units, strong)

@@ -8,8 +8,9 @@ the table.
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +25,24 @@ from .tables import Tables
 
 LOAD = 0.8
 SLOTS = 1 << 16
+GRAPH_BATCH = 1 << 18
+"""States whose edges are regenerated between two words on how far that is."""
 PIPELINE_ROOM = 1 << 16
 """Successors handed over at a time: enough that handing over costs nothing beside making them."""
 LARGE_SLOTS = 1 << 24
 MOST_STATES = (1 << 32) - 2
 
 
-def physical_bytes() -> int:
-    """The memory that this process may have: the machine's, or its control group's; 8 GB where neither says."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        total = 8 * 10**9
-    try:
-        group = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-    except OSError:
-        return total
-    return min(total, int(group)) if group.isdigit() else total
+def available_bytes() -> int:
+    """The memory that this process may still take: what the machine has free, or its control group; 8 GB where neither says."""
+    free = 8 * 10**9
+    with suppress(OSError, StopIteration, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024
+    with suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        free = min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return free
 
 
 class Space:
@@ -220,9 +222,10 @@ class Space:
         """What `graph` would take."""
         return self.distinct * 20 + int(self.counters[k.TRANSITIONS]) * 8
 
-    def graph(self) -> Any:
+    def graph(self, tell: Callable[[str], None] | None = None) -> Any:
         """All edges, as `liveness.StateGraph`; the whole space must be explored, and nothing is explored after.
 
+        `tell` is called now and then with how far it is.
         Cost: as long as the exploration; `graph_bytes` of memory.
         """
         from .liveness import StateGraph
@@ -233,10 +236,13 @@ class Space:
             k.fill(self.states, 1, n, self.table, True)
         offsets = np.zeros(n + 1, dtype=np.int64)
         targets, labels = np.empty(m, dtype=np.int32), np.empty(m, dtype=np.int32)
-        k.connect(
-            t.code, t.entries, t.programs, t.selector_code, t.selector_sets, t.turns, t.moves, t.symmetry.whole, len(t.instances),
-            self.width, t.work_words, self.states, self.table, 0, n, offsets, targets, labels,
-        )  # fmt: skip
+        for start in range(0, n, GRAPH_BATCH):
+            if tell is not None:
+                tell(f"graph: {start:,} of {n:,} states")
+            k.connect(
+                t.code, t.entries, t.programs, t.selector_code, t.selector_sets, t.turns, t.moves, t.symmetry.whole, len(t.instances),
+                self.width, t.work_words, self.states, self.table, start, min(start + GRAPH_BATCH, n), offsets, targets, labels,
+            )  # fmt: skip
         parents = self.parents[:n].astype(np.int64)
         parents[0] = -1
         via = self.via[:n].astype(np.int32)

@@ -1,11 +1,12 @@
 """The table explorer: published counts, shortest least paths, budgets, two-word states, growth of its arrays."""
 
+import weakref
 from enum import IntEnum
 
 import numpy as np
 import pytest
 
-from checker import Limits, Verdict, check
+from checker import Limits, Verdict, check, search
 from checker import kernel as k
 from checker.space import Space
 from checker.tables import tabulate
@@ -23,6 +24,7 @@ from protocol import (
     hang,
     leads_to,
     me,
+    never,
     private,
     sometimes,
     unlocked,
@@ -166,6 +168,42 @@ def test_a_graph_beyond_the_memory_budget_is_inconclusive_with_a_forecast():
     result = check(system, limits=Limits(max_memory_gb=0.004))
     finding = result.findings["rises"]
     assert result.complete and finding.verdict is Verdict.INCONCLUSIVE and "GB in all" in finding.reason
+
+
+def test_what_is_done_after_the_search_is_told(monkeypatch):
+    monkeypatch.setattr("checker.space.GRAPH_BATCH", 1 << 14)
+    told = []
+    check(counters(8, 3, lambda level: leads_to("rises", level[0] == 0, level[0] == 3), lambda level: hang()), phase=told.append)
+    graph = [f"graph: {n:,} of 65,536 states" for n in range(0, 1 << 16, 1 << 14)]
+    assert told[:5] == [*graph, "rises: a fair behaviour that never gets there, in 65,536 states"]
+    assert told[5:] == ["hang: whether something can still be done, in 65,536 states"]
+
+
+def test_time_that_runs_out_before_a_behaviour_is_judged_is_inconclusive(monkeypatch):
+    """The search ends in time; then the clock jumps while the graph is made."""
+    clock = [0.0]
+    monkeypatch.setattr(search.time, "perf_counter", lambda: clock[0])
+    system = counters(4, 3, lambda level: leads_to("rises", level[0] == 0, level[0] == 3), lambda level: never("high", level[0] > 3))
+    result = check(system, limits=Limits(time_limit_s=9), phase=lambda _: clock.__setitem__(0, 10.0))
+    assert result.complete and result.findings["high"].verdict is Verdict.HOLDS
+    assert (result.findings["rises"].verdict, result.findings["rises"].reason) == (Verdict.INCONCLUSIVE, "more than 9 s")
+
+
+def test_a_check_keeps_no_memory_when_it_has_answered(monkeypatch):
+    """A catalogue is checked one after the other: the arrays of one are gone when the next begins, though its answer is kept."""
+    kept = []
+
+    class Watched(Space):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            kept.append(weakref.ref(self))
+
+    monkeypatch.setattr(search, "Space", Watched)
+    answers = []
+    for workers in (1, 2):
+        answers.append(check(counters(5, 3, lambda level: leads_to("rises", level[0] == 0, level[0] == 3)), workers=workers))
+        answers.append(check(two_phase_commit(3), reduced=True))
+        assert len(kept) == 2 * workers and all(seen() is None for seen in kept)
 
 
 def test_the_graph_has_every_edge():

@@ -172,10 +172,23 @@ def test_a_step_that_the_property_sees_is_not_put_first() -> None:
     assert reduced.findings["both"].verdict is Verdict.VIOLATED and reduced.findings["last"].verdict is Verdict.HOLDS
 
 
-def test_an_endless_private_loop_puts_nobody_off() -> None:
+LOOPS = {
+    "two steps": [Row("there", Walk.FIRST, Walk.SECOND), Row("back", Walk.SECOND, Walk.FIRST)],
+    "one step that changes nothing": [Row("stay", Walk.FIRST, Walk.FIRST)],
+    "three steps and a way in": [
+        Row("in", Walk.FIRST, Walk.SECOND),
+        Row("on", Walk.SECOND, Walk.THIRD),
+        Row("out", Walk.THIRD, Walk.LAST),
+        Row("back", Walk.LAST, Walk.SECOND),
+    ],
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_endless_private_loop_puts_nobody_off(loop: str) -> None:
     """One copy turns round for ever in steps that nobody sees: the other's step is found all the same."""
     flag = unlocked("flag", BOOL)
-    spinner = Machine("spinner", Walk, [Row("there", Walk.FIRST, Walk.SECOND), Row("back", Walk.SECOND, Walk.FIRST)])
+    spinner = Machine("spinner", Walk, LOOPS[loop])
     raiser = Machine("raiser", Walk, [Row("raise_flag", Walk.FIRST, Walk.LAST, True, [flag.set(True)])], final=Walk.LAST)
     system = System("spin", [spinner, raiser], [always("down", ~flag)])
     assert same_answers(system, check(system)).findings["down"].verdict is Verdict.VIOLATED
