@@ -1,7 +1,8 @@
 """The command: `interlock list | check | show | diagram | explain | export | replay | run | serve | conform | model`.
 
 A thin file: it reads arguments, calls one of the three readers and prints what they answer. Exit codes: 0 holds, 1
-violated, 2 bad usage or definition, 3 inconclusive; `check --all` exits 0 when every answer is as recorded, else 1.
+violated, 2 bad usage or definition, 3 inconclusive; `check --all` exits 0 when every answer is as recorded, 1 when one differs, and
+3 when none differs but some are missing.
 Heavy imports are inside the commands, so that a small check answers at once.
 """
 
@@ -10,9 +11,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import textwrap
 import time
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +25,7 @@ import typer
 from protocol.errors import DefinitionError, ProtocolError, TraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from checker.report import Record
     from checker.result import Limits, Result
@@ -52,6 +55,8 @@ class Language(StrEnum):
     PROMELA = "promela"
 
 
+LONG_S = 10
+"""Of the deep catalogue, a scenario that takes longer is told as soon as it is answered."""
 JsonFile = Annotated[str, typer.Option("--json", metavar="FILE", help="Write the answer as JSON; - is standard output.")]
 Settings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a bound of the builder; may be repeated.")]
 SHOWN = "A hazard (H1 and H-01 are different), a pull request ('#7724' or 7724), a scenario, or path/to/file.py:build."
@@ -178,19 +183,29 @@ def check(
         names = [s.name for s in scenarios().values() if deep or not s.deep]
     limits = Limits(max_states, max_memory, time_limit)
     answers: list[Record] = []
-    wrong: list[str] = []
+    wrong: dict[str, list[str]] = {}
     trace = None
     started = time.perf_counter()
-    for name in names:
-        target = resolve(name, settings)
-        result = _explore(target, limits, explorer, first=first, workers=workers, reduced=reduce)
-        records = records_of(target, result)
-        answers += records
-        if all_scenarios:
-            wrong += [f"{name}: {difference}" for difference in differences(target, records)]
-        for record in records:
-            if trace is None and trace_file:
-                trace = _trace(target, result, record.property)
+    answered = 0
+    try:
+        with _terminable():
+            for answered, name in enumerate(names):
+                target = resolve(name, settings)
+                place = f"{answered + 1:,} of {len(names):,}: " if len(names) > 1 else ""
+                result = _explore(target, limits, explorer, first=first, workers=workers, reduced=reduce, place=place)
+                records = records_of(target, result)
+                answers += records
+                if all_scenarios:
+                    wrong[name] = differences(target, records)
+                    if deep and result.seconds > LONG_S:
+                        outcome = "; ".join(wrong[name]) or "as recorded"
+                        print(f"{place}{name}: {result.distinct:,} states, {result.seconds:.0f} s, {outcome}", file=sys.stderr, flush=True)
+                for record in records:
+                    if trace is None and trace_file:
+                        trace = _trace(target, result, record.property)
+            answered = len(names)
+    except KeyboardInterrupt:
+        print(f"interlock: stopped after {answered:,} of {len(names):,} scenarios; the others are not answered", file=sys.stderr)
     if trace is not None:
         from protocol.trace import save_trace
 
@@ -200,27 +215,44 @@ def check(
     if json_file != "-":
         _print_records(answers, paths=not all_scenarios)
         if reduce:
-            print("\nreduced: interleavings that the property cannot tell apart were left out, and are not counted")
-        if len(names) == 1 and answers[0].never_fired:
+            print("\nreduced: what the property cannot tell apart was left out, and is not counted")
+            for name, notes in {a.name: a.notes for a in answers}.items():
+                for note in notes:
+                    print(f"{name}: {note}")
+        if len(names) == len(answers) == 1 and answers[0].never_fired:
             print(f"\nrows that never fire at these bounds: {', '.join(answers[0].never_fired)}")
         if trace_file:
             print(f"path written to {trace_file}" if trace is not None else f"no path was found, so {trace_file} was not written")
     if all_scenarios:
-        for line in wrong:
-            print(f"not as recorded: {line}", file=sys.stderr)
+        for name, lines in wrong.items():
+            for line in lines:
+                print(f"not as recorded: {name}: {line}", file=sys.stderr)
         if json_file != "-":
             seconds = time.perf_counter() - started
-            print(f"{len(names)} scenarios, {len(names) - len({w.split(':')[0] for w in wrong})} as recorded, {seconds:.1f} s")
-        raise typer.Exit(1 if wrong else 0)
-    raise typer.Exit(exit_code(answers))
+            print(f"{len(names)} scenarios, {sum(not lines for lines in wrong.values())} as recorded, {seconds:.1f} s")
+        answers = [a for a in answers if wrong[a.name]]
+        raise typer.Exit(1 if any(a.verdict != "inconclusive" for a in answers) else 3 if answers or answered < len(names) else 0)
+    raise typer.Exit(exit_code(answers) if answered == len(names) else 3)
 
 
-def _explore(target: Target, limits: Limits | None, explorer: Explorer, *, first: bool, workers: int, reduced: bool = False) -> Result:
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Lets a kind request to end interrupt what is done, as the keyboard does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _explore(
+    target: Target, limits: Limits | None, explorer: Explorer, *, first: bool, workers: int, reduced: bool = False, place: str = ""
+) -> Result:
     from checker import check as explore
     from checker.result import Limits
 
     try:
-        with _Progress(target.name) as progress:
+        with _Progress(place + target.name) as progress:
             return explore(
                 target.system,
                 limits=limits or Limits(),
@@ -229,6 +261,7 @@ def _explore(target: Target, limits: Limits | None, explorer: Explorer, *, first
                 workers=workers,
                 reduced=reduced,
                 progress=progress,
+                phase=progress.show,
             )
     except DefinitionError as error:
         raise DefinitionError(f"{target.name}: {error}") from error

@@ -1,15 +1,19 @@
 """The command as its users meet it: exit codes, one-line errors, JSON, and files that are written whole or not at all."""
 
 import json
+import os
 import re
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import interlock as interlock_module
 from interlock import main
 from protocol.catalogue import hazards, scenarios
+from protocol.catalogue.target import Target
 
 COMMIT = f"{Path(__file__).parent}/reference/two_phase_commit.py:build"
 DINING = f"{Path(__file__).parent}/reference/dining.py:build"
@@ -202,6 +206,54 @@ def test_a_count_that_differs_from_the_record_is_told_and_exits_1(interlock, mon
     code, _, err = interlock("check", "--all")
     assert code == 1
     assert f"not as recorded: {kept.name}: distinct is {kept.distinct}, recorded 7" in err
+
+
+def few(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let the catalogue be three small scenarios; their names."""
+    kept = {s.name: s for s in scenarios().values() if 1 < (s.distinct or 0) < 300}
+    kept = {name: kept[name] for name in list(kept)[:3]}
+    monkeypatch.setattr("protocol.catalogue.scenarios", lambda: kept)
+    return list(kept)
+
+
+def test_a_catalogue_that_a_budget_stops_is_no_success(interlock, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    names = few(monkeypatch)
+    code, out, err = interlock("check", "--deep", "--max-states", 1)
+    assert code == 3 and "3 scenarios, 0 as recorded" in out
+    assert all(f"not as recorded: {name}: verdict is inconclusive" in err for name in names)
+
+
+@pytest.mark.parametrize("flag", ["--all", "--deep"])
+def test_a_catalogue_that_is_killed_tells_what_is_answered_and_is_no_success(interlock, monkeypatch: pytest.MonkeyPatch, flag: str) -> None:  # noqa: ANN001
+    names = few(monkeypatch)
+    explore = interlock_module._explore
+
+    def killed(target: Target, *arguments: object, **options: object) -> object:
+        if target.name == names[1]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return explore(target, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(interlock_module, "_explore", killed)
+    code, out, err = interlock("check", flag)
+    assert code == 3 and names[0] in out and names[2] not in out
+    assert "stopped after 1 of 3 scenarios; the others are not answered" in err and "3 scenarios, 1 as recorded" in out
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_long_scenario_of_the_deep_catalogue_is_told_when_it_ends(interlock, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    names = few(monkeypatch)
+    monkeypatch.setattr(interlock_module, "LONG_S", 0)
+    code, _, err = interlock("check", "--deep")
+    assert code == 0
+    assert [line.split(": ")[:2] for line in err.splitlines()] == [[f"{k} of 3", name] for k, name in enumerate(names, 1)]
+    assert all(line.endswith("as recorded") for line in err.splitlines())
+
+
+def test_a_reduced_check_tells_what_is_interchangeable(interlock) -> None:  # noqa: ANN001
+    code, out, _ = interlock("check", COMMIT, "--set", "resource_managers=3", "--reduce")
+    assert code == 0 and ": rm: 0, 1 and 2 are interchangeable" in out
+    code, out, _ = interlock("check", COMMIT, "--set", "resource_managers=3", "--reduce", "--json", "-")
+    assert json.loads(out)[0]["notes"] == ["rm: 0, 1 and 2 are interchangeable"] and json.loads(out)[0]["distinct"] == 80
 
 
 @pytest.mark.parametrize("hazard", ["H1", "H2", "H-01", "H-03", "H-04", "H-06"])
