@@ -10,7 +10,7 @@ nothing else, but for a crash. Every row has a trigger of its own (`event@number
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import cached_property
 from typing import Any
@@ -33,6 +33,8 @@ from .store import Fetched, Place, Remote, Store, indices_at
 
 UNSEEN = (Medium.PRIVATE, Medium.GHOST, Medium.LOCK)
 """What a log does not tell."""
+TEXTS_KEPT = 1 << 16
+"""Names of cells that are kept once they have been written out."""
 
 
 class Step:
@@ -43,10 +45,10 @@ class Step:
     same as text, shared cells only, for the log.
     """
 
-    def __init__(self, copy: Copy, instance: Instance, variables: Sequence[Variable], seen: dict[Place, Value], stored: Sequence[Write], cargo: Any):
+    def __init__(self, copy: Copy, instance: Instance, names: CellNames, seen: dict[Place, Value], stored: Sequence[Write], cargo: Any):
         self.machine, self.copy, self.copy_name = copy.machine.name, copy.indices, copy.name
         self.event, self.name, self.cargo = instance.action.row.event, instance.action.name, cargo
-        self._instance, self._variables, self._seen, self._stored = instance, variables, seen, stored
+        self._instance, self._names, self._seen, self._stored = instance, names, seen, stored
 
     @cached_property
     def chosen(self) -> Mapping[str, Value]:
@@ -56,12 +58,12 @@ class Step:
     @cached_property
     def seen(self) -> Mapping[tuple[Variable, tuple[Value, ...]], Value]:
         """The cells that it loaded."""
-        return {(self._variables[n], indices_at(self._variables[n], place)): value for (n, place), value in self._seen.items()}
+        return {self._names.indexed(n, place): value for (n, place), value in self._seen.items()}
 
     @cached_property
     def stored(self) -> Mapping[tuple[Variable, tuple[Value, ...]], Value]:
         """The cells that it stored to."""
-        return {(self._variables[n], indices_at(self._variables[n], place)): value for n, place, value in self._stored}
+        return {self._names.indexed(n, place): value for n, place, value in self._stored}
 
     def saw(self, variable: str, *indices: Value) -> Value:
         """What the row found in that cell, by the variable's name."""
@@ -83,12 +85,40 @@ class Step:
     @property
     def reads(self) -> dict[str, str]:
         """The shared cells that it loaded, as text."""
-        return _as_text(self.seen)
+        return self._names.told(self._seen.items())
 
     @property
     def writes(self) -> dict[str, str]:
         """The shared cells that it stored to, as text."""
-        return _as_text(self.stored)
+        return self._names.told(((n, place), value) for n, place, value in self._stored)
+
+
+class CellNames:
+    """What the cells of a system are called in steps and logs."""
+
+    def __init__(self, variables: Sequence[Variable]):
+        self._variables = variables
+        self._told = [v.medium not in UNSEEN for v in variables]
+        self._texts: dict[Place, str] = {}
+
+    def indexed(self, number: int, place: int) -> tuple[Variable, tuple[Value, ...]]:
+        """The variable and the indices of a cell."""
+        return self._variables[number], indices_at(self._variables[number], place)
+
+    def told(self, cells: Iterable[tuple[Place, Value]]) -> dict[str, str]:
+        """The shared ones of these cells, as text."""
+        variables, shared = self._variables, self._told
+        return {self._text(cell): variables[cell[0]].type.show(value) for cell, value in cells if shared[cell[0]]}
+
+    def _text(self, cell: Place) -> str:
+        text = self._texts.get(cell)
+        if text is None:
+            variable, where = self.indexed(*cell)
+            shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
+            text = f"{variable.name}[{shown}]" if shown else variable.name
+            if len(self._texts) < TEXTS_KEPT:
+                self._texts[cell] = text
+        return text
 
 
 class Copy:
@@ -155,6 +185,7 @@ class Driver:
         self.system, self.store = system, store
         self._cells = store if isinstance(store, Store) else Fetched(system, store)
         variables = self._cells.numbering.variables
+        self._names = CellNames(variables)
         self._seen: dict[Place, Value] = {}
         self._plain: list[Cells] = [self._cells.cells(v) for v in variables]
         self._noted: list[Cells] = [Noted(cells, v, n, self._seen) for n, (v, cells) in enumerate(zip(variables, self._plain))]
@@ -220,7 +251,7 @@ class Driver:
         self._kinds[copy.machine.name].events[_trigger(action)].trigger(copy)
         for observe in self.observers:
             observe(copy, writes)
-        return Step(copy, instance, self._cells.numbering.variables, seen, writes, found)
+        return Step(copy, instance, self._names, seen, writes, found)
 
     def fire(self, copy: Copy, instance: Instance, cargo: Any = None) -> Step:
         """Fire a row that must be enabled.
@@ -281,15 +312,6 @@ class Driver:
 
 def _trigger(action: Action) -> str:
     return f"{action.row.event}@{action.number}"
-
-
-def _as_text(cells: Mapping[tuple[Variable, tuple[Value, ...]], Value]) -> dict[str, str]:
-    return {_cell_name(v, where): v.type.show(value) for (v, where), value in cells.items() if v.medium not in UNSEEN}
-
-
-def _cell_name(variable: Variable, where: tuple[Value, ...]) -> str:
-    shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
-    return f"{variable.name}[{shown}]" if shown else variable.name
 
 
 def _is_foreign(action: Action, indices: tuple[Value, ...]) -> bool:

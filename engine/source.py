@@ -294,10 +294,10 @@ class Source:
         body = expr.body
         if expr.kind == "any" and isinstance(body, Op) and body.kind == "==":
             for cell, other in ((body.left, body.right), (body.right, body.left)):
-                alone = isinstance(cell, Cell) and len(cell.indices) == 1 and cell.indices[0] is expr.param
-                if alone and cell.variable.over == (expr.param.type,) and not self.numbering.is_sparse(cell.variable):  # type: ignore[attr-defined]
-                    if not any(isinstance(e, Param) and e.name == expr.param.name for e in other.walk()):
-                        return f"({self.write(other, names)} in {self.cells(cell.variable)})"  # type: ignore[attr-defined]
+                if isinstance(cell, Cell) and len(cell.indices) == 1 and cell.indices[0] is expr.param and cell.variable.over == (expr.param.type,):
+                    depends = any(isinstance(e, Param) and e.name == expr.param.name for e in other.walk())
+                    if not depends and not self.numbering.is_sparse(cell.variable):
+                        return f"({self.write(other, names)} in {self.cells(cell.variable)})"
         return None
 
     def _looped(self, expr: Fold, domain: Scalar, names: Names) -> Text:

@@ -8,6 +8,7 @@ that are not at rest, hence differ from their initial value, are kept: 16 reques
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from protocol.evaluate import Writes
@@ -94,18 +95,23 @@ class Remote(Protocol):
 
 
 class Fetched:
-    """A remote store as a driver sees it. The control states of the active machines are kept here: they are nobody else's."""
+    """A remote store as a driver sees it. The control states of the active machines are kept here: they are nobody else's.
+
+    A remote store may have `cells(variable)` of its own, which spares the way from place to indices and back, and which knows what
+    of a sparse variable is not at rest.
+    """
 
     def __init__(self, system: System, remote: Remote):
         self._remote = remote
         self.numbering = Numbering(system)
         self._states: dict[int, list[Value]] = {self.numbering.number(m.state): list(m.state.initial) for m in system.active}
+        self._cells_of = getattr(remote, "cells", partial(FetchedCells, remote))
         self.begin, self.abandon = remote.begin, remote.abandon
 
     def cells(self, variable: Variable) -> Cells:
         """The cells of a variable by place."""
         states = self._states.get(self.numbering.number(variable))
-        return FetchedCells(variable, self._remote) if states is None else states
+        return self._cells_of(variable) if states is None else states
 
     def commit(self, writes: Sequence[Write], seen: Mapping[Place, Value], cargo: Any = None) -> Any:
         """Write everything; returns the cargo that the row found."""
@@ -121,10 +127,8 @@ class Fetched:
 class FetchedCells:
     """The cells of one variable of a remote store, by place."""
 
-    def __init__(self, variable: Variable, remote: Remote):
+    def __init__(self, remote: Remote, variable: Variable):
         self._variable, self._load = variable, remote.load
-        near = getattr(remote, "active", None)
-        self._active = None if near is None else near
 
     def __getitem__(self, place: int) -> Value:
         return self._load(self._variable, indices_at(self._variable, place))
@@ -133,8 +137,8 @@ class FetchedCells:
         return (self[place] for place in range(self._variable.cells))
 
     def active(self) -> Iterable[int]:
-        """Places that may not be at rest: all of them, where the remote store does not know better."""
-        return range(self._variable.cells) if self._active is None else self._active(self._variable)
+        """Places that may not be at rest: all of them, for all that is known here."""
+        return range(self._variable.cells)
 
 
 def indices_at(variable: Variable, place: int) -> tuple[Value, ...]:

@@ -78,9 +78,9 @@ class Bindings:
         """What to call once the row has fired."""
         return self._bound.get(("after", row))
 
-    def decision(self, row: str) -> Callable[[Sequence[Outcome]], Outcome | None]:
-        """Who decides the row."""
-        return self._bound["decides", row]
+    def decision(self, row: str) -> Callable[[Sequence[Outcome]], Outcome | None] | None:
+        """Who decides the row; None where no handler does."""
+        return self._bound.get(("decides", row))
 
     def cargo(self, row: str, outcome: Outcome) -> Any:
         """What the row puts along; None for nothing."""

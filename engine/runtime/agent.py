@@ -1,16 +1,18 @@
 """An agent: the thread of one copy, in either runtime.
 
-One rule: act after commit. A turn looks at the rows of the copy's state, fires one that is enabled (a decided one only on
-its handler's word), logs it, and only then calls its handler.
+One rule: act after commit. A turn looks at the rows that can leave the copy's state, fires one of them, logs it, and only then calls
+its handler. Who decides a row: one that is `prompt` fires when it is enabled, a `timer`'s when its time has come, and one that
+is `decided` or `observed` on the word of its handler - an observed one without a handler never fires by itself. Of several, the row
+that has fired least recently is tried first, so that each row of the copy that stays enabled has its turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from protocol import DefinitionError
-from protocol.lower import Instance
+from protocol.lower import Action, Instance
 
 from ..clock import Clock
 from ..driver import Copy, Driver, Step
@@ -19,35 +21,71 @@ from ..roles.binding import Bindings, Outcome
 
 POLL_S = 0.0005
 """Pause after an unsuccessful look of a polling loop, which would else take the processor from those it waits for."""
+ON_WORD = ("decided", "observed")
+"""Rows that fire on the word of a handler."""
+Offer = list[Instance]
+"""Enabled instances of one row, or of all rows that one handler decides."""
 
 
 class Agent:
-    """Fires the rows of one copy; `deliver` gets what its handlers return."""
+    """Fires the rows of one copy; `deliver` gets what its handlers return.
+
+    `order` and `pick` are for a policy that wants other than the least recent row, and its first instance.
+    """
 
     def __init__(self, driver: Driver, copy: Copy, bindings: Bindings, clock: Clock, log: LogPart | None, deliver: Callable[[Any], None]):
+        self.driver, self.copy = driver, copy
         self._driver, self._copy, self._bindings, self._clock = driver, copy, bindings, clock
         self._log, self._deliver = log, deliver
+        self._last: dict[int, int] = {}
+        self.order: Callable[[list[Offer]], list[Offer]] = lambda offers: offers
+        self.pick: Callable[[Sequence[Instance]], Instance] = lambda instances: instances[0]
         self.fired = 0
 
+    def fires(self, action: Action) -> bool:
+        """Whether the row ever fires by the agent's own doing."""
+        return action.row.decided not in ON_WORD or self._bindings.decision(action.name) is not None
+
     def turn(self) -> bool:
-        """Fire one row; False when none is enabled.
+        """Fire one row; False when none is enabled, or those that are shall not be fired now.
 
         Raises:
             DefinitionError: a handler decided on a row that is not open.
         """
-        rows = self._copy.rows[self._copy.state]
-        for action in rows:
-            if action.row.decided != "decided":
-                for instance in self._driver.enabled(self._copy, action):
-                    if self._is_due(instance) and self._fire(instance):
-                        return True
-        decided = [action for action in rows if action.row.decided == "decided"]
-        open_rows = list(self._driver.enabled(self._copy, *decided)) if decided else []
-        return bool(open_rows) and self._decide(open_rows)
+        offers: list[Offer] = []
+        of_handlers: dict[Callable[..., Any], Offer] = {}
+        for action in self._copy.rows[self._copy.state]:
+            if not self.fires(action):
+                continue
+            found = [i for i in self._driver.enabled(self._copy, action) if self._is_due(i)]
+            if found and action.row.decided in ON_WORD:
+                handler = self._bindings.decision(action.name)
+                assert handler is not None
+                if handler not in of_handlers:
+                    offers.append(of_handlers.setdefault(handler, []))
+                of_handlers[handler] += found
+            elif found:
+                offers.append(found)
+        if len(offers) > 1:
+            offers = self.order(sorted(offers, key=self._recency))
+        return any(self._take(offer) for offer in offers)
 
-    def _decide(self, open_rows: list[Instance]) -> bool:
+    def take(self, instance: Instance) -> bool:
+        """Fire this very row, whoever decides it; False when it is not enabled."""
+        return self._fire(instance)
+
+    def _recency(self, offer: Offer) -> tuple[bool, int]:
+        """What has been observed comes first, then what has waited longest."""
+        return offer[0].action.row.decided != "observed", min(self._last.get(i.action.number, 0) for i in offer)
+
+    def _take(self, offer: Offer) -> bool:
+        return self._decide(offer) if offer[0].action.row.decided in ON_WORD else self._fire(self.pick(offer))
+
+    def _decide(self, open_rows: Offer) -> bool:
+        handler = self._bindings.decision(open_rows[0].action.name)
+        assert handler is not None
         outcomes = [_outcome(instance) for instance in open_rows]
-        chosen = self._bindings.decision(open_rows[0].action.name)(outcomes)
+        chosen = handler(outcomes)
         if chosen is None:
             return False
         if chosen not in outcomes:
@@ -61,6 +99,7 @@ class Agent:
         if step is None:
             return False
         self.fired += 1
+        self._last[instance.action.number] = self.fired
         if self._log is not None:
             self._log.write(step, began, self._clock.now())
         act = self._bindings.after(step.name)
@@ -76,7 +115,7 @@ class Agent:
         self._clock.sleep(POLL_S)
 
     def _is_due(self, instance: Instance) -> bool:
-        """Whether a row that no handler decides may fire now, if it is enabled."""
+        """Whether a row that is enabled may fire now."""
         return True
 
 

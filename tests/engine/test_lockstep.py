@@ -2,17 +2,30 @@
 
 import io
 import json
-import random
+from collections.abc import Callable
+from enum import IntEnum
 
 import pytest
 
+from checker.reference import explore
 from engine.clock import VirtualClock, VirtualTime
+from engine.driver import Driver
 from engine.errors import EngineError
 from engine.metrics import Report
+from engine.roles.binding import Bindings
 from engine.roles.rank import FORWARD_S, IDLE_S, TOKEN_S
-from engine.runtime.lockstep import run_lockstep, take_turns
+from engine.runtime.lockstep import Lockstep, LockstepAgent, run_lockstep
 from engine.runtime.plan import Plan
+from engine.runtime.policy import PATIENCE, Policy, Priorities, Recorded, RoundRobin, SeededRandom
+from engine.store import Store
 from engine.workload import Request, generate
+from protocol import Machine, Row, System, TraceError
+from protocol.catalogue import scenarios
+from protocol.evaluate import successor
+from protocol.trace import trace_of
+from protocol.types import all_values
+
+from .small_system import build
 
 
 def run(variant: str = "repaired", role: str = "mixed", ranks: int = 2, count: int = 50, seed: int = 0) -> tuple[Report, str]:
@@ -56,12 +69,80 @@ def test_ranks_run_their_forwards_side_by_side(ranks: int) -> None:
 
 
 def test_a_run_in_which_nobody_can_fire_is_an_error() -> None:
-    class Waiting:
-        finished = False
+    system = build()
+    driver, time = Driver(system, Store(system)), VirtualTime()
+    agents = [LockstepAgent(driver, copy, Bindings(system, [], []), VirtualClock(time)) for copy in driver.copies.values()]
+    with pytest.raises(EngineError, match=r"no copy can fire a row any more \(giver in CHOOSING, taker\[0\] in TAKING, .*\); check"):
+        Lockstep(agents, time, RoundRobin()).run(lambda: False)
 
-        def turn(self) -> bool:
-            return False
 
-    time, waiting = VirtualTime(), Waiting()
-    with pytest.raises(EngineError, match="no copy can fire a row any more"):
-        take_turns([waiting], [VirtualClock(time)], time, waiting, random.Random(0))  # type: ignore[list-item, arg-type]
+POLICIES: dict[str, Callable[[int], Policy]] = {
+    "round robin": lambda seed: RoundRobin(),
+    "random": SeededRandom,
+    "priorities": lambda seed: Priorities(seed, changes=3, rows=400),
+}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_policy_completes_every_request(name: str) -> None:
+    requests = [Request(r.arrival_s, r.prompt_tokens, min(r.output_tokens, 3)) for r in generate(seed=1, count=10, rate=20)]
+    for seed in range(3):
+        report = run_lockstep(requests, Plan(2, "mixed", "repaired"), policy=POLICIES[name](seed))
+        assert len(report.completions) == 10
+
+
+class Timed(IntEnum):
+    WAITING, OVER, LATE = range(3)
+
+
+def timed(*rows: Row) -> tuple[Driver, VirtualTime, Lockstep]:
+    system = System("timed", [Machine("waiter", Timed, rows)])
+    driver, time = Driver(system, Store(system)), VirtualTime()
+    agent = LockstepAgent(driver, driver.copies["waiter", ()], Bindings(system, [], []), VirtualClock(time), timers={"waiter.give_up": 2.5})
+    return driver, time, Lockstep([agent], time, RoundRobin())
+
+
+def test_a_timers_row_fires_when_it_has_been_enabled_for_its_time() -> None:
+    driver, time, lockstep = timed(Row("give_up", Timed.WAITING, Timed.OVER, decided="timer"))
+    lockstep.run(lambda: lockstep.fired == 1)
+    assert time.now == 2.5 and driver.copies["waiter", ()].state is Timed.OVER
+
+
+def test_a_row_that_is_enabled_makes_a_timer_wait_in_vain() -> None:
+    driver, time, lockstep = timed(Row("give_up", Timed.WAITING, Timed.OVER, decided="timer"), Row("see", Timed.WAITING, Timed.LATE))
+    lockstep.run(lambda: lockstep.fired == 1)
+    assert time.now == 0.0 and driver.copies["waiter", ()].state is Timed.LATE
+
+
+def test_what_has_to_be_observed_never_fires_by_itself() -> None:
+    driver, _, lockstep = timed(Row("break_down", Timed.WAITING, Timed.OVER, decided="observed"))
+    assert not lockstep.turn()
+    assert driver.order("waiter.break_down").name == "waiter.break_down"
+
+
+def test_a_copy_that_nothing_stops_loses_its_priority() -> None:
+    policy = Priorities(0, changes=0, rows=1)
+    first = policy.turn([0, 1])
+    turns = [policy.turn([0, 1]) for _ in range(PATIENCE)]
+    assert turns[:-1] == [first] * (PATIENCE - 1) and turns[-1] == 1 - first
+
+
+def test_a_change_point_demotes_the_copy_that_runs() -> None:
+    policy = Priorities(0, changes=10, rows=10)
+    assert len({policy.turn([0, 1, 2]) for _ in range(3)}) == 3
+
+
+def test_a_recorded_path_is_followed_whoever_decides_its_rows() -> None:
+    system = scenarios()["early-zero-in-b-async-tp2"].system()
+    path = next(finding.path for finding in explore(system, first=True).findings.values() if finding.path)
+    driver, time = Driver(system, Store(system)), VirtualTime()
+    agents = [LockstepAgent(driver, copy, Bindings(system, [], []), VirtualClock(time)) for copy in driver.copies.values()]
+    lockstep, trace = Lockstep(agents, time, RoundRobin()), trace_of(system, path)
+    lockstep.follow(driver, Recorded(trace))
+    state = system.initial_state()
+    for instance in path:
+        state = successor(system, state, instance)
+    assert state == tuple(tuple(driver.store.load(v, where) for where in all_values(v.over)) for v in system.variables)
+    assert lockstep.fired == len(path) == 19
+    with pytest.raises(TraceError, match="step 1 of the trace"):
+        lockstep.follow(driver, Recorded(trace))

@@ -34,7 +34,7 @@ class Elsewhere:
     """A store whose cells are fetched one by one, and which counts its transactions."""
 
     def __init__(self, system: System):
-        self.cells = {(v.name, k): value for v in system.variables for k, value in enumerate(v.initial)}
+        self.values = {(v.name, k): value for v in system.variables for k, value in enumerate(v.initial)}
         self.open = self.begun = 0
 
     def begin(self, action: Action, *, firing: bool = True) -> None:
@@ -42,11 +42,11 @@ class Elsewhere:
         self.begun += 1
 
     def load(self, variable: Variable, where: tuple[Value, ...]) -> Value:
-        return self.cells[variable.name, flat_index(variable.over, where)]
+        return self.values[variable.name, flat_index(variable.over, where)]
 
     def commit(self, writes: Writes, cargo: object = None) -> None:
         self.open -= 1
-        self.cells.update(((v.name, flat_index(v.over, where)), value) for v, where, value in writes)
+        self.values.update(((v.name, flat_index(v.over, where)), value) for v, where, value in writes)
 
     def abandon(self) -> None:
         self.open -= 1

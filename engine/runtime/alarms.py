@@ -1,0 +1,47 @@
+"""Alarms: when the rows of one copy that a timer decides may fire.
+
+A timer's row fires when it has been enabled, with the same values of its choices, for its time-out; what is disabled in between starts
+anew. The clock of the runtime tells the time, so in lockstep a time-out comes when virtual time has moved on to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from protocol.lower import Instance
+
+from ..driver import Copy, Driver
+from .placement import TIMER_S
+
+
+class Alarms:
+    """The alarms of one copy.
+
+    Args:
+        timers: seconds by `machine.event`; a row that is not named has `TIMER_S`.
+    """
+
+    def __init__(self, driver: Driver, copy: Copy, timers: Mapping[str, float]):
+        self._driver, self._copy, self._timers = driver, copy, timers
+        self._due: dict[Instance, float] = {}
+        self._rows = {s: [a for a in rows if a.row.decided == "timer"] for s, rows in copy.rows.items()}
+
+    def wind(self, now: float) -> None:
+        """Set the alarm of each timer's row that could fire, and stop those of the others."""
+        rows = self._rows[self._copy.state]
+        able = list(self._driver.enabled(self._copy, *rows)) if rows else []
+        self._due = {i: self._due.get(i, now + self._timers.get(i.action.name, TIMER_S)) for i in able}
+
+    def is_due(self, instance: Instance, now: float) -> bool:
+        """Whether the row may fire as far as time goes; one that no timer decides always may."""
+        return instance.action.row.decided != "timer" or self._due.get(instance, math.inf) <= now
+
+    def stop(self, instance: Instance) -> None:
+        """The row has fired: its time starts anew."""
+        self._due.pop(instance, None)
+
+    @property
+    def next(self) -> float:
+        """When the first of them goes off; infinity where none is set."""
+        return min(self._due.values(), default=math.inf)
