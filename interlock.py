@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from engine.load.table import Selection
     from engine.load.traffic import Traffic
     from engine.metrics import Measurement, Report
+    from engine.replay import Exposure
     from engine.workload import Request
     from protocol.catalogue import Scenario
     from protocol.catalogue.hazard import Hazard
@@ -445,7 +446,8 @@ def _replay_all(seed: int, rough: int, output: Path | None) -> None:
     from engine.replay.page import page, scenarios_of_page
     from protocol.trace import write_whole
 
-    replays, steps, lates, exposures = {}, {}, {}, {}
+    replays, steps, lates = {}, {}, {}
+    exposures: dict[str, Exposure] = {}
     with _Progress("replay") as progress:
         for number, name in enumerate(listed := scenarios_of_page(), 1):
             progress.show(f"{number} of {len(listed)}: {name}")
@@ -453,7 +455,9 @@ def _replay_all(seed: int, rough: int, output: Path | None) -> None:
             replays[name], steps[name] = drive(trace, seed), len(trace.steps)
             if not replays[name].after.hit:
                 lates[name] = late(trace, seed)
-            exposures[name] = expose(replays[name].scenario, rough, seed)
+            scenario = replays[name].scenario
+            same = [n for n in exposures if replays[n].scenario.build is scenario.build and replays[n].scenario.config == scenario.config]
+            exposures[name] = exposures[same[0]] if same else expose(scenario, rough, seed)
     text = page(replays, steps, lates, exposures)
     if output is None:
         print(text, end="")
