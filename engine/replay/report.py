@@ -74,10 +74,10 @@ def late_story(replay: Replay, held: Late) -> str:
     after = held.after
     if not after.hit:
         return ""
-    grown = growth(replay.before_bfloat16, held.after_bfloat16)
+    grown, rounds = growth(replay.before_bfloat16, held.after_bfloat16), "1 round" if held.rounds == 1 else f"{held.rounds} rounds"
     return (
-        f"With the last step held back for {held.rounds} {'round' if held.rounds == 1 else 'rounds'}, {after.mismatched} of the "
-        f"{after.tokens} tokens told are not the reference's, and {after.hit} have another probability: k3_kl_mean is {k3_text(after)}, in bfloat16 {grown} times what it was."
+        f"With the last step held back for {rounds}, {after.mismatched} of the {after.tokens} tokens told are not the reference's, and "
+        f"{after.hit} have another probability: k3_kl_mean is {k3_text(after)}, in bfloat16 {grown} times what it was."
     )
 
 

@@ -14,7 +14,7 @@ from protocol.machines.lifecycle.request import Stage
 
 from ...model.shard import Chunk
 from ...roles.binding import after
-from ..instance import layer_groups
+from ..instance import BLOCK_SIZE, layer_groups
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, Answer, World
 
@@ -56,11 +56,11 @@ class Lifecycle(World):
 
     @after("intake.post")
     def post(self, step: Step) -> None:
-        """A client posts; an id that was answered may be used again, for another prompt."""
+        """A client posts; an id that was answered may be used again, for another prompt. Every other prompt is half as long."""
         q = step.values["request"]
         if q in self.answers:
             self.answers[f"{q}, posted before"] = self.answers.pop(q)
-        self.request(q, q + len(self.answers))
+        self.request(q, q + len(self.answers), BLOCK_SIZE * (PROMPT_BLOCKS if q % 2 else PROMPT_BLOCKS // 2))
 
     def arrive(self, step: Step) -> None:
         """On D: what P has computed is in the request's block, and the first token is told."""

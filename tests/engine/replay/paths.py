@@ -1,4 +1,4 @@
-"""Paths for the replays of the tests: found by the checker, once a scenario."""
+"""Paths for the replays of the tests, found by the checker, and what they do: once a scenario, for all tests."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def found(name: str) -> Trace:
 
 @cache
 def replayed(name: str) -> Replay:
-    """What the counterexample does."""
+    """What the path does."""
     return replay(found(name))
