@@ -27,7 +27,7 @@ def rms_norm(x: Floats, weight: Floats, eps: float, narrow: Narrow = exact) -> F
 
 @dataclass(frozen=True)
 class Rotation:
-    """The rotary embedding at some positions: cosines and sines (tokens, 1, head_dim / 2)."""
+    """The rotary embedding at some positions: cosines (tokens, 1, head_dim), each half alike, and sines (tokens, 1, head_dim / 2)."""
 
     cos: Floats
     sin: Floats
@@ -37,12 +37,16 @@ class Rotation:
         """The angles position * theta^(-2i / head_dim), computed in 64-bit floats."""
         half = head_dim // 2
         angles = positions[:, None, None].astype(np.float64) * theta ** (-np.arange(half, dtype=np.float64) / half)
-        return cls(np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32))
+        cos = np.cos(angles).astype(np.float32)
+        return cls(np.concatenate([cos, cos], axis=-1), np.sin(angles).astype(np.float32))
 
     def __call__(self, x: Floats, narrow: Narrow = exact) -> Floats:
         """Turn (tokens, heads, head_dim), first half against second."""
-        first, second = np.split(x, 2, axis=-1)
-        return narrow(np.concatenate([first * self.cos - second * self.sin, second * self.cos + first * self.sin], axis=-1))
+        half = self.sin.shape[-1]
+        turned = x * self.cos
+        turned[..., :half] -= x[..., half:] * self.sin
+        turned[..., half:] += x[..., :half] * self.sin
+        return narrow(turned)
 
 
 def attend(query: Floats, keys: Floats, values: Floats, start: int, narrow: Narrow = exact) -> Floats:
