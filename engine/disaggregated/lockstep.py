@@ -116,8 +116,9 @@ class LockstepEngine:
     def submit(self, generation: Generation) -> int:
         """Take a generation in."""
         self._plant.check(generation)
-        key = self.router.submit(generation)
+        key = len(self.answers) + 1
         self.answers[key] = Answer(generation)
+        self.router.submit(key, generation)
         return key
 
     def abort(self, key: int) -> None:

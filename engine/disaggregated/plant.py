@@ -14,6 +14,8 @@ from ..generation import Generation
 from ..model.config import ModelConfig
 from .job import Shape
 
+PROTOCOL_BUILDER = f"{build_protocol.__module__}:{build_protocol.__name__}"
+DECODE_BUILDER = f"{build_forward_signal.__module__}:{build_forward_signal.__name__}"
 BLOCK_SIZE = 16
 CHUNKS = 8
 """Chunks of the longest prompt."""
@@ -60,6 +62,10 @@ class Plant:
         """The layout of tokens. A chunk is a whole number of blocks."""
         chunk = -(-self.context_tokens // (CHUNKS * BLOCK_SIZE)) * BLOCK_SIZE
         return Shape(chunk, BLOCK_SIZE, self.context_tokens)
+
+    def blocks(self, instance: int) -> int:
+        """KV blocks of instance 0, which is P, or of a D."""
+        return (self.slots if instance == 0 else self.sequences) * self.shape.blocks
 
     @property
     def withdraw(self) -> int:

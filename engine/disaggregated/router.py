@@ -17,7 +17,6 @@ class Router:
     def __init__(self, numbers: int, shape: Shape):
         self._waiting: deque[tuple[int, Generation]] = deque()
         self.lines = [Line(self, number, shape) for number in range(numbers)]
-        self._submitted = 0
 
     @property
     def running(self) -> int:
@@ -29,11 +28,9 @@ class Router:
         """Generations that wait for a number."""
         return len(self._waiting)
 
-    def submit(self, generation: Generation) -> int:
-        """Take a generation in; the key by which its tokens come back."""
-        self._submitted += 1
-        self._waiting.append((self._submitted, generation))
-        return self._submitted
+    def submit(self, key: int, generation: Generation) -> None:
+        """Take a generation in, with the key by which its tokens come back."""
+        self._waiting.append((key, generation))
 
     def abort(self, key: int) -> bool:
         """Give a generation up; whether it had no number yet, and is over at once."""

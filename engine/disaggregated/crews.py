@@ -1,0 +1,178 @@
+"""The crews of the live engine: which roles each process has, and what it tells the others beside the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from protocol.types import Value
+
+from ..deployment import config_of, weights_of
+from ..generation import Generation
+from ..model.shard import Chunk, Forward, Shard
+from ..model.weights import Floats
+from ..queue_server import Letter
+from ..runtime.placement import OUTSIDE, Composition, Crew, Desk, Part, Placement, Station
+from .arena import Arena, Exchange
+from .decode_engine import DecodeEngine, DecodeGate
+from .messager import Messager
+from .plant import DECODE_BUILDER, PROTOCOL_BUILDER, Plant
+from .prefill_engine import PrefillEngine, PrepareThread
+from .ranks import DecodeRank, PrefillRank
+from .router import Router
+
+
+@dataclass(frozen=True)
+class Submit:
+    """To the router: a generation, and the key under which its tokens come back."""
+
+    key: int
+    generation: Generation
+
+
+@dataclass(frozen=True)
+class Abort:
+    """To the router: give a generation up."""
+
+    key: int
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """From the router: a generation was given up before it had a number."""
+
+    key: int
+
+
+class LiveComputation:
+    """One rank's forwards, with the other ranks in processes of their own: a layer ends when all have computed it."""
+
+    def __init__(self, shard: Shard, exchange: Exchange):
+        self._shard, self._exchange = shard, exchange
+        self._received: Any = None
+
+    def begin(self, number: int, batch: Sequence[Chunk]) -> None:
+        """Start a forward."""
+        self._forward, self._received = Forward(self._shard, batch), None
+
+    def begin_layer(self) -> None:
+        """Compute the next layer, and what follows the last."""
+        forward = self._forward
+        forward.advance(self._received)
+        while forward.waits is not None:
+            self._received = self._exchange.swap(forward.waits)
+            if forward.begins:
+                return
+            forward.advance(self._received)
+
+    def is_ready(self) -> bool:
+        """Whether the last layer is behind."""
+        return self._forward.logits is not None
+
+    def logits(self) -> Floats:
+        """The logits of the wanted rows."""
+        assert self._forward.logits is not None
+        return self._forward.logits
+
+    def run(self, number: int, batch: Sequence[Chunk]) -> Floats:
+        """A whole forward."""
+        self.begin(number, batch)
+        for _ in range(self._forward.layers):
+            self.begin_layer()
+        return self.logits()
+
+
+class RouterCrew(Crew):
+    """The router: hears of generations from the outside."""
+
+    def __init__(self, plant: Plant, desk: Desk):
+        self._router, self._desk = Router(plant.numbers, plant.shape), desk
+
+    def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
+        return [self._router.lines[copy[0]]]
+
+    def receive(self, letter: Letter) -> None:
+        if isinstance(letter.content, Submit):
+            self._router.submit(letter.content.key, letter.content.generation)
+        elif self._router.abort(letter.content.key):
+            self._desk.post(OUTSIDE, GivenUp(letter.content.key))
+
+
+class PrefillCrew(Crew):
+    """P's engine."""
+
+    def __init__(self, plant: Plant, desk: Desk):
+        self._engine = PrefillEngine(plant.slots, plant.shape)
+
+    def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
+        return [] if machine == "timer" else [PrepareThread(self._engine) if machine == "prepare" else self._engine]
+
+
+class RankCrew(Crew):
+    """A rank of P (instance 0), or of a D."""
+
+    def __init__(self, plant: Plant, arena: str, instance: int, rank: int, desk: Desk):
+        self._arena = Arena.attach(plant, arena)
+        weights = weights_of(config_of(plant.config.name)).shard(rank, plant.ranks)
+        computation = LiveComputation(Shard(weights, self._arena.cache(instance, rank)), self._arena.exchange(instance, rank))
+        self._role = PrefillRank(rank, plant.withdraw, computation) if instance == 0 else DecodeRank(rank, computation)
+
+    def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
+        return [self._role]
+
+    def close(self) -> None:
+        self._arena.close()
+
+
+class MessagerCrew(Crew):
+    """The messager of a rank."""
+
+    def __init__(self, plant: Plant, arena: str, rank: int, desk: Desk):
+        self._arena = Arena.attach(plant, arena)
+        source, *targets = (self._arena.cache(instance, rank) for instance in range(1 + plant.decodes))
+        self._role = Messager(rank, plant.shape, source, targets)
+
+    def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
+        return [] if machine == "consumer" else [self._role]
+
+    def close(self) -> None:
+        self._arena.close()
+
+
+class DecodeCrew(Crew):
+    """A D's engine, with the gate of its ranks, who send it the tokens of each step."""
+
+    def __init__(self, plant: Plant, instance: int, desk: Desk):
+        self._engine = DecodeEngine(instance, plant.sequences, plant.shape, partial(desk.post, OUTSIDE))
+        self._gate = DecodeGate(self._engine)
+
+    def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
+        return [self._gate if machine == "gate" else self._engine]
+
+    def receive(self, letter: Letter) -> None:
+        self._engine.finish_step(letter.content)
+
+
+def placement_of(plant: Plant, arena: str) -> Placement:
+    """A process for the router, P's engine and each D's, and for each rank's worker and messager."""
+    protocol = Composition(PROTOCOL_BUILDER, plant.protocol_config)
+    systems = {"": protocol} | {f"decode{d}": Composition(DECODE_BUILDER, plant.decode_config) for d in range(plant.decodes)}
+    threads = ("prepare", "gate", "token_processor", "completer", "connector")
+    stations = [
+        Station("router", (Part("router"),), partial(RouterCrew, plant)),
+        Station("prefill engine", tuple(Part(name) for name in threads), partial(PrefillCrew, plant)),
+    ]
+    for r in range(plant.ranks):
+        stations.append(Station(f"prefill worker {r}", (Part("worker", (r,)),), partial(RankCrew, plant, arena, 0, r)))
+        parts = tuple(Part(name, (r,)) for name in ("registrar", "consumer", "sender"))
+        stations.append(Station(f"messager {r}", parts, partial(MessagerCrew, plant, arena, r)))
+    for d in range(plant.decodes):
+        name = f"decode engine {d}"
+        parts = (*(Part(machine, (d,)) for machine in ("listener", "decode_loop", "decode_worker")), Part("gate", system=f"decode{d}"))
+        stations.append(Station(name, parts, partial(DecodeCrew, plant, d)))
+        for r in range(plant.ranks):
+            crew = partial(RankCrew, plant, arena, 1 + d, r)
+            stations.append(Station(f"decode {d} worker {r}", (Part("worker", (r,), f"decode{d}"),), crew, results_to=name))
+    return Placement(systems, tuple(stations))

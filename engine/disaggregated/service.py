@@ -1,0 +1,161 @@
+"""The disaggregated engine as a service: generations in, tokens out, over real processes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Mapping
+from itertools import count
+
+from ..errors import EngineError
+from ..generation import Finish, Generation, Handle, Stats
+from ..runtime.live import SEGMENT_PREFIX, LiveEngine, start
+from .arena import Arena
+from .crews import Abort, GivenUp, Submit, placement_of
+from .job import Answered, Closed, Produced
+from .plant import Plant
+
+LISTEN_S = 0.2
+"""How long the listening thread waits for a letter before it looks whether it is to end."""
+
+
+class Disaggregated:
+    """A `generation.Service` over one prefill instance and some decode instances, each in processes of its own.
+
+    Args:
+        plant: the engine's sizes. logs: where the event log of the protocol goes when the engine is stopped in good order.
+        signals: whether Ctrl-C and SIGTERM end the engine.
+
+    Raises:
+        EngineError: a process did not start; nothing is left then.
+    """
+
+    def __init__(self, plant: Plant, logs: Mapping[str, str | os.PathLike[str]] | None = None, *, signals: bool = False):
+        self.plant = plant
+        self._arena = Arena.create(plant, f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
+        try:
+            self.engine: LiveEngine = start(placement_of(plant, self._arena.name), logs, signals=signals)
+        except BaseException:
+            self._remove_arena()
+            raise
+        self._keys, self._lock = count(1), threading.Lock()
+        self._handles: dict[int, Handle] = {}
+        self._begun: set[int] = set()
+        self._given_up: set[int] = set()
+        self._failure: EngineError | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._listen, name="interlock-service", daemon=True)
+        self._thread.start()
+
+    @property
+    def context_tokens(self) -> int:
+        """The most tokens that a prompt and its answer may have together."""
+        return self.plant.context_tokens
+
+    def submit(self, generation: Generation) -> Handle:
+        """Start a generation.
+
+        Raises:
+            DefinitionError: it is longer than the context. EngineError: the engine has ended.
+        """
+        self.plant.check(generation)
+        handle = Handle(generation)
+        with self._lock:
+            self._check_open()
+            key = next(self._keys)
+            self._handles[key] = handle
+        self.engine.send("router", Submit(key, generation))
+        return handle
+
+    def abort(self, handle: Handle) -> None:
+        """End a generation early."""
+        with self._lock:
+            key = next((k for k, h in self._handles.items() if h is handle), None)
+            if key is None or self._closed:
+                return
+            self._given_up.add(key)
+        self.engine.send("router", Abort(key))
+
+    def stats(self) -> Stats:
+        """Generations that have a first token, those that wait for it, and the share of D's blocks that are promised."""
+        with self._lock:
+            self._check_open()
+            running, shape = len(self._begun), self.plant.shape
+            taken = sum(shape.blocks_for(self._handles[key].generation.tokens) for key in self._begun)
+            return Stats(running, len(self._handles) - running, taken / (self.plant.decodes * self.plant.blocks(1)))
+
+    def stop(self) -> int:
+        """End in good order, with the logs written: how many rows were fired."""
+        self._end_listening()
+        fired = self.engine.stop()
+        self.close()
+        return fired
+
+    def close(self) -> None:
+        """End everything; called again, it does nothing."""
+        self._end_listening()
+        self.engine.close()
+        self._remove_arena()
+        with self._lock:
+            self._end_all(Finish.ABORT, "")
+
+    # -- the listening thread ------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        while not self._closed:
+            try:
+                letter = self.engine.received(LISTEN_S)
+            except EngineError as error:
+                with self._lock:
+                    self._failure = error
+                    self._end_all(Finish.ERROR, str(error))
+                return
+            if letter is not None:
+                with self._lock:
+                    self._hear(letter.content)
+
+    def _hear(self, content: object) -> None:
+        if isinstance(content, Produced):
+            self._begun.add(content.key)
+            if content.key in self._handles:
+                self._handles[content.key].put(content.token)
+        elif isinstance(content, Answered):
+            self._end(content.key, content.finish)
+        elif isinstance(content, GivenUp):
+            self._end(content.key, Finish.ABORT)
+        elif isinstance(content, Closed):
+            self._end(content.key, Finish.ERROR)
+            self._begun.discard(content.key)
+            self._given_up.discard(content.key)
+
+    def _end(self, key: int, finish: Finish) -> None:
+        """End an answer, if it has not ended; an answer without tokens to the end is an abort if its client gave it up."""
+        handle = self._handles.pop(key, None)
+        self._begun.discard(key)
+        if handle is None:
+            return
+        given_up = finish is Finish.ERROR and key in self._given_up
+        message = "the request was lost on its way between prefill and decode; send it again" if finish is Finish.ERROR else ""
+        handle.end(Finish.ABORT if given_up else finish, "" if given_up else message)
+
+    def _end_all(self, finish: Finish, message: str) -> None:
+        for handle in self._handles.values():
+            handle.end(finish, message)
+        self._handles.clear()
+        self._begun.clear()
+
+    def _end_listening(self) -> None:
+        self._closed = True
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _check_open(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self._closed:
+            raise EngineError("the engine has been closed; start it again")
+
+    def _remove_arena(self) -> None:
+        self._arena.close()
+        self._arena.unlink()
