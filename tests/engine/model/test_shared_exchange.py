@@ -52,6 +52,7 @@ def rank_process(name: str, rank: int, ranks: int, answers: Connection) -> None:
     exchange.close()
 
 
+@pytest.mark.live
 def test_processes_give_the_bits_of_one_thread(segment: SharedMemory) -> None:
     context = multiprocessing.get_context("spawn")
     ends, children = [], []
