@@ -19,7 +19,7 @@ from .traffic import Traffic
 async def play(
     requests: Sequence[Request], generator: Generator, traffic: Traffic, *, progress: Callable[[int], None] = lambda _: None
 ) -> Measurement:
-    """Play a workload to its last answer. `progress` is told how many requests are over each time one is."""
+    """Play a workload, given in order of arrival, to its last answer. `progress` is told how many requests are over each time one is."""
     return await Client(requests, generator, traffic, progress).run()
 
 
@@ -40,7 +40,7 @@ class Client:
         starts = self._traffic.starts_s(self._sessions)
         async with asyncio.TaskGroup() as group:
             # Sessions of one moment keep their order: a timer for each would not.
-            for start, session in sorted(zip(starts, self._sessions), key=lambda timed: timed[0]):
+            for start, session in zip(starts, self._sessions):
                 await self._until(self._began + start)
                 group.create_task(self._play(session, self._began + start))
         completions = sorted(self._completions, key=lambda c: c.request)

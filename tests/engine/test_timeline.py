@@ -180,6 +180,16 @@ def test_what_names_a_request_and_its_turn(tmp_path: Path) -> None:
     assert arrows == [("s", "request 0, turn 1"), ("t", "request 0, turn 1"), ("f", "request 0, turn 1")]
 
 
+def test_a_flow_goes_by_time_where_rows_overlap(tmp_path: Path) -> None:
+    """A log is in order of the rows' ends; an arrow must not lead back in time."""
+    late = row(0.9, "router[0]", "register", {}, {}, {}) | {"began": 0.8}
+    long = row(1.0, "timer", "ask", {"request": "0"}, {}, {}) | {"began": 0.0}
+    last = row(1.1, "timer", "ask", {"request": "0"}, {}, {})
+    events = events_of(tmp_path, "".join(json.dumps(r) + "\n" for r in (late, long, last)) + last_line(REPAIRED.described(), {}))
+    judge(events)
+    assert [(e["ph"], e["ts"]) for e in events if e["ph"] in "stf"] == [("s", 500000.0), ("t", 850000.0), ("f", 1100000.5)]
+
+
 def test_the_logs_of_one_run_share_their_processes(tmp_path: Path) -> None:
     """An engine that drives two systems writes two logs on one clock."""
     second = signalling_log().replace('"process": "worker[', '"process": "prefill').replace(']", "copy"', '", "copy"')

@@ -55,6 +55,13 @@ def test_a_round_is_sent_when_the_one_before_is_answered_and_brings_all_that_was
     assert [(c.due_s, c.prompt_tokens) for c in measured.completions] == [(0.0, 3), (0.0, 7), (2.0, 10), (9.0, 12)]
 
 
+def test_a_rounds_own_time_counts_while_the_traces_times_do() -> None:
+    requests = [Request(0.0, 1, 1, "a"), Request(8.0, 1, 1, "a")]
+    for traffic, second in ((AT_ITS_TIMES, 8.0), (Traffic(speed=2.0), 4.0), (Traffic(speed=100.0), 1.0), (Traffic(math.inf), 1.0)):
+        measured, _ = played(requests, traffic)
+        assert [c.sent_s for c in measured.completions] == [0.0, second]
+
+
 def test_a_session_keeps_its_place_to_its_end() -> None:
     requests = [Request(0.0, 1, 1, "a"), Request(0.0, 2, 1, "b"), Request(0.0, 3, 1, "a"), Request(0.0, 4, 1, "b")]
     measured, timed = played(requests, Traffic(math.inf, concurrency=1))
