@@ -18,16 +18,16 @@ from ..generation import Service
 from ..vocabulary import vocabulary_of
 from .app import Server, make_app
 
-GRACE_S = 5
+GRACE_S = 5.0
 """What a signal leaves to the answers under way; then they are cut off. A second signal cuts them off at once."""
-
-
+UNREAD_S = 5
+"""What is left to clients after that to read their ends; then connections are closed."""
 BACKLOG = 2048
 """Connections that may wait to be accepted, as uvicorn has it."""
 
 
 class Uvicorn(uvicorn.Server):
-    """Uvicorn, with the signals left to us: it would raise them again at the end, and the process would die of them."""
+    """Uvicorn, with the signals left to us: it would drop every connection at a second Ctrl-C, and raise the signals again at its end."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -77,7 +77,7 @@ def serve_deployment(wanted: Deployment, host: str, port: int, *, seed: int, say
 
 def uvicorn_for(app: FastAPI) -> Uvicorn:
     """The HTTP server of an app."""
-    return Uvicorn(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2 * GRACE_S))
+    return Uvicorn(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=int(GRACE_S) + UNREAD_S))
 
 
 def serve(app: FastAPI, service: Service, listener: socket.socket, started: Callable[[], None]) -> None:

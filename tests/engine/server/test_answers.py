@@ -148,12 +148,20 @@ def test_a_stop_string_across_tokens_ends_the_answer_before_it() -> None:
         assert "".join(chunk.choices[0].text for chunk in chunks) == "say Gr" and chunks[-1].choices[0].finish_reason == "stop"
 
 
-def test_an_end_inside_a_character_and_inside_a_stop_string_lets_all_out() -> None:
-    with serving(Scripted(says=b"abEN\xe2\x82", ends=Finish.LENGTH)) as server:
+@pytest.mark.parametrize(("says", "text"), [(b"abEN", "abEN"), (b"abEN\xe2\x82", "abEN\ufffd"), (b"ab\xe2\x82EN", "ab\ufffdEN")])
+def test_an_end_lets_out_what_was_held_back(says: bytes, text: str) -> None:
+    """The answer ends inside of a stop string, and inside of a character."""
+    with serving(Scripted(says=says, ends=Finish.LENGTH)) as server:
         choice = server.client().completions.create(model="tiny", prompt="x", stop="END", logprobs=0).choices[0]
-    assert (choice.text, choice.finish_reason) == ("abEN\ufffd", "length")
-    assert choice.logprobs is not None and choice.logprobs.text_offset == [0, 1, 2, 3, 4, 4]
-    assert choice.logprobs.tokens == ["a", "b", "E", "N", "bytes:\\xe2", "bytes:\\x82"]
+    assert (choice.text, choice.finish_reason) == (text, "length")
+    assert choice.logprobs is not None and choice.logprobs.tokens is not None and len(choice.logprobs.tokens) == len(says)
+
+
+def test_offsets_count_characters_and_parts_of_one_share_theirs() -> None:
+    with serving(Scripted(says="a€b".encode() + b"\xe2\x82", ends=Finish.LENGTH)) as server:
+        told = server.client().completions.create(model="tiny", prompt="x", logprobs=0).choices[0].logprobs
+    assert told is not None and told.text_offset == [0, 1, 1, 1, 2, 3, 3]
+    assert told.tokens == ["a", "bytes:\\xe2", "bytes:\\x82", "bytes:\\xac", "b", "bytes:\\xe2", "bytes:\\x82"]
 
 
 def test_completion_log_probabilities_tell_the_chosen_token_and_the_likeliest(server: Address) -> None:

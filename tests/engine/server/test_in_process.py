@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from typing import Any
@@ -94,7 +95,7 @@ def test_a_stop_token_is_delivered_and_ends_the_answer() -> None:
 
 def test_an_abort_ends_who_runs_and_who_waits_and_frees_the_blocks() -> None:
     async def run(service: InProcess) -> list[Finish | None]:
-        running, waiting, last = (service.submit(generation(4, tokens)) for tokens in (1000, 1000, 3))
+        running, waiting, last = (service.submit(generation(4, tokens)) for tokens in (2000, 2000, 3))
         await anext(running)
         service.abort(waiting)
         assert await collect(waiting) == []
@@ -114,15 +115,16 @@ def test_a_full_cache_makes_a_generation_wait() -> None:
     """Blocks for one whole context: the second generation is admitted when the first has given its blocks back."""
 
     async def run(service: InProcess) -> tuple[Any, list[Token]]:
-        first, second = service.submit(generation(4, 60)), service.submit(generation(4, 60))
-        await anext(first)
+        first, second = service.submit(generation(4, 4092)), service.submit(generation(4, 3))
+        for _ in range(3):  # by then the engine has looked for a place for the second
+            await anext(first)
         stats = service.stats()
         service.abort(first)
         return stats, await collect(second)
 
-    with engine(sequences=2, context_tokens=64, block_size=16, blocks=4) as service:
+    with engine(sequences=2, context_tokens=4096, block_size=16, blocks=256) as service:
         stats, tokens = asyncio.run(run(service))
-    assert stats == in_process.Stats(1, 1, 1.0) and len(tokens) == 60
+    assert stats == in_process.Stats(1, 1, 1.0) and len(tokens) == 3
 
 
 def test_a_failed_forward_ends_its_generations_and_the_engine_goes_on(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -147,13 +149,17 @@ def test_a_failed_forward_ends_its_generations_and_the_engine_goes_on(monkeypatc
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_fault_of_the_thread_itself_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Event()
+
     def fails(service: InProcess) -> Any:
+        both.wait(30)
         raise ZeroDivisionError
 
     monkeypatch.setattr(InProcess, "_schedule", fails)
 
     async def run(service: InProcess) -> list[Handle]:
         handles = [service.submit(generation(4, 3)) for _ in range(2)]
+        both.set()
         for handle in handles:
             await collect(handle)
         with pytest.raises(EngineError, match="the engine is closed"):
@@ -166,7 +172,7 @@ def test_a_fault_of_the_thread_itself_leaves_nobody_waiting(monkeypatch: pytest.
 
 def test_closing_aborts_and_refuses() -> None:
     async def run(service: InProcess) -> list[Finish | None]:
-        handles = [service.submit(generation(4, 1000)) for _ in range(3)]
+        handles = [service.submit(generation(4, 2000)) for _ in range(3)]
         await anext(handles[0])
         await asyncio.to_thread(service.close)
         for handle in handles:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,17 @@ import httpx
 import pytest
 
 from engine.deployment import Deployment
-from engine.server.serve import open_socket, serve_deployment
+from engine.in_process import InProcess
+from engine.model.config import TINY
+from engine.server.app import Server, make_app
+from engine.server.serve import open_socket, serve, serve_deployment
+from engine.vocabulary import ByteVocabulary
 from protocol import ProtocolError
 
+from .conftest import HTTP, WEIGHTS
+
 ROOT = Path(__file__).resolve().parents[3]
+ENDLESS = {"model": "tiny", "prompt": "Hi", "max_tokens": 90_000, "ignore_eos": True, "stream": True}
 COMMAND = [sys.executable, str(ROOT / "interlock.py"), "serve"]
 
 
@@ -48,19 +57,44 @@ def test_sigterm_ends_it_without_a_word() -> None:
     assert process.returncode == 0
 
 
-@pytest.mark.live
-def test_a_second_ctrl_c_ends_the_answers_under_way() -> None:
-    with served("--max-model-len", "100000") as (process, url):
-        body = {"model": "tiny", "prompt": "Hi", "max_tokens": 90_000, "temperature": 0, "ignore_eos": True, "stream": True}
-        with httpx.stream("POST", f"{url}/v1/completions", json=body, timeout=30) as response:
+def last_events(service: InProcess, during: Callable[[str], None]) -> list[str]:
+    """Serve in this thread, as signals want it, and read an endless stream in another, `during` which something happens; its last two events."""
+    events: list[str] = []
+
+    def read(url: str) -> None:
+        with HTTP.stream("POST", f"{url}/v1/completions", json=ENDLESS) as response:
             lines = response.iter_lines()
             next(lines)
-            process.send_signal(signal.SIGINT)
-            process.send_signal(signal.SIGTERM)
-            events = [line for line in lines if line]
-        assert '"finish_reason":"abort"' in events[-2] and events[-1] == "data: [DONE]"
-        assert process.communicate(timeout=30) == ("", "")
-    assert process.returncode == 0
+            during(url)
+            events.extend(line for line in lines if line)
+
+    with open_socket("127.0.0.1", 0) as listener:
+        reader = threading.Thread(target=read, args=(f"http://127.0.0.1:{listener.getsockname()[1]}",))
+        with closing(service):
+            serve(make_app(Server(service, TINY, ByteVocabulary())), service, listener, started=reader.start)
+        reader.join()
+    return events[-2:]
+
+
+def signal_once(url: str) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def signal_twice(url: str) -> None:
+    """The second time when the first was heeded: nobody new is served."""
+    signal_once(url)
+    with suppress(httpx.TransportError):
+        while True:
+            httpx.get(f"{url}/health")
+    signal_once(url)
+
+
+@pytest.mark.parametrize(("grace_s", "during"), [(0.0, signal_once), (1e6, signal_twice)])
+def test_ctrl_c_ends_the_answers_under_way(monkeypatch: pytest.MonkeyPatch, grace_s: float, during: Callable[[str], None]) -> None:
+    """The first time after the grace, the second time at once; the stream ends as it should and not in the middle."""
+    monkeypatch.setattr("engine.server.serve.GRACE_S", grace_s)
+    last, end = last_events(InProcess(WEIGHTS, context_tokens=100_000, sequences=1), during)
+    assert '"finish_reason":"abort"' in last and end == "data: [DONE]"
 
 
 def test_what_is_not_there_yet_is_one_line() -> None:
