@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from protocol import DefinitionError
 
-from .errors import EngineError
 from .generation import Service
 from .in_process import InProcess
 from .model import smollm2
@@ -64,11 +63,11 @@ class Deployment:
         """The running engine.
 
         Raises:
-            DefinitionError: no such model, or it cannot be cut so. EngineError: what is asked for is not there yet.
+            DefinitionError: no such model, or it cannot be cut so. EngineError: a process of it does not start.
         """
         config = config_of(self.model)
         if self.prefill > 0:
-            raise EngineError("the disaggregated engine does not serve yet; --monolithic serves without it")
+            return self._start_disaggregated(config)
         if self.decode != 1 or self.expert_parallel not in (1, self.tensor_parallel):
             raise DefinitionError("the monolithic engine is one instance; give --decode 1, and --ep 1 or as many as --tp")
         return InProcess(
@@ -78,3 +77,13 @@ class Deployment:
             sequences=self.sequences,
             context_tokens=self.context_tokens,
         )
+
+    def _start_disaggregated(self, config: ModelConfig) -> Service:
+        from .disaggregated.plant import Plant
+        from .disaggregated.service import Disaggregated
+
+        if self.prefill != 1:
+            raise DefinitionError(f"--prefill {self.prefill}: the protocol has one prefill instance; give 1, or 0 for the monolithic engine")
+        if self.expert_parallel != 1:
+            raise DefinitionError("--ep spreads experts over the ranks of several instances, which run in lockstep only; give --ep 1")
+        return Disaggregated(Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens))

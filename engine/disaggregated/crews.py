@@ -12,10 +12,12 @@ from protocol.types import Value
 from ..deployment import config_of, weights_of
 from ..generation import Generation
 from ..model.shard import Chunk, Forward, Shard
+from ..model.shared_exchange import SharedExchange
+from ..model.threads import share_cores
 from ..model.weights import Floats
 from ..queue_server import Letter
 from ..runtime.placement import OUTSIDE, Composition, Crew, Desk, Part, Placement, Station
-from .arena import Arena, Exchange
+from .arena import Arena
 from .decode_engine import DecodeEngine, DecodeGate
 from .messager import Messager
 from .plant import DECODE_BUILDER, PROTOCOL_BUILDER, Plant
@@ -49,7 +51,7 @@ class GivenUp:
 class LiveComputation:
     """One rank's forwards, with the other ranks in processes of their own: a layer ends when all have computed it."""
 
-    def __init__(self, shard: Shard, exchange: Exchange):
+    def __init__(self, shard: Shard, exchange: SharedExchange):
         self._shard, self._exchange = shard, exchange
         self._received: Any = None
 
@@ -62,7 +64,7 @@ class LiveComputation:
         forward = self._forward
         forward.advance(self._received)
         while forward.waits is not None:
-            self._received = self._exchange.swap(forward.waits)
+            self._received = self._exchange.exchange(forward.waits)
             if forward.begins:
                 return
             forward.advance(self._received)
@@ -114,31 +116,25 @@ class RankCrew(Crew):
     """A rank of P (instance 0), or of a D."""
 
     def __init__(self, plant: Plant, arena: str, instance: int, rank: int, desk: Desk):
-        self._arena = Arena.attach(plant, arena)
-        weights = weights_of(config_of(plant.config.name)).shard(rank, plant.ranks)
-        computation = LiveComputation(Shard(weights, self._arena.cache(instance, rank)), self._arena.exchange(instance, rank))
+        share_cores(plant.ranks)
+        memory, weights = Arena(plant, arena), weights_of(config_of(plant.config.name)).shard(rank, plant.ranks)
+        computation = LiveComputation(Shard(weights, memory.cache(instance, rank)), memory.exchange(instance, rank))
         self._role = PrefillRank(rank, plant.withdraw, computation) if instance == 0 else DecodeRank(rank, computation)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return [self._role]
-
-    def close(self) -> None:
-        self._arena.close()
 
 
 class MessagerCrew(Crew):
     """The messager of a rank."""
 
     def __init__(self, plant: Plant, arena: str, rank: int, desk: Desk):
-        self._arena = Arena.attach(plant, arena)
-        source, *targets = (self._arena.cache(instance, rank) for instance in range(1 + plant.decodes))
+        memory = Arena(plant, arena)
+        source, *targets = (memory.cache(instance, rank) for instance in range(1 + plant.decodes))
         self._role = Messager(rank, plant.shape, source, targets)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return [] if machine == "consumer" else [self._role]
-
-    def close(self) -> None:
-        self._arena.close()
 
 
 class DecodeCrew(Crew):

@@ -37,7 +37,7 @@ class Disaggregated:
         try:
             self.engine: LiveEngine = start(placement_of(plant, self._arena.name), logs, signals=signals)
         except BaseException:
-            self._remove_arena()
+            self._arena.remove()
             raise
         self._keys, self._lock = count(1), threading.Lock()
         self._handles: dict[int, Handle] = {}
@@ -96,7 +96,7 @@ class Disaggregated:
         """End everything; called again, it does nothing."""
         self._end_listening()
         self.engine.close()
-        self._remove_arena()
+        self._arena.remove()
         with self._lock:
             self._end_all(Finish.ABORT, "")
 
@@ -155,7 +155,3 @@ class Disaggregated:
             raise self._failure
         if self._closed:
             raise EngineError("the engine has been closed; start it again")
-
-    def _remove_arena(self) -> None:
-        self._arena.close()
-        self._arena.unlink()
