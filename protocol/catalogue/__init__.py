@@ -103,6 +103,15 @@ def is_deep(distinct: int | None, expected: str) -> bool:
     return distinct is not None and distinct > DEEP_STATES[expected]
 
 
+def variant_scenario(
+    group: str, build: Callable[..., System], name: str, asked: str, expected: str, distinct: int, path: int | None,
+    sources: tuple[str, ...], about: str, variant: str, **bounds: Any,
+) -> Scenario:  # fmt: skip
+    """One scenario, called `group-name`, whose variant is part of its configuration."""
+    config, deep = {"variant": variant, **bounds}, is_deep(distinct, expected)
+    return Scenario(f"{group}-{name}", group, build, asked, expected, sources, variant, about, config, distinct, path, deep)
+
+
 def find_scenario(name: str) -> Scenario:
     """The scenario of that name; a DefinitionError that suggests near misses when there is none."""
     known = scenarios()

@@ -1,6 +1,6 @@
 """Scenarios of the group "collectives": ranks that must meet, and what one of them may hold up.
 
-Four subjects. The first three have a repaired rule, which the whole repaired protocol takes over:
+Five subjects, each with a repaired rule, most of which the whole repaired protocol takes over:
 
 - *The round of expert-parallel instances.* Behind TPB#0 all ranks of all instances enter one all_gather, in every iteration
   and at one place, which says who has work, a batch or requests that go on decoding: if anybody has, everybody runs one
@@ -12,6 +12,8 @@ Four subjects. The first three have a repaired rule, which the whole repaired pr
 - *The queue's lock.* A method of the queue is one remote call, inside which the server takes its lock and gives it back; what
   can raise is done by the client before.
 - *Signals.* One writer, on the engine's node; and a segment's name carries the generation of the engine that made it.
+- *A rank that comes back.* For every exit of a rank the group gets a number, before the rank is started again; batches and collectives are of
+  one number, the queue is emptied when it is raised, and the engine answers what it had put before.
 
 | | A | B | B' | repaired |
 |---|---|---|---|---|
@@ -30,46 +32,27 @@ Four subjects. The first three have a repaired rule, which the whole repaired pr
 | update drops a batch between two clears (H4) | yes | yes | yes | no |
 | update drops a batch that waits | yes | yes | yes, also when one rank clears for all | no |
 
-H13, H24, H25 and H11 are told with their machines, `lock_holder.py`, `placement.py` and `silent_batch.py`.
+| a rank that is started again is joined with another batch | never started again | - | - | no |
+
+The scenarios are here for the round, in `collectives_weights.py` for the update, and in `collectives_ranks.py` for what one rank can do: keep
+a lock (H13), have no output (H11), be on another node (H24), attach too early (H25), die and come back (9.6).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from ..machines.collectives.expert_round import build as build_round
-from ..machines.collectives.lock_holder import build as build_lock
-from ..machines.collectives.placement import build as build_placement
-from ..machines.collectives.silent_batch import build as build_silent
-from ..machines.collectives.weight_update import build as build_weights
-from . import Scenario, is_deep
+from . import variant_scenario
 from .collectives_hazards import HAZARDS
+from .collectives_ranks import RANKS
+from .collectives_weights import WEIGHTS
 
 CROSSED, MISMATCHED, DRIFT = "no_crossed_collectives", "no_mismatched_collectives", "rounds_drift_at_most_one"
 FORWARDED, READ, OPENS, FALLS = "batch_is_forwarded", "batch_is_read", "gate_opens", "signal_falls"
 ENDS = "control_ends"
 SOME, NO_SCHEDULE = "some_batch_forwarded", "no_schedule_during_forward"
-FAILS, BETWEEN, UNREAD = "no_worker_fails", "no_batch_dropped_between_clears", "no_batch_dropped_unread"
-
-
-def _scenario(
-    group: str, build: Callable[..., Any], name: str, asked: str, expected: str, distinct: int, path: int | None,
-    sources: tuple[str, ...], about: str, variant: str, **bounds: Any,
-) -> Scenario:  # fmt: skip
-    """One scenario; its variant is part of its configuration."""
-    config = {"variant": variant, **bounds}
-    deep = is_deep(distinct, expected)
-    return Scenario(f"{group}-{name}", group, build, asked, expected, sources, variant, about, config, distinct, path, deep)
-
-
-# A group of its own for each system, so that every one of them has its pages.
-_round = partial(_scenario, "collectives", build_round)
-_weights = partial(_scenario, "collectives-weights", build_weights)
-_lock = partial(_scenario, "collectives-lock", build_lock)
-_silent = partial(_scenario, "collectives-silence", build_silent)
-_placed = partial(_scenario, "collectives-placement", build_placement)
+_round = partial(variant_scenario, "collectives", build_round)
 
 STOPPED = (
     "The engine of one instance is stopped and puts nothing. The ranks of another read their batch and wait at EPB, with the forward signal up; "
@@ -253,175 +236,8 @@ ROUND = [
     _round("dead-rank-shuts-gate-in-ours-without-time-out", OPENS, "violated", 361, 6, ("H6", "H-34"),
            "Ours without the time-out: " + DEAD, "repaired-without-time-out", instances=1, ranks=2, fault="kill"),
 ]
-
-FALLS_THROUGH = (
-    "Rank 0 announces the batch, then learns of the update; after it every rank clears the queue, and the iteration goes on to read "
-    "with the old announcement: the queue is empty, and the assertion of #6680 kills the worker."
-)
-GHOST = (
-    "The queue is cleared but its register stays up (before #7111). In the next iteration the first rank to read finds nothing, and "
-    "since all read flags are up it is also the last: it takes the announcement back, and the others see none."
-)
-SECOND = (
-    "One rank clears the queue after the update; the engine finds it empty and puts the next batch; another rank clears the "
-    "queue. The batch is gone, the read flags are up, and the engine believes that it was delivered."
-)
-WAITING = (
-    "A batch lies in the queue when the update is made, and is cleared away with the rest; the engine is not told, so its "
-    "requests stay in `running` for ever."
-)
-KEPT = "Workers never clear the queue: a batch that waits there during an update is read by every rank in the next iteration."
-COPIED = (
-    "Nothing in the update holds the ranks together here. Rank 0 is done and stores NORMAL; a slow rank copies UPDATING back over it, and waits "
-    "for a value that nobody will store."
-)
-BY_ONE = "Rank 0 alone stores the result, behind the all_gather of the next iteration, which every rank enters after its own update."
-DROPPED: dict[str, Any] = {"begins_dropped": True}
-
-WEIGHTS = [
-    # -- H3: clear_data and the announcement -----------------------------------------------------------------------------------
-    _weights("update-kills-worker-in-b", FAILS, "violated", 4778, 39, ("#7111", "#6680", "H3"), FALLS_THROUGH, "B", **DROPPED),
-    _weights("update-kills-worker-in-b-with-7111", FAILS, "violated", 10_500, 39, ("#7111", "#6680", "H3"),
-             FALLS_THROUGH + " #7111 lowers the register, not the announcement.", "B-with-7111", **DROPPED),
-    _weights("update-kills-worker-in-b-prime-before-7111", FAILS, "violated", 3938, 67, ("#7111", "#6680", "H3"), GHOST,
-             "B'-without-7111", **DROPPED),
-    _weights("update-spares-worker-in-b-prime", FAILS, "holds", 4018, None, ("#7111", "#6680", "H3"),
-             "The iteration starts over after the update, and rank 0 looks again.", "B'", **DROPPED),
-    _weights("update-crosses-collectives-in-b-experts", CROSSED, "violated", 4966, 45, ("#7111", "#6680", "H3"),
-             GHOST + " It waits at EPB, they at TPB#1b.", "B", **DROPPED, experts=True),
-    _weights("update-crosses-collectives-in-a", CROSSED, "violated", 5692, 53, ("#7111", "H3"),
-             "One rank reads the cleared queue, another the batch that the engine has put in between; it works and goes on to the next "
-             "broadcast, while the first idles at TPB#2.", "A", **DROPPED),
-    _weights("update-slips-a-barrier-in-b-prime-before-7111", MISMATCHED, "violated", 3938, 65, ("#7111", "#6680", "H3"),
-             GHOST + " It waits at TPB#2', they at TPB#1b: the two are paired, and the phases have slipped.", "B'-without-7111", **DROPPED),
-    _weights("update-crosses-collectives-in-b-prime-before-7111-experts", CROSSED, "violated", 4226, 69, ("#7111", "#6680", "H3"),
-             GHOST + " With the phases slipped, it goes on to EPB, they to the next broadcast.", "B'-without-7111", **DROPPED, experts=True),
-    _weights("update-shuts-gate-in-b", OPENS, "violated", 4778, 49, ("#7111", "#6680", "H3"),
-             FALLS_THROUGH + " The next batch is never read.", "B", **DROPPED),
-    _weights("same-collective-in-b-prime", MISMATCHED, "holds", 4018, None, ("#7111", "#6680", "H3"),
-             "With the register lowered and the announcement taken back, all ranks see the same.", "B'", **DROPPED),
-    _weights("update-spares-worker-in-ours", FAILS, "holds", 9075, None, ("#7111", "H3"), KEPT, "repaired"),
-    _weights("update-kills-worker-in-ours-without-top-barrier", FAILS, "violated", 6257, 49, ("#7111", "H3"),
-             "Ours without TPB#0: rank 0 sees the batch that another rank has yet to read, and announces it again.",
-             "repaired-without-top-barrier", **DROPPED),
-    _weights("update-crosses-nothing-in-ours", CROSSED, "holds", 9207, None, ("#7111", "H3"), KEPT, "repaired", experts=True),
-    _weights("same-collective-in-ours", MISMATCHED, "holds", 9207, None, ("#7111", "H3"), KEPT, "repaired", experts=True),
-    _weights("update-leaves-gate-open-in-ours", OPENS, "holds", 9075, None, ("#7111", "H3"), KEPT, "repaired"),
-    # -- H4: clear_data by every rank ------------------------------------------------------------------------------------------
-    _weights("batch-lost-between-clears-in-a", BETWEEN, "violated", 9210, 35, ("#7111", "H4"), SECOND, "A", **DROPPED),
-    _weights("batch-lost-between-clears-in-b", BETWEEN, "violated", 5458, 35, ("#7111", "#6680", "H4"), SECOND, "B", **DROPPED),
-    _weights("batch-lost-between-clears-in-b-prime", BETWEEN, "violated", 7166, 40, ("#7111", "#6680", "H4"), SECOND, "B'", **DROPPED),
-    _weights("successor-read-first-in-b-prime", "each_batch_read_once", "violated", 7442, 62, ("#7111", "#6680", "H4"),
-             "The ranks read the batch that follows a lost one.", "B'", **DROPPED),
-    _weights("nothing-lost-between-clears-by-one-rank", BETWEEN, "holds", 3728, None, ("#7111", "H4"),
-             "One rank clears, between two barriers.", "B'-cleared-once", **DROPPED),
-    _weights("waiting-batch-lost-when-one-rank-clears", UNREAD, "violated", 6080, 42, ("#7111", "H4"),
-             "One rank clears, between two barriers. " + WAITING, "B'-cleared-once", **DROPPED),
-    _weights("waiting-batch-lost-in-ours-cleared-by-all", UNREAD, "violated", 7319, 16, ("#7111", "H4"), WAITING,
-             "repaired-cleared-by-all", **DROPPED),
-    _weights("nothing-lost-between-clears-in-ours", BETWEEN, "holds", 9075, None, ("#7111", "H4"), KEPT, "repaired"),
-    _weights("nothing-lost-in-ours", UNREAD, "holds", 9075, None, ("#7111", "H4"), KEPT, "repaired"),
-    _weights("each-batch-read-once-in-ours", "each_batch_read_once", "holds", 9075, None, ("#7111", "H4"), KEPT, "repaired"),
-    _weights("each-batch-read-once-in-ours-tp3", "each_batch_read_once", "holds", 51_555, None, ("#7111", "H4"), KEPT, "repaired", ranks=3),
-    # -- the status itself -----------------------------------------------------------------------------------------------------
-    _weights("status-copied-over-result-in-b-prime", "update_ends", "violated", 4478, 37, ("#6680",), COPIED, "B'", **DROPPED, update_meets=False),
-    _weights("write-conflict-on-status-in-b-prime", "no_write_conflict_on_model_weights_status", "violated", 4478, 27, ("#6680",),
-             COPIED, "B'", **DROPPED, update_meets=False),
-    _weights("result-before-all-updated-in-b-prime", "no_result_before_all_updated", "violated", 4478, 28, ("#6680",),
-             "Nothing in the update holds the ranks together here. Rank 0 is done and says so; another is still loading its weights.",
-             "B'", **DROPPED, update_meets=False),
-    _weights("update-ends-in-b-prime", "update_ends", "holds", 11_988, None, ("#6680",),
-             "A collective inside the update, behind every copy, keeps rank 0's result the last store.", "B'"),
-    _weights("update-ends-in-ours", "update_ends", "holds", 9075, None, ("#6680",), BY_ONE, "repaired", update_meets=False),
-    _weights("no-write-conflict-on-status-in-ours", "no_write_conflict_on_model_weights_status", "holds", 9075, None, ("#6680",), BY_ONE,
-             "repaired", update_meets=False),
-    _weights("result-after-all-updated-in-ours", "no_result_before_all_updated", "holds", 9075, None, ("#6680",), BY_ONE,
-             "repaired", update_meets=False),
-    _weights("two-instances-update-in-ours", "update_ends", "holds", 348_903, None, ("#6680", "H8"), BY_ONE, "repaired", instances=2, ranks=1),
-    _weights("two-instances-told-after-all-updated-in-ours", "no_result_before_all_updated", "holds", 348_903, None, ("#6680",), BY_ONE,
-             "repaired", instances=2, ranks=1),
-    _weights("two-instances-read-each-batch-once-in-ours", "each_batch_read_once", "holds", 348_903, None, ("#7111", "H4"), KEPT,
-             "repaired", instances=2, ranks=1),
-    _weights("two-instances-cross-nothing-in-ours-tp2", CROSSED, "holds", 3_820_604, None, ("#6680", "H8"), BY_ONE,
-             "repaired", instances=2, ranks=2, **DROPPED),
-    _weights("some-update-with-unread-batch-in-ours", "some_update_with_unread_batch", "holds", 9075, 14, ("#7111", "H4"),
-             "A batch does wait in the queue while the weights are updated.", "repaired"),
-    _weights("some-update-done-in-ours", "some_update_done", "holds", 9075, 55, ("#7111",), "An update does come to its end.", "repaired"),
-    _weights("some-batch-read-after-update-in-ours", "some_batch_read_after_update", "holds", 9075, 63, ("#7111",),
-             "Work goes on with the new weights.", "repaired"),
-]
-
-NO_FINALLY = "An exception between the two calls leaves the server's lock taken: every later call of the engine and of the ranks waits for ever."
-KILLED = "A rank dies between the two calls that take the lock and give it back; the server does not know, and nobody else ever gets it."
-ONE_CALL = "A method is one remote call, inside which the server takes its lock and gives it back; a batch is pickled before."
-SILENT = (
-    "The only running request is stopped. The worker inserts that, has nothing left to run, and skips its forward; so there is no output, no -9, and "
-    "the slot is never freed."
-)
-ONE_NODE = {"layout": "one_node"}
-TWO_NODES = {"layout": "two_nodes"}
-LEFT_OVER = {"layout": "left_over", "flag": "shared_memory"}
-ORPHAN = (
-    "A rank attaches to a segment that an earlier engine has left; the engine unlinks that and makes a new one. What the rank stores nobody "
-    "reads: the signal seems down during the forward."
-)
-GENERATION = "The segment's name carries the engine's generation, so a rank waits until the right one is there."
-OWN_NODE = "Rank 0, on the engine's node, speaks for all behind a barrier that spans the nodes."
-
-OTHERS = [
-    # -- H13 -------------------------------------------------------------------------------------------------------------------
-    _lock("kept-by-exception", "engine_reaches_the_queue", "violated", 237, 5, ("#6680", "H13"), NO_FINALLY, "all", fault="raise"),
-    _lock("kept-by-dead-rank", "engine_reaches_the_queue", "violated", 296, 11, ("H13",), KILLED, "all", fault="kill"),
-    _lock("freed-by-finally", "engine_reaches_the_queue", "holds", 283, None, ("H13",),
-          "With try/finally an exception gives the lock back.", "finally", fault="raise"),
-    _lock("put-waits-for-ever-after-finally", "batch_is_put", "violated", 283, 8, ("H13",),
-          "The lock is given back, but the read flags went down before the exception: no batch is there, nobody reads, and the next put waits "
-          "for the flags for ever.", "finally", fault="raise"),
-    _lock("kept-by-dead-rank-despite-finally", "engine_reaches_the_queue", "violated", 296, 11, ("H13",), KILLED, "finally", fault="kill"),
-    _lock("free-after-death-in-ours", "engine_reaches_the_queue", "holds", 93, None, ("H13",), ONE_CALL, "repaired", fault="kill"),
-    _lock("free-after-exception-in-ours", "engine_reaches_the_queue", "holds", 75, None, ("H13",), ONE_CALL, "repaired", fault="raise"),
-    _lock("put-ends-after-exception-in-ours", "batch_is_put", "holds", 75, None, ("H13",), ONE_CALL, "repaired", fault="raise"),
-    _lock("some-batch-read-in-ours", "some_batch_read", "holds", 93, 7, ("H13",), "Batches are put and read.", "repaired", fault="kill"),
-    # -- H11 -------------------------------------------------------------------------------------------------------------------
-    _silent("stopped-request-keeps-slot-before-7633", "stopped_request_is_freed", "violated", 24, 5, ("#7633", "H11"), SILENT, "before-7633"),
-    _silent("stopped-request-freed-beside-another-before-7633", "stopped_request_is_freed", "holds", 33, None, ("#7633", "H11"),
-            "Another request runs, so there is a forward, an output and the -9.", "before-7633", other="runs"),
-    _silent("stopped-request-freed-by-the-next-before-7633", "stopped_request_is_freed", "holds", 108, None, ("#7633", "H11"),
-            "The next request that runs brings the output: what happens is a delay of unknown length.", "before-7633", other="comes"),
-    _silent("stopped-request-freed-since-7633", "stopped_request_is_freed", "holds", 27, None, ("#7633", "H11"),
-            "A step in which a slot was stopped has an output even if nothing runs.", "since-7633"),
-    _silent("stopped-request-freed-beside-the-next-since-7633", "stopped_request_is_freed", "holds", 112, None, ("#7633", "H11"),
-            "A step in which a slot was stopped has an output even if nothing runs.", "since-7633", other="comes"),
-    _silent("some-request-freed-since-7633", "some_request_freed", "holds", 27, 5, ("#7633", "H11"), "The slot does become free.", "since-7633"),
-    # -- H24 -------------------------------------------------------------------------------------------------------------------
-    _placed("counter-is-right-on-one-node", NO_SCHEDULE, "holds", 232, None, ("#6680", "H24"),
-            "Every rank counts up before it reads and down after its forward: the gate waits for all.", "counted", **ONE_NODE),
-    _placed("remote-rank-unseen-by-counter", NO_SCHEDULE, "violated", 244, 24, ("#6680", "H24"),
-            "The rank of the second node counts in its own memory, which the engine never sees: the gate opens during its forward.",
-            "counted", **TWO_NODES),
-    _placed("remote-rank-unseen-in-b-prime", NO_SCHEDULE, "violated", 244, 24, ("#6680", "H24"),
-            "The engine waits for the zero of its own node only.", "B'", **TWO_NODES),
-    _placed("remote-rank-covered-in-ours", NO_SCHEDULE, "holds", 195, None, ("#6680", "H24"), OWN_NODE, "repaired", **TWO_NODES),
-    _placed("some-forward-waited-for-on-two-nodes-in-ours", "some_forward_waited_for", "holds", 195, 18, ("#6680", "H24"),
-            "The gate does look while a rank works.", "repaired", **TWO_NODES),
-    _placed("announcement-unseen-on-second-node-without-server", READ, "violated", 133, 18, ("H24",),
-            "An announcement in shared memory is not seen on the second node: its rank never reads, and rank 0 waits for it in the forward.",
-            "repaired", **TWO_NODES, flag="shared_memory"),
-    _placed("announcement-by-server-on-two-nodes", READ, "holds", 195, None, ("H24",),
-            "read_finish_flag lies on the server, where both nodes see it.", "repaired", **TWO_NODES),
-    # -- H25 -------------------------------------------------------------------------------------------------------------------
-    _placed("orphan-signal-in-b-prime", NO_SCHEDULE, "violated", 145, 16, ("#6680", "H25"), ORPHAN, "B'", **LEFT_OVER, ranks=1),
-    _placed("orphan-announcement-in-b-prime", READ, "violated", 871, 21, ("#6680", "H25"),
-            "One rank has attached to the left-over segment, the other to the new one: what rank 0 announces the other never sees.",
-            "B'", **LEFT_OVER),
-    _placed("orphan-shuts-gate-in-b-prime", OPENS, "violated", 871, 21, ("#6680", "H25"),
-            "One rank has attached to the left-over segment, the other to the new one: the batch is never read by both.", "B'", **LEFT_OVER),
-    _placed("attached-by-generation-in-ours", NO_SCHEDULE, "holds", 221, None, ("H25",), GENERATION, "repaired", **LEFT_OVER),
-    _placed("announcement-seen-by-generation-in-ours", READ, "holds", 221, None, ("H25",), GENERATION, "repaired", **LEFT_OVER),
-    _placed("gate-opens-by-generation-in-ours", OPENS, "holds", 221, None, ("H25",), GENERATION, "repaired", **LEFT_OVER),
-]
 # fmt: on
 
 __all__ = ["HAZARDS", "SCENARIOS"]
 
-SCENARIOS = [*ROUND, *WEIGHTS, *OTHERS]
+SCENARIOS = [*ROUND, *WEIGHTS, *RANKS]

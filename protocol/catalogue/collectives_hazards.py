@@ -49,7 +49,8 @@ HAZARDS = [
         claim="B, B'; inferred.",
         finding="The sleeping branch heals: the request to wake is a batch that no gate holds up, and its iteration is executed. A dead "
         "rank shuts the gate of A as well, since the queue is never read by all; so the time-out is needed with and without a signal. "
-        "The crash may come anywhere, which covers the exception: it ends the process, too.",
+        "The crash may come anywhere, which covers the exception: it ends the process, too. To start the dead rank again and do no more joins "
+        "it with a sibling that is still in the last batch's forward; it takes a generation (`collectives-rejoin-...`).",
     ),
     Hazard(
         "H8",

@@ -15,6 +15,7 @@ from protocol.machines.collectives.expert_round import build as build_round
 from protocol.machines.collectives.lock_holder import build as build_lock
 from protocol.machines.collectives.placement import build as build_placement
 from protocol.machines.collectives.placement import nodes_counted
+from protocol.machines.collectives.rejoin import build as build_rejoin
 from protocol.machines.collectives.silent_batch import build as build_silent
 from protocol.machines.collectives.weight_update import build as build_weights
 
@@ -140,6 +141,14 @@ def test_rank_attaches_before_the_segment_is_made_anew() -> None:
     assert in_order(steps, "worker[0,0].attach", "engine[0].create_signals", "worker[0,0].raise_forward", "engine[0].find_forward_over")
 
 
+def test_restarted_rank_is_joined_with_its_siblings_last_batch() -> None:
+    steps = path_of("rejoin-restarted-rank-is-joined-with-another-batch")
+    assert in_order(steps, "engine.put_batch(batch=1)", "faults.kill_rank(rank=1)", "faults.restart_rank(rank=1)", "worker[1].read_batch")
+    assert steps[-1] == "worker[1].enter_forward" and in_order(steps, "worker[0].enter_forward", "faults.kill_rank")
+    unseen = path_of("rejoin-second-death-unseen-when-looking-for-the-dead")
+    assert sum(step.startswith("faults.kill_rank") for step in unseen) == 2 and unseen.count("supervisor.raise_generation") == 1
+
+
 def test_skipped_step_has_no_output() -> None:
     steps = path_of("silence-stopped-request-keeps-slot-before-7633")
     assert in_order(steps, "engine.stop_request", "engine.put_batch", "worker.read_batch", "worker.skip_step")
@@ -252,6 +261,8 @@ def test_round_goes_on_beside_an_idle_instance_in_a_random_walk() -> None:
         (build_placement, {"layout": "three_nodes"}),
         (build_placement, {"flag": "paper"}),
         (build_placement, {"ranks": 3}),
+        (build_rejoin, {"variant": "C"}),
+        (build_rejoin, {"deaths": 4}),
     ],
 )
 def test_unknown_choices_are_refused_with_the_known_ones(build: Any, wrong: dict[str, Any]) -> None:
