@@ -414,7 +414,8 @@ def replay(
     found = drive(trace, seed)
     print(f"{trace.scenario}, variant {found.scenario.variant}: {len(trace.steps)} steps, then a fair schedule of seed {seed}\n")
     _prose(story(found))
-    _table("", ["", ">before", ">after"], comparison(found))
+    if found.after.requests or found.after.distances:
+        _table("", ["", ">before", ">after"], comparison(found))
     if hold:
         told = late_story(found, late(trace, seed)) or "Holding the last step back hurts no token."
         _prose([told])
@@ -433,7 +434,7 @@ def _trace_named(name: str) -> Any:
         return load_trace(Path(name))
     target = resolve(name)
     if target.scenario is None:
-        raise DefinitionError(f"replay {name}: handlers exist for scenarios of the catalogue only; see `interlock list`")
+        raise DefinitionError(f"replay {name}: only scenarios of the catalogue are replayed; see `interlock list`")
     trace = _trace(target, _explore(target, None, Explorer.TABLE, first=True, workers=1), target.scenario.property)
     if trace is None:
         raise DefinitionError(f"replay {name}: {target.scenario.property} is answered without a path, so there is nothing to replay")
