@@ -54,9 +54,8 @@ class Damage:
     @property
     def harmless(self) -> bool:
         """No token hit, nobody left waiting for ever, nothing leaked or overwritten."""
-        return not (
-            self.hit or self.mismatched or self.unanswered or any(self.leaked.values()) or self.overwritten or self.stray or any(self.distances)
-        )
+        lost = self.unanswered or self.waiting or any(self.leaked.values())
+        return not (self.hit or self.mismatched or lost or self.overwritten or self.stray or any(self.distances))
 
 
 def measure(world: World, waiting: list[str], steps: int) -> Damage:
@@ -73,7 +72,7 @@ def measure(world: World, waiting: list[str], steps: int) -> Damage:
         k3_sum=float(sum(d.sum() for d in divergence)),
         requests=len(world.answers),
         unanswered=unanswered,
-        waiting=tuple(waiting) if unanswered else (),
+        waiting=tuple(waiting) if unanswered or not (world.answers or world.distances) else (),
         leaked={name: sum(owner not in world.kept for owner in i.holder.values()) for name, i in world.instances.items()},
         overwritten=sum(w["other"] for w in written),
         stray=sum(w["free"] for w in written),

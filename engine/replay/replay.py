@@ -20,7 +20,7 @@ from .damage import Damage, measure
 from .registry import SUBJECTS
 from .schedule import Held, Rough, Schedule, go_on
 from .walk import Step, Walk
-from .world import World
+from .world import Spectator, World
 
 BASE_RUNS = 4
 """Runs of the version that holds, which all show the same noise."""
@@ -51,14 +51,14 @@ def replay(trace: Trace, seed: int = 0) -> Replay:
     """Replay a trace of a catalogue scenario.
 
     Raises:
-        DefinitionError: there are no handlers for its builder. TraceError: its steps are not the system's.
+        DefinitionError: the trace names no scenario. TraceError: its steps are not the system's.
     """
     if not trace.scenario:
-        raise DefinitionError("the trace names no scenario of the catalogue, and handlers exist for those only; see `interlock list`")
+        raise DefinitionError("the trace names no scenario of the catalogue, and only those are replayed; see `interlock list`")
     scenario = find_scenario(trace.scenario)
     subject = subject_of(scenario)
     before, before_bfloat16 = run(subject, *_holding(scenario, subject), Schedule(seed), seed=seed)
-    after, after_bfloat16 = run(subject, *_violated(scenario, subject, trace.config), Schedule(seed), trace, seed=seed)
+    after, after_bfloat16 = run(subject, *_violated(scenario, subject, trace), Schedule(seed), trace, seed=seed)
     return Replay(scenario, before, after, before_bfloat16, after_bfloat16)
 
 
@@ -79,7 +79,7 @@ def late(trace: Trace, seed: int = 0) -> Late:
     """Follow a path but for its last step, and hold the copy that was to fire it back for some rounds, as if it lost its processor there."""
     scenario = find_scenario(trace.scenario)
     subject = subject_of(scenario)
-    system, config = _violated(scenario, subject, trace.config)
+    system, config = _violated(scenario, subject, trace)
     last = next(i for i in system.instances() if str(i) == trace.steps[-1].name)
     copy, before = (last.action.machine.name, last.copy), replace(trace, steps=trace.steps[:-1])
     found = [Late(rounds, *run(subject, system, config, Held(seed, copy, rounds), before, seed=seed)) for rounds in LATE_ROUNDS]
@@ -93,10 +93,14 @@ def _holding(scenario: Scenario, subject: type[World]) -> tuple[System, dict[str
     return scenario.build(**config), config
 
 
-def _violated(scenario: Scenario, subject: type[World], changes: dict[str, Any]) -> tuple[System, dict[str, Any]]:
-    """The scenario's own system, with the settings of the trace."""
-    config = {**scenario.config, **changes}
-    config |= subject.engine_bounds(config)
+def _violated(scenario: Scenario, subject: type[World], trace: Trace | None = None) -> tuple[System, dict[str, Any]]:
+    """The scenario's own system, with the settings of the trace, at the engine's bounds if the path exists there."""
+    config = {**scenario.config, **({} if trace is None else trace.config)}
+    large = {**config, **subject.engine_bounds(config)}
+    system = scenario.build(**large).focused(scenario.property)
+    rows = {action.name for action in system.actions}
+    if trace is None or all(f"{step.machine}.{step.event}" in rows for step in trace.steps):
+        return system, large
     return scenario.build(**config).focused(scenario.property), config
 
 
@@ -130,7 +134,7 @@ class Exposure:
 def expose(scenario: Scenario, runs: int, seed: int = 0) -> Exposure:
     """The scenario's system under rough schedules from its initial state; each run has prompts and a schedule of its own."""
     subject = subject_of(scenario)
-    violated, holding = _violated(scenario, subject, {}), _holding(scenario, subject)
+    violated, holding = _violated(scenario, subject), _holding(scenario, subject)
     outcomes = [run(subject, *violated, Rough(seed + k), seed=seed + k) for k in range(runs)]
     base = [run(subject, *holding, Schedule(seed + k), seed=seed + k)[1] for k in range(min(runs, BASE_RUNS))]
     exact_, narrow = [o[0] for o in outcomes], [o[1] for o in outcomes]
@@ -152,15 +156,8 @@ def _mean(damages: list[Damage]) -> float:
 
 
 def subject_of(scenario: Scenario) -> type[World]:
-    """The world of a scenario's builder.
-
-    Raises:
-        DefinitionError: there is none.
-    """
-    if scenario.build not in SUBJECTS:
-        known = ", ".join(sorted({build.__module__.rpartition(".")[2] for build in SUBJECTS}))
-        raise DefinitionError(f"{scenario.name}: no handlers are bound to the rows of {scenario.build.__module__}; they are for {known}")
-    return SUBJECTS[scenario.build]
+    """The world of a scenario's builder; where no handlers are bound to its rows, one that only looks on."""
+    return SUBJECTS.get(scenario.build, Spectator)
 
 
 def run(subject: type[World], system: System, config: dict[str, Any], schedule: Schedule, trace: Trace | None = None, *, seed: int) -> list[Damage]:

@@ -34,7 +34,11 @@ def comparison(replay: Replay) -> list[list[str]]:
 
 def story(replay: Replay) -> list[str]:
     """What happened, a sentence each."""
-    after, lines = replay.after, []
+    after, lines = replay.after, list[str]()
+    if not (after.requests or after.distances):
+        builder = replay.scenario.build.__module__
+        lines = [f"No tensors lie behind the rows of {builder}. Where the path and a fair schedule lead:"]
+        return lines + ([f"{line}." for line in after.waiting] or ["Nobody is left waiting in the middle of its work."])
     if after.hit or after.mismatched:
         lines.append(
             f"{after.mismatched} of the {after.tokens} tokens told are not the reference's, and {after.hit} have another probability: "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from protocol.lower import Instance
+from protocol.lower import Action
 
 from .walk import Walk
 from .world import World
@@ -38,9 +38,9 @@ class Schedule:
         """Whether a copy, (machine, indices), has a turn in this round."""
         return True
 
-    def takes(self, instance: Instance) -> bool:
-        """Whether a row may be picked now, if it is enabled."""
-        return instance.action.fairness != "none" and not (self.patient and instance.action.row.decided == "timer")
+    def takes(self, action: Action) -> bool:
+        """Whether a row may be picked now, where it is enabled."""
+        return action.fairness != "none" and not (self.patient and action.row.decided == "timer")
 
 
 class Held(Schedule):
@@ -70,9 +70,9 @@ class Rough(Schedule):
         """By the copy's speed."""
         return self.rng.random() < self._speeds.setdefault(copy, self.rng.choice(SPEEDS))
 
-    def takes(self, instance: Instance) -> bool:
+    def takes(self, action: Action) -> bool:
         """Fair rows always, the others by chance."""
-        return super().takes(instance) or self.rng.random() < FAULT_CHANCE
+        return super().takes(action) or self.rng.random() < FAULT_CHANCE
 
 
 def go_on(walk: Walk, worlds: Sequence[World], schedule: Schedule) -> None:

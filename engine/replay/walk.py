@@ -1,26 +1,30 @@
 """A walk through a system's states: rows fired as a recorded path says, then as a seeded fair schedule picks them.
 
-One rule: every row is fired by `protocol.evaluate`, the norm, whoever decides it: what the environment or a timer did on the
-path happens again. After the path only fair rows are picked: nobody aborts, crashes or times out any more.
+One rule: every row is fired by the driver, whoever decides it: what the environment or a timer did on the path happens again. A
+handler sees the state before and after its row, and of that only what the row touches or its machine owns.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Protocol
 
 from protocol import DefinitionError, OutOfRange, TraceError
 from protocol.combine import conjuncts
-from protocol.evaluate import evaluate, loader, may_fire, successor
-from protocol.lower import Instance
+from protocol.evaluate import evaluate, loader
+from protocol.lower import Action, Instance
 from protocol.machine import Machine, Row
 from protocol.system import State, System, raw_cells
 from protocol.trace import Trace
-from protocol.types import Value, all_values, flat_index
+from protocol.types import Value, flat_index
 from protocol.variable import Lock, Medium, Variable
+
+from ..driver import Copy, Driver
+from ..runtime.policy import Recorded
+from ..store import Store
 
 
 class Turns(Protocol):
@@ -29,7 +33,7 @@ class Turns(Protocol):
     rng: random.Random
 
     def gets_turn(self, copy: object) -> bool: ...
-    def takes(self, instance: Instance) -> bool: ...
+    def takes(self, action: Action) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -88,102 +92,98 @@ def _seen_by(machine: Machine, row: Row) -> frozenset[str]:
 
 
 class Walk:
-    """One behaviour of a system, a row at a time; `observe` gets every step after its commit."""
+    """One behaviour of a system, a row of the driver at a time; `observe` gets every step after its commit."""
 
     def __init__(self, system: System, observe: Callable[[Step], None] = lambda step: None):
         self.system, self.state, self._observe = system, system.initial_state(), observe
+        self.driver = Driver(system, Store(system))
+        self._copies = [*self.driver.copies.values(), *self.driver.environment.values()]
         self.fired = 0
 
-    @cached_property
-    def _copies(self) -> dict[tuple[str, tuple[Value, ...]], list[Instance]]:
-        """The instances of every copy, in canonical order."""
-        found: dict[tuple[str, tuple[Value, ...]], list[Instance]] = {}
-        for instance in self.system.instances():
-            found.setdefault((instance.action.machine.name, instance.copy), []).append(instance)
+    def enabled(self, copy: Copy, *actions: Action) -> list[Instance]:
+        """Which of these rows the copy could fire now; a guard that leaves its types cannot."""
+        found: list[Instance] = []
+        for action in actions:
+            try:
+                found += self.driver.enabled(copy, action)
+            except OutOfRange:
+                continue
         return found
 
-    def enabled(self, instance: Instance) -> bool:
-        """Whether the row could fire; a guard that leaves its types cannot."""
-        try:
-            return may_fire(instance, loader(self.system, self.state))
-        except OutOfRange:
+    def fire(self, copy: Copy, instance: Instance) -> bool:
+        """Fire a row; False when it is not enabled.
+
+        Raises:
+            OutOfRange: an effect left its type; the state stays.
+        """
+        before, fired = self.state, self.driver.attempt(copy, instance)
+        if fired is None:
             return False
+        self.fired += 1
+        self.state = self._with({**fired.stored, (copy.machine.state, copy.indices): copy.state})
+        self._observe(Step(self.system, instance, before, self.state))
+        return True
 
-    def fire(self, instance: Instance) -> Step | None:
-        """Fire an enabled row; None where an effect leaves its type (the state stays)."""
-        try:
-            after = successor(self.system, self.state, instance)
-        except OutOfRange:
-            return None
-        step = Step(self.system, instance, self.state, after)
-        self.state, self.fired = after, self.fired + 1
-        self._observe(step)
-        return step
-
-    @cached_property
-    def _named(self) -> dict[str, list[Instance]]:
-        """Instances by name; two rows of one event and copy share one, and are never both enabled."""
-        found: dict[str, list[Instance]] = {}
-        for instance in self.system.instances():
-            found.setdefault(str(instance), []).append(instance)
-        return found
+    def _with(self, stored: Mapping[tuple[Variable, tuple[Value, ...]], Value]) -> State:
+        """The state with these cells changed."""
+        state = list(self.state)
+        for (variable, where), value in stored.items():
+            number, place = self.system.position[id(variable)], flat_index(variable.over, where)
+            state[number] = (*state[number][:place], value, *state[number][place + 1 :])
+        return tuple(state)
 
     def follow(self, trace: Trace) -> None:
-        """Fire the steps of a recorded trace. A last step without a successor (a range error) ends it.
+        """Fire the steps of a recorded trace. A last step that leaves its types, as the trace says, ends it.
 
         Raises:
             TraceError: a step is no row of the system, or not enabled: the trace is another system's, or an older version's.
         """
-        for number, step in enumerate(trace.steps, 1):
-            able = [i for i in self._named.get(step.name, []) if self._in_source(i) and self.enabled(i)]
-            if not able:
-                why = "cannot fire there" if step.name in self._named else f"is no row of system {self.system.name}"
-                raise TraceError(f"step {number} of the trace, {step.name}, {why}; find the trace anew with `interlock check --trace`")
-            if self.fire(able[0]) is None and number != len(trace.steps):
-                raise TraceError(f"step {number} of the trace, {step.name}, leaves its types; find the trace anew with `interlock check --trace`")
+        for number, (copy, instances) in enumerate(Recorded(trace).steps(self.driver), 1):
+            try:
+                if not any(self.fire(copy, instance) for instance in instances):
+                    text = f"step {number} of the trace, {instances[0]}, is not enabled there"
+                    raise TraceError(f"{text}; find the trace anew with `interlock check --trace`")
+            except OutOfRange:
+                if not trace.steps[number - 1].failure:
+                    raise
 
     def round(self, schedule: Turns, permits: Callable[[Instance], bool]) -> None:
         """Every copy that gets a turn, in an order drawn anew, fires one of the enabled rows that may be picked."""
-        copies = list(self._copies.items())
+        copies = list(self._copies)
         schedule.rng.shuffle(copies)
-        for copy, instances in copies:
-            if schedule.gets_turn(copy):
-                able = [i for i in instances if self._in_source(i) and schedule.takes(i) and permits(i) and self.enabled(i)]
+        for copy in copies:
+            if schedule.gets_turn((copy.machine.name, copy.indices)):
+                taken = [action for action in copy.rows[copy.state] if schedule.takes(action)]
+                able = [instance for instance in self.enabled(copy, *taken) if permits(instance)]
                 if able:
-                    self.fire(schedule.rng.choice(able))
+                    self._fire_within_types(copy, schedule.rng.choice(able))
 
-    def _in_source(self, instance: Instance) -> bool:
-        """The control state alone: most rows need no further look."""
-        machine = instance.action.machine
-        place = self.system.position.get(id(machine.state))
-        return place is None or self.state[place][flat_index(machine.copies, instance.copy)] in instance.action.row.sources
+    def _fire_within_types(self, copy: Copy, instance: Instance) -> None:
+        """Fire a row unless it leaves its types: the engine would fail there, and the violated property `range` says so."""
+        try:
+            self.fire(copy, instance)
+        except OutOfRange:
+            return
 
     def waiting(self) -> list[str]:
         """Every living copy that is not at rest and has nothing to fire but polls: its state, and what its rows there wait for."""
         lines = []
-        for machine in self.system.active:
-            if machine.environment:
+        for copy in self.driver.copies.values():
+            rows = [action for action in copy.rows[copy.state] if action.fairness != "none"]
+            rests = copy.state in copy.machine.final or not self._is_alive(copy)
+            if rests or self.enabled(copy, *(action for action in rows if not action.row.poll)):
                 continue
-            for copy in all_values(machine.copies):
-                state = self.state[self.system.position[id(machine.state)]][flat_index(machine.copies, copy)]
-                if state in machine.final or not self._alive(machine, copy):
-                    continue
-                rows = self._rows_of(machine, copy, state)
-                if any(self.enabled(i) for i in rows if not i.action.row.poll):
-                    continue
-                wants = dict.fromkeys(filter(None, map(self._obstacle, rows)))
-                lines.append(f"{machine.copy_name(copy)} in {state.name}" + (f" waits for {' or '.join(wants)}" if wants else ""))
+            instances = [i for action in rows for i in action.instances() if i.copy == copy.indices]
+            wants = dict.fromkeys(filter(None, map(self._obstacle, instances)))
+            lines.append(f"{copy.name} in {copy.state.name}" + (f" waits for {' or '.join(wants)}" if wants else ""))
         return lines
 
-    def _alive(self, machine: Machine, copy: tuple[Value, ...]) -> bool:
-        process = machine.process
+    def _is_alive(self, copy: Copy) -> bool:
+        process = copy.machine.process
         if process is None or id(process.alive) not in self.system.position:
             return True
-        where = tuple(v for v, d in zip(copy, machine.copies) if d in process.over)
+        where = tuple(v for v, d in zip(copy.indices, copy.machine.copies) if d in process.over)
         return bool(self.state[self.system.position[id(process.alive)]][flat_index(process.alive.over, where)])
-
-    def _rows_of(self, machine: Machine, copy: tuple[Value, ...], state: Value) -> list[Instance]:
-        return [i for i in self._copies.get((machine.name, copy), []) if state in i.action.row.sources and i.action.fairness != "none"]
 
     def _obstacle(self, instance: Instance) -> str:
         """The row, and the cell whose value made the first false conjunct of its guard false; "" where no other copy could change it."""
@@ -203,13 +203,15 @@ class Walk:
             foreign = [(v, where) for v, where in seen if v.medium is not Medium.PRIVATE]
             if not foreign or foreign[-1][0] is instance.action.machine.state:
                 return ""
-            variable, where = foreign[-1]
-            shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
-            cell = f"{variable.name}[{shown}]" if shown else variable.name
-            value = plain(variable, where)
-            if isinstance(variable, Lock):
-                return f"{instance.action.row.event} ({cell} is held by {variable.show_holder(value)})"
-            if ".waiting." in variable.name:
-                return f"{instance.action.row.event} (others have yet to arrive at {variable.name.partition('.')[0]})"
-            return f"{instance.action.row.event} ({cell} is {variable.type.show(value)})"
+            return f"{instance.action.row.event} ({self._said(*foreign[-1])})"
         return ""
+
+    def _said(self, variable: Variable, where: tuple[Value, ...]) -> str:
+        """A cell and its value, for people."""
+        value = loader(self.system, self.state)(variable, where)
+        shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
+        cell = f"{variable.name}[{shown}]" if shown else variable.name
+        if isinstance(variable, Lock):
+            return f"{cell} is held by {variable.show_holder(value)}"
+        barrier, is_bit, _ = variable.name.partition(".waiting.")
+        return f"others have yet to arrive at {barrier}" if is_bit else f"{cell} is {variable.type.show(value)}"

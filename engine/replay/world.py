@@ -82,7 +82,7 @@ class World:
 
     @staticmethod
     def engine_bounds(config: dict[str, Any]) -> dict[str, Any]:
-        """Arguments of the builder that the engine needs larger than the checker: every path of the smaller system is one of the larger."""
+        """Arguments of the builder that the engine needs larger than the checker; a path whose rows they take away is driven without."""
         return {}
 
     def permits(self, row: Row) -> bool:
@@ -149,3 +149,15 @@ class World:
         self.answers[request].over = True
         del self.running[request]
         self.instances["decode"].free(request)
+
+
+class Spectator(World):
+    """The world of a builder without tensors: nothing lies behind its rows, and what is told is who is left waiting."""
+
+    @staticmethod
+    def harmless(config: dict[str, Any]) -> dict[str, Any]:
+        """No other version is known here."""
+        return {}
+
+    def start(self) -> None:
+        """Nothing."""

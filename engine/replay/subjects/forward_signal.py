@@ -30,7 +30,7 @@ class ForwardSignal(World):
 
     @staticmethod
     def engine_bounds(config: dict[str, Any]) -> dict[str, Any]:
-        """Batches without end: the path stops at two."""
+        """Batches without end: the builder's stop at two."""
         return {"batches": None}
 
     def start(self) -> None:
@@ -48,11 +48,13 @@ class ForwardSignal(World):
         self.done = dict.fromkeys(range(self.ranks), 0)
         self.busy: set[int] = set()
         self.decided = False
+        decodes = self.config.get("role", "mixed") == "mixed" and not self.config.get("expert_parallel") and self.config.get("decode_steps", 1)
+        self.tokens = ANSWER_TOKENS if decodes else 1
         self._arrive()
 
     def _arrive(self) -> None:
-        q = len(self.answers)
-        if q < REQUESTS:
+        q, most = len(self.answers), self.config.get("batches", 2)
+        if q < REQUESTS and (most is None or self.noted["batch"] < most):
             self.request(q, q)
             self.waiting.append(q)
             if self.decided:
@@ -122,7 +124,7 @@ class ForwardSignal(World):
         rows, self.rows[forward] = self.rows[forward], []
         for q, logits in zip(rows, self.forwards[forward].logits() if rows else ()):
             self.answers[q].add(logits)
-            if len(self.answers[q].tokens) == ANSWER_TOKENS:
+            if len(self.answers[q].tokens) == self.tokens:
                 self.answers[q].over = True
                 self.engine.free(q)
 
