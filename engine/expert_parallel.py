@@ -4,12 +4,11 @@ Every layer with experts exchanges tokens between all ranks of all instances, so
 idle instance comes along is the protocol's business: with empty batches (#6680) or by the repaired round it does; without them
 the busy one waits for ever, and the run ends with a `Stall` that says which rank waits in which barrier, and for whom.
 
-A turn is one row of one copy; a round is a turn of every copy, in an order drawn from the seed.
+A turn is one row of one copy.
 """
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from protocol.machines.collectives.expert_round import build
 from protocol.machines.collectives.meeting import GROUPS, TENSOR, Call
 from protocol.types import Value
 
-from .clock import VirtualClock
+from .clock import VirtualClock, VirtualTime
 from .driver import Driver, Step
 from .model.group import Group
 from .model.kv_cache import BlockPool, KvCache
@@ -27,7 +26,8 @@ from .model.sampling import Sampling, choose
 from .model.shard import Chunk, Forward, Shard
 from .model.weights import Weights
 from .roles.binding import Bindings, Outcome, after, carries, decides
-from .runtime.agent import Agent
+from .runtime.lockstep import Lockstep, LockstepAgent
+from .runtime.policy import Policy, RoundRobin
 from .store import Store
 
 Place = tuple[int, int]
@@ -38,8 +38,10 @@ BLOCK_SIZE = 4
 BLOCKS = 64
 CHUNK_TOKENS = 8
 """The most tokens of a prompt in one forward."""
-PATIENCE = 100
-"""Rounds without a request's progress after which a run is stalled; a forward takes fewer than twenty."""
+PATIENCE = 2000
+"""Turns without a request's progress after which a run is stalled; a forward takes fewer than two hundred."""
+TURN_S = 0.0001
+"""Virtual time of a turn."""
 BARRIERS = {Call.TOP: "TPB#0", Call.FLAG: "TPB#1", Call.READ: "TPB#2'", Call.SKIP: "TPB#1b", Call.MEET: "EPB", Call.FORWARD: "the all-to-all"}
 """What the ranks of this run meet in, as the real code calls it."""
 
@@ -93,13 +95,13 @@ class Running:
 
 @dataclass(frozen=True)
 class Stall:
-    """A run that made no progress any more: after how many rounds, and where each rank was, in words."""
+    """A run that made no progress any more: after how many turns, and where each rank was, in words."""
 
-    rounds: int
+    turns: int
     ranks: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join([f"no request has made progress for {PATIENCE} rounds, after {self.rounds}:", *(f"  {line}" for line in self.ranks)])
+        return "\n".join([f"no request has made progress for {PATIENCE} turns, after {self.turns}:", *(f"  {line}" for line in self.ranks)])
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Run:
 
     requests: tuple[tuple[Running, ...], ...]
     forwards: dict[Place, int]
-    rounds: int
+    turns: int
     stall: Stall | None
 
 
@@ -219,8 +221,44 @@ class ExpertRank:
         return Result(work, tuple(choose(next(rows), Sampling(), 0) if chunk.outputs else None for chunk in work.chunks))
 
 
+class _Watch:
+    """Notices when a run is over, and when nothing gets on any more."""
+
+    def __init__(self, agents: Mapping[Key, LockstepAgent], schedulers: Sequence[ExpertScheduler], time: VirtualTime):
+        self._agents, self._schedulers, self._time = agents, schedulers, time
+        self._credited = self._progressed = 0
+        self._fired: dict[Key, int] = {}
+        self.turns = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every request has its tokens."""
+        return all(scheduler.finished for scheduler in self._schedulers)
+
+    def is_over(self) -> bool:
+        """Asked before every turn, which takes its time: the loops of idle ranks would else let no sleeping gate wake."""
+        self._time.advance(self._time.now + TURN_S)
+        for scheduler in self._schedulers:
+            scheduler.collect()
+        credited, self.turns = sum(scheduler.credited for scheduler in self._schedulers), self.turns + 1
+        if credited > self._credited:
+            self._credited, self._progressed = credited, self.turns
+        if self.turns - self._progressed == PATIENCE // 2:
+            self._fired = {key: agent.fired for key, agent in self._agents.items()}
+        return self.complete or self.turns - self._progressed >= PATIENCE
+
+    def stands(self, key: Key) -> bool:
+        """Whether a copy has fired no row in the last half of a stalled run's patience."""
+        return self._agents[key].fired == self._fired[key]
+
+
 def run_experts(
-    weights: Weights, requests: Sequence[Sequence[tuple[Sequence[int], int]]], *, variant: str = "repaired", ranks: int = 2, seed: int = 0
+    weights: Weights,
+    requests: Sequence[Sequence[tuple[Sequence[int], int]]],
+    *,
+    variant: str = "repaired",
+    ranks: int = 2,
+    policy: Policy | None = None,
 ) -> Run:
     """Generate greedily on several instances with so many tensor-parallel ranks each, to the last token or to a stall.
 
@@ -228,16 +266,16 @@ def run_experts(
         weights: of a model whose experts all ranks together can share evenly.
         requests: of each instance: (prompt, how many tokens are wanted); none for an idle instance.
         variant: a version of `protocol.machines.collectives.loop.LOOPS`.
-        seed: of the order of turns.
+        policy: whose turn it is; round-robin if None.
 
     Raises:
-        DefinitionError: an unknown variant, or a model that cannot be spread so.
+        DefinitionError: an unknown variant, or a model that cannot be spread so. EngineError: nobody can fire a row any more.
     """
     instances = len(requests)
     system = build(variant, instances, ranks, role="prefill").focused()
-    driver, communicator = Driver(system, Store(system)), Communicator(instances, ranks)
+    driver, communicator, time = Driver(system, Store(system)), Communicator(instances, ranks), VirtualTime()
     schedulers = [ExpertScheduler(mine) for mine in requests]
-    agents: dict[Key, Agent] = {}
+    agents: dict[Key, LockstepAgent] = {}
     for (machine, where), copy in driver.copies.items():
         instance = int(where[0])
         role: object = schedulers[instance]
@@ -246,28 +284,14 @@ def run_experts(
             shard = weights.expert_shard(rank, ranks, instance * ranks + rank, instances * ranks)
             role = ExpertRank(instance, rank, Shard(shard, KvCache(weights.config, ranks, BLOCKS, BLOCK_SIZE)), communicator)
         bindings = Bindings(system, [role], [machine])
-        agents[machine, where] = Agent(driver, copy, bindings, VirtualClock(), None, schedulers[instance].receive)
-    rounds, moved = _take_turns(agents, schedulers, random.Random(seed))
-    places = list(product(range(instances), range(ranks)))
-    standing = {place for place in places if moved["worker", place] < rounds - PATIENCE // 2}
-    stall = None if all(s.finished for s in schedulers) else Stall(rounds, tuple(_whereabouts(driver, places, standing)))
-    return Run(tuple(tuple(s.requests) for s in schedulers), communicator.forwards(), rounds, stall)
-
-
-def _take_turns(agents: Mapping[Key, Agent], schedulers: Sequence[ExpertScheduler], rng: random.Random) -> tuple[int, dict[Key, int]]:
-    """Turn until every request has its tokens, or none makes progress: how many rounds, and in which each copy last fired a row."""
-    rounds, progressed, credited = 0, 0, 0
-    moved = dict.fromkeys(agents, 0)
-    while rounds - progressed < PATIENCE and not all(scheduler.finished for scheduler in schedulers):
-        rounds += 1
-        for key in rng.sample(list(agents), len(agents)):
-            if agents[key].turn():
-                moved[key] = rounds
-        for scheduler in schedulers:
-            scheduler.collect()
-        if sum(scheduler.credited for scheduler in schedulers) > credited:
-            progressed, credited = rounds, sum(scheduler.credited for scheduler in schedulers)
-    return rounds, moved
+        agents[machine, where] = LockstepAgent(driver, copy, bindings, VirtualClock(time), deliver=schedulers[instance].receive)
+    watch = _Watch(agents, schedulers, time)
+    Lockstep(list(agents.values()), time, policy if policy is not None else RoundRobin()).run(watch.is_over)
+    stall = None
+    if not watch.complete:
+        places = list(product(range(instances), range(ranks)))
+        stall = Stall(watch.turns, tuple(_whereabouts(driver, places, {place for place in places if watch.stands(("worker", place))})))
+    return Run(tuple(tuple(s.requests) for s in schedulers), communicator.forwards(), watch.turns, stall)
 
 
 def _whereabouts(driver: Driver, places: Sequence[Place], standing: set[Place]) -> list[str]:

@@ -9,6 +9,7 @@ from engine.expert_parallel import Run, run_experts
 from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.reference import log_probabilities
 from engine.model.weights import seeded
+from engine.runtime.policy import Policy, Priorities, RoundRobin, SeededRandom
 from protocol import DefinitionError
 
 WEIGHTS = seeded(TINY_EXPERTS, 7)
@@ -30,7 +31,7 @@ def check_answers(run: Run) -> None:
 @pytest.mark.parametrize("variant", ["B", "B'", "repaired"])
 def test_an_idle_instance_comes_along(variant: str, seed: int) -> None:
     """With the empty batches of #6680, and by the repaired round: as many forwards on every rank, and the reference's tokens."""
-    run = run_experts(WEIGHTS, [BUSY, []], variant=variant, seed=seed)
+    run = run_experts(WEIGHTS, [BUSY, []], variant=variant, policy=SeededRandom(seed))
     check_answers(run)
     assert len(set(run.forwards.values())) == 1 and run.forwards[1, 0] >= 3
 
@@ -38,7 +39,7 @@ def test_an_idle_instance_comes_along(variant: str, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_without_empty_batches_the_busy_instance_waits_for_ever(seed: int) -> None:
     """The report says which rank waits in which barrier, and for whom."""
-    run = run_experts(WEIGHTS, [BUSY, []], variant="B-without-empty-batches", seed=seed)
+    run = run_experts(WEIGHTS, [BUSY, []], variant="B-without-empty-batches", policy=SeededRandom(seed))
     assert run.stall is not None and set(run.forwards.values()) == {0}
     assert run.stall.ranks == (
         "worker[0,0] waits in EPB (MEET) for worker[1,0], worker[1,1]",
@@ -49,8 +50,13 @@ def test_without_empty_batches_the_busy_instance_waits_for_ever(seed: int) -> No
     assert not any(request.tokens for request in run.requests[0])
 
 
+@pytest.mark.parametrize("policy", [RoundRobin(), SeededRandom(1), Priorities(2, changes=4, rows=600)], ids=["round-robin", "random", "pct"])
+def test_both_instances_busy_get_their_own_tokens(policy: Policy) -> None:
+    check_answers(run_experts(WEIGHTS, [BUSY, [([256, 7, 8, 9], 6)]], policy=policy))
+
+
 def test_two_runs_with_one_seed_are_alike() -> None:
-    first, second = (run_experts(WEIGHTS, [BUSY, []], seed=4) for _ in range(2))
+    first, second = (run_experts(WEIGHTS, [BUSY, []], policy=SeededRandom(4)) for _ in range(2))
     assert first == second
 
 
