@@ -44,7 +44,7 @@ class Permutation:
             image = self.image(kind)
             return value if image is None or not kind.contains(value) else image[value]
         if isinstance(kind, Record):
-            return tuple(self.value(t, v) for (_, t), v in zip(kind.fields, value))
+            return tuple(self.value(kind.fields[k][1], value[k]) for k in self.fields(kind))
         if isinstance(kind, Array):
             return tuple(self.value(kind.element, value[k]) for k in self.sources(kind.dims))
         assert isinstance(kind, Sequence)
@@ -67,6 +67,13 @@ class Permutation:
         for k, where in enumerate(all_values(dims)):
             found[flat_index(dims, self.indices(dims, where))] = k
         return found
+
+    def fields(self, record: Record) -> list[int]:
+        """For each field of a renamed record, the field that its content comes from: `rank_0`, `rank_1` ... belong to these values."""
+        for index, image in self.images:
+            if len({t for _, t in record.fields}) == 1 and [n for n, _ in record.fields] == [f"{index.name}_{v}" for v in index]:
+                return [image.index(v) for v in index]
+        return list(range(len(record.fields)))
 
     def state(self, system: System, state: State) -> State:
         """A state, renamed."""
@@ -107,7 +114,7 @@ class Permutation:
         if isinstance(kind, (Lock, Scalar)):
             return self._node(circuit, kind, tree)
         if isinstance(kind, Record):
-            return tuple(self.tree(circuit, t, part) for (_, t), part in zip(kind.fields, tree))
+            return tuple(self.tree(circuit, kind.fields[k][1], tree[k]) for k in self.fields(kind))
         if isinstance(kind, Array):
             return tuple(self.tree(circuit, kind.element, tree[k]) for k in self.sources(kind.dims))
         assert isinstance(kind, Sequence) and isinstance(tree, Queue)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from protocol.combine import conjuncts
 from protocol.effect import Store
 from protocol.expr import (
     At,
@@ -127,9 +128,11 @@ class Reader:
         changes = self.shapes.elaborator.changes(instance.action.stores, instance.environment())
         return all(code != DOUBLE for _, code in changes.errors)
 
-    def form_of(self, store: Store, instance: Instance) -> tuple[int, int, int] | None:
-        """The shape of one store of an instance: condition, place and value; None for one that never happens."""
-        return self._store(store, instance.environment())
+    def parts(self, instance: Instance) -> list[tuple[Expr | Store, Hashable]]:
+        """The conjuncts of the guard of an instance and its stores, each with its shape."""
+        bind = instance.environment()
+        guards: list[tuple[Expr | Store, Hashable]] = [(c, self.fit(self.term(c, bind), BOOL)) for c in conjuncts(instance.action.guard)]
+        return guards + [(s, self._store(s, bind)) for s in instance.action.stores]
 
     def closed(self, expr: Expr) -> int:
         """The shape of a boolean expression without copies or choices: a property's."""
@@ -174,7 +177,8 @@ class Reader:
             return None if self.permutation.image(kind) is None else kind
         parts: list[Hashable] = []
         if isinstance(kind, Record):
-            parts = [self.sort(t) for _, t in kind.fields]
+            moved = self.permutation.fields(kind)
+            parts = [*(self.sort(t) for _, t in kind.fields), None if moved == sorted(moved) else tuple(moved)]
         elif isinstance(kind, Array):
             parts = [*(self.sort(d) for d in kind.dims), self.sort(kind.element)]
         elif isinstance(kind, Sequence):
@@ -218,7 +222,8 @@ class Reader:
         base = self.term(expr.base, bind)
         if base.number is None:
             return Term(None, base.const[expr.position])
-        return self._made(expr.type, "field", expr.position, base.number)
+        assert isinstance(expr.base.type, Record)
+        return self._made(expr.type, "field", self.permutation.fields(expr.base.type).index(expr.position), base.number)
 
     def _at(self, expr: At, bind: Bindings) -> Term:
         base = self.fit(self.term(expr.base, bind), expr.base.type)
@@ -301,8 +306,8 @@ class Reader:
         return self._made(kind, "if", condition.number, self.fit(then, kind), self.fit(other, kind))
 
     def _make_record(self, expr: MakeRecord, bind: Bindings) -> Term:
-        parts = (self.fit(self.term(p, bind), t) for p, (_, t) in zip(expr.parts, expr.type.fields))
-        return self._made(expr.type, "record", expr.type.name, *parts)
+        parts = [self.fit(self.term(p, bind), t) for p, (_, t) in zip(expr.parts, expr.type.fields)]
+        return self._made(expr.type, "record", expr.type.name, *(parts[k] for k in self.permutation.fields(expr.type)))
 
     def _edited(self, expr: Edited, bind: Bindings) -> Term:
         kind = expr.type

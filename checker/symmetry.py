@@ -22,7 +22,7 @@ from protocol.types import Array, Index, Optional, Record, Sequence, Type
 from .expressions import Elaborator
 from .layout import Layout
 from .permutation import Permutation, group, swap
-from .shape import Asymmetric, Form, Reader, Shapes
+from .shape import Asymmetric, Reader, Shapes
 
 WHOLE_GROUP = 24
 """Up to that many permutations are all tried, so that a state has one representative; beyond, exchanges are made while one helps."""
@@ -184,7 +184,12 @@ class _Judge:
             except Asymmetric as error:
                 raise Asymmetric(f"row {instance.action.name}: {error}") from error
             if not reader.same(mine, theirs, instance):
-                raise Asymmetric(f"row {instance.action.name}: {instance} and {image} differ in {_difference(mine, theirs, instance, reader)}")
+                raise Asymmetric(f"row {instance.action.name}: {instance} is not renamed {image}: {self._difference(reader, instance, image)}")
+
+    def _difference(self, reader: Reader, instance: Instance, image: Instance) -> str:
+        """The first part of a row that tells two of its instances apart."""
+        there = {shape for _, shape in self.shapes.under(IDENTITY).parts(image)}
+        return next((f"`{part}`" for part, shape in reader.parts(instance) if shape not in there), "the order in which it is judged")
 
     def renamings(self, name: str, expr: Expr, classes: list[Class], most: int = MOST_RENAMINGS) -> list[Permutation]:
         """Permutations inside the classes that give each renaming of a predicate once, the identity first.
@@ -228,11 +233,3 @@ def _key(instance: Instance) -> tuple[int, tuple, tuple]:
 
 def _words(layout: Layout, state: State) -> list[int]:
     return [int(w) for w in layout.pack(state)]
-
-
-def _difference(mine: Form, theirs: Form, instance: Instance, reader: Reader) -> str:
-    """Which part of a row tells two of its instances apart."""
-    if mine.guard != theirs.guard:
-        return "their guards"
-    stored = [s for s in instance.action.stores if reader.form_of(s, instance) not in (None, *theirs.stores)]
-    return f"`{stored[0]}`" if stored else "the order of their effects"

@@ -130,6 +130,9 @@ class Walk(IntEnum):
     FIRST, SECOND, THIRD, LAST = range(4)
 
 
+shared = unlocked("told", Range(0, 3))
+
+
 def strollers(*properties, meet: bool = False) -> System:  # noqa: ANN002
     """Three copies of three private steps; with `meet` the last is a store that all see."""
     people = Index("person", 3)
@@ -172,6 +175,32 @@ def test_a_step_that_the_property_sees_is_not_put_first() -> None:
     assert reduced.findings["both"].verdict is Verdict.VIOLATED and reduced.findings["last"].verdict is Verdict.HOLDS
 
 
+def test_a_copy_that_others_may_call_away_is_not_put_first() -> None:
+    """It may leave by itself; but once the other has raised the flag it may raise the alarm instead, and not after it left."""
+    flag, alarm = unlocked("flag", BOOL), unlocked("alarm", BOOL)
+    caller = Machine("caller", Walk, [Row("call", Walk.FIRST, Walk.LAST, True, [flag.set(True)])], final=Walk.LAST)
+    rows = [
+        Row("leave", Walk.FIRST, Walk.LAST),
+        Row("heed", Walk.FIRST, Walk.SECOND, flag),
+        Row("ring", Walk.SECOND, Walk.LAST, True, [alarm.set(True)]),
+    ]
+    system = System("calls", [Machine("guest", Walk, rows, final=Walk.LAST), caller], [never("rung", alarm)])
+    assert same_answers(system, check(system)).findings["rung"].verdict is Verdict.VIOLATED
+
+
+def test_an_environment_that_moves_alone_is_no_deadlock() -> None:
+    """Its private steps come first where they may; not where a deadlock is asked, which is that it alone can move."""
+    rows = [Row("one", Walk.FIRST, Walk.SECOND), Row("two", Walk.SECOND, Walk.LAST)]
+    weather = Machine("weather", Walk, rows, environment=True)
+    worker = Machine("worker", Walk, [Row("work", Walk.FIRST, Walk.LAST, True, [shared.set(1)])], final=Walk.LAST)
+    system = System("s", [weather, worker], [deadlock(), never("told", shared == 2)])
+    for name in ("deadlock", "told"):
+        asked = system.focused(name)
+        whole = check(asked)
+        reduced = same_answers(asked, whole)
+        assert (reduced.verdict, whole.distinct, reduced.distinct) == (Verdict.HOLDS, 6, 4)
+
+
 LOOPS = {
     "two steps": [Row("there", Walk.FIRST, Walk.SECOND), Row("back", Walk.SECOND, Walk.FIRST)],
     "one step that changes nothing": [Row("stay", Walk.FIRST, Walk.FIRST)],
@@ -192,9 +221,6 @@ def test_an_endless_private_loop_puts_nobody_off(loop: str) -> None:
     raiser = Machine("raiser", Walk, [Row("raise_flag", Walk.FIRST, Walk.LAST, True, [flag.set(True)])], final=Walk.LAST)
     system = System("spin", [spinner, raiser], [always("down", ~flag)])
     assert same_answers(system, check(system)).findings["down"].verdict is Verdict.VIOLATED
-
-
-shared = unlocked("told", Range(0, 3))
 
 
 @pytest.mark.parametrize("prop", [hang(), leads_to("ends", True, True), write_conflict(shared), lost_store(shared)])

@@ -34,6 +34,7 @@ from protocol import (
     count,
     deadlock,
     hang,
+    if_else,
     leads_to,
     lost_store,
     me,
@@ -226,15 +227,15 @@ seat = unlocked("seat", Optional(PEER))
 taken = unlocked("taken", BOOL, over=PEER)
 mine = private("mine", Range(0, 2), over=PEER)
 REFUSED = {
-    "a row that names a value": ([Row("go", A, B, NEAR == 1)], "row crowd.go: crowd[0].go and crowd[1].go differ in their guards"),
+    "a row that names a value": ([Row("go", A, B, NEAR == 1)], "row crowd.go: crowd[0].go is not renamed crowd[1].go: `peer == 1`"),
     "an order": ([Row("go", A, B, ~seat.is_none & (seat.value < NEAR))], "row crowd.go: `seat < peer` mixes values of peer with numbers"),
-    "arithmetic": ([Row("go", A, B, True, [mine[NEAR].set(NEAR + 0)])], "differ in `mine[peer] := peer + 0`"),
-    "a number stored": ([Row("go", A, B, True, [shared.set(NEAR)])], "differ in `shared := peer`"),
+    "arithmetic": ([Row("go", A, B, True, [mine[NEAR].set(NEAR + 0)])], "`mine[peer] := peer + 0`"),
+    "a number stored": ([Row("go", A, B, True, [shared.set(NEAR)])], "`shared := peer`"),
     "an index that is a number": ([Row("go", A, B, True, [mine[NEAR].set(seat.value)])], "mixes values of peer with numbers"),
-    "a literal stored": ([Row("go", A, B, True, [seat.set(0)])], "crowd[0].go and crowd[1].go differ in `seat := 0`"),
+    "a literal stored": ([Row("go", A, B, True, [seat.set(0)])], "crowd[0].go is not renamed crowd[1].go: `seat := 0`"),
     "the lowest free": (
         [Row("go", A, B, all_of(PEER, lambda i: (i >= NEAR) | taken[i]), [taken[NEAR].set(True)], assume_atomic="a test")],
-        "crowd[0].go and crowd[1].go differ in their guards",
+        "crowd[0].go is not renamed crowd[1].go: `all((any_peer >= peer) or taken[any_peer] for any_peer in peer)`",
     ),
 }
 
@@ -272,6 +273,25 @@ def test_the_order_of_what_may_fail_keeps_values_apart() -> None:
         system = System("s", [Machine("crowd", S, rows, copies=PEER), looker])
         assert tabulate(system, turned=True).symmetry.classes == classes
         assert check(system, reduced=True).findings["range"].verdict is check(system).findings["range"].verdict
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_fields_named_after_values_belong_to_them(named: bool) -> None:
+    """A record `peer_0`, `peer_1`, `peer_2` is renamed like an array; one with other names is not."""
+    board = Record("Board", **{f"{'peer' if named else 'place'}_{k}": BOOL for k in PEER})
+    shown, last = unlocked("shown", board), unlocked("last", board)
+    names = [name for name, _ in board.fields]
+    own = if_else(NEAR == 0, getattr(shown, names[0]), if_else(NEAR == 1, getattr(shown, names[1]), getattr(shown, names[2])))
+    raised = board(**{name: if_else(NEAR == k, True, getattr(shown, name)) for k, name in enumerate(names)})
+    rows = [
+        Row("show", A, B, ~own, [shown.set(raised)], assume_atomic="a test"),
+        Row("keep", B, C, True, [last.set(raised)], assume_atomic="a test"),
+    ]
+    crowd = Machine("crowd", S, rows, copies=PEER)
+    system = System("s", [crowd], [never("all", getattr(last, names[0]) & getattr(last, names[1])), sometimes("two", getattr(last, names[2]))])
+    reduced = agree(system)
+    assert (reduced.notes[0] == "peer: 0, 1 and 2 are interchangeable") is named
+    assert (reduced.distinct < check(system).distinct) is named
 
 
 def test_holders_of_locks_are_renamed() -> None:
