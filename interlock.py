@@ -25,15 +25,14 @@ import typer
 from protocol.errors import DefinitionError, ProtocolError, TraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from checker.report import Record
     from checker.result import Limits, Result
     from engine.load.table import Selection
     from engine.load.traffic import Traffic
-    from engine.metrics import Measurement, Report
+    from engine.metrics import Measurement
     from engine.replay import Exposure
-    from engine.workload import Request
     from protocol.catalogue import Scenario
     from protocol.catalogue.hazard import Hazard
     from protocol.catalogue.target import Target
@@ -470,6 +469,8 @@ def _replay_all(seed: int, rough: int, output: Path | None) -> None:
 # -- run -------------------------------------------------------------------------------------------------------------
 
 
+EVENTS = Path("events.ndjson")
+"""Where the event log of a run goes if nothing is said."""
 FAILURES_SHOWN = 10
 """Of a run, on standard error; all are counted."""
 
@@ -490,27 +491,32 @@ def run(
     url: Annotated[str, typer.Option("--url", "--base-url", help="A server with the OpenAI API: http://host:port.")] = "",
     model: Annotated[str, typer.Option(help="With --url, its first if none is named; else tiny, tiny-experts or smollm2.")] = "",
     monolithic: Annotated[bool, typer.Option("--monolithic", help="The engine in this process, without the protocol: the baseline.")] = False,
-    ranks: Annotated[int, typer.Option("--ranks", "--tp", min=1, help="Tensor-parallel ranks.")] = 2,
-    max_num_seqs: Annotated[int, typer.Option(min=1, help="With --monolithic: generations that run at once.")] = 8,
-    max_model_len: Annotated[int | None, typer.Option(min=2, help="With --monolithic: the context; else the longest session.")] = None,
+    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances, in processes; 0: the gate and its ranks only, without tensors.")] = 0,
+    decode: Annotated[int, typer.Option(min=1, help="Decode instances, with --prefill.")] = 1,
+    ranks: Annotated[int, typer.Option("--ranks", "--tp", min=1, help="Tensor-parallel ranks of an instance.")] = 2,
+    max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once on a decode instance, or --monolithic.")] = 8,
+    max_model_len: Annotated[int | None, typer.Option(min=2, help="Tokens of the context of these; else the longest session's.")] = None,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="Of the answers; 0 is greedy.")] = 0.0,
     ignore_eos: Annotated[bool, typer.Option(help="Answers as long as the workload says.")] = True,
     percentile_metrics: Annotated[str, typer.Option(help="Latencies to tell.")] = "ttft,tpot,itl,e2el",
     metric_percentiles: Annotated[str, typer.Option(help="Percentiles of them.")] = "90,99",
     goodput: Annotated[str, typer.Option(help="Count requests within limits in ms: 'ttft:200 tpot:50 e2el:9000'.")] = "",
     save_detailed: Annotated[bool, typer.Option("--save-detailed", help="With --json: every request too.")] = False,
-    log: Annotated[Path | None, typer.Option(help="The event log, one JSON object a line; events.ndjson if not named.")] = None,
+    log: Annotated[Path | None, typer.Option(help="The event log, one JSON object a line; else events.ndjson.")] = None,
     timeline: Annotated[Path | None, typer.Option(help="A picture of every row fired, for ui.perfetto.dev or chrome://tracing.")] = None,
     json_file: JsonFile = "",
 ) -> None:
     """Play a workload and measure it: on the live engine that the repaired protocol drives, on --monolithic, or on the server at --url."""
+    from engine import run as run_engine
     from engine.deployment import Deployment
     from engine.load import bench
     from engine.load.table import Selection
     from engine.load.traffic import Traffic
+    from engine.log import check_target
+    from engine.timeline import write_timeline
 
-    if url and monolithic:
-        raise DefinitionError("--url and --monolithic: give one of them")
+    if bool(url) + monolithic + bool(prefill) > 1:
+        raise DefinitionError("--url, --monolithic and --prefill: give one of them")
     if (url or monolithic) and (log is not None or timeline is not None):
         raise DefinitionError("--log and --timeline: only the engine that the protocol drives has events; leave out --url or --monolithic")
     selection = Selection.parse(percentile_metrics, metric_percentiles, goodput)
@@ -518,6 +524,9 @@ def run(
     source = bench.Source(workload, limit, scale, rounds=rounds, input_len=input_len, output_len=output_len, seed=seed)
     answers = bench.Answers(temperature, ignore_eos)
     requests = source.requests()
+    logs = {} if url or monolithic else bench.logs_of(log or EVENTS, decode if prefill else 0)
+    for file in (*logs.values(), *([] if timeline is None else [timeline])):
+        check_target(file)
     with _Progress("run") as shown:
 
         def progress(completed: int) -> None:
@@ -526,37 +535,27 @@ def run(
         if url:
             measured, served = bench.run_over_http(requests, traffic, url, model or None, answers, progress)
             details: dict[str, Any] = {"model_id": served}
-        elif monolithic:
-            wanted = Deployment(model or "tiny", 0, 1, ranks, 1, max_num_seqs, max_model_len or max(2, bench.context_of(requests)))
-            measured = bench.run_in_process(requests, traffic, wanted, answers, progress)
-            details = {"model_id": wanted.model}
+        elif monolithic or prefill:
+            context = max_model_len or max(2, bench.context_of(requests))
+            wanted = Deployment(model or "tiny", prefill, decode, ranks, 1, max_num_seqs, context)
+            measured, fired = bench.run_in_process(requests, traffic, wanted, answers, progress, logs)
+            details = {"model_id": wanted.model, "ranks": ranks}
+            if prefill:
+                details |= {"prefill": prefill, "decode": decode, "rows_fired": fired}
         else:
-            log = log or Path("events.ndjson")
             drawn = seed if source.synthetic or not traffic.timed else None
-            report = _run_signalled(bench.at_their_times(requests, traffic), ranks, speed, drawn, log, timeline, progress)
+            timed = bench.at_their_times(requests, traffic)
+            report = run_engine(timed, ranks=ranks, speed=speed, log_path=logs[""], seed=drawn, progress=progress)
             measured, details = report.measurement, report.details()
+    if timeline is not None:
+        write_timeline(list(logs.values()), timeline)
     _tell_run(str(source), measured, traffic, selection, details, json_file, save_detailed)
     if json_file != "-":
-        for what, file in (("event log", log), ("timeline", timeline)):
-            if file is not None:
-                print(f"{what} written to {file}")
+        for file in logs.values():
+            print(f"event log written to {file}")
+        if timeline is not None:
+            print(f"timeline written to {timeline}")
     raise typer.Exit(1 if measured.failed else 0)
-
-
-def _run_signalled(
-    requests: list[Request], ranks: int, speed: float, seed: int | None, log: Path, timeline: Path | None, progress: Callable[[int], None]
-) -> Report:
-    """A run of the engine that the machines drive so far: the gate and its ranks, with a forward that takes time and computes nothing."""
-    from engine import run as run_engine
-    from engine.log import check_target
-    from engine.timeline import write_timeline
-
-    if timeline is not None:
-        check_target(timeline)
-    report = run_engine(requests, ranks=ranks, speed=speed, log_path=log, seed=seed, progress=progress)
-    if timeline is not None:
-        write_timeline([log], timeline)
-    return report
 
 
 def _tell_run(

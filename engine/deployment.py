@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from protocol import DefinitionError
@@ -59,15 +61,15 @@ class Deployment:
         kind = f"{self.prefill}P{self.decode}D" if self.prefill else "monolithic"
         return f"{self.model} ({kind}, TP {self.tensor_parallel}, EP {self.expert_parallel})"
 
-    def start(self) -> Service:
-        """The running engine.
+    def start(self, logs: Mapping[str, str | os.PathLike[str]] | None = None) -> Service:
+        """The running engine. `logs`: where the disaggregated one writes its event logs when it is stopped, by the names of its systems.
 
         Raises:
             DefinitionError: no such model, or it cannot be cut so. EngineError: a process of it does not start.
         """
         config = config_of(self.model)
         if self.prefill > 0:
-            return self._start_disaggregated(config)
+            return self._start_disaggregated(config, logs)
         if self.decode != 1 or self.expert_parallel not in (1, self.tensor_parallel):
             raise DefinitionError("the monolithic engine is one instance; give --decode 1, and --ep 1 or as many as --tp")
         return InProcess(
@@ -78,7 +80,7 @@ class Deployment:
             context_tokens=self.context_tokens,
         )
 
-    def _start_disaggregated(self, config: ModelConfig) -> Service:
+    def _start_disaggregated(self, config: ModelConfig, logs: Mapping[str, str | os.PathLike[str]] | None) -> Service:
         from .disaggregated.plant import Plant
         from .disaggregated.service import Disaggregated
 
@@ -86,4 +88,4 @@ class Deployment:
             raise DefinitionError(f"--prefill {self.prefill}: the protocol has one prefill instance; give 1, or 0 for the monolithic engine")
         if self.expert_parallel != 1:
             raise DefinitionError("--ep spreads experts over the ranks of several instances, which run in lockstep only; give --ep 1")
-        return Disaggregated(Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens))
+        return Disaggregated(Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens), logs)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from protocol import DefinitionError
 
 from ..deployment import Deployment, config_of
+from ..disaggregated.service import Disaggregated
 from ..metrics import Measurement
 from ..model.sampling import Sampling
 from ..workload import SYNTHETIC, Request, generate, load, sessions_of
@@ -77,20 +79,33 @@ def context_of(requests: Sequence[Request]) -> int:
 
 
 def run_in_process(
-    requests: Sequence[Request], traffic: Traffic, wanted: Deployment, answers: Answers, progress: Callable[[int], None]
-) -> Measurement:
-    """Play the requests against an engine of this process, started for it and closed at the end.
+    requests: Sequence[Request],
+    traffic: Traffic,
+    wanted: Deployment,
+    answers: Answers,
+    progress: Callable[[int], None],
+    logs: Mapping[str, Path] | None = None,
+) -> tuple[Measurement, int]:
+    """Play the requests against an engine that is started for it and stopped at the end; also tells how many rows it fired.
+
+    `logs`: where a disaggregated engine's event logs go, by the names of its systems; they are written when all is over.
 
     Raises:
-        DefinitionError, EngineError: it cannot be started.
+        DefinitionError, EngineError: it cannot be started. TraceError: a log cannot be written.
     """
     last = frozenset[int]() if answers.ignore_eos else frozenset({config_of(wanted.model).last_token})
     sampling = Sampling(answers.temperature)
-    service = wanted.start()
+    service = wanted.start(logs)
     try:
-        return asyncio.run(play(requests, ServiceGenerator(service, sampling, last), traffic, progress=progress))
+        measured = asyncio.run(play(requests, ServiceGenerator(service, sampling, last), traffic, progress=progress))
+        return measured, service.stop() if isinstance(service, Disaggregated) else 0
     finally:
         service.close()
+
+
+def logs_of(log: Path, decode: int) -> dict[str, Path]:
+    """Where the logs of a disaggregated engine go: the protocol's there, and beside it one for the ranks of each decode instance."""
+    return {"": log} | {f"decode{d}": log.with_name(f"{log.stem}.decode{d}{log.suffix}") for d in range(decode)}
 
 
 def run_over_http(

@@ -72,6 +72,8 @@ def test_what_fails_is_told_and_is_the_exit_code() -> None:
         (("--workload", "trace"), "trace:2: not JSON"),
         (("--workload", "absent"), "absent: No such file or directory; give a request trace"),
         (("--limit", "2", "--log", "absent/log"), "absent/log: no file can be written there; choose a file"),
+        (("--limit", "2", "--prefill", "1", "--log", "absent/log"), "absent/log: no file can be written there; choose a file"),
+        (("--url", "http://127.0.0.1:1", "--prefill", "1"), "--url, --monolithic and --prefill: give one of them"),
         (("--limit", "2", "--timeline", "absent/t"), "absent/t: no file can be written there; choose a file"),
         (("--url", "http://127.0.0.1:1", "--timeline", "t"), "--log and --timeline: only the engine that the protocol drives has events"),
         (("--limit", "2", "--speed", "inf"), "speed=inf: give a finite number"),
