@@ -26,7 +26,10 @@ HITS = {
 }
 STALLS = {
     "H-01": ("layer0-signal-dropped-in-e1", "token_processor in COLLECTING waits for answer (finished_by_rank[0] is False)"),
-    "H-03": ("layer0-signal-ranks-divided-in-e2-one-layer", "sender[0] in CLOSING waits for report (others have yet to arrive at finish_send_barrier)"),
+    "H-03": (
+        "layer0-signal-ranks-divided-in-e2-one-layer",
+        "sender[0] in CLOSING waits for report (others have yet to arrive at finish_send_barrier)",
+    ),
     "H-04": ("layer0-signal-report-lost-in-e3a-one-layer", "token_processor in COLLECTING waits for answer"),
     "H-05": ("sending-old-task-serves-the-next-request-in-e1", "life[1] in FORWARDED waits for answer (finished is <0>)"),
     "H-06": ("layer0-signal-slot-reused-in-e2", "token_processor in COLLECTING waits for answer"),
