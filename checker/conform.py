@@ -13,8 +13,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,16 @@ from typing import Any
 from protocol import DefinitionError, TraceError
 from protocol.combine import conjuncts
 from protocol.errors import OutOfRange
-from protocol.evaluate import effects_of, evaluate, loader, may_fire, successor
-from protocol.lower import Instance
-from protocol.system import State, System
-from protocol.types import Value
+from protocol.evaluate import Load, Writes, effects_of, evaluate, may_fire
+from protocol.lower import Action, Instance
+from protocol.system import System
+from protocol.types import Scalar, Type, Value, all_values, flat_index
 from protocol.variable import Medium, Variable
 
 UNSEEN = (Medium.PRIVATE, Medium.GHOST, Medium.LOCK)
 """What a run does not log."""
 FIELDS = ("t", "began", "process", "copy", "event", "values", "reads", "writes")
+NO_VALUE = object()
 Event = dict[str, Any]
 
 
@@ -127,78 +128,167 @@ def _miscounted(events: list[Event], fired: Mapping[str, int]) -> tuple[int, str
 # -- the search ----------------------------------------------------------------------------------------------------
 
 
+class _Cells:
+    """The one state that the search is in; a row that is taken back leaves it as it was."""
+
+    def __init__(self, system: System):
+        self._cells = {id(v): list(v.initial) for v in system.variables}
+
+    def load(self, variable: Variable, where: tuple[Value, ...]) -> Value:
+        """The value of a cell."""
+        return self._cells[id(variable)][flat_index(variable.over, where)]
+
+    def apply(self, writes: Writes) -> Writes:
+        """Store, and return the stores that undo it."""
+        before = [(variable, where, self.load(variable, where)) for variable, where, _ in writes]
+        self._store(writes)
+        return before
+
+    def undo(self, before: Writes) -> None:
+        """Take a row back."""
+        self._store(before)
+
+    def frozen(self) -> Hashable:
+        """The whole state. Cost: one look at every cell."""
+        return tuple(map(tuple, self._cells.values()))
+
+    def _store(self, writes: Writes) -> None:
+        for variable, where, value in writes:
+            self._cells[id(variable)][flat_index(variable.over, where)] = value
+
+
+@dataclass
+class _Node:
+    """A place in the search: the rows that may come next and are not tried yet, and the row that led here."""
+
+    untried: list[int]
+    placed: int | None = None
+    before: Writes = field(default_factory=list)
+
+
 class _Search:
-    """Depth first over (how many rows of each copy are placed, state)."""
+    """Depth first over orders of the rows; what has failed once, with as many rows of each copy in the same state, is not tried again."""
 
     def __init__(self, system: System, events: list[Event]):
-        self.system, self.events = system, events
+        self.system, self.events, self.cells = system, events, _Cells(system)
         self.copies = sorted({e["copy"] for e in events})
         self.lines = [[k for k, e in enumerate(events) if e["copy"] == copy] for copy in self.copies]
-        self.instances: dict[tuple[str, str], list[Instance]] = {}
-        for instance in system.instances():
-            copy = instance.action.machine.copy_name(instance.copy)
-            self.instances.setdefault((copy, instance.action.row.event), []).append(instance)
-        self.farthest, self.stuck = -1, (system.initial_state(), (0,) * len(self.copies))
+        self.rows = _Rows(system)
+        self.places = [0] * len(self.copies)
+        self.farthest, self.blame = -1, Conformance(system.name, len(events))
 
     def run(self) -> Conformance:
         """Place all events, or tell where the longest order ends."""
-        total = len(self.events)
-        seen: set[tuple[tuple[int, ...], State]] = set()
-        stack = [((0,) * len(self.lines), self.system.initial_state())]
-        while stack:
-            places, state = stack.pop()
-            if (places, state) in seen:
-                continue
-            seen.add((places, state))
-            if sum(places) > self.farthest:
-                self.farthest, self.stuck = sum(places), (state, places)
-            if self.farthest == total:
-                return Conformance(self.system.name, total)
-            stack += reversed([follower for k in self._next(places) if (follower := self._placed(places, state, k)) is not None])
-        return self._blame()
+        failed: set[Hashable] = set()
+        path = [self._arrive(None, [])]
+        while path and self.farthest < len(self.events):
+            node = path[-1]
+            if node.untried:
+                k = node.untried.pop(0)
+                before = self._place(k)
+                if before is not None:
+                    path.append(self._arrive(k, before))
+                    if failed and (tuple(self.places), self.cells.frozen()) in failed:
+                        path[-1].untried = []
+            else:
+                failed.add((tuple(self.places), self.cells.frozen()))
+                self._leave(path.pop())
+        return Conformance(self.system.name, len(self.events)) if self.farthest == len(self.events) else self.blame
 
-    def _next(self, places: tuple[int, ...]) -> list[int]:
+    def _arrive(self, placed: int | None, before: Writes) -> _Node:
+        reached = sum(self.places)
+        untried = self._next() if reached < len(self.events) else []
+        if reached > self.farthest:
+            self.farthest = reached
+            if untried and not any(self._fits(k) for k in untried):
+                self.blame = self._blame(untried)
+        return _Node(untried, placed, before)
+
+    def _leave(self, node: _Node) -> None:
+        if node.placed is not None:
+            self.cells.undo(node.before)
+            self.places[node.placed] -= 1
+
+    def _next(self) -> list[int]:
         """The copies whose next row may come next, by the end of their rows."""
-        heads = [(self.events[line[place]], k) for k, (line, place) in enumerate(zip(self.lines, places)) if place < len(line)]
+        heads = [(self.events[line[place]], k) for k, (line, place) in enumerate(zip(self.lines, self.places)) if place < len(line)]
         first_end = min(event["t"] for event, _ in heads)
         return [k for event, k in sorted(heads, key=lambda head: head[0]["t"]) if event["began"] <= first_end]
 
-    def _placed(self, places: tuple[int, ...], state: State, k: int) -> tuple[tuple[int, ...], State] | None:
-        event = self.events[self.lines[k][places[k]]]
-        for instance in self.instances.get((event["copy"], event["event"]), []):
-            if _why_not(self.system, state, instance, event) is None:
-                return (*places[:k], places[k] + 1, *places[k + 1 :]), successor(self.system, state, instance)
+    def _head(self, k: int) -> int:
+        return self.lines[k][self.places[k]]
+
+    def _fits(self, k: int) -> bool:
+        event = self.events[self._head(k)]
+        return any(_why_not(self.cells.load, instance, event) is None for instance in self.rows.candidates(event))
+
+    def _place(self, k: int) -> Writes | None:
+        event = self.events[self._head(k)]
+        for instance in self.rows.candidates(event):
+            if _why_not(self.cells.load, instance, event) is None:
+                self.places[k] += 1
+                return self.cells.apply(effects_of(instance, self.cells.load))
         return None
 
-    def _blame(self) -> Conformance:
+    def _blame(self, heads: list[int]) -> Conformance:
         """The earliest line that could not be placed where the longest order ends: those behind it may only wait for it."""
-        state, places = self.stuck
-        k = min(self._next(places), key=lambda k: self.lines[k][places[k]])
-        number = self.lines[k][places[k]]
+        number = min(self._head(k) for k in heads)
         event = self.events[number]
         name = f"{event['copy']}.{event['event']}"
-        candidates = self.instances.get((event["copy"], event["event"]), [])
+        candidates = self.rows.candidates(event)
         if not candidates:
-            return Conformance(self.system.name, len(self.events), number + 1, f"{name}: there is no such row")
-        reasons = [reason for i in candidates if (reason := _why_not(self.system, state, i, event)) is not None]
+            said = "has other values than the row's choices have" if self.rows.has(event) else "there is no such row"
+            return Conformance(self.system.name, len(self.events), number + 1, f"{name}: {said}")
+        reasons = [reason for i in candidates if (reason := _why_not(self.cells.load, i, event)) is not None]
         return Conformance(self.system.name, len(self.events), number + 1, f"{name}: {min(reasons, key=_rank)}")
+
+
+class _Rows:
+    """The rows that an event may be, without listing all values of their choices."""
+
+    def __init__(self, system: System):
+        self._copies = {m.copy_name(c): (m.name, c) for m in system.machines for c in all_values(m.copies)}
+        self._actions: dict[tuple[str, str], list[Action]] = {}
+        for action in system.actions:
+            self._actions.setdefault((action.machine.name, action.row.event), []).append(action)
+        self._values: dict[int, dict[str, Value]] = {}
+
+    def has(self, event: Event) -> bool:
+        """Whether the copy has a row of that name."""
+        machine, _ = self._copies.get(event["copy"], ("", ()))
+        return (machine, event["event"]) in self._actions
+
+    def candidates(self, event: Event) -> list[Instance]:
+        """The rows of that copy and name, with the event's values."""
+        machine, copy = self._copies.get(event["copy"], ("", ()))
+        found = []
+        for action in self._actions.get((machine, event["event"]), []):
+            texts = event["values"]
+            if texts.keys() == {p.name for p in action.row.choose}:
+                values = tuple(self._named(p.type).get(texts[p.name], NO_VALUE) for p in action.row.choose)
+                if NO_VALUE not in values:
+                    found.append(Instance(action, copy, values))
+        return found
+
+    def _named(self, of: Type) -> dict[str, Value]:
+        assert isinstance(of, Scalar)
+        if id(of) not in self._values:
+            self._values[id(of)] = {of.show(v): v for v in all_values((of,)) for v in v}
+        return self._values[id(of)]
 
 
 def _rank(reason: str) -> int:
     """Values first, then what was read: the closer a row came to being possible, the more its reason says."""
-    return [reason.startswith(word) for word in ("reads", "writes", "cannot fire", "has other values")].index(True)
+    return [reason.startswith(word) for word in ("reads", "writes", "cannot fire")].index(True)
 
 
-def _why_not(system: System, state: State, instance: Instance, event: Event) -> str | None:
-    """Why this row is not the event; None when it is."""
-    values = {p.name: p.type.show(v) for p, v in zip(instance.action.row.choose, instance.values)}
-    if values != event["values"]:
-        return f"has other values than {event['values']}"
+def _why_not(known: Load, instance: Instance, event: Event) -> str | None:
+    """Why this row is not the event, where the cells hold what `known` loads; None when it is."""
     reads: dict[str, str] = {}
-    load = _recording(loader(system, state), reads)
+    load = _recording(known, reads)
     try:
         if not may_fire(instance, load):
-            return f"cannot fire here, because `{_false_conjunct(instance, loader(system, state))}` is false"
+            return f"cannot fire here, because `{_false_conjunct(instance, known)}` is false"
         writes = effects_of(instance, load)
     except OutOfRange as error:
         return f"cannot fire here: {error}"

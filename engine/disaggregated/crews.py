@@ -48,6 +48,19 @@ class GivenUp:
     key: int
 
 
+@dataclass(frozen=True)
+class Inspect:
+    """To an engine: say what is held."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """From an engine: blocks that are taken, and requests that it has tables of."""
+
+    blocks: int
+    requests: int
+
+
 class LiveComputation:
     """One rank's forwards, with the other ranks in processes of their own: a layer ends when all have computed it."""
 
@@ -106,7 +119,11 @@ class PrefillCrew(Crew):
     """P's engine."""
 
     def __init__(self, plant: Plant, desk: Desk):
-        self._engine = PrefillEngine(plant.slots, plant.shape)
+        self._engine, self._desk = PrefillEngine(plant.slots, plant.shape), desk
+
+    def receive(self, letter: Letter) -> None:
+        pool = self._engine.pool
+        self._desk.post(OUTSIDE, Held(pool.blocks - pool.free, len(self._engine.tables)))
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return [] if machine == "timer" else [PrepareThread(self._engine) if machine == "prepare" else self._engine]
@@ -141,6 +158,7 @@ class DecodeCrew(Crew):
     """A D's engine, with the gate of its ranks, who send it the tokens of each step."""
 
     def __init__(self, plant: Plant, instance: int, desk: Desk):
+        self._desk = desk
         self._engine = DecodeEngine(instance, plant.sequences, plant.shape, partial(desk.post, OUTSIDE))
         self._gate = DecodeGate(self._engine)
 
@@ -148,7 +166,11 @@ class DecodeCrew(Crew):
         return [self._gate if machine == "gate" else self._engine]
 
     def receive(self, letter: Letter) -> None:
-        self._engine.finish_step(letter.content)
+        if isinstance(letter.content, Inspect):
+            pool = self._engine.pool
+            self._desk.post(OUTSIDE, Held(pool.blocks - pool.free, len(self._engine.answers)))
+        else:
+            self._engine.finish_step(letter.content)
 
 
 def placement_of(plant: Plant, arena: str) -> Placement:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import queue
 import secrets
 import threading
 from collections.abc import Mapping
 from itertools import count
 
+from ..audit import Record
 from ..errors import EngineError
 from ..generation import Finish, Generation, Handle, Stats
 from ..runtime.live import SEGMENT_PREFIX, LiveEngine, start
 from .arena import Arena
-from .crews import Abort, GivenUp, Submit, placement_of
+from .crews import Abort, GivenUp, Held, Inspect, Submit, placement_of
 from .job import Answered, Closed, Produced
 from .plant import Plant
 
+ANSWER_S = 10.0
+"""How long an engine's process may take to answer a question."""
 LISTEN_S = 0.2
 """How long the listening thread waits for a letter before it looks whether it is to end."""
 
@@ -24,14 +28,22 @@ class Disaggregated:
     """A `generation.Service` over one prefill instance and some decode instances, each in processes of its own.
 
     Args:
-        plant: the engine's sizes. logs: where the event log of the protocol goes when the engine is stopped in good order.
+        plant: the engine's sizes. keeps_records: whether everything that was generated is kept, for an audit.
+        logs: where the event log of the protocol goes when the engine is stopped in good order.
         signals: whether Ctrl-C and SIGTERM end the engine.
 
     Raises:
         EngineError: a process did not start; nothing is left then.
     """
 
-    def __init__(self, plant: Plant, logs: Mapping[str, str | os.PathLike[str]] | None = None, *, signals: bool = False):
+    def __init__(
+        self,
+        plant: Plant,
+        logs: Mapping[str, str | os.PathLike[str]] | None = None,
+        *,
+        keeps_records: bool = False,
+        signals: bool = False,
+    ):
         self.plant = plant
         self._arena = Arena.create(plant, f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
         try:
@@ -41,6 +53,8 @@ class Disaggregated:
             raise
         self._keys, self._lock = count(1), threading.Lock()
         self._handles: dict[int, Handle] = {}
+        self._keeps, self._held = keeps_records, queue.SimpleQueue[tuple[str, Held]]()
+        self.records: dict[int, Record] = {}
         self._begun: set[int] = set()
         self._given_up: set[int] = set()
         self._failure: EngineError | None = None
@@ -65,6 +79,8 @@ class Disaggregated:
             self._check_open()
             key = next(self._keys)
             self._handles[key] = handle
+            if self._keeps:
+                self.records[key] = Record(generation)
         self.engine.send("router", Submit(key, generation))
         return handle
 
@@ -84,6 +100,25 @@ class Disaggregated:
             running, shape = len(self._begun), self.plant.shape
             taken = sum(shape.blocks_for(self._handles[key].generation.tokens) for key in self._begun)
             return Stats(running, len(self._handles) - running, taken / (self.plant.decodes * self.plant.blocks(1)))
+
+    def leaks(self) -> list[str]:
+        """What the engines hold; to be asked when no request is under way.
+
+        Raises:
+            EngineError: the engine has ended, or an engine's process does not answer.
+        """
+        engines = ["prefill engine", *(f"decode engine {d}" for d in range(self.plant.decodes))]
+        for name in engines:
+            self.engine.send(name, Inspect())
+        found = []
+        for _ in engines:
+            try:
+                name, held = self._held.get(timeout=ANSWER_S)
+            except queue.Empty:
+                raise EngineError(f"an engine has not said for {ANSWER_S:g} s what it holds; try again on a machine that is less busy") from None
+            if held != Held(0, 0):
+                found.append(f"{name}: {held.blocks} blocks of {held.requests} requests")
+        return found
 
     def stop(self) -> int:
         """End in good order, with the logs written: how many rows were fired."""
@@ -113,14 +148,20 @@ class Disaggregated:
                 return
             if letter is not None:
                 with self._lock:
-                    self._hear(letter.content)
+                    self._hear(letter.content, letter.sender)
 
-    def _hear(self, content: object) -> None:
-        if isinstance(content, Produced):
+    def _hear(self, content: object, sender: str) -> None:
+        if isinstance(content, Held):
+            self._held.put((sender, content))
+        elif isinstance(content, Produced):
+            if content.key in self.records:
+                self.records[content.key].tokens.append(content.token)
             self._begun.add(content.key)
             if content.key in self._handles:
                 self._handles[content.key].put(content.token)
         elif isinstance(content, Answered):
+            if content.key in self.records:
+                self.records[content.key].ends.append(content.finish)
             self._end(content.key, content.finish)
         elif isinstance(content, GivenUp):
             self._end(content.key, Finish.ABORT)

@@ -1,0 +1,89 @@
+"""The audit of a run: every token of the engine against one monolithic pass over the same prompt and answer, and what was left behind.
+
+Greedy tokens are to be the likeliest ones of the reference; where its best two are less than `TIE` apart in log-probability, rounding
+may choose either, which is counted and not held against the engine. `k3_kl_mean` compares log-probabilities, of greedy and of drawn
+tokens alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .generation import Finish, Generation, Token
+from .model.reference import k3, log_probabilities
+from .model.weights import Weights
+
+TIE = 1e-4
+"""Log-probabilities closer than this are equal up to rounding."""
+HEALTHY_K3 = 1e-9
+
+
+@dataclass
+class Record:
+    """What a generation came to: its tokens, and every end that the engine has told."""
+
+    generation: Generation
+    tokens: list[Token] = field(default_factory=list)
+    ends: list[Finish] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    Args:
+        requests, tokens: how many were compared. mismatched: greedy tokens that are not the reference's. ties: those that differ where
+            the reference has none to prefer.
+        k3_kl_mean: mean over all tokens, without a unit. lost, answered_twice: requests. leaks: what is held with no request under way.
+    """
+
+    requests: int
+    tokens: int
+    mismatched: int
+    ties: int
+    k3_kl_mean: float
+    lost: int
+    answered_twice: int
+    leaks: tuple[str, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was found."""
+        return not (self.mismatched or self.lost or self.answered_twice or self.leaks) and self.k3_kl_mean < HEALTHY_K3
+
+    def lines(self) -> list[str]:
+        """The audit as text."""
+        return [
+            f"audit: {'healthy' if self.healthy else 'NOT healthy'}; {self.requests} requests, {self.tokens} tokens against the monolithic pass",
+            f"  k3_kl_mean {self.k3_kl_mean:.3g} (healthy below {HEALTHY_K3:g})",
+            f"  mismatching tokens {self.mismatched}, ties {self.ties}",
+            f"  requests lost {self.lost}, answered twice {self.answered_twice}",
+            f"  held by nobody: {', '.join(self.leaks) or 'nothing'}",
+        ]
+
+
+def audit(weights: Weights, records: Iterable[Record], leaks: Sequence[str]) -> Audit:
+    """Compare. Cost: one monolithic pass over each request with its answer."""
+    divergences: list[np.ndarray] = []
+    requests = mismatched = ties = lost = twice = 0
+    for record in records:
+        requests += 1
+        lost += not record.ends or record.ends[0] is Finish.ERROR
+        twice += len(record.ends) > 1
+        if not record.tokens:
+            continue
+        chosen, prompt = np.array([token.id for token in record.tokens]), record.generation.prompt
+        logs = log_probabilities(weights, (*prompt, *chosen.tolist()))[len(prompt) - 1 : -1]
+        told = np.array([token.log_probability for token in record.tokens])
+        own = logs[np.arange(len(chosen)), chosen]
+        divergences.append(k3(own, told))
+        if record.generation.sampling.temperature == 0:
+            behind = logs.max(axis=-1) - own
+            mismatched += int((behind >= TIE).sum())
+            ties += int(((behind > 0) & (behind < TIE)).sum())
+    every = np.concatenate(divergences) if divergences else np.zeros(1)
+    tokens = sum(len(part) for part in divergences)
+    return Audit(requests, tokens, mismatched, ties, float(every.mean()), lost, twice, tuple(leaks))
