@@ -8,12 +8,19 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+NAP_S = 0.001
+"""In virtual time, the longest sleep of one who waits for something to change."""
+
 
 class Clock(Protocol):
     """What roles and logs know of time."""
 
     def now(self) -> float: ...
     def sleep(self, seconds: float) -> None: ...
+
+    def doze(self, seconds: float, *variables: str) -> None:
+        """Sleep until one of these variables changes (any that the copy's rows mention, if none is named), but no longer than that."""
+        ...
 
 
 class LiveClock:
@@ -27,6 +34,10 @@ class LiveClock:
         """Wait."""
         if seconds > 0:
             time.sleep(seconds)
+
+    def doze(self, seconds: float, *variables: str) -> None:
+        """Wait; nobody is there to say what changes."""
+        self.sleep(seconds)
 
 
 class VirtualTime:
@@ -54,3 +65,7 @@ class VirtualClock:
     def sleep(self, seconds: float) -> None:
         """Put the copy to sleep from now on, or for longer if it sleeps already."""
         self.wakes = max(self.wakes, self._time.now) + max(0.0, seconds)
+
+    def doze(self, seconds: float, *variables: str) -> None:
+        """Sleep, but not for long: looking again costs no time here."""
+        self.sleep(min(seconds, NAP_S))

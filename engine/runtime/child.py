@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import IO, Any
@@ -65,7 +66,6 @@ class Spec:
     station: str
     number: int
     segment: tuple[int, str]
-    parent: int
     control: Connection
     queue: socket.socket
     logs: Mapping[str, LogFile]
@@ -93,21 +93,25 @@ class StationDesk:
         self._client.post(to, content)
 
 
-def run_server(placement: Placement, segment: tuple[int, str], introductions: socket.socket, control: Connection, parent: int) -> None:
+def run_server(placement: Placement, segment: tuple[int, str], introductions: socket.socket, control: Connection) -> None:
     """The queue server's process."""
-    _tie_to(parent)
+    _tie_to_parent()
     try:
         directory = Directory(placement.build())
-        server = QueueServer(directory, Segment.attach(directory, *segment), introductions)
-        control.send(("ready", None))
-        server.serve()
+        memory = Segment.attach(directory, *segment)
+        try:
+            server = QueueServer(directory, memory, introductions)
+            control.send(("ready", None))
+            server.serve()
+        finally:
+            memory.close()
     except Exception as error:
         _tell(control, error)
 
 
 def run_station(spec: Spec) -> None:
     """The process of one station."""
-    _tie_to(spec.parent)
+    _tie_to_parent()
     try:
         _run(spec)
     except (BrokenPipeError, ConnectionResetError, EOFError) as error:
@@ -121,12 +125,20 @@ def _run(spec: Spec) -> None:
     systems = spec.placement.build()
     directory = Directory(systems)
     segment = Segment.attach(directory, *spec.segment)
+    try:
+        _play(spec, directory, segment)
+    finally:
+        segment.close()
+
+
+def _play(spec: Spec, directory: Directory, segment: Segment) -> None:
+    systems, station = directory.systems, spec.placement.station(spec.station)
     client = Client(Wire(spec.queue), directory)
     desk = StationDesk(spec.station, client)
-    station = spec.placement.station(spec.station)
     crew = station.crew(desk)
-    stores = {name: LiveStore(name, directory, segment, client, recorded=spec.mortal and name in spec.logs) for name in systems}
-    drivers = {name: Driver(systems[name], stores[name]) for name in {part.system for part in station.parts}}
+    names = {part.system for part in station.parts}
+    stores = {name: LiveStore(name, directory, segment, client, recorded=spec.mortal and name in spec.logs) for name in names}
+    drivers = {name: Driver(systems[name], stores[name]) for name in names}
     players, watched = [], list[tuple[Span, Player]]()
     for part in station.parts:
         system = systems[part.system]
@@ -136,13 +148,12 @@ def _run(spec: Spec) -> None:
             watched += [(span, player) for span in directory.spans_of(part.system, system.machine(part.machine), copy)]
     client.watch({span for span, _ in watched})
     spec.control.send(("ready", None))
-    order = spec.control.recv()
-    turns = Turns(players, watched, stores.values(), client, crew, spec.control, lambda now: segment.beats.__setitem__(spec.number, now))
-    if order == "go":
-        turns.run()
+    if spec.control.recv() == "go":
+        variables = [variable.name for variable in directory.variables]
+        beat = partial(segment.beats.__setitem__, spec.number)
+        Turns(players, watched, stores.values(), client, crew, spec.control, beat, variables).run()
     crew.close()
     spec.control.send(("stopped", sum(player.fired for player in players)))
-    segment.close()
 
 
 def _player(
@@ -167,8 +178,9 @@ def _player(
     return Player(driver, copy, bindings, desk.clock(machine, indices), log, deliver, store, spec.placement.timers)
 
 
-def _tie_to(parent: int) -> None:
-    """Die with the parent."""
+def _tie_to_parent() -> None:
+    """Die with the parent, and leave Ctrl-C to the supervisor."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

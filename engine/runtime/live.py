@@ -197,7 +197,7 @@ class LiveEngine:
         self._introductions, theirs = socket.socketpair()
         with theirs:
             segment = self._segment_name()
-            self._add(Child(QUEUE_SERVER, run_server, lambda control: (self.placement, segment, theirs, control, os.getpid())))
+            self._add(Child(QUEUE_SERVER, run_server, lambda control: (self.placement, segment, theirs, control)))
         self._client = Client(Wire(self._introduce(OUTSIDE)), self._directory)
         self._faults = Faults(self._systems, self._directory, self._segment, self._client, self._logs.of_process(SUPERVISOR))
         for station in self.placement.stations:
@@ -234,7 +234,7 @@ class LiveEngine:
                 Child(
                     name,
                     run_station,
-                    lambda control: (Spec(self.placement, name, number, self._segment_name(), os.getpid(), control, end, logs, mortal, returns),),
+                    lambda control: (Spec(self.placement, name, number, self._segment_name(), control, end, logs, mortal, returns),),
                 )
             )
 

@@ -7,7 +7,7 @@ here. A polling loop that went round without news is not gone round again before
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from multiprocessing.connection import Connection
 from select import POLLIN, poll
 from typing import Any
@@ -20,9 +20,10 @@ from ..log import LogPart
 from ..queue_server import Client
 from ..roles.binding import Bindings
 from .agent import Agent
+from .alarms import Alarms
 from .directory import Key, Span
 from .live_store import LiveStore, Note, Stale
-from .placement import TIMER_S, Crew
+from .placement import Crew
 
 ROUNDS_BETWEEN_LOOKS = 64
 """A busy process looks for news and for the order to stop every so many rounds; an idle one at once."""
@@ -35,16 +36,30 @@ class CopyClock(LiveClock):
 
     def __init__(self) -> None:
         self.wakes = 0.0
-        self.dozes = False
+        self._waits_for: frozenset[str] | None = None
+        self._changed: set[str] = set()
 
     def sleep(self, seconds: float) -> None:
         """Give the copy no turn for so long."""
-        self.wakes, self.dozes = self.now() + max(0.0, seconds), False
+        self.wakes, self._waits_for = self.now() + max(0.0, seconds), None
 
-    def doze(self, seconds: float) -> None:
-        """Give the copy no turn for so long, or until something that it reads changes."""
-        self.sleep(seconds)
-        self.dozes = True
+    def doze(self, seconds: float, *variables: str) -> None:
+        """Give the copy no turn for so long, or until it is roused; see `clock.Clock`. What changed since the last time counts."""
+        waits_for, changed = frozenset(variables), self._changed
+        self._changed = set()
+        if not _concerns(changed, waits_for):
+            self.sleep(seconds)
+            self._waits_for = waits_for
+
+    def rouse(self, variable: str) -> None:
+        """That variable has changed; or, without a name, a letter has come."""
+        self._changed.add(variable)
+        if self._waits_for is not None and _concerns({variable}, self._waits_for):
+            self.wakes, self._waits_for = 0.0, None
+
+
+def _concerns(changed: Set[str], waits_for: Set[str]) -> bool:
+    return bool(changed) if not waits_for else bool(changed & waits_for) or "" in changed
 
 
 class Player(Agent):
@@ -62,28 +77,24 @@ class Player(Agent):
         timers: Mapping[str, float],
     ):
         super().__init__(driver, copy, bindings, clock, log, deliver)
-        self.name, self._own, self._store, self._timers = copy.name, clock, store, timers
-        self._due: dict[Instance, float] = {}
-        self._timed = any(action.row.decided == "timer" for rows in copy.rows.values() for action in rows)
+        self.name, self._own, self._store, self._alarms = copy.name, clock, store, Alarms(driver, copy, timers)
         self._ready, self._news, self._in_vain = True, False, False
 
     @property
     def wakes(self) -> float:
         """When it wants a turn: 0 for now, infinity for not before there are news."""
-        return min(self._own.wakes if self._ready else math.inf, min(self._due.values(), default=math.inf))
+        return min(self._own.wakes if self._ready else math.inf, self._alarms.next)
 
-    def rouse(self) -> None:
-        """Something that it reads has changed."""
+    def rouse(self, variable: str = "") -> None:
+        """That variable, which its rows mention, has changed; or a letter has come."""
         self._news = self._ready
         self._ready = True
-        if self._own.dozes:
-            self._own.wakes = 0.0
+        self._own.rouse(variable)
 
     def play(self) -> bool:
         """A turn, and when to take the next; whether a row has fired."""
         self._ready = self._in_vain = False
-        if self._timed:
-            self._wind()
+        self._alarms.wind(self._own.now())
         fired = self.turn()
         if fired and not self._in_vain:
             self._ready = True
@@ -101,26 +112,15 @@ class Player(Agent):
             values = {p.name: p.type.show(v) for p, v in zip(instance.action.row.choose, instance.values)}
             self._store.note = Note(self._store.name, self.name, instance.action.row.event, values, self._own.now(), self.fired)
             try:
-                return super()._fire(instance)
+                fired = super()._fire(instance)
             except Stale:
                 continue
-
-    # -- timers --------------------------------------------------------------------------------------------------------
-
-    def _wind(self) -> None:
-        """Set the alarm of each timer's row that can fire, and stop those of the others."""
-        now = self._own.now()
-        able = [i for i in self._driver.enabled(self._copy) if i.action.row.decided == "timer"]
-        self._due = {i: self._due.get(i, now + self._timers.get(i.action.name, TIMER_S)) for i in able}
+            if fired:
+                self._alarms.stop(instance)
+            return fired
 
     def _is_due(self, instance: Instance) -> bool:
-        """A timer's row when its time has come; what somebody observes never by itself."""
-        if instance.action.row.decided != "timer":
-            return instance.action.row.decided != "observed"
-        due = self._due.get(instance, math.inf) <= self._own.now()
-        if due:
-            self._due.pop(instance)
-        return due
+        return self._alarms.is_due(instance, self._own.now())
 
 
 class Turns:
@@ -129,7 +129,7 @@ class Turns:
     Args:
         watched: which player's rows mention which cells.
         control: readable when the process is to stop.
-        beat: told the time of every round.
+        beat: told the time of every round. names: of the variables, by number.
     """
 
     def __init__(
@@ -141,7 +141,9 @@ class Turns:
         crew: Crew,
         control: Connection,
         beat: Callable[[float], None],
+        names: Sequence[str],
     ):
+        self._names = names
         self._players, self._stores, self._client, self._crew, self._control, self._beat = players, list(stores), client, crew, control, beat
         self._clock = LiveClock()
         self._watching: dict[int, list[tuple[int, int, Player]]] = {}
@@ -199,7 +201,7 @@ class Turns:
         for number, place in keys:
             for first, end, player in self._watching.get(number, ()):
                 if first <= place < end and player is not author:
-                    player.rouse()
+                    player.rouse(self._names[number])
 
     def _wait(self) -> bool:
         """Until there are news or somebody's time has come; whether to stop."""
