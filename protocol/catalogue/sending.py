@@ -12,9 +12,9 @@
 | H-43: the waiting token processor stops the worker | - | yes | - | - | never |
 
 Smaller questions, each with a builder of its own: rows that are swapped (H-14), the empty range (H-18), the signal's struct (H-25),
-signals of an earlier life (H-26), the two words of V0 (H-35), completions of parallel sends (H-32). The open questions: Q1 (the
-test of a parked signal) makes no difference to H-26; Q2 (E3a forwards at once, E3b sweeps) and Q3 (the discard and the barrier at
-registration kept, or not) have a scenario for each answer.
+signals of an earlier life (H-26), the two words of V0 (H-35), completions of parallel sends (H-32), and how many layers a forward signals
+(H-39, Q5). The open questions: Q1 (the test of a parked signal) makes no difference to H-26; Q2 (E3a forwards at once, E3b sweeps), Q3 (the
+discard and the barrier at registration kept, or not) and Q5 (who counts the draft model's layer) have a scenario for each answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,17 @@ from collections.abc import Callable
 from typing import Any
 
 from ..machines.engine_threads import token_wait
-from ..machines.sending import chunked_send, completions, empty_range, signal_struct, slot_reuse, stale_signals, step_layer_words, swapped_rows
+from ..machines.sending import (
+    chunked_send,
+    completions,
+    empty_range,
+    signal_struct,
+    signalled_layers,
+    slot_reuse,
+    stale_signals,
+    step_layer_words,
+    swapped_rows,
+)
 from ..system import System
 from . import Scenario, is_deep
 from .hazard import Hazard
@@ -80,6 +90,12 @@ ABA = (
     "before its own registration: it finds the old task, and the old request's blocks are sent into memory that D has given to others."
 )
 
+MTP = ("#7944",)
+COUNTED = "The registration carries the number of layers, and a task of another number is refused."
+DUMMY = (
+    "A dummy run does not set the struct back, and its kernels signal all the same: a layer after the last one, with the rows of the last forward; "
+    "then the assertion fails."
+)
 # fmt: off
 SCENARIOS_OF_CHUNKS = [
     # -- H-02 -----------------------------------------------------------------------------------------------------------
@@ -275,6 +291,30 @@ SCENARIOS_OF_OTHERS = [
               "The token processor waits for one report without an end, and every later first token waits behind it.", "waiting", requests=2),
     _scenario(token_wait.build, "missing-report-keeps-nobody-in-ours", "answered_when_sent", "holds", 176, None, ("H-30",),
               "Ours takes reports and tokens as they come, and answers a request when both are there.", "repaired", requests=2),
+    _scenario(signalled_layers.build, "request-never-reported-awaited-alone", "request_ends", "violated", 10, 6, MTP,
+              "The messager waits for the draft model's layer, which no method but MTP runs: the last layer is never signalled.", "awaited_alone"),
+    _scenario(signalled_layers.build, "reported-early-not-awaited", "reported_early", "violated", 17, 5, MTP,
+              "MTP runs the draft model's layer, and the messager takes the one before it for the last: reported before it is written.",
+              "not_awaited"),
+    _scenario(signalled_layers.build, "worker-fails-not-allowed", "worker_fails", "violated", 10, 5, MTP,
+              "MTP runs the draft model's layer, and the struct's assertion does not count it.", "not_allowed"),
+    _scenario(signalled_layers.build, "layers-agree-without-draft", "request_ends", "holds", 10, None, MTP, "Nobody counts a draft layer.", "plain"),
+    _scenario(signalled_layers.build, "layers-agree-with-draft", "reported_early", "holds", 13, None, MTP, "All three count it.", "mtp"),
+    _scenario(signalled_layers.build, "worker-goes-on-with-draft", "worker_fails", "holds", 13, None, MTP, "All three count it.", "mtp"),
+    _scenario(signalled_layers.build, "task-refused-in-ours-awaited-alone", "request_ends", "holds", 31, None, MTP, COUNTED, "repaired_awaited_alone",
+              dummies=1),
+    _scenario(signalled_layers.build, "task-refused-in-ours-not-awaited", "reported_early", "holds", 32, None, MTP, COUNTED, "repaired_not_awaited",
+              dummies=1),
+    _scenario(signalled_layers.build, "some-request-reported-in-ours", "some_request_reported", "holds", 28, 7, MTP, "The request is reported.",
+              "repaired", dummies=1),
+    _scenario(signalled_layers.build, "dummy-run-fails-the-assertion", "worker_fails", "violated", 16, 7, ("H-39",), DUMMY, "plain", dummies=1),
+    _scenario(signalled_layers.build, "dummy-run-signals-old-rows", "signal_of_nobody", "violated", 16, 9, ("H-39",), DUMMY, "plain", dummies=1),
+    _scenario(signalled_layers.build, "dummy-run-reports-what-waits", "signal_of_nobody", "violated", 16, 9, ("H-39",),
+              DUMMY + " Where the messager waits for one layer too many, that very signal reports the request.", "awaited_alone", dummies=1),
+    _scenario(signalled_layers.build, "dummy-run-fails-nobody-in-ours", "worker_fails", "holds", 28, None, ("H-39",),
+              "A forward without rows has nothing to signal with.", "repaired", dummies=1),
+    _scenario(signalled_layers.build, "dummy-run-signals-nothing-in-ours", "signal_of_nobody", "holds", 28, None, ("H-39",),
+              "A forward without rows has nothing to signal with.", "repaired", dummies=1),
 ]
 # fmt: on
 

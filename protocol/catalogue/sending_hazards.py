@@ -189,7 +189,9 @@ SENDING = [
         "An idle step of expert parallelism, or a batch of preemptions only, emits its signals with no rows. A rank that knows a task queues an "
         "empty batch, one that knows none drops it: they meet over different work, and the empty batch fails.",
         claim="Inferred; all epochs up to the split of #7872.",
-        finding="Reachable in E0 as well: the acknowledgement orders a request's own signals, and not those of nobody.",
+        finding="Reachable in E0 as well: the acknowledgement orders a request's own signals, and not those of nobody. A dummy run, which does not "
+        "set the struct back, signals a layer after the last one with the rows of the last forward, and then fails the producer's assertion; where "
+        "the messager waits for a layer that nobody runs (Q5), that signal reports the request.",
     ),
     Hazard(
         "H-43",

@@ -9,7 +9,17 @@ import pytest
 
 from checker import Verdict, check
 from protocol import DefinitionError, System
-from protocol.machines.sending import chunked_send, completions, empty_range, signal_struct, slot_reuse, stale_signals, step_layer_words, swapped_rows
+from protocol.machines.sending import (
+    chunked_send,
+    completions,
+    empty_range,
+    signal_struct,
+    signalled_layers,
+    slot_reuse,
+    stale_signals,
+    step_layer_words,
+    swapped_rows,
+)
 
 from .paths import events, in_order, path_to
 
@@ -69,6 +79,22 @@ def test_an_old_signal_comes_to_a_new_task() -> None:
     assert "prefill.forward" not in path
 
 
+def test_a_dummy_run_counts_on_from_the_last_layer() -> None:
+    path = path_of(signalled_layers.build, "signal_of_nobody", variant="plain", dummies=1)
+    assert in_order(path, "worker.end_forward", "worker.begin_dummy", "worker.fail_assertion", "messager.mark_late")
+
+
+@pytest.mark.parametrize("runs", [False, True])
+@pytest.mark.parametrize("allows", [False, True])
+@pytest.mark.parametrize("awaits", [False, True])
+def test_only_equal_counts_of_layers_are_sound(runs: bool, allows: bool, awaits: bool) -> None:
+    known = [v for v in signalled_layers.VARIANTS.values() if not v.ours and (v.runs, v.allows, v.awaits) == (runs, allows, awaits)]
+    for variant in known:
+        findings = check(signalled_layers.build(variant.name)).findings
+        sound = all(findings[p].verdict is Verdict.HOLDS for p in ("request_ends", "reported_early", "worker_fails"))
+        assert sound == (runs == allows == awaits)
+
+
 def test_a_torn_pair_is_an_old_layer_and_a_new_step() -> None:
     path = path_of(step_layer_words.build, "uncomputed_sent", variant="V0")
     assert in_order(path, "messager.read_layer", "worker.set_step", "messager.read_step")
@@ -106,6 +132,8 @@ def test_which_lists_finish_is_as_the_arithmetic_says(source: int, destination: 
         (step_layer_words.build, {"variant": "V1"}, "choose one of V0"),
         (completions.build, {"variant": "E0"}, "choose one of EP"),
         (signal_struct.build, {"variant": "E0"}, "choose one of overlapped"),
+        (signalled_layers.build, {"variant": "E0"}, "choose one of plain"),
+        (signalled_layers.build, {"dummies": 3}, "dummies=3"),
         (swapped_rows.build, {"variant": "E0"}, "choose one of row"),
     ],
 )
