@@ -195,8 +195,8 @@ class Driver:
         everybody = {(m.name, c): self._copy(m, c) for m in system.active for c in all_values(m.copies)}
         self.copies = {key: copy for key, copy in everybody.items() if not copy.machine.environment}
         self.environment = {key: copy for key, copy in everybody.items() if copy.machine.environment}
-        self.observers: list[Callable[[Copy, Sequence[Write]], None]] = []
-        """Called with the copy that fired a row, and with what the row wrote."""
+        self.observers: list[Callable[[Copy, Instance, Sequence[Write]], None]] = []
+        """Called with the copy that has fired a row, the row, and what it wrote."""
 
     @property
     def numbering(self) -> Numbering:
@@ -250,7 +250,7 @@ class Driver:
             raise
         self._kinds[copy.machine.name].events[_trigger(action)].trigger(copy)
         for observe in self.observers:
-            observe(copy, writes)
+            observe(copy, instance, writes)
         return Step(copy, instance, self._names, seen, writes, found)
 
     def fire(self, copy: Copy, instance: Instance, cargo: Any = None) -> Step:

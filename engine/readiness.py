@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any
 
 from protocol.expr import Cell, Literal, Me
-from protocol.lower import Action
+from protocol.lower import Action, Instance
 from protocol.types import Value, flat_index, product_size
 from protocol.variable import Variable
 
@@ -64,7 +64,7 @@ class Readiness:
             else:
                 self._able.remove(number)
 
-    def _observer(self, driver: Driver) -> Callable[[Copy, Sequence[Write]], None]:
+    def _observer(self, driver: Driver) -> Callable[[Copy, Instance, Sequence[Write]], None]:
         """What keeps the copies of one driver up."""
         numbers = {id(copy): 1 << k for k, (d, copy) in enumerate(self._copies) if d is driver}
         variables = driver.numbering.variables
@@ -77,7 +77,7 @@ class Readiness:
                     for stretch in _stretches(cell, dict(zip(copy.machine.copies, copy.indices)), widths[n]):
                         watchers[n][stretch] |= 1 << k
 
-        def observe(copy: Copy, writes: Sequence[Write]) -> None:
+        def observe(copy: Copy, instance: Instance, writes: Sequence[Write]) -> None:
             stale = self._stale | numbers.get(id(copy), 0)
             for n, place, _ in writes:
                 stale |= watchers[n][place // widths[n]]

@@ -23,6 +23,7 @@ POLL_S = 0.0005
 """Pause after an unsuccessful look of a polling loop, which would else take the processor from those it waits for."""
 ON_WORD = ("decided", "observed")
 """Rows that fire on the word of a handler."""
+Handler = Callable[[Sequence[Outcome]], Outcome | None]
 Offer = list[Instance]
 """Enabled instances of one row, or of all rows that one handler decides."""
 
@@ -44,7 +45,11 @@ class Agent:
 
     def fires(self, action: Action) -> bool:
         """Whether the row ever fires by the agent's own doing."""
-        return action.row.decided not in ON_WORD or self._bindings.decision(action.name) is not None
+        return action.row.decided not in ON_WORD or self._handler(action) is not None
+
+    def _handler(self, action: Action) -> Handler | None:
+        """Who decides the row."""
+        return self._bindings.decision(action.name) if action.row.decided in ON_WORD else None
 
     def turn(self) -> bool:
         """Fire one row; False when none is enabled, or those that are shall not be fired now.
@@ -53,14 +58,13 @@ class Agent:
             DefinitionError: a handler decided on a row that is not open.
         """
         offers: list[Offer] = []
-        of_handlers: dict[Callable[..., Any], Offer] = {}
+        of_handlers: dict[Handler, Offer] = {}
         for action in self._copy.rows[self._copy.state]:
             if not self.fires(action):
                 continue
             found = [i for i in self._driver.enabled(self._copy, action) if self._is_due(i)]
-            if found and action.row.decided in ON_WORD:
-                handler = self._bindings.decision(action.name)
-                assert handler is not None
+            handler = self._handler(action)
+            if found and handler is not None:
                 if handler not in of_handlers:
                     offers.append(of_handlers.setdefault(handler, []))
                 of_handlers[handler] += found
@@ -79,11 +83,10 @@ class Agent:
         return offer[0].action.row.decided != "observed", min(self._last.get(i.action.number, 0) for i in offer)
 
     def _take(self, offer: Offer) -> bool:
-        return self._decide(offer) if offer[0].action.row.decided in ON_WORD else self._fire(self.pick(offer))
+        handler = self._handler(offer[0].action)
+        return self._fire(self.pick(offer)) if handler is None else self._decide(offer, handler)
 
-    def _decide(self, open_rows: Offer) -> bool:
-        handler = self._bindings.decision(open_rows[0].action.name)
-        assert handler is not None
+    def _decide(self, open_rows: Offer, handler: Handler) -> bool:
         outcomes = [_outcome(instance) for instance in open_rows]
         chosen = handler(outcomes)
         if chosen is None:
