@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -46,13 +47,18 @@ class HttpGenerator:
 async def connect(url: str, model: str | None, options: Mapping[str, Any]) -> AsyncIterator[HttpGenerator]:
     """A generator over the server at `http://host:port`, for this model or for the first that it serves; closed at the end.
 
+    A server that wants a key gets that of the environment, OPENAI_API_KEY.
+
     Raises:
         EngineError: the server does not answer, or has no such model.
     """
     base = url.rstrip("/").removesuffix("/v1")
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S, pool=None)
+    key = os.environ.get("OPENAI_API_KEY")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        client = httpx.AsyncClient(base_url=base, timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S, pool=None), limits=limits)
+        client = httpx.AsyncClient(base_url=base, headers=headers, timeout=timeout, limits=limits)
     except (httpx.InvalidURL, ValueError) as error:
         raise EngineError(f"{url}: {error}; give http://host:port") from None
     async with client:
@@ -96,7 +102,7 @@ class HttpConversation:
                     stream.take(line)
         except httpx.HTTPError as error:
             raise Failure(_said(error)) from None
-        heard = stream.heard(len(added))
+        heard = stream.heard(len(prompt))
         if self._textual:
             self._said = f"{prompt}{stream.text}"
         return heard
@@ -137,8 +143,8 @@ class Stream:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Failure(f"not an event of /v1/completions: {content[:ERROR_CHARACTERS_MAX]}") from None
 
-    def heard(self, sent_tokens: int) -> Heard:
-        """The whole answer; a server that tells no usage is taken to make a token a piece.
+    def heard(self, prompt_length: int) -> Heard:
+        """The whole answer; a server that tells no usage is taken to make a token a piece, and of each id or character of the prompt.
 
         Raises:
             Failure: the stream ended early, or without any piece.
@@ -148,7 +154,7 @@ class Stream:
         if not self._pieces:
             raise Failure("the answer has no token")
         prompt, answer = (self._usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
-        return Heard(prompt or sent_tokens, answer or len(self._pieces), tuple(self._pieces))
+        return Heard(prompt or prompt_length, answer or len(self._pieces), tuple(self._pieces))
 
 
 def _problem(response: httpx.Response) -> str:

@@ -209,6 +209,8 @@ def test_the_logs_of_one_run_share_their_processes(tmp_path: Path) -> None:
         ("{}\n[1]\n", "log: has no last line that names its system; the log was cut off or is of another kind"),
         ('{"system": {"builder": "os:system", "config": {}}, "fired": {}}\n', "log: has no last line that names its system"),
         ("{}\n{oops\n", "log:2: is not JSON"),
+        (f"{{oops\n{last_line(REPAIRED.described(), {})}", "log:1: is not JSON"),
+        (f"{{}}\n{last_line(REPAIRED.described(), {})}", "log:1: is no fired row; give an event log"),
     ],
 )
 def test_what_is_no_log_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -97,6 +97,8 @@ def test_usage_may_come_with_the_tokens_or_not_at_all() -> None:
     assert with_tokens.ask(((65, 66), 1)) == [Heard(9, 1, (1.0,))]
     without = Server([(1.0, token("a")), (1.0, token("b", "stop", usage=None) + DONE)])
     assert without.ask(((65, 66), 5)) == [Heard(2, 2, (1.0, 2.0))]
+    script = [(1.0, token("a", "stop") + DONE)]
+    assert [heard.prompt_tokens for heard in Server(script, script).ask(((65, 66), 1), ((67,), 1))] == [2, 4]
 
 
 def test_a_session_is_text_that_grows_by_its_answers() -> None:
@@ -170,6 +172,18 @@ def test_an_address_without_a_server_is_one_line(url: str) -> None:
     with pytest.raises(EngineError) as raised:
         run_over_http([Request(0.0, 1, 1)], Traffic(), url, None, Answers(), lambda _: None)
     assert str(raised.value).startswith(f"{url}: ") and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("key", "header"), [("secret", "Bearer secret"), ("", None)])
+def test_a_key_of_the_environment_is_sent(monkeypatch: pytest.MonkeyPatch, key: str, header: str | None) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+
+    async def reach(url: str) -> str | None:
+        async with connect(url, None, {}) as generator:
+            return generator.client.headers.get("Authorization")
+
+    with serving(Scripted()) as server:
+        assert asyncio.run(reach(server.url)) == header
 
 
 def test_a_model_that_is_not_served_is_named() -> None:
