@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from checker.report import Record
     from checker.result import Limits, Result
+    from engine.audit import Audit
     from engine.load.table import Selection
     from engine.load.traffic import Traffic
     from engine.metrics import Measurement
@@ -491,7 +492,7 @@ def run(
     url: Annotated[str, typer.Option("--url", "--base-url", help="A server with the OpenAI API: http://host:port.")] = "",
     model: Annotated[str, typer.Option(help="With --url, its first if none is named; else tiny, tiny-experts or smollm2.")] = "",
     monolithic: Annotated[bool, typer.Option("--monolithic", help="The engine in this process, without the protocol: the baseline.")] = False,
-    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances, in processes; 0: the gate and its ranks only, without tensors.")] = 0,
+    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances: 1; 0: the gate and its ranks only, without tensors.")] = 1,
     decode: Annotated[int, typer.Option(min=1, help="Decode instances, with --prefill.")] = 1,
     ranks: Annotated[int, typer.Option("--ranks", "--tp", min=1, help="Tensor-parallel ranks of an instance.")] = 2,
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once on a decode instance, or --monolithic.")] = 8,
@@ -501,6 +502,7 @@ def run(
     percentile_metrics: Annotated[str, typer.Option(help="Latencies to tell.")] = "ttft,tpot,itl,e2el",
     metric_percentiles: Annotated[str, typer.Option(help="Percentiles of them.")] = "90,99",
     goodput: Annotated[str, typer.Option(help="Count requests within limits in ms: 'ttft:200 tpot:50 e2el:9000'.")] = "",
+    audit: Annotated[bool, typer.Option("--audit", help="Compare every token with a monolithic pass, and look for what was left behind.")] = False,
     save_detailed: Annotated[bool, typer.Option("--save-detailed", help="With --json: every request too.")] = False,
     log: Annotated[Path | None, typer.Option(help="The event log, one JSON object a line; else events.ndjson.")] = None,
     timeline: Annotated[Path | None, typer.Option(help="A picture of every row fired, for ui.perfetto.dev or chrome://tracing.")] = None,
@@ -515,8 +517,11 @@ def run(
     from engine.log import check_target
     from engine.timeline import write_timeline
 
-    if bool(url) + monolithic + bool(prefill) > 1:
-        raise DefinitionError("--url, --monolithic and --prefill: give one of them")
+    if url and monolithic:
+        raise DefinitionError("--url and --monolithic: give one of them")
+    if audit and (url or monolithic or not prefill):
+        raise DefinitionError("--audit: only the disaggregated engine keeps what it generates; leave out --url, --monolithic and --prefill 0")
+    prefill = 0 if url or monolithic else prefill
     if (url or monolithic) and (log is not None or timeline is not None):
         raise DefinitionError("--log and --timeline: only the engine that the protocol drives has events; leave out --url or --monolithic")
     selection = Selection.parse(percentile_metrics, metric_percentiles, goodput)
@@ -527,6 +532,7 @@ def run(
     logs = {} if url or monolithic else bench.logs_of(log or EVENTS, decode if prefill else 0)
     for file in (*logs.values(), *([] if timeline is None else [timeline])):
         check_target(file)
+    found: Audit | None = None
     with _Progress("run") as shown:
 
         def progress(completed: int) -> None:
@@ -538,7 +544,7 @@ def run(
         elif monolithic or prefill:
             context = max_model_len or max(2, bench.context_of(requests))
             wanted = Deployment(model or "tiny", prefill, decode, ranks, 1, max_num_seqs, context)
-            measured, fired = bench.run_in_process(requests, traffic, wanted, answers, progress, logs)
+            measured, fired, found = bench.run_in_process(requests, traffic, wanted, answers, progress, logs, audits=audit)
             details = {"model_id": wanted.model, "ranks": ranks}
             if prefill:
                 details |= {"prefill": prefill, "decode": decode, "rows_fired": fired}
@@ -555,7 +561,8 @@ def run(
             print(f"event log written to {file}")
         if timeline is not None:
             print(f"timeline written to {timeline}")
-    raise typer.Exit(1 if measured.failed else 0)
+        print("\n".join(found.lines() if found else []), end="\n" if found else "")
+    raise typer.Exit(1 if measured.failed or (found is not None and not found.healthy) else 0)
 
 
 def _tell_run(
@@ -579,16 +586,16 @@ def serve(
     model: Annotated[str, typer.Option(help="tiny, tiny-experts or smollm2.")] = "tiny",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
-    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances; 0 is --monolithic. They do not serve yet.")] = 1,
+    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances: 1; 0 is --monolithic.")] = 1,
     decode: Annotated[int, typer.Option(min=1, help="Decode instances.")] = 1,
     tp: Annotated[int, typer.Option(min=1, help="Tensor-parallel ranks of an instance.")] = 1,
-    ep: Annotated[int, typer.Option(min=1, help="Ranks that share the experts, whole ones each; 1: each rank has a part of all.")] = 1,
+    ep: Annotated[int, typer.Option(min=1, help="Ranks that share the experts, whole ones each (with --monolithic); 1: each has a part of all.")] = 1,
     monolithic: Annotated[bool, typer.Option("--monolithic", help="Prefill and decode in one thread, without the protocol: the baseline.")] = False,
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once.")] = 8,
     max_model_len: Annotated[int, typer.Option(min=2, help="Tokens of the longest prompt and answer together.")] = 2048,
     seed: Annotated[int, typer.Option(help="Where requests without a seed draw theirs.")] = 0,
 ) -> None:
-    """Serve a model with the OpenAI API; Ctrl-C ends it. So far by --monolithic only: the disaggregated engine does not serve yet."""
+    """Serve a model with the OpenAI API, by prefill and decode processes that the repaired protocol drives; Ctrl-C ends it."""
     from engine.deployment import Deployment
 
     try:

@@ -61,15 +61,19 @@ class Deployment:
         kind = f"{self.prefill}P{self.decode}D" if self.prefill else "monolithic"
         return f"{self.model} ({kind}, TP {self.tensor_parallel}, EP {self.expert_parallel})"
 
-    def start(self, logs: Mapping[str, str | os.PathLike[str]] | None = None) -> Service:
-        """The running engine. `logs`: where the disaggregated one writes its event logs when it is stopped, by the names of its systems.
+    def start(self, logs: Mapping[str, str | os.PathLike[str]] | None = None, *, keeps_records: bool = False) -> Service:
+        """The running engine.
+
+        Args:
+            logs: where the disaggregated one writes its event logs when it is stopped, by the names of its systems.
+            keeps_records: whether that one keeps all that it generates, for an audit.
 
         Raises:
             DefinitionError: no such model, or it cannot be cut so. EngineError: a process of it does not start.
         """
         config = config_of(self.model)
         if self.prefill > 0:
-            return self._start_disaggregated(config, logs)
+            return self._start_disaggregated(config, logs, keeps_records)
         if self.decode != 1 or self.expert_parallel not in (1, self.tensor_parallel):
             raise DefinitionError("the monolithic engine is one instance; give --decode 1, and --ep 1 or as many as --tp")
         return InProcess(
@@ -80,7 +84,7 @@ class Deployment:
             context_tokens=self.context_tokens,
         )
 
-    def _start_disaggregated(self, config: ModelConfig, logs: Mapping[str, str | os.PathLike[str]] | None) -> Service:
+    def _start_disaggregated(self, config: ModelConfig, logs: Mapping[str, str | os.PathLike[str]] | None, keeps_records: bool) -> Service:
         from .disaggregated.plant import Plant
         from .disaggregated.service import Disaggregated
 
@@ -88,4 +92,5 @@ class Deployment:
             raise DefinitionError(f"--prefill {self.prefill}: the protocol has one prefill instance; give 1, or 0 for the monolithic engine")
         if self.expert_parallel != 1:
             raise DefinitionError("--ep spreads experts over the ranks of several instances, which run in lockstep only; give --ep 1")
-        return Disaggregated(Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens), logs)
+        plant = Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens)
+        return Disaggregated(plant, logs, keeps_records=keeps_records)

@@ -14,7 +14,7 @@ from ..generation import Finish, Token
 from ..model.kv_cache import BlockPool
 from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries, decides
-from .job import Answered, Job, Numbers, Produced, Shape, Tokens, Work
+from .job import Job, Numbers, Produced, Shape, Tokens, Work
 
 
 class Answer:
@@ -49,7 +49,7 @@ class DecodeEngine:
         self.pool = BlockPool(room * shape.blocks)
         self._instance, self._shape, self._deliver = instance, shape, deliver
         self.answers: dict[int, Answer] = {}
-        self._ended: dict[int, tuple[int, Finish]] = {}
+        self._ended: dict[int, Finish] = {}
         self.pending: Work | None = None
         self._tokens: Tokens | None = None
         self._steps = 0
@@ -82,13 +82,17 @@ class DecodeEngine:
         q = step.chosen["request"]
         answer = self.answers.pop(q)
         self.pool.give_back(answer.table, q)
-        self._ended[q] = (answer.job.key, answer.finish or Finish.ERROR)
+        self._ended[q] = answer.finish or Finish.ERROR
+
+    @carries("decode_loop.answer")
+    def end(self, outcome: Outcome) -> Finish:
+        """Why the answer is complete, or that there is none."""
+        return self._ended.get(outcome.values[0], Finish.ERROR)
 
     @after("decode_loop.answer")
-    def answer(self, step: Step) -> Answered | None:
-        """The client's answer is complete, or there is none."""
-        ended = self._ended.pop(step.chosen["request"], None)
-        return None if ended is None else Answered(*ended)
+    def forget(self, step: Step) -> None:
+        """The router has been told."""
+        self._ended.pop(step.chosen["request"], None)
 
     # -- decoding ------------------------------------------------------------------------------------------------------
 

@@ -104,17 +104,8 @@ class Produced:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """The end of an answer, as D sees it."""
+class Closed:
+    """The router has D's answer, or the news that there will be none: why it has ended. All its tokens have been told before."""
 
     key: int
     finish: Finish
-
-
-@dataclass(frozen=True)
-class Closed:
-    """The router has the answer, or the news that there will be none (`lost`): the number is free."""
-
-    number: int
-    key: int
-    lost: bool

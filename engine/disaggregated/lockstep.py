@@ -26,7 +26,7 @@ from ..roles.binding import Bindings
 from ..runtime.agent import Agent
 from ..store import Store
 from .decode_engine import DecodeEngine, DecodeGate
-from .job import Answered, Closed, Produced
+from .job import Closed, Produced
 from .messager import Messager
 from .plant import Plant
 from .prefill_engine import PrefillEngine, PrepareThread
@@ -87,7 +87,6 @@ class Answer:
     generation: Generation
     tokens: list[Token] = field(default_factory=list)
     finish: Finish | None = None
-    is_given_up: bool = False
 
 
 class LockstepEngine:
@@ -123,7 +122,6 @@ class LockstepEngine:
 
     def abort(self, key: int) -> None:
         """Give a generation up."""
-        self.answers[key].is_given_up = True
         if self.router.abort(key):
             self.answers[key].finish = Finish.ABORT
 
@@ -190,9 +188,5 @@ class LockstepEngine:
     def _receive(self, message: Any) -> None:
         if isinstance(message, Produced):
             self.answers[message.key].tokens.append(message.token)
-        elif isinstance(message, Answered):
-            answer = self.answers[message.key]
-            answer.finish = Finish.ABORT if answer.is_given_up and message.finish is Finish.ERROR else message.finish
-        elif isinstance(message, Closed) and self.answers[message.key].finish is None:
-            answer = self.answers[message.key]
-            answer.finish = Finish.ABORT if answer.is_given_up else Finish.ERROR
+        elif isinstance(message, Closed):
+            self.answers[message.key].finish = message.finish

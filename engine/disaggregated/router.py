@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from ..driver import Step
-from ..generation import Generation
+from ..generation import Finish, Generation
 from ..roles.binding import Outcome, after, carries, decides
 from .job import Closed, Job, Shape
 
@@ -79,10 +79,12 @@ class Line:
 
     @after("router.receive_answer")
     def close(self, step: Step) -> Closed:
-        """The request is over; the number is free."""
-        job, self.job, self.is_given_up = self.job, None, False
+        """The request is over; the number is free. An answer that was never begun is an abort if its client gave it up."""
+        job, given_up = self.job, self.is_given_up
+        self.job, self.is_given_up = None, False
         assert job is not None
-        return Closed(self._number, job.key, step.event != "receive_answer")
+        finish = step.cargo if isinstance(step.cargo, Finish) else Finish.ERROR
+        return Closed(job.key, Finish.ABORT if given_up and finish is Finish.ERROR else finish)
 
 
 class BreakableLine(Line):

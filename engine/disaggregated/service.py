@@ -15,7 +15,7 @@ from ..generation import Finish, Generation, Handle, Stats
 from ..runtime.live import SEGMENT_PREFIX, LiveEngine, start
 from .arena import Arena
 from .crews import Abort, GivenUp, Held, Inspect, Submit, placement_of
-from .job import Answered, Closed, Produced
+from .job import Closed, Produced
 from .plant import Plant
 
 ANSWER_S = 10.0
@@ -56,7 +56,6 @@ class Disaggregated:
         self._keeps, self._held = keeps_records, queue.SimpleQueue[tuple[str, Held]]()
         self.records: dict[int, Record] = {}
         self._begun: set[int] = set()
-        self._given_up: set[int] = set()
         self._failure: EngineError | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._listen, name="interlock-service", daemon=True)
@@ -90,7 +89,6 @@ class Disaggregated:
             key = next((k for k, h in self._handles.items() if h is handle), None)
             if key is None or self._closed:
                 return
-            self._given_up.add(key)
         self.engine.send("router", Abort(key))
 
     def stats(self) -> Stats:
@@ -159,26 +157,19 @@ class Disaggregated:
             self._begun.add(content.key)
             if content.key in self._handles:
                 self._handles[content.key].put(content.token)
-        elif isinstance(content, Answered):
-            if content.key in self.records:
-                self.records[content.key].ends.append(content.finish)
-            self._end(content.key, content.finish)
         elif isinstance(content, GivenUp):
             self._end(content.key, Finish.ABORT)
         elif isinstance(content, Closed):
-            self._end(content.key, Finish.ERROR)
-            self._begun.discard(content.key)
-            self._given_up.discard(content.key)
+            if content.key in self.records:
+                self.records[content.key].ends.append(content.finish)
+            self._end(content.key, content.finish)
 
     def _end(self, key: int, finish: Finish) -> None:
-        """End an answer, if it has not ended; an answer without tokens to the end is an abort if its client gave it up."""
-        handle = self._handles.pop(key, None)
         self._begun.discard(key)
-        if handle is None:
-            return
-        given_up = finish is Finish.ERROR and key in self._given_up
-        message = "the request was lost on its way between prefill and decode; send it again" if finish is Finish.ERROR else ""
-        handle.end(Finish.ABORT if given_up else finish, "" if given_up else message)
+        handle = self._handles.pop(key, None)
+        if handle is not None:
+            lost = "the request was lost on its way between prefill and decode; send it again"
+            handle.end(finish, lost if finish is Finish.ERROR else "")
 
     def _end_all(self, finish: Finish, message: str) -> None:
         for handle in self._handles.values():

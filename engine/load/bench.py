@@ -9,7 +9,8 @@ from pathlib import Path
 
 from protocol import DefinitionError
 
-from ..deployment import Deployment, config_of
+from ..audit import Audit, audit
+from ..deployment import Deployment, config_of, weights_of
 from ..disaggregated.service import Disaggregated
 from ..metrics import Measurement
 from ..model.sampling import Sampling
@@ -85,20 +86,29 @@ def run_in_process(
     answers: Answers,
     progress: Callable[[int], None],
     logs: Mapping[str, Path] | None = None,
-) -> tuple[Measurement, int]:
+    *,
+    audits: bool = False,
+) -> tuple[Measurement, int, Audit | None]:
     """Play the requests against an engine that is started for it and stopped at the end; also tells how many rows it fired.
 
-    `logs`: where a disaggregated engine's event logs go, by the names of its systems; they are written when all is over.
+    Args:
+        logs: where a disaggregated engine's event logs go, by the names of its systems; they are written when all is over.
+        audits: whether everything that it has generated is compared with the monolithic pass afterwards.
 
     Raises:
         DefinitionError, EngineError: it cannot be started. TraceError: a log cannot be written.
     """
     last = frozenset[int]() if answers.ignore_eos else frozenset({config_of(wanted.model).last_token})
     sampling = Sampling(answers.temperature)
-    service = wanted.start(logs)
+    service = wanted.start(logs, keeps_records=audits)
     try:
         measured = asyncio.run(play(requests, ServiceGenerator(service, sampling, last), traffic, progress=progress))
-        return measured, service.stop() if isinstance(service, Disaggregated) else 0
+        if not isinstance(service, Disaggregated):
+            return measured, 0, None
+        leaks = service.leaks() if audits else []
+        fired = service.stop()
+        found = audit(weights_of(config_of(wanted.model)), service.records.values(), leaks) if audits else None
+        return measured, fired, found
     finally:
         service.close()
 
