@@ -1,0 +1,69 @@
+"""The disaggregated engine in processes: its answers, its aborts, its log, and what is left when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from checker.conform import conform
+from engine.audit import audit
+from engine.disaggregated.plant import Plant
+from engine.disaggregated.service import Disaggregated
+from engine.generation import Finish, Generation, Handle
+from engine.model.config import TINY
+from engine.model.weights import seeded
+from protocol import DefinitionError
+
+WEIGHTS = seeded(TINY, 0)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "events.ndjson"
+
+
+@pytest.fixture
+def service(log: Path) -> Iterator[Disaggregated]:
+    service = Disaggregated(Plant(TINY, ranks=2, sequences=3, context_tokens=128), {"": log}, keeps_records=True)
+    yield service
+    service.close()
+
+
+def generations(count: int) -> list[Generation]:
+    rng = random.Random(7)
+    prompts = [tuple(rng.randrange(256) for _ in range(rng.randrange(1, 100))) for _ in range(count)]
+    return [Generation(prompt, rng.randrange(1, 9)) for prompt in prompts]
+
+
+async def read(handle: Handle) -> Finish | None:
+    async for _ in handle:
+        pass
+    return handle.finish
+
+
+def test_answers_are_those_of_the_monolithic_pass_and_the_log_is_a_behaviour(service: Disaggregated, log: Path) -> None:
+    async def run() -> list[Finish | None]:
+        given_up, *others = [service.submit(generation) for generation in generations(8)]
+        service.abort(given_up)
+        return list(await asyncio.gather(*map(read, [given_up, *others])))
+
+    first, *rest = asyncio.run(run())
+    assert first in (Finish.ABORT, Finish.LENGTH) and set(rest) == {Finish.LENGTH}
+    found = audit(WEIGHTS, [record for record in service.records.values() if record.ends], service.leaks())
+    assert found.tokens >= sum(g.max_tokens for g in generations(8)[1:])
+    assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ()) and found.k3_kl_mean < 1e-9
+    service.stop()
+    judged = conform(log)
+    assert judged.conforms and judged.events > 1000, judged.reason
+
+
+def test_a_prompt_that_is_too_long_is_refused(service: Disaggregated) -> None:
+    async def run() -> None:
+        service.submit(Generation((1,) * 127, 2))
+
+    with pytest.raises(DefinitionError, match="127 tokens of prompt and 2 of answer are more than 128"):
+        asyncio.run(run())
