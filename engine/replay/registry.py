@@ -10,10 +10,12 @@ from protocol.machines.hand_over.layer0_signal import build as layer0_signal
 from protocol.machines.lifecycle.lifecycle import build as lifecycle
 from protocol.machines.network.reservation import build as reservation
 from protocol.machines.preparation.prefix_cache import build as prefix_cache
+from protocol.machines.sending.chunked_send import build as chunked_send
 from protocol.machines.sending.slot_reuse import build as slot_reuse
 from protocol.machines.signalling.forward_signal import build as forward_signal
 from protocol.system import System
 
+from .subjects.chunked_send import ChunkedSend
 from .subjects.engine_threads import EngineThreads
 from .subjects.forward_signal import ForwardSignal
 from .subjects.hand_over import HandOver
@@ -25,6 +27,7 @@ from .subjects.slot_reuse import SlotReuse
 from .world import World
 
 SUBJECTS: dict[Callable[..., System], type[World]] = {
+    chunked_send: ChunkedSend,
     engine_threads: EngineThreads,
     forward_signal: ForwardSignal,
     layer0_signal: HandOver,

@@ -43,6 +43,7 @@ class ForwardSignal(World):
         self.put: dict[int, list[int]] = {}
         self.forwards: list[Prefill] = []
         self.rows: list[list[int]] = []
+        self.numbers: list[int | None] = []
         self.of_batch: list[bool] = []
         self.stored: list[set[int]] = []
         self.done = dict.fromkeys(range(self.ranks), 0)
@@ -90,10 +91,13 @@ class ForwardSignal(World):
     def begin(self, step: Step) -> None:
         """The rank's next forward; the first rank of a forward lays its rows out."""
         (rank,) = step.copy
+        number = step.before("worker_batch", rank)
         if self.done[rank] == len(self.forwards):
-            self.decided &= step.before("worker_batch", rank) is None
-            number = step.before("worker_batch", rank)
+            self.decided &= number is None
+            self.numbers.append(number)
             self._lay_out([] if number is None else self.put[number], rest=number is None)
+        elif number != self.numbers[self.done[rank]]:
+            self.noted["rank in a forward with another batch than the first"] += 1
 
     def _lay_out(self, batch: list[int], *, rest: bool) -> None:
         """Prompts of the batch, a token of everything that runs; without a batch, all tokens that are left."""
@@ -145,3 +149,19 @@ class ForwardSignal(World):
     def turn(self) -> bool:
         """Everything is done by rows."""
         return False
+
+    def roles(self) -> list[object]:
+        """With the row that ends a finite number of batches, where there is one."""
+        return [self, *(role(self) for role in (Finite,) if self.has(role))]
+
+
+class Finite:
+    """Batches that come to an end."""
+
+    def __init__(self, world: ForwardSignal):
+        self._world = world
+
+    @after("gate.put_last_batch")
+    def put_last_batch(self, step: Step) -> None:
+        """As `put_batch`."""
+        self._world.publish(step)

@@ -31,6 +31,7 @@ STALLS = {
         "sender[0] in CLOSING waits for report (others have yet to arrive at finish_send_barrier)",
     ),
     "H-04": ("layer0-signal-report-lost-in-e3a-one-layer", "token_processor in COLLECTING waits for answer"),
+    "H-04 (b)": ("sending-parked-chunks-merge-in-e2", "token_processor in COLLECTING waits for answer"),
     "H-05": ("sending-old-task-serves-the-next-request-in-e1", "life[1] in FORWARDED waits for answer (finished is <0>)"),
     "H-06": ("layer0-signal-slot-reused-in-e2", "token_processor in COLLECTING waits for answer"),
 }
@@ -41,6 +42,7 @@ WITNESSES = (
     "lifecycle-all-end-in-repaired",
     "engine-threads-some-step-runs-in-ours",
     "sending-some-task-used-in-ours",
+    "sending-some-run-answers-two-chunks-in-ours",
     "buffers-some-fast-path-in-ours",
 )
 
