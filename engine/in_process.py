@@ -21,6 +21,7 @@ from .model.kv_cache import BlockPool, KvCache
 from .model.reference import log_softmax
 from .model.sampling import choose
 from .model.shard import Chunk, Shard, forward
+from .model.threads import share_cores
 from .model.weights import Floats, Weights
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class InProcess:
             gigabytes = count * block_size * weights.config.kv_bytes_per_token / 1e9
             raise DefinitionError(f"the KV cache would take {gigabytes:,.0f} GB; ask for fewer sequences or a shorter context") from error
         self._pool = BlockPool(count)
+        share_cores(2)  # the other half is for the event loop and for clients: a product waits for its slowest thread
         self._change = threading.Condition()  # guards everything below; the running sequences are the thread's alone during a round
         self._waiting: deque[Handle] = deque()
         self._running: list[Sequence] = []

@@ -13,11 +13,13 @@ from fastapi import FastAPI
 
 from protocol import DefinitionError
 
-from ..deployment import Deployment, config_of
+from ..deployment import Deployment
 from ..generation import Service
+from ..model.named import config_of
 from ..vocabulary import vocabulary_of
 from .app import Server, make_app
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 GRACE_S = 5.0
 """What a signal leaves to the answers under way; then they are cut off. A second signal cuts them off at once."""
 UNREAD_S = 5
@@ -61,18 +63,35 @@ def serve_deployment(wanted: Deployment, host: str, port: int, *, seed: int, say
         wanted: the engine. host, port: where; port 0 is any free one. seed: see `Server`. say: told the address once it serves.
 
     Raises:
-        DefinitionError: a bad argument, or the address cannot be had. EngineError: such an engine is not there yet.
+        DefinitionError: a bad argument, or the address cannot be had. EngineError: the engine does not start.
     """
     config = config_of(wanted.model)
     vocabulary = vocabulary_of(config)
-    with open_socket(host, port) as listener:
+    with open_socket(host, port) as listener, interruptible():
         service = wanted.start()
         try:
             address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
             app = make_app(Server(service, config, vocabulary, seed=seed))
             serve(app, service, listener, lambda: say(f"{wanted} serves at {address}/v1; Ctrl-C ends it"))
         finally:
+            for number in STOPPING:
+                signal.signal(number, signal.SIG_IGN)  # an engine of many processes is not left half closed
             service.close()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """While an engine starts, a signal to stop is an exception, which lets it close what it has begun."""
+
+    def stop(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    handlers = {number: signal.signal(number, stop) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def uvicorn_for(app: FastAPI) -> Uvicorn:
@@ -96,7 +115,7 @@ def serve(app: FastAPI, service: Service, listener: socket.socket, started: Call
                 server.should_exit = True
                 loop.call_later(GRACE_S, cut_off)
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             loop.add_signal_handler(number, stop)
         started()
         await server.serve(sockets=[listener])

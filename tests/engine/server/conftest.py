@@ -62,9 +62,9 @@ class Address:
 
 
 @contextmanager
-def serving(service: Service) -> Iterator[Address]:
+def serving(service: Service, config: ModelConfig = TINY) -> Iterator[Address]:
     """A server over this engine, which is closed with it."""
-    server = uvicorn_for(make_app(Server(service, TINY, ByteVocabulary())))
+    server = uvicorn_for(make_app(Server(service, config, ByteVocabulary())))
     with open_socket("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))

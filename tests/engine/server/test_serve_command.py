@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from engine.deployment import Deployment
 from engine.in_process import InProcess
 from engine.model.config import TINY
+from engine.model.named import config_of, weights_of
 from engine.server.app import Server, make_app
 from engine.server.serve import open_socket, serve, serve_deployment
 from engine.vocabulary import ByteVocabulary
 from protocol import ProtocolError
 
-from .conftest import HTTP, WEIGHTS
+from .conftest import HTTP, WEIGHTS, Address, serving
 
 ROOT = Path(__file__).resolve().parents[3]
 ENDLESS = {"model": "tiny", "prompt": "Hi", "max_tokens": 90_000, "ignore_eos": True, "stream": True}
@@ -35,8 +37,8 @@ COMMAND = [sys.executable, str(ROOT / "interlock.py"), "serve"]
 @contextmanager
 def served(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A serving process and its address."""
-    command = [*COMMAND, "--monolithic", "--port", "0", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = [*COMMAND, "--port", "0", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             assert process.stdout is not None
             found = re.search(r"serves at (http://\S+)/v1; Ctrl-C ends it", process.stdout.readline())
@@ -47,8 +49,28 @@ def served(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.live
+def test_the_disaggregated_engine_answers_as_the_monolithic_one_and_leaves_nothing() -> None:
+    """Whole, streamed, with n, and after a client that left; a Ctrl-C on the terminal reaches every process."""
+    wanted: dict[str, Any] = {"model": "tiny-experts", "prompt": ["Hello", "Good morning, how are you?"], "n": 2, "max_tokens": 12, "seed": 3}
+    config = config_of("tiny-experts")
+    with serving(InProcess(weights_of(config)), config) as monolithic:
+        expected = monolithic.post(wanted | {"logprobs": 1}).json()
+    with served("--model", "tiny-experts", "--tp", "2", "--max-model-len", "256") as (process, url):
+        disaggregated = Address(url)
+        with HTTP.stream("POST", f"{url}/v1/completions", json=ENDLESS | {"model": "tiny-experts", "max_tokens": 200}) as response:
+            next(response.iter_lines())
+        answer = disaggregated.post(wanted | {"logprobs": 1}).json()
+        assert [c["text"] for c in answer["choices"]] == [c["text"] for c in expected["choices"]] and answer["usage"] == expected["usage"]
+        for mine, theirs in zip(answer["choices"], expected["choices"]):
+            assert np.allclose(mine["logprobs"]["token_logprobs"], theirs["logprobs"]["token_logprobs"], atol=1e-4)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=60) == ("", "")  # and so nobody is left who could write
+    assert process.returncode == 0 and not list(Path("/dev/shm").glob(f"interlock-{process.pid}-*"))
+
+
+@pytest.mark.live
 def test_sigterm_ends_it_without_a_word() -> None:
-    with served("--model", "tiny-experts", "--tp", "2", "--max-model-len", "64") as (process, url):
+    with served("--monolithic", "--model", "tiny-experts", "--tp", "2", "--ep", "2", "--max-model-len", "64") as (process, url):
         body = {"model": "tiny-experts", "prompt": "Hi", "max_tokens": 3}
         assert httpx.post(f"{url}/v1/completions", json=body).json()["usage"]["completion_tokens"] == 3
         assert httpx.get(f"{url}/v1/models").json()["data"][0]["max_model_len"] == 64
@@ -97,10 +119,10 @@ def test_ctrl_c_ends_the_answers_under_way(monkeypatch: pytest.MonkeyPatch, grac
     assert '"finish_reason":"abort"' in last and end == "data: [DONE]"
 
 
-def test_what_is_not_there_yet_is_one_line() -> None:
-    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "interlock: the disaggregated engine does not serve yet; --monolithic serves without it\n"
+def test_what_is_not_there_is_one_line() -> None:
+    done = subprocess.run([*COMMAND, "--prefill", "2"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "--prefill 2: the protocol has one prefill instance; give 1, or 0 for the monolithic engine" in done.stderr
 
 
 @pytest.mark.parametrize(
