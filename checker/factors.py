@@ -161,6 +161,8 @@ class Tabulator:
 
     def _split(self, node: Node) -> Node:
         c = self.circuit
+        if not node.arguments:  # one wide leaf
+            return self._replaced(node)
         node = c.rebuilt(node, tuple(self.cover(a) for a in node.arguments))
         if c.width(node.support) <= SPLIT_BITS:
             return node

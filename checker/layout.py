@@ -16,11 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from protocol.errors import DefinitionError
 from protocol.system import State, System
 from protocol.types import Array, Optional, Range, Record, Scalar, Sequence, Type, Value
 from protocol.variable import Variable
 
 WORD_BITS = 63
+LARGEST_LEAF_BITS = 24
+"""A scalar of more values is refused: each has an array of them."""
 NONE = -(1 << 60)
 """What stands for None among the plain integers of a table's grid."""
 
@@ -119,6 +122,8 @@ class Layout:
 
     def _leaf(self, kind: Scalar, name: str) -> Signal:
         bits = bits_of(kind.size)
+        if bits > LARGEST_LEAF_BITS:
+            raise DefinitionError(f"{name} has {kind.size:,} values, more than 2^{LARGEST_LEAF_BITS}; lower its bounds")
         word = next((w for w, used in enumerate(self._room) if used + bits <= WORD_BITS), len(self._room))
         if word == len(self._room):
             self._room.append(0)

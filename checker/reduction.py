@@ -28,8 +28,6 @@ REFUSED = {
 """The properties that no reduction preserves, and why."""
 ORDER_REFUSED = {
     "hang": "it looks at what can ever follow a state, of which a search that lets one copy go first leaves out most",
-    "write_conflict": "it compares what two copies may do in one state, and one copy would go first",
-    "lost_store": "it remembers who stored last, so the order of any two steps may matter",
 }
 """The properties that only symmetry preserves, and why not partial order."""
 

@@ -206,6 +206,24 @@ def test_a_check_keeps_no_memory_when_it_has_answered(monkeypatch):
         assert len(kept) == 2 * workers and all(seen() is None for seen in kept)
 
 
+@pytest.mark.parametrize("bits", [12, 13, 20])
+def test_a_variable_of_many_values_is_read_in_one_table(bits):
+    wide, other = (unlocked(name, Range(0, 2**bits - 1)) for name in ("wide", "other"))
+    rows = [Row("step", Walk.GOING, Walk.GOING, wide < 3, [wide.add(1)], assume_atomic="a test")]
+    rows.append(Row("copy", Walk.GOING, Walk.GOING, True, [other.set(wide)], assume_atomic="a test"))
+    system = System("wide", [Machine("walker", Walk, rows, final=())], [never("three", other == 3)])
+    table, reference = (check(system, explorer=e) for e in ("table", "reference"))
+    assert (table.distinct, table.findings["three"].path_length) == (reference.distinct, reference.findings["three"].path_length) == (10, 4)
+
+
+@pytest.mark.parametrize("bits", [25, 62])
+def test_a_variable_of_too_many_values_is_refused_by_name(bits):
+    wide = unlocked("wide", Range(0, 2**bits - 1))
+    row = Row("step", Walk.GOING, Walk.DONE, True, [wide.set(1)])
+    with pytest.raises(DefinitionError, match="wide has .* values, more than 2.24; lower its bounds"):
+        check(System("wide", [Machine("walker", Walk, [row])]))
+
+
 def test_the_graph_has_every_edge():
     tables = tabulate(two_phase_commit(4))
     space = Space(tables, 10**6, 10**9)

@@ -223,13 +223,54 @@ def test_an_endless_private_loop_puts_nobody_off(loop: str) -> None:
     assert same_answers(system, check(system)).findings["down"].verdict is Verdict.VIOLATED
 
 
-@pytest.mark.parametrize("prop", [hang(), leads_to("ends", True, True), write_conflict(shared), lost_store(shared)])
+@pytest.mark.parametrize("prop", [hang(), leads_to("ends", True, True)])
 def test_what_is_not_preserved_is_refused(prop) -> None:  # noqa: ANN001
     """Two unlike machines: there is nothing to exchange, and which of them goes first is what is asked."""
     rows = [[Row("tell", Walk.FIRST, Walk.LAST, True, [shared.set(k)])] for k in (1, 2)]
     system = System("two", [Machine(f"teller{k}", Walk, r, final=Walk.LAST) for k, r in enumerate(rows)], [prop])
     with pytest.raises(DefinitionError, match=f"not sound for property {prop.name}"):
         check(system, reduced=True)
+
+
+@pytest.mark.parametrize("prop", [write_conflict(shared), lost_store(shared)])
+def test_who_stores_over_whom_is_seen(prop) -> None:  # noqa: ANN001
+    """Each comes to its store by private steps, of which some may come first; the stores themselves may not."""
+    machines = []
+    for k in (1, 2):
+        rows = [
+            Row("come", Walk.FIRST, Walk.SECOND),
+            Row("near", Walk.SECOND, Walk.THIRD),
+            Row("tell", Walk.THIRD, Walk.LAST, True, [shared.set(k)]),
+        ]
+        machines.append(Machine(f"teller{k}", Walk, rows, final=Walk.LAST))
+    system = System("two", machines, [prop])
+    whole = check(system)
+    reduced = same_answers(system, whole)
+    assert reduced.findings[prop.name].verdict is Verdict.VIOLATED
+    assert prop.kind == "write_conflict" or reduced.distinct < whole.distinct  # a conflict is read off the control states, so each step is seen
+
+
+def test_a_copy_that_gives_up_is_not_put_first_where_a_hang_is_asked() -> None:
+    """Nothing but giving up is left to them when the worker is done: a hang, though each could have given up before."""
+    people = Index("person", 3)
+    guests = Machine("guest", Walk, [Row("give_up", Walk.FIRST, Walk.LAST, poll=True)], copies=people, final=Walk.LAST)
+    worker = Machine("worker", Walk, [Row("work", Walk.FIRST, Walk.LAST, True, [shared.set(1)])], final=Walk.LAST)
+    system = System("s", [guests, worker], [hang()])
+    assert same_answers(system, check(system)).findings["hang"].verdict is Verdict.VIOLATED
+
+
+def test_a_property_that_names_one_copy_sees_every_copy() -> None:
+    """Whoever is named 0 when the flag is raised: a copy that the property does not name may be renamed to it."""
+    people = Index("person", 2)
+    here, flag, fresh = me(people), unlocked("flag", BOOL), private("fresh", BOOL, over=people)
+    rows = [
+        Row("one", Walk.FIRST, Walk.SECOND, True, [fresh[here].set(True)]),
+        Row("two", Walk.SECOND, Walk.LAST, True, [fresh[here].set(False)]),
+    ]
+    raiser = Machine("raiser", Walk, [Row("raise_flag", Walk.FIRST, Walk.LAST, True, [flag.set(True)])])
+    for named in people:
+        system = System("s", [Machine("stroller", Walk, rows, copies=people), raiser], [never("caught", fresh[named] & flag)])
+        assert same_answers(system, check(system)).findings["caught"].verdict is Verdict.VIOLATED
 
 
 def test_the_reference_explorer_does_not_reduce() -> None:
