@@ -397,7 +397,7 @@ def replay(
     all_hazards: Annotated[bool, typer.Option("--all", help="Every scenario of docs/damage.md: the page, with -o into a file.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of prompts, and of the schedule after the path.")] = 0,
     hold: Annotated[bool, typer.Option("--late", help="Also hold the last step of the path back, and tell the worst.")] = False,
-    rough: Annotated[int, typer.Option(min=0, help="Also so many runs without a path, under rough schedules (--all: 60).")] = 0,
+    rough: Annotated[int, typer.Option(min=0, help="Also so many runs without a path, under rough schedules (--all: 40).")] = 0,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="With --all: write the page to a file.")] = None,
 ) -> None:
     """Drive the engine with tensors along a counterexample; what it does to the answers. Exit code 1: there is damage."""
@@ -408,7 +408,7 @@ def replay(
     if all_hazards == bool(name):
         raise DefinitionError("replay: name a trace or a scenario, or give --all for the page (and not both)")
     if all_hazards:
-        _replay_all(seed, rough or 60, output)
+        _replay_all(seed, rough or 40, output)
         return
     trace = _trace_named(name)
     found = drive(trace, seed)

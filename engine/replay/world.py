@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from protocol.lower import Instance as Row
+from protocol import lower
 from protocol.system import System
 from protocol.types import Index
 
@@ -85,7 +85,7 @@ class World:
         """Arguments of the builder that the engine needs larger than the checker; a path whose rows they take away is driven without."""
         return {}
 
-    def permits(self, row: Row) -> bool:
+    def permits(self, row: lower.Instance) -> bool:
         """Whether the engine takes a row that is enabled: of rows that somebody decides, the one that fits what there is to do."""
         return True
 

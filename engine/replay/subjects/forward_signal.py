@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from protocol.lower import Instance as Row
+from protocol import lower
 
 from ...model.shard import Chunk
 from ...roles.binding import after
@@ -61,7 +61,7 @@ class ForwardSignal(World):
             if self.decided:
                 self.noted["request that came too late for the next batch"] += 1
 
-    def permits(self, row: Row) -> bool:
+    def permits(self, row: lower.Instance) -> bool:
         """A batch is scheduled when there is something to put into it."""
         if row.action.name == "gate.schedule":
             return bool(self.waiting)
