@@ -1,4 +1,4 @@
-"""What is started for whom: a model by its name, and the engine that a command line asks for."""
+"""The engine that a command line asks for."""
 
 from __future__ import annotations
 
@@ -8,35 +8,12 @@ from dataclasses import dataclass
 
 from protocol import DefinitionError
 
+from .disaggregated.plant import Plant
+from .disaggregated.service import Disaggregated
 from .generation import Service
 from .in_process import InProcess
-from .model import smollm2
-from .model.config import TINY, TINY_EXPERTS, ModelConfig
-from .model.weights import Weights, seeded
-
-MODELS = {config.name: config for config in (TINY, TINY_EXPERTS, smollm2.SMOLLM2)}
-WEIGHTS_SEED = 0
-"""Of the tiny models' weights, everywhere: two deployments of one model answer the same."""
-
-
-def config_of(model: str) -> ModelConfig:
-    """The shape of a model.
-
-    Raises:
-        DefinitionError: no model has that name.
-    """
-    if model not in MODELS:
-        raise DefinitionError(f"there is no model {model!r}; choose one of {', '.join(MODELS)}")
-    return MODELS[model]
-
-
-def weights_of(config: ModelConfig) -> Weights:
-    """The weights of a model: seeded, or mapped from the user's cache.
-
-    Raises:
-        DefinitionError: smollm2 was not fetched.
-    """
-    return smollm2.load() if config is smollm2.SMOLLM2 else seeded(config, WEIGHTS_SEED)
+from .model.config import ModelConfig
+from .model.named import config_of, weights_of
 
 
 @dataclass(frozen=True)
@@ -61,19 +38,21 @@ class Deployment:
         kind = f"{self.prefill}P{self.decode}D" if self.prefill else "monolithic"
         return f"{self.model} ({kind}, TP {self.tensor_parallel}, EP {self.expert_parallel})"
 
-    def start(self, logs: Mapping[str, str | os.PathLike[str]] | None = None, *, keeps_records: bool = False) -> Service:
+    def start(self, logs: Mapping[str, str | os.PathLike[str]] | None = None, *, keeps_records: bool = False, signals: bool = False) -> Service:
         """The running engine.
 
         Args:
             logs: where the disaggregated one writes its event logs when it is stopped, by the names of its systems.
             keeps_records: whether that one keeps all that it generates, for an audit.
+            signals: whether Ctrl-C and SIGTERM end that one; a program that handles them itself says no.
 
         Raises:
             DefinitionError: no such model, or it cannot be cut so. EngineError: a process of it does not start.
         """
         config = config_of(self.model)
         if self.prefill > 0:
-            return self._start_disaggregated(config, logs, keeps_records)
+            plant = self._plant(config)
+            return Disaggregated(plant, logs, keeps_records=keeps_records, signals=signals)
         if self.decode != 1 or self.expert_parallel not in (1, self.tensor_parallel):
             raise DefinitionError("the monolithic engine is one instance; give --decode 1, and --ep 1 or as many as --tp")
         return InProcess(
@@ -84,13 +63,9 @@ class Deployment:
             context_tokens=self.context_tokens,
         )
 
-    def _start_disaggregated(self, config: ModelConfig, logs: Mapping[str, str | os.PathLike[str]] | None, keeps_records: bool) -> Service:
-        from .disaggregated.plant import Plant
-        from .disaggregated.service import Disaggregated
-
+    def _plant(self, config: ModelConfig) -> Plant:
         if self.prefill != 1:
             raise DefinitionError(f"--prefill {self.prefill}: the protocol has one prefill instance; give 1, or 0 for the monolithic engine")
         if self.expert_parallel != 1:
             raise DefinitionError("--ep spreads experts over the ranks of several instances, which run in lockstep only; give --ep 1")
-        plant = Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens)
-        return Disaggregated(plant, logs, keeps_records=keeps_records)
+        return Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens)

@@ -67,8 +67,11 @@ class Variable(Expr):
     def _initial(self, init: Any) -> tuple[Value, ...]:
         if callable(init) and any(isinstance(d, Index) and d.symmetric for d in self.over):
             raise DefinitionError(f"variable {self.name}: copies of a symmetric index start alike; give one value, not a function")
-        cells = tuple(self._value(init(*where) if callable(init) else init) for where in all_values(self.over))
-        for value in cells:
+        if callable(init):
+            cells = tuple(self._value(init(*where)) for where in all_values(self.over))
+        else:
+            cells = (self._value(init),) * self.cells
+        for value in cells if callable(init) else cells[:1]:
             if not self.type.contains(value):
                 raise DefinitionError(f"variable {self.name}: initial value {value!r} lies outside its type {self.type}")
         return cells

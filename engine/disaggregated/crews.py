@@ -9,8 +9,8 @@ from typing import Any
 
 from protocol.types import Value
 
-from ..deployment import config_of, weights_of
 from ..generation import Generation
+from ..model.named import config_of, weights_of
 from ..model.shard import Chunk, Forward, Shard
 from ..model.shared_exchange import SharedExchange
 from ..model.threads import share_cores

@@ -10,9 +10,10 @@ from pathlib import Path
 from protocol import DefinitionError
 
 from ..audit import Audit, audit
-from ..deployment import Deployment, config_of, weights_of
+from ..deployment import Deployment
 from ..disaggregated.service import Disaggregated
 from ..metrics import Measurement
+from ..model.named import config_of, weights_of
 from ..model.sampling import Sampling
 from ..workload import SYNTHETIC, Request, generate, load, sessions_of
 from .client import play
@@ -100,7 +101,7 @@ def run_in_process(
     """
     last = frozenset[int]() if answers.ignore_eos else frozenset({config_of(wanted.model).last_token})
     sampling = Sampling(answers.temperature)
-    service = wanted.start(logs, keeps_records=audits)
+    service = wanted.start(logs, keeps_records=audits, signals=True)
     try:
         measured = asyncio.run(play(requests, ServiceGenerator(service, sampling, last), traffic, progress=progress))
         if not isinstance(service, Disaggregated):
