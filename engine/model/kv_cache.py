@@ -18,7 +18,7 @@ from .weights import Floats
 
 
 class KvCache:
-    """Keys and values: array (2, layers, blocks, block_size, kv_heads of the rank, head_dim)."""
+    """Keys and values: array (2, layers, kv_heads of the rank, blocks, block_size, head_dim), so that a head's tokens lie together."""
 
     def __init__(self, config: ModelConfig, ranks: int, blocks: int, block_size: int, buffer: memoryview | None = None):
         shape = self.shape(config, ranks, blocks, block_size)
@@ -29,25 +29,26 @@ class KvCache:
     def shape(config: ModelConfig, ranks: int, blocks: int, block_size: int) -> tuple[int, ...]:
         """The shape of one rank's array."""
         config.check_ranks(ranks)
-        return (2, config.layers, blocks, block_size, config.kv_heads // ranks, config.head_dim)
+        return (2, config.layers, config.kv_heads // ranks, blocks, block_size, config.head_dim)
 
     def write(self, layer: int, table: Sequence[int], start: int, keys: Floats, values: Floats) -> None:
         """Store the keys and values (tokens, kv_heads, head_dim) of the tokens from position `start` on."""
         positions = np.arange(start, start + len(keys))
         blocks, offsets = np.asarray(table)[positions // self.block_size], positions % self.block_size
-        self.array[0, layer, blocks, offsets] = keys
-        self.array[1, layer, blocks, offsets] = values
+        for kind, part in enumerate((keys, values)):
+            self.array[kind, layer][:, blocks, offsets] = part.transpose(1, 0, 2)
 
     def read(self, layer: int, table: Sequence[int], length: int) -> tuple[Floats, Floats]:
-        """The keys and values of the first `length` tokens: two arrays (length, kv_heads, head_dim)."""
+        """The keys and values of the first `length` tokens: two arrays (length, kv_heads, head_dim), copied."""
         blocks = np.asarray(table)[: -(-length // self.block_size)]
-        keys, values = (self.array[kind, layer, blocks].reshape(-1, *self.array.shape[4:])[:length] for kind in (0, 1))
-        return keys, values
+        together = (self.array.shape[2], len(blocks) * self.block_size, self.array.shape[5])
+        keys, values = (self.array[kind, layer].take(blocks, axis=1).reshape(together) for kind in (0, 1))
+        return keys[:, :length].transpose(1, 0, 2), values[:, :length].transpose(1, 0, 2)
 
     def copy_blocks(self, layer: int, source: KvCache, blocks: Sequence[int], to: Sequence[int]) -> int:
         """Write blocks of another cache into this one, as the messager does; returns the bytes written."""
-        part = source.array[:, layer, list(blocks)]
-        self.array[:, layer, list(to)] = part
+        part = source.array[:, layer].take(blocks, axis=2)
+        self.array[:, layer][:, :, list(to)] = part
         return part.nbytes
 
 

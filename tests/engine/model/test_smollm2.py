@@ -58,6 +58,20 @@ def test_three_ranks_agree_with_the_whole_model() -> None:
 
 
 @needs_model
+def test_no_rank_copies_the_mapped_weights() -> None:
+    weights = smollm2.load()
+    for shard in (weights.shard(rank, 3) for rank in range(3)):
+        for name, array in shard.arrays.items():
+            assert np.shares_memory(array, weights[name]) and not array.flags.writeable and _mapped(array), name
+
+
+def _mapped(array: np.ndarray | None) -> bool:
+    while array is not None and not isinstance(array, np.memmap):
+        array = array.base  # type: ignore[assignment]
+    return array is not None
+
+
+@needs_model
 def test_the_capital_of_france() -> None:
     weights, tokenizer = smollm2.load(), smollm2.ChatTokenizer()
     prompt = tokenizer.encode(tokenizer.chat([("user", "What is the capital of France?")]))
