@@ -61,6 +61,9 @@ class World:
         system: whose rows are walked. seed: of prompts and of what lies in memory. narrow: `exact`, or `bfloat16`.
     """
 
+    kept: ClassVar[tuple[object, ...]] = ()
+    """Holders of blocks that are no requests: they may keep blocks, and requests may write into those."""
+
     def __init__(self, system: System, config: dict[str, Any], seed: int, narrow: Narrow):
         self.system, self.config, self.seed, self.narrow = system, config, seed, narrow
         self.answers: dict[object, Answer] = {}
@@ -71,9 +74,6 @@ class World:
         """Of the distributions that tokens were drawn from to those asked for: total variation, 0 to 1, a row of a sampling step each."""
         self.instances: dict[str, Instance] = {}
         self.start()
-
-    kept: ClassVar[tuple[object, ...]] = ()
-    """Holders of blocks that are no requests: they may keep blocks, and requests may write into those."""
 
     @staticmethod
     def harmless(config: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ twice in each layer, so that what a forward reads of the one before is there on 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from protocol import lower
@@ -18,6 +19,16 @@ from ..walk import Step
 from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, World
 
 REQUESTS = 6
+
+
+@dataclass
+class Joint:
+    """One forward of all ranks: the number of its batch, None for none; its requests until their tokens are known; who has stored."""
+
+    prefill: Prefill
+    number: int | None
+    requests: list[int]
+    stored: set[int] = field(default_factory=set)
 
 
 class ForwardSignal(World):
@@ -41,11 +52,7 @@ class ForwardSignal(World):
         self.tables: dict[int, tuple[int, ...]] = {}
         self.batch: list[int] = []
         self.put: dict[int, list[int]] = {}
-        self.forwards: list[Prefill] = []
-        self.rows: list[list[int]] = []
-        self.numbers: list[int | None] = []
-        self.of_batch: list[bool] = []
-        self.stored: list[set[int]] = []
+        self.forwards: list[Joint] = []
         self.done = dict.fromkeys(range(self.ranks), 0)
         self.busy: set[int] = set()
         self.decided = False
@@ -94,39 +101,38 @@ class ForwardSignal(World):
         number = step.before("worker_batch", rank)
         if self.done[rank] == len(self.forwards):
             self.decided &= number is None
-            self.numbers.append(number)
-            self._lay_out([] if number is None else self.put[number], rest=number is None)
-        elif number != self.numbers[self.done[rank]]:
+            self._lay_out(number)
+        elif number != self.forwards[self.done[rank]].number:
             self.noted["rank in a forward with another batch than the first"] += 1
 
-    def _lay_out(self, batch: list[int], *, rest: bool) -> None:
+    def _lay_out(self, number: int | None) -> None:
         """Prompts of the batch, a token of everything that runs; without a batch, all tokens that are left."""
         if self.forwards:
-            self._store_all(len(self.forwards) - 1)
+            self._end(self.forwards[-1])
+        batch = [] if number is None else self.put[number]
         for q in batch:
             self.tables[q] = self.engine.hold(q, PROMPT_BLOCKS + ANSWER_BLOCKS)
         running = [q for q in self.tables if self.answers[q].tokens and not self.answers[q].over]
-        while rest and (early := [q for q in running if len(self.answers[q].tokens) < ANSWER_TOKENS - 1]):
+        while number is None and (early := [q for q in running if len(self.answers[q].tokens) < ANSWER_TOKENS - 1]):
             self.decode("engine", {q: self.tables[q] for q in early})
-        rows = [*running, *batch]
-        sequences = {q: self.answers[q].sequence for q in rows}
-        chunks = [(q, Chunk(s if q in batch else s[-1:], 0 if q in batch else len(s) - 1, self.tables[q])) for q, s in sequences.items()]
-        self.rows.append(rows)
-        self.of_batch.append(not rest)
-        self.stored.append(set())
-        self.forwards.append(Prefill(self.engine, chunks, 1))
+        chunks = []
+        for q in (*running, *batch):
+            sequence = self.answers[q].sequence
+            begins = 0 if q in batch else len(sequence) - 1
+            chunks.append((q, Chunk(sequence[begins:], begins, self.tables[q])))
+        self.forwards.append(Joint(Prefill(self.engine, chunks, 1), number, [*running, *batch]))
 
-    def _store(self, forward: int, rank: int) -> None:
-        if rank not in self.stored[forward] and self.rows[forward]:
-            self.forwards[forward].store(rank, 0)
-        self.stored[forward].add(rank)
+    def _store(self, forward: Joint, rank: int) -> None:
+        if rank not in forward.stored and forward.requests:
+            forward.prefill.store(rank, 0)
+        forward.stored.add(rank)
 
-    def _store_all(self, forward: int) -> None:
+    def _end(self, forward: Joint) -> None:
         """The ranks that are behind have computed all the same: the next forward's collectives wait for them. Then its tokens are known."""
         for rank in range(self.ranks):
             self._store(forward, rank)
-        rows, self.rows[forward] = self.rows[forward], []
-        for q, logits in zip(rows, self.forwards[forward].logits() if rows else ()):
+        requests, forward.requests = forward.requests, []
+        for q, logits in zip(requests, forward.prefill.logits() if requests else ()):
             self.answers[q].add(logits)
             if len(self.answers[q].tokens) == self.tokens:
                 self.answers[q].over = True
@@ -136,15 +142,16 @@ class ForwardSignal(World):
     def end_forward(self, step: Step) -> None:
         """The rank has computed; the first and the last of a forward find a new request at the door."""
         (rank,) = step.copy
-        forward = self.done[rank]
+        number = self.done[rank]
+        forward = self.forwards[number]
         self.done[rank] += 1
         self.busy.discard(rank)
         self._store(forward, rank)
-        ranks_done = sum(done > forward for done in self.done.values())
-        if ranks_done in (1, self.ranks) and self.of_batch[forward]:
+        ranks_done = sum(done > number for done in self.done.values())
+        if ranks_done in (1, self.ranks) and forward.number is not None:
             self._arrive()
         if ranks_done == self.ranks:
-            self._store_all(forward)
+            self._end(forward)
 
     def turn(self) -> bool:
         """Everything is done by rows."""
