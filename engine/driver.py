@@ -248,10 +248,14 @@ class Driver:
         except BaseException:
             self._cells.abandon()
             raise
-        self._kinds[copy.machine.name].events[_trigger(action)].trigger(copy)
+        self.move(copy, action)
         for observe in self.observers:
             observe(copy, instance, writes)
         return Step(copy, instance, self._names, seen, writes, found)
+
+    def move(self, copy: Copy, action: Action) -> None:
+        """The control state moves as the row says; its guard is taken to hold."""
+        self._kinds[copy.machine.name].events[_trigger(action)].trigger(copy)
 
     def fire(self, copy: Copy, instance: Instance, cargo: Any = None) -> Step:
         """Fire a row that must be enabled.

@@ -223,8 +223,8 @@ class Only(IntEnum):
 def test_a_guard_fails_in_the_search_where_it_fails_in_the_interpreter() -> None:
     q = choice("rank", RANK)
     lock = Lock("lock")
-    found = locked("found", Optional(Range(0, 1)), lock, over=RANK)
-    row = ProtocolRow("look", Only.HERE, None, (found[q].value == 0) & (q == 1), choose=[q], under=lock)
+    found = locked("found", Optional(Range(0, 1)), lock, over=RANK, init=lambda rank: rank or None)
+    row = ProtocolRow("look", Only.HERE, None, (found[q].value == 1) & (q == 1), choose=[q], under=lock)
     twin = Twin(System("failing", [Machine("looker", Only, [row])]))
     twin.compare()
     assert outcome(lambda: list(twin.rows[0].bind(cells_of(twin.numbering, twin.state)).search())) is OutOfRange
