@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -65,6 +66,24 @@ def test_the_disaggregated_engine_answers_as_the_monolithic_one_and_leaves_nothi
             assert np.allclose(mine["logprobs"]["token_logprobs"], theirs["logprobs"]["token_logprobs"], atol=1e-4)
         os.killpg(process.pid, signal.SIGINT)
         assert process.communicate(timeout=60) == ("", "")  # and so nobody is left who could write
+    assert process.returncode == 0 and not list(Path("/dev/shm").glob(f"interlock-{process.pid}-*"))
+
+
+@pytest.mark.live
+def test_a_process_killed_in_the_middle_is_told_and_the_server_goes_on() -> None:
+    """The youngest process is one of a decode rank. Whether it comes back is the engine's business; the client hears of it in any case."""
+    with served("--tp", "2", "--max-model-len", "2048") as (process, url):
+        listed = subprocess.run(["ps", "-o", "pid=", "-s", str(process.pid)], capture_output=True, text=True, check=True)
+        with HTTP.stream("POST", f"{url}/v1/completions", json=ENDLESS | {"max_tokens": 2000}) as response:
+            lines = response.iter_lines()
+            next(lines)
+            os.kill(max(map(int, listed.stdout.split())), signal.SIGKILL)
+            *_, last, end = (line for line in lines if line)
+        assert json.loads(last.removeprefix("data: "))["error"]["code"] == "engine_error" and end == "data: [DONE]"
+        health = Address(url).get("/health")
+        assert health.status_code == 200 or (health.status_code, health.json()["error"]["code"]) == (503, "engine_unavailable")
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 0 and not list(Path("/dev/shm").glob(f"interlock-{process.pid}-*"))
 
 
