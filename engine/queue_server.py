@@ -178,7 +178,7 @@ class QueueServer:
             self._store(key, value)
         visitor.last = commit
         self._tell(visitor, "done", found)
-        self._spread(commit.writes, visitor)
+        self._spread([key for key, _, before, after in changes if before != after], visitor)
 
     def _do_stored(self, visitor: Visitor, keys: Iterable[Key]) -> None:
         """The client has stored to registers by itself."""

@@ -29,7 +29,7 @@ from ..log import LogPart
 from ..queue_server import Client, QueueServer
 from ..roles.binding import Bindings
 from ..wire import Wire
-from .directory import Directory, Span
+from .directory import Directory, Span, merged
 from .live_store import LiveStore
 from .placement import Crew, Placement
 from .segment import Segment
@@ -146,7 +146,7 @@ def _play(spec: Spec, directory: Directory, segment: Segment) -> None:
             player = _player(spec, part.system, system, drivers[part.system], stores[part.system], part.machine, copy, crew, desk)
             players.append(player)
             watched += [(span, player) for span in directory.spans_of(part.system, system.machine(part.machine), copy)]
-    client.watch({span for span, _ in watched})
+    client.watch(merged(span for span, _ in watched))
     spec.control.send(("ready", None))
     if spec.control.recv() == "go":
         variables = [variable.name for variable in directory.variables]

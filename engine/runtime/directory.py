@@ -7,7 +7,7 @@ plain integers for the members of enumerations, which travel in a tenth of the b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import IntEnum
 from typing import Any
 
@@ -104,7 +104,18 @@ class Directory:
                     number = self.spans[name][0] + system.position[id(cell.variable)]
                     if self.is_shared[number]:
                         found.add((number, *_range(cell.variable, tuple(_known(cell.indices, bind)))))
-        return found
+        return merged(found)
+
+
+def merged(spans: Iterable[Span]) -> set[Span]:
+    """The same cells in as few spans as possible."""
+    whole: list[Span] = []
+    for number, first, end in sorted(spans):
+        if whole and whole[-1][0] == number and first <= whole[-1][2]:
+            whole[-1] = (number, whole[-1][1], max(end, whole[-1][2]))
+        else:
+            whole.append((number, first, end))
+    return set(whole)
 
 
 def _known(indices: tuple[Any, ...], bind: Mapping[Any, Value]) -> Iterator[Value]:

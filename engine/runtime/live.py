@@ -384,12 +384,20 @@ class LiveEngine:
     def _early_end(self, said: str | None = None) -> EngineError:
         """The error for an engine that a child has ended: who it was - one that was killed before one that merely lost its peer - and why."""
         children = list(self.children.values())
+        said = said or next((text for text in (c.last_words() for c in children) if text), None)
+        if said is None:
+            dead = self._dead()
+            if not any(c.was_killed for c in dead):
+                self.children[QUEUE_SERVER].process.join(STOP_S)  # who ends by itself has lost the server, whose own end may be told later
+                dead = self._dead()
+            said = min(dead, key=lambda c: c.process.exitcode or 0).fate() if dead else "a process closed its pipe"
+        return EngineError(f"{said} before the run was over; the run is given up and no log is written, start it again")
+
+    def _dead(self) -> list[Child]:
+        """The children that have ended, waiting for the first."""
+        children = list(self.children.values())
         ended = wait([c.process.sentinel for c in children], STOP_S)
         dead = [c for c in children if c.process.sentinel in ended]
         for child in dead:
-            child.process.join(STOP_S)
-        dead.sort(key=lambda c: c.process.exitcode or 0)
-        if said is None:
-            failures = [text for text in (c.last_words() for c in children) if text]
-            said = failures[0] if failures else dead[0].fate() if dead else "a process closed its pipe"
-        return EngineError(f"{said} before the run was over; the run is given up and no log is written, start it again")
+            child.process.join(STOP_S)  # the sentinel falls a moment before the exit code can be had
+        return dead

@@ -129,7 +129,7 @@ GIVER, TAKERS = Station("giver", (Part("giver"),), EngineCrew), Station("takers"
         (placed(GIVER), r"taker\[0\] is placed in no process"),
         (placed(GIVER, TAKERS, Station("one", (Part("taker", (1,)),), EngineCrew)), r"taker\[1\] is placed in takers and in one"),
         (placed(GIVER, Station("giver", (Part("taker"),), EngineCrew)), "two processes of the placement have one name"),
-        (placed(GIVER, Station("takers", (Part("taker"),), EngineCrew, results_to="nobody")), "takers names the process 'nobody'; there are giver, takers"),
+        (placed(GIVER, Station("takers", (Part("taker"),), EngineCrew, results_to="nobody")), "takers names the process 'nobody'; there are giver"),
     ],
 )
 def test_a_placement_that_does_not_fit_starts_nothing(placement: Placement, message: str) -> None:

@@ -20,8 +20,8 @@ class Bench:
 
     def schedule(self) -> Batch | None:
         """The next batch, which is what `put_batch` would carry; None for `schedule_nothing`."""
-        outcome = self.scheduler.schedule()
-        batch = self.scheduler.contents()
+        outcome = self.scheduler.schedule(())
+        batch = self.scheduler.contents(outcome)
         assert outcome == Outcome("schedule_nothing" if batch is None else "schedule")
         return batch
 
