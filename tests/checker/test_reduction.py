@@ -213,11 +213,12 @@ LOOPS = {
 }
 
 
+@pytest.mark.parametrize("copies", [(), (Index("person", 2),)])
 @pytest.mark.parametrize("loop", LOOPS)
-def test_an_endless_private_loop_puts_nobody_off(loop: str) -> None:
-    """One copy turns round for ever in steps that nobody sees: the other's step is found all the same."""
+def test_an_endless_private_loop_puts_nobody_off(loop: str, copies: tuple[Index, ...]) -> None:
+    """One copy turns round for ever in steps that nobody sees, or two do, in turn: the other's step is found all the same."""
     flag = unlocked("flag", BOOL)
-    spinner = Machine("spinner", Walk, LOOPS[loop])
+    spinner = Machine("spinner", Walk, LOOPS[loop], copies=copies)
     raiser = Machine("raiser", Walk, [Row("raise_flag", Walk.FIRST, Walk.LAST, True, [flag.set(True)])], final=Walk.LAST)
     system = System("spin", [spinner, raiser], [always("down", ~flag)])
     assert same_answers(system, check(system)).findings["down"].verdict is Verdict.VIOLATED

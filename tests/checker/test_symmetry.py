@@ -34,6 +34,7 @@ from protocol import (
     choice,
     count,
     deadlock,
+    each,
     hang,
     if_else,
     leads_to,
@@ -43,6 +44,7 @@ from protocol import (
     private,
     sometimes,
     unlocked,
+    when,
     write_conflict,
 )
 from protocol.evaluate import holds, loader, may_fire, successor
@@ -316,6 +318,32 @@ def test_the_order_of_what_may_fail_keeps_values_apart() -> None:
         system = System("s", [Machine("crowd", S, rows, copies=PEER), looker])
         assert tabulate(system, turned=True).symmetry.classes == classes
         assert check(system, reduced=True).findings["range"].verdict is check(system).findings["range"].verdict
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_order_of_stores_to_one_place_keeps_values_apart(apart: bool) -> None:
+    """Whether a step that stores twice, and leaves a type as well, is the one error or the other is decided by what comes first."""
+    wanted = unlocked("wanted", BOOL, over=PEER)
+    level, target = unlocked("level", Range(0, 3), over=PEER), unlocked("target", Range(0, 2), over=PEER)
+    stores = each(PEER, lambda i: when(wanted[i], (target[i] if apart else shared).set(level[i])))
+    rows = [Row("go", A, B, True, [wanted[NEAR].set(True), level[NEAR].set(2)], assume_atomic="a test")]
+    clerk = Machine("clerk", S, [Row("store", A, B, True, [stores], assume_atomic="a test")])
+    tables = tabulate(System("s", [Machine("crowd", S, rows, copies=PEER), clerk]), turned=True)
+    assert tables.symmetry.classes == ([(PEER, (0, 1, 2))] if apart else [])
+    assert apart or "the order in which it is judged" in tables.symmetry.notes[0]
+
+
+def test_the_graph_of_representatives_has_every_edge() -> None:
+    tables = tabulate(queue_up(first=False), turned=True)
+    space = Space(tables, 10**5, 10**9)
+    space.expand(10**5, -1, False)
+    graph = space.graph()
+    states = [tables.layout.unpack(space.words(s)) for s in range(space.distinct)]
+    for number, state in enumerate(states):
+        edges = range(graph.offsets[number], graph.offsets[number + 1])
+        taken = {(int(graph.instances[e]), states[graph.targets[e]]) for e in edges}
+        fired = {k: i for k, i in enumerate(tables.instances) if may_fire(i, loader(tables.system, state))}
+        assert taken == {(k, tables.symmetry.least(tables.layout, successor(tables.system, state, i))[0]) for k, i in fired.items()}
 
 
 def test_copies_that_differ_in_a_later_word_are_ordered_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
