@@ -1,6 +1,6 @@
 """The layers as pure functions of arrays, row by row: what one token gets does not depend on what else is in the batch.
 
-Rows are tokens. Products are made with `@` on 32-bit floats; sums over ranks are left to the caller, who makes them in the order
+Rows are tokens. Products are of 32-bit floats; sums over ranks are left to the caller, who makes them in the order
 of the ranks. `narrow` is applied to the result of every operation (see `numerics.py`).
 
 A library sums a product of one row in another order than that of several, so "does not depend" means: up to the rounding of
@@ -18,6 +18,20 @@ from .numerics import Narrow, exact
 from .weights import Floats, Weights
 
 Integers = NDArray[np.int64]
+
+
+FEW_ROWS = 4
+"""Up to so many rows are multiplied one by one."""
+
+
+def product(x: Floats, matrix: Floats) -> Floats:
+    """x @ matrix. A library copies the whole matrix before it multiplies several rows, which for few rows costs more than it saves."""
+    if not 1 < len(x) <= FEW_ROWS:
+        return x @ matrix
+    out = np.empty((len(x), matrix.shape[1]), np.float32)
+    for row, into in zip(x, out):
+        np.dot(row, matrix, out=into)
+    return out
 
 
 def rms_norm(x: Floats, weight: Floats, eps: float, narrow: Narrow = exact) -> Floats:
@@ -74,8 +88,8 @@ def attend(query: Floats, keys: Floats, values: Floats, start: int, narrow: Narr
 
 def feed(x: Floats, weights: Weights, at: str, narrow: Narrow = exact) -> Floats:
     """SwiGLU of one block: (silu(x @ gate) * (x @ up)) @ down; a partial sum when the weights are a shard."""
-    gate, up = narrow(x @ weights[f"{at}.gate"]), narrow(x @ weights[f"{at}.up"])
-    return narrow(narrow(gate / (1 + np.exp(-gate)) * up) @ weights[f"{at}.down"])
+    gate, up = narrow(product(x, weights[f"{at}.gate"])), narrow(product(x, weights[f"{at}.up"]))
+    return narrow(product(narrow(gate / (1 + np.exp(-gate)) * up), weights[f"{at}.down"]))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from .collective import AllGather, AllReduce, AllToAll, Collective, complete, reduce
 from .kv_cache import KvCache
-from .layers import Integers, Rotation, Routes, attend, feed, feed_experts, rms_norm, route
+from .layers import Integers, Rotation, Routes, attend, feed, feed_experts, product, rms_norm, route
 from .numerics import Narrow, exact
 from .weights import Floats, Weights
 
@@ -101,7 +101,7 @@ class Shard:
         """Query, key and value of the rank's heads: (rows, heads, head_dim) each, query and key rotated."""
         at, config, narrow = f"layers.{layer}.attention", self.config, self.narrow
         normed, rotation = self._normed(x, f"{at}.norm"), Rows.of(batch).rotation(config.head_dim, config.rope_theta)
-        flat = [narrow(normed @ self.weights[f"{at}.{kind}"]) for kind in ("query", "key", "value")]
+        flat = [narrow(product(normed, self.weights[f"{at}.{kind}"])) for kind in ("query", "key", "value")]
         query, key, value = (part.reshape(len(x), part.shape[1] // config.head_dim, config.head_dim) for part in flat)
         return rotation(query, narrow), rotation(key, narrow), value
 
@@ -114,7 +114,7 @@ class Shard:
             self.cache.write(layer, chunk.table, chunk.start, key[own], value[own])
             keys, values = self.cache.read(layer, chunk.table, chunk.start + len(chunk.tokens))
             mixed[own] = attend(query[own], keys, values, chunk.start, self.narrow)
-        return self.narrow(mixed @ self.weights[f"layers.{layer}.attention.output"])
+        return self.narrow(product(mixed, self.weights[f"layers.{layer}.attention.output"]))
 
     def feed_forward(self, x: Floats, layer: int, captured: list[Routes] | None = None) -> Floats:
         """The SwiGLU block, or the rank's part of every expert; `captured` gets the routes then."""
@@ -134,7 +134,7 @@ class Shard:
     def head(self, x: Floats, batch: Sequence[Chunk], vocabulary: slice) -> Floats:
         """The logits of the wanted rows over a part of the vocabulary."""
         projection = self.weights["embedding"].T if self.config.tied else self.weights["head"]
-        return self.narrow(self._normed(x[Rows.of(batch).wanted], "norm") @ projection[:, vocabulary])
+        return self.narrow(product(self._normed(x[Rows.of(batch).wanted], "norm"), projection[:, vocabulary]))
 
     def _normed(self, x: Floats, name: str) -> Floats:
         return rms_norm(x, self.weights[name], self.config.norm_eps, self.narrow)
