@@ -16,8 +16,10 @@ from .walk import Walk
 from .world import World
 
 ROUNDS_MAX = 3000
+HURRY_ROUNDS = 5
+"""Rounds in which nothing new happens, after which nobody is slow any more: who only waits for a slow copy is not stuck."""
 PATIENCE_ROUNDS = 15
-"""Rounds in which nothing new happens, after which time-outs end."""
+"""Such rounds, after which time-outs end."""
 QUIET_ROUNDS = 40
 """Such rounds, after which nothing new is expected to happen any more."""
 SPEEDS = (1.0, 1 / 3, 1 / 9)
@@ -25,11 +27,11 @@ FAULT_CHANCE = 0.05
 
 
 class Schedule:
-    """The fair one. `patient`: time-outs are not over yet."""
+    """The fair one. `quiet`: for how many rounds nothing new has happened."""
 
     def __init__(self, seed: int):
         self.rng = random.Random(seed)
-        self.patient = True
+        self.quiet = 0
 
     def next_round(self) -> None:
         """A round begins."""
@@ -40,7 +42,7 @@ class Schedule:
 
     def takes(self, action: Action) -> bool:
         """Whether a row may be picked now, where it is enabled."""
-        return action.fairness != "none" and not (self.patient and action.row.decided == "timer")
+        return action.fairness != "none" and (action.row.decided != "timer" or self.quiet > PATIENCE_ROUNDS)
 
 
 class Held(Schedule):
@@ -67,8 +69,8 @@ class Rough(Schedule):
         self._speeds: dict[object, float] = {}
 
     def gets_turn(self, copy: object) -> bool:
-        """By the copy's speed."""
-        return self.rng.random() < self._speeds.setdefault(copy, self.rng.choice(SPEEDS))
+        """By the copy's speed, while something happens."""
+        return self.quiet > HURRY_ROUNDS or self.rng.random() < self._speeds.setdefault(copy, self.rng.choice(SPEEDS))
 
     def takes(self, action: Action) -> bool:
         """Fair rows always, the others by chance."""
@@ -77,13 +79,12 @@ class Rough(Schedule):
 
 def go_on(walk: Walk, worlds: Sequence[World], schedule: Schedule) -> None:
     """Rounds until nothing happens: for many rounds no state is new and no token comes, not even by a time-out."""
-    quiet, seen = 0, {walk.state}
+    seen = {walk.state}
     for _ in range(ROUNDS_MAX):
-        schedule.patient = quiet <= PATIENCE_ROUNDS
         schedule.next_round()
         walk.round(schedule, worlds[0].permits)
         worked, fresh = any([world.turn() for world in worlds]), walk.state not in seen
         seen.add(walk.state)
-        quiet = 0 if worked or fresh else quiet + 1
-        if quiet > QUIET_ROUNDS:
+        schedule.quiet = 0 if worked or fresh else schedule.quiet + 1
+        if schedule.quiet > QUIET_ROUNDS:
             return

@@ -79,5 +79,5 @@ def test_a_fair_schedule_leaves_faults_and_time_outs_out_until_it_is_quiet() -> 
     time_out = next(action for action in system.actions if action.row.event == "time_out")
     schedule = Schedule(0)
     assert not schedule.takes(time_out)
-    schedule.patient = False
+    schedule.quiet = 100
     assert schedule.takes(time_out)
