@@ -43,8 +43,9 @@ def repaired_log(steps: int = 700) -> str:
         copy, rows = rng.choice(able)
         step = driver.fire(copy, rng.choice(rows))
         process = "router" if step.machine == "router" else "decode" if step.machine in ("decode_loop", "decode_worker", "listener") else "prefill"
-        began = max(ends[process], now * 1e-5 - rng.random() * 1e-4)
-        ends[process] = max(began, now * 1e-5) + 1e-6
+        moment = 1000 + now * 1e-5  # a run's clock starts anywhere
+        began = max(ends[process], moment - rng.random() * 1e-4)
+        ends[process] = max(began, moment) + 1e-6
         LogPart(log, process).write(step, began, ends[process])
         fired[copy.name] += 1
     return log.getvalue() + last_line(REPAIRED.described(), fired)
@@ -79,7 +80,7 @@ def judge(events: list[Event]) -> None:
     assert all(type(e["pid"]) is int and type(e["tid"]) is int and isinstance(e["name"], str) for e in events)
     _judge_names(events)
     moments = [e["ts"] for e in timed]
-    assert moments == sorted(moments) and all(isinstance(t, (int, float)) and t >= 0 for t in moments)
+    assert moments == sorted(moments) and all(isinstance(t, (int, float)) and t >= 0 for t in moments) and moments[0] == 0
     tracks: dict[tuple[int, int], list[Event]] = defaultdict(list)
     for e in timed:
         assert isinstance(e["cat"], str)
@@ -182,12 +183,23 @@ def test_what_names_a_request_and_its_turn(tmp_path: Path) -> None:
 
 def test_a_flow_goes_by_time_where_rows_overlap(tmp_path: Path) -> None:
     """A log is in order of the rows' ends; an arrow must not lead back in time."""
+    early = row(0.2, "router[0]", "post_to_decode", {}, {}, {}) | {"began": 0.1}
     late = row(0.9, "router[0]", "register", {}, {}, {}) | {"began": 0.8}
     long = row(1.0, "timer", "ask", {"request": "0"}, {}, {}) | {"began": 0.0}
     last = row(1.1, "timer", "ask", {"request": "0"}, {}, {})
-    events = events_of(tmp_path, "".join(json.dumps(r) + "\n" for r in (late, long, last)) + last_line(REPAIRED.described(), {}))
+    events = events_of(tmp_path, "".join(json.dumps(r) + "\n" for r in (early, late, long, last)) + last_line(REPAIRED.described(), {}))
     judge(events)
-    assert [(e["ph"], e["ts"]) for e in events if e["ph"] in "stf"] == [("s", 500000.0), ("t", 850000.0), ("f", 1100000.5)]
+    moments = [(e["ph"], e["ts"]) for e in events if e["ph"] in "stf"]
+    assert moments == [("s", 150000.0), ("t", 500000.0), ("t", 850000.0), ("f", 1100000.5)]
+
+
+def test_processes_and_tracks_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    rows = [row(k / 10, f"worker[{rank}]", "look", {}, {}, {}) | {"process": f"worker {rank}"} for k, rank in enumerate((10, 9, 2, 100))]
+    events = events_of(tmp_path, "".join(json.dumps(r) + "\n" for r in rows) + last_line(REPAIRED.described(), {}))
+    order = {e["pid"]: e["args"]["sort_index"] for e in events if e["name"] == "process_sort_index"}
+    names = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
+    assert [names[pid] for pid in sorted(names, key=order.__getitem__)] == ["worker 2", "worker 9", "worker 10", "worker 100"]
+    assert [e["args"]["name"] for e in events if e["name"] == "thread_name"] == ["worker[2]", "worker[9]", "worker[10]", "worker[100]"]
 
 
 def test_the_logs_of_one_run_share_their_processes(tmp_path: Path) -> None:
