@@ -231,6 +231,7 @@ class Space:
         from .liveness import StateGraph
 
         t, n, m = self.tables, self.distinct, int(self.counters[k.TRANSITIONS])
+        assert not len(t.alone), "a search that lets copies move alone has not taken every step"
         if self.width == 1:
             self.table[:] = 0
             k.fill(self.states, 1, n, self.table, True)

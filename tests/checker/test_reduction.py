@@ -261,16 +261,17 @@ def test_a_copy_that_gives_up_is_not_put_first_where_a_hang_is_asked() -> None:
 
 
 def test_a_property_that_names_one_copy_sees_every_copy() -> None:
-    """Whoever is named 0 when the flag is raised: a copy that the property does not name may be renamed to it."""
+    """A copy that has not begun is always renamed to the one that the property does not name: its steps are seen all the same."""
     people = Index("person", 2)
     here, flag, fresh = me(people), unlocked("flag", BOOL), private("fresh", BOOL, over=people)
     rows = [
-        Row("one", Walk.FIRST, Walk.SECOND, True, [fresh[here].set(True)]),
-        Row("two", Walk.SECOND, Walk.LAST, True, [fresh[here].set(False)]),
+        Row("one", Walk.SECOND, Walk.THIRD, True, [fresh[here].set(True)]),
+        Row("two", Walk.THIRD, Walk.FIRST, True, [fresh[here].set(False)]),
     ]
+    strollers = Machine("stroller", Walk, rows, copies=people, initial=Walk.SECOND)
     raiser = Machine("raiser", Walk, [Row("raise_flag", Walk.FIRST, Walk.LAST, True, [flag.set(True)])])
     for named in people:
-        system = System("s", [Machine("stroller", Walk, rows, copies=people), raiser], [never("caught", fresh[named] & flag)])
+        system = System("s", [strollers, raiser], [never("caught", fresh[named] & flag)])
         assert same_answers(system, check(system)).findings["caught"].verdict is Verdict.VIOLATED
 
 
