@@ -27,9 +27,9 @@ from protocol.system import System
 from protocol.types import Value, all_values, flat_index
 from protocol.variable import Medium, Variable
 
+from .numbering import Numbering, Place, indices_at
 from .row import Bound, Cells, Row, Write
-from .source import Numbering
-from .store import Fetched, Place, Remote, Store, indices_at
+from .store import Fetched, Remote, Store
 
 UNSEEN = (Medium.PRIVATE, Medium.GHOST, Medium.LOCK)
 """What a log does not tell."""

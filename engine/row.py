@@ -19,8 +19,9 @@ from protocol.expr import At, Cell, Expr, Field, Item, Literal, Me
 from protocol.lower import Action
 from protocol.types import Array, Value, product_size
 
+from .numbering import Numbering
 from .solve import Search, index_at
-from .source import Known, Numbering, Source
+from .source import Known, Source
 
 Values = tuple[Value, ...]
 Write = tuple[int, int, Value]

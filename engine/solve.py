@@ -19,7 +19,9 @@ from protocol.expr import Cell, Expr, Literal, Me, Op, Param
 from protocol.types import Index, Range, Scalar, Type, Value
 from protocol.variable import Variable
 
-from .source import Known, Names, Numbering, Source, fits, is_total, something_in
+from .numbering import Numbering
+from .source import Known, Names, Source
+from .static import fits, is_total, something_in
 
 TRIED_VALUES = 4096
 """To find out whether a conjunct fails at rest, up to so many values of its other choices are tried."""

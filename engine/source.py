@@ -39,14 +39,14 @@ from protocol.expr import (
     Param,
     Unwrap,
 )
-from protocol.system import System
 from protocol.types import Array, Enum, Index, Optional, Range, Scalar, Sequence, Type, Value
 from protocol.variable import Variable
 
+from .numbering import Numbering
+from .static import fits
+
 UNROLLED_NODES = 800
 """Folds are unrolled up to so many nodes of the expression tree."""
-SPARSE_CELLS = 256
-"""Variables with more cells are sparse: nobody goes through all of them."""
 TABLE_VALUES = 256
 """A part that depends on one index of up to so many values is tabulated ..."""
 TABLE_NODES = 5
@@ -58,26 +58,6 @@ class Known:
     """A value that is known while the text is written."""
 
     value: Value
-
-
-class Numbering:
-    """The variables of a system, by number; the same in every store and driver of it.
-
-    A variable is *sparse* when it has many cells, all of which start alike: only what has changed of it is kept and looked at.
-    """
-
-    def __init__(self, system: System):
-        self.variables = system.variables
-        self._sparse = [v.cells > SPARSE_CELLS and v.initial.count(v.initial[0]) == v.cells for v in self.variables]
-        self._position = system.position
-
-    def number(self, variable: Variable) -> int:
-        """The variable's number."""
-        return self._position[id(variable)]
-
-    def is_sparse(self, variable: Variable) -> bool:
-        """Whether only what has changed of it is kept."""
-        return self._sparse[self._position[id(variable)]]
 
 
 Text = str | Known
@@ -210,7 +190,6 @@ class Source:
         return f"len({self.write(expr.base, names)})"
 
     def _has(self, expr: Has, names: Names) -> Text:
-        # The interpreter evaluates the element first; which of two range errors is told does not depend on it here.
         return f"({self.write(expr.element, names)} in {self.write(expr.base, names)})"
 
     def _index_of(self, expr: IndexOf, names: Names) -> Text:
@@ -344,73 +323,6 @@ _WRITERS: dict[type, Callable[[Source, Any, Names], Text]] = {
     MakeRecord: Source._make_record,
     Edited: Source._edited,
 }
-
-
-# -- what types tell ---------------------------------------------------------------------------------------------------
-
-
-def span(expr: Expr) -> tuple[int, int] | None:
-    """Bounds of a number, as closely as the tree tells; None for what is no number."""
-    if isinstance(expr, Literal):
-        return (expr.const, expr.const) if type(expr.const) is int else None
-    if isinstance(expr, IfElse):
-        sides = (span(expr.then), span(expr.other))
-        return None if sides[0] is None or sides[1] is None else (min(sides[0][0], sides[1][0]), max(sides[0][1], sides[1][1]))
-    if isinstance(expr, Op) and expr.kind in ("+", "-", "*"):
-        left, right = span(expr.left), span(expr.right)
-        if left is None or right is None:
-            return None
-        if expr.kind == "+":
-            return left[0] + right[0], left[1] + right[1]
-        if expr.kind == "-":
-            return left[0] - right[1], left[1] - right[0]
-        corners = [a * b for a in left for b in right]
-        return min(corners), max(corners)
-    if isinstance(expr.type, Range):
-        return expr.type.low, expr.type.high
-    return (0, expr.type.size - 1) if isinstance(expr.type, Index) else None
-
-
-def fits(expr: Expr, target: Type) -> bool:
-    """Whether every value of the expression lies in the type, so far as the tree tells."""
-    if isinstance(expr, Literal):
-        return target.contains(expr.const)
-    if isinstance(expr, IfElse):
-        return fits(expr.then, target) and fits(expr.other, target)
-    goal = target.inner if isinstance(target, Optional) else target
-    bounds = span(expr)
-    if bounds is not None and isinstance(goal, (Range, Index)):
-        low, high = (goal.low, goal.high) if isinstance(goal, Range) else (0, goal.size - 1)
-        return low <= bounds[0] and bounds[1] <= high
-    return expr.type == target or (isinstance(target, Optional) and expr.type == goal)
-
-
-def is_total(expr: Expr, somethings: frozenset[str] = frozenset()) -> bool:
-    """Whether evaluating the expression never is a range error. `somethings`: texts of the optional values that are known not to be None."""
-    if isinstance(expr, (At, IndexOf, Edited)):
-        return False
-    if isinstance(expr, Unwrap):
-        return str(expr.base) in somethings and is_total(expr.base, somethings)
-    if isinstance(expr, (Cell, Item)):
-        dims = expr.variable.over if isinstance(expr, Cell) else expr.base.type.dims  # type: ignore[attr-defined]
-        if not all(fits(index, dim) for index, dim in zip(expr.indices, dims)):
-            return False
-    if isinstance(expr, MakeRecord) and not all(fits(part, kind) for part, (_, kind) in zip(expr.parts, expr.type.fields)):
-        return False
-    if isinstance(expr, Op) and expr.kind == "and":
-        return is_total(expr.left, somethings) and is_total(expr.right, somethings | something_in(expr.left))
-    return all(is_total(child, somethings) for child in expr.children())
-
-
-def something_in(condition: Expr) -> frozenset[str]:
-    """The optional values that are not None where the condition holds."""
-    if isinstance(condition, Op) and condition.kind == "and":
-        return something_in(condition.left) | something_in(condition.right)
-    base = condition.base if isinstance(condition, Not) else condition
-    kind = "==" if isinstance(condition, Not) else "!="
-    if isinstance(base, Op) and base.kind == kind and isinstance(base.right, Literal) and base.right.const is None:
-        return frozenset([str(base.left)])
-    return frozenset()
 
 
 # -- small builders ----------------------------------------------------------------------------------------------------

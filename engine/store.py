@@ -18,11 +18,8 @@ from protocol.types import Value, flat_index
 from protocol.variable import Variable
 
 from .cargo import Hold
+from .numbering import Numbering, Place, indices_at
 from .row import Cells, Write
-from .source import Numbering
-
-Place = tuple[int, int]
-"""A cell: its variable's number, and its place among the variable's cells."""
 
 
 class Sparse(dict[int, Value]):
@@ -139,12 +136,3 @@ class FetchedCells:
     def active(self) -> Iterable[int]:
         """Places that may not be at rest: all of them, for all that is known here."""
         return range(self._variable.cells)
-
-
-def indices_at(variable: Variable, place: int) -> tuple[Value, ...]:
-    """The indices of the cell at that place."""
-    indices: list[Value] = []
-    for dim in reversed(variable.over):
-        place, ordinal = divmod(place, dim.size)
-        indices.append(dim.value(ordinal))
-    return tuple(reversed(indices))

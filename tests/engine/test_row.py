@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import engine.source
+import engine.numbering
 from engine.clock import VirtualTime
 from engine.driver import Driver
+from engine.numbering import Numbering
 from engine.row import Bound, Row
 from engine.runtime.lockstep import FreeAgent, Lockstep
 from engine.runtime.policy import Policy, Priorities, RoundRobin, SeededRandom
-from engine.source import Numbering
 from engine.store import Sparse, Store
 from protocol import BOOL, DoubleWrite, Lock, Machine, Optional, OutOfRange, ProtocolError, Range, System, choice, locked, private
 from protocol import Row as ProtocolRow
@@ -42,7 +42,7 @@ PRODUCTION_LIKE: dict[str, Any] = {"requests": 3, "turns": 4, "ranks": 2, "slots
 
 @pytest.fixture(autouse=True)
 def few_cells_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine.source, "SPARSE_CELLS", FEW)
+    monkeypatch.setattr(engine.numbering, "SPARSE_CELLS", FEW)
 
 
 def outcome(ask: Callable[[], Any]) -> Any:
@@ -214,6 +214,13 @@ def test_a_lockstep_run_of_our_protocol_is_that_of_the_plain_enumeration(policy:
     bounds = {**PRODUCTION_LIKE, "turns": 3, "requests": 2, "chunks": 1}
     slow, fast = (run(repaired(**bounds, aborts=True, repeats=True).focused(), policy(), 150) for run in (slow_run, fast_run))
     assert list(fast) == list(slow)
+
+
+@pytest.mark.parametrize("group", sorted({s.group for s in BUILDERS.values()}))
+def test_every_system_of_the_catalogue_can_be_driven(group: str) -> None:
+    for scenario in (s for s in BUILDERS.values() if s.group == group):
+        first, second = (list(until_an_error(fast_run(scenario.system(), SeededRandom(5), 60))) for _ in range(2))
+        assert first and first == second, scenario.name
 
 
 class Only(IntEnum):

@@ -3,9 +3,9 @@
 import pytest
 
 from engine.driver import Driver
+from engine.numbering import SPARSE_CELLS, indices_at
 from engine.row import Write
-from engine.source import SPARSE_CELLS
-from engine.store import Sparse, Store, indices_at
+from engine.store import Sparse, Store
 from protocol import BOOL, Index, Machine, Range, Row, System, choice, private, unlocked
 from protocol.evaluate import Writes
 from protocol.lower import Action
@@ -64,7 +64,7 @@ def test_a_cell_at_rest_takes_no_room() -> None:
 def test_a_variable_with_many_cells_keeps_what_has_changed() -> None:
     turn, q = Range(0, SPARSE_CELLS), choice("turn", Range(0, SPARSE_CELLS))
     asked, plain = unlocked("asked", BOOL, over=(RANK, turn)), unlocked("plain", BOOL, over=RANK)
-    rows = [Row("ask", Giver.CHOOSING, None, True, [asked[1, q].set(True)], choose=q), Row("see", Giver.GIVING, None, plain[0])]
+    rows = [Row("ask", Giver.CHOOSING, None, True, [asked[1, q].set(True)], choose=[q]), Row("see", Giver.GIVING, None, plain[0])]
     system = System("turns", [Machine("giver", Giver, rows)])
     store = Store(system)
     driver = Driver(system, store)
