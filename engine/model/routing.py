@@ -29,6 +29,19 @@ def routes_of(rows: Rows, layers: Sequence[Routes]) -> list[list[Integers]]:
     return [[routes.chosen[own] for routes in layers] for own in rows.spans]
 
 
+def gathered(ranks: Sequence[Sequence[Routes]]) -> list[Routes]:
+    """Routes of all rows, layer by layer, from those of the ranks among which an instance has dealt its rows out (spread experts)."""
+    return [_interleaved(parts) for parts in zip(*ranks, strict=True)]
+
+
+def _interleaved(parts: Sequence[Routes]) -> Routes:
+    rows, per_token = sum(len(part.chosen) for part in parts), parts[0].chosen.shape[1]
+    chosen, share = np.empty((rows, per_token), np.int64), np.empty((rows, per_token), np.float32)
+    for rank, part in enumerate(parts):
+        chosen[rank :: len(parts)], share[rank :: len(parts)] = part.chosen, part.share
+    return Routes(chosen, share)
+
+
 class RoutingFile:
     """The file of one layer of one rollout: `<folder>/<rollout>/layer_<layer>.npy`."""
 

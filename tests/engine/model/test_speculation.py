@@ -16,7 +16,7 @@ from engine.model.group import Group
 from engine.model.kv_cache import KvCache
 from engine.model.proposer import DraftRows, Insertion, NaiveProposer, NgramProposer, Proposer, accepted
 from engine.model.reference import greedy, log_probabilities
-from engine.model.routing import RoutingError, RoutingFile, clear_store, encoded, routes_of
+from engine.model.routing import RoutingError, RoutingFile, clear_store, encoded, gathered, routes_of
 from engine.model.shard import Chunk, Forward, Rows, Shard, forward
 from engine.model.step_buffers import RECREATIONS, CapturedStep, IllegalAccess, StepBuffers
 from engine.model.weights import seeded
@@ -140,6 +140,16 @@ def captured_routes() -> tuple[tuple[int, ...], list[np.ndarray]]:
     one = Forward(Shard(seeded(TINY_EXPERTS, 7), KvCache(TINY_EXPERTS, 1, 4, 4)), rows := Rows([Chunk((9, 8), 0, (0,)), Chunk(tokens, 0, (1, 2))]))
     Group([one], 1).run()
     return tokens, routes_of(rows, one.routes)[1]
+
+
+def test_ranks_that_share_the_rows_gather_their_routes() -> None:
+    weights, rows = seeded(TINY_EXPERTS, 7), Rows([Chunk((9, 8), 0, (0,)), Chunk((256, 10, 20), 0, (1,))])
+    whole = Forward(Shard(weights, KvCache(TINY_EXPERTS, 1, 4, 4)), rows)
+    spread = [Forward(Shard(weights.expert_shard(r, 2, r, 2), KvCache(TINY_EXPERTS, 2, 4, 4)), rows) for r in range(2)]
+    Group([whole], 1).run()
+    Group(spread, 2).run()
+    for one, together in zip(whole.routes, gathered([forward.routes for forward in spread])):
+        assert np.array_equal(one.chosen, together.chosen) and np.allclose(one.share, together.share, atol=1e-5)
 
 
 def test_routes_survive_their_files_and_replay_the_pass(tmp_path: Path) -> None:
