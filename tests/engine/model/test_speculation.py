@@ -148,7 +148,7 @@ def test_ranks_that_share_the_rows_gather_their_routes() -> None:
     spread = [Forward(Shard(weights.expert_shard(r, 2, r, 2), KvCache(TINY_EXPERTS, 2, 4, 4)), rows) for r in range(2)]
     Group([whole], 1).run()
     Group(spread, 2).run()
-    for one, together in zip(whole.routes, gathered([forward.routes for forward in spread])):
+    for one, together in zip(whole.routes, gathered([part.routes for part in spread])):
         assert np.array_equal(one.chosen, together.chosen) and np.allclose(one.share, together.share, atol=1e-5)
 
 
