@@ -6,6 +6,7 @@ k3 is. Both are run in 32 bits, where rounding is all that a healthy engine show
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from protocol.catalogue import Scenario, find_scenario
 from protocol.system import System
 from protocol.trace import Trace
 
-from ..model.numerics import bfloat16, exact
+from ..model.numerics import Narrow, bfloat16, exact
 from ..roles.binding import Bindings
 from .damage import Damage, measure
 from .registry import SUBJECTS
@@ -132,21 +133,27 @@ class Exposure:
 
 
 def expose(scenario: Scenario, runs: int, seed: int = 0) -> Exposure:
-    """The scenario's system under rough schedules from its initial state; each run has prompts and a schedule of its own."""
+    """The scenario's system under rough schedules from its initial state; each run has prompts and a schedule of its own.
+
+    Only runs with a token hit are repeated in bfloat16: in the others it shows the noise of the version that holds.
+    """
     subject = subject_of(scenario)
-    violated, holding = _violated(scenario, subject), _holding(scenario, subject)
-    outcomes = [run(subject, *violated, Rough(seed + k), seed=seed + k) for k in range(runs)]
-    base = [run(subject, *holding, Schedule(seed + k), seed=seed + k)[1] for k in range(min(runs, BASE_RUNS))]
-    exact_, narrow = [o[0] for o in outcomes], [o[1] for o in outcomes]
+    system, config = _violated(scenario, subject)
+    found = [run(subject, system, config, Rough(seed + k), seed=seed + k, kept=(exact,))[0] for k in range(runs)]
+    hit = [k for k in range(runs) if found[k].hit]
+    narrow = [run(subject, system, config, Rough(seed + k), seed=seed + k, kept=(bfloat16,))[0] for k in hit]
+    holding = _holding(scenario, subject)
+    base = _mean([run(subject, *holding, Schedule(seed + k), seed=seed + k, kept=(bfloat16,))[0] for k in range(min(runs, BASE_RUNS))])
+    tokens, tokens_of_hit = sum(d.tokens for d in found), sum(d.tokens for d in narrow)
     return Exposure(
         runs=runs,
-        damaged=sum(bool(d.hit) for d in exact_),
-        stuck=sum(bool(d.unanswered) for d in exact_),
-        tokens=sum(d.tokens for d in exact_),
-        hit=sum(d.hit for d in exact_),
-        k3_mean=_mean(exact_),
-        k3_mean_bfloat16=_mean(narrow),
-        base_bfloat16=_mean(base),
+        damaged=len(hit),
+        stuck=sum(bool(d.unanswered) for d in found),
+        tokens=tokens,
+        hit=sum(d.hit for d in found),
+        k3_mean=_mean(found),
+        k3_mean_bfloat16=(base * (tokens - tokens_of_hit) + sum(d.k3_sum for d in narrow)) / max(1, tokens),
+        base_bfloat16=base,
     )
 
 
@@ -160,12 +167,21 @@ def subject_of(scenario: Scenario) -> type[World]:
     return SUBJECTS.get(scenario.build, Spectator)
 
 
-def run(subject: type[World], system: System, config: dict[str, Any], schedule: Schedule, trace: Trace | None = None, *, seed: int) -> list[Damage]:
-    """One run in 32 bits and in bfloat16: along the trace if there is one, then by the schedule until nothing happens any more.
+def run(
+    subject: type[World],
+    system: System,
+    config: dict[str, Any],
+    schedule: Schedule,
+    trace: Trace | None = None,
+    *,
+    seed: int,
+    kept: Sequence[Narrow] = (exact, bfloat16),
+) -> list[Damage]:
+    """One run, with a world for each precision: along the trace if there is one, then by the schedule until nothing happens any more.
 
-    What the tensors hold decides nothing, so both worlds see the same rows.
+    What the tensors hold decides nothing, so all worlds see the same rows.
     """
-    worlds = [subject(system, config, seed, narrow) for narrow in (exact, bfloat16)]
+    worlds = [subject(system, config, seed, narrow) for narrow in kept]
     bindings = [Bindings(system, world.roles(), ()) for world in worlds]
 
     def act(step: Step) -> None:
