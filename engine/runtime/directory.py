@@ -18,7 +18,7 @@ from protocol.system import System, action_cells
 from protocol.types import Array, Enum, Optional, Record, Scalar, Sequence, Type, Value, flat_index, product_size
 from protocol.variable import Medium, Variable
 
-from ..store import indices_at
+from ..numbering import indices_at
 
 Key = tuple[int, int]
 """A shared cell: its variable's number, its place."""

@@ -9,15 +9,16 @@ that the log knows of every row that others have seen.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from protocol.lower import Action
 from protocol.types import Value
 
+from ..numbering import Place
 from ..queue_server import Client, Commit
 from ..row import Write
-from ..store import Place, Sparse, Store
+from ..store import Sparse, Store
 from .directory import Directory, Key
 from .segment import Segment
 
@@ -51,6 +52,9 @@ class MemoryCells:
             self._loaded[key] = self._directory.decode(self._number, self._segment.cells[self._first + place])
         return self._loaded[key]
 
+    def __iter__(self) -> Iterator[Value]:
+        return (self[place] for place in self.active())
+
     def active(self) -> Sequence[int]:
         """Every place: nobody says when a register changes."""
         return range(self._directory.variables[self._number].cells)
@@ -65,7 +69,7 @@ class LiveStore(Store):
 
     def __init__(self, name: str, directory: Directory, segment: Segment, client: Client, *, recorded: bool):
         super().__init__(directory.systems[name])
-        self.name, self._directory, self._segment, self._client, self._recorded = name, directory, segment, client, recorded
+        self.name, self._directory, self._segment, self._client, self.recorded = name, directory, segment, client, recorded
         self._first = directory.spans[name][0]
         self._loaded: dict[Key, Value] = {}
         for number in range(len(self._cells)):
@@ -115,7 +119,7 @@ class LiveStore(Store):
     def _commit_shared(self, reads: dict[Key, Any], writes: dict[Key, Any], cargo: Any) -> Any:
         is_served = self._directory.is_served
         served = any(is_served(number) for number, _ in writes) or any(is_served(number) for number, _ in reads)
-        if served or (self._recorded and writes):
+        if served or (self.recorded and writes):
             packed = None if cargo is None else pickle.dumps(cargo, pickle.HIGHEST_PROTOCOL)
             done, found = self._client.commit(Commit(reads, writes, packed, self.note))
             if not done:

@@ -109,8 +109,9 @@ class Player(Agent):
 
     def _fire(self, instance: Instance) -> bool:
         while True:
-            values = {p.name: p.type.show(v) for p, v in zip(instance.action.row.choose, instance.values)}
-            self._store.note = Note(self._store.name, self.name, instance.action.row.event, values, self._own.now(), self.fired)
+            if self._store.recorded:
+                values = {p.name: p.type.show(v) for p, v in zip(instance.action.row.choose, instance.values)}
+                self._store.note = Note(self._store.name, self.name, instance.action.row.event, values, self._own.now(), self.fired)
             try:
                 fired = super()._fire(instance)
             except Stale:

@@ -14,7 +14,7 @@ from engine.runtime.live import Died, LiveEngine, Returned, start
 from engine.runtime.placement import Composition, Part, Placement, Station
 from protocol import DefinitionError
 
-from .live_roles import BUILDER, EngineCrew, repaired
+from .live_roles import BUILDER, EngineCrew, repaired, with_meeting
 from .small_system import build
 from .test_live import is_gone, process_numbers, segments
 
@@ -84,6 +84,19 @@ def test_a_killed_process_comes_back_and_every_request_ends(tmp_path: Path, cras
     answer = conform(log)
     assert answer.conforms, answer
     assert all(map(is_gone, processes)) and not segments() and os.listdir(tmp_path) == ["events.ndjson"]
+
+
+def test_a_system_that_dies_with_a_process_begins_anew_with_it(tmp_path: Path) -> None:
+    """The small system knows of no death; its processes end with the D that they belong to, and its cells are as at first."""
+    host, log = "decode engine[0]", tmp_path / "events.ndjson"
+    with start(with_meeting(repaired(0, crash="decode", repeats=True, **SMALL), host), {"": log}) as engine:
+        assert [next_letter(engine).content for _ in range(2)] == ["met", "met"]
+        kill(engine, "takers")
+        said = [next_letter(engine).content for _ in range(4)]
+        assert said[0] == Died((host, "takers"), said[0].fate) and said[0].fate.startswith("takers (process ")
+        assert said[1:] == [Returned((host, "takers")), "met", "met"]
+        engine.stop()
+    assert conform(log).conforms and not segments()
 
 
 def test_a_process_that_the_system_lets_die_once_ends_the_engine_the_second_time(tmp_path: Path) -> None:
