@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from engine.clock import Clock
 from engine.driver import Step
 from engine.queue_server import Letter
 from engine.roles.binding import Outcome, after, decides
@@ -15,7 +16,7 @@ from protocol.types import Value
 
 BUILDER = "protocol.machines.repaired.protocol:build"
 SIZES = {"requests": 4, "turns": 2, "ranks": 2, "slots": 2, "layers": 2, "chunks": 2, "decodes": 2, "room": 2, "threads": 2}
-POSTS = ("post_to_decode", "post_next")
+IDLE_S = 0.2
 
 
 class Client:
@@ -63,6 +64,17 @@ class RouterCrew(Crew):
             client.posts += letter.content
 
 
+class Rank:
+    """Rests while there is no batch."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+
+    @after("worker.see_no_batch")
+    def rest(self, step: Step) -> None:
+        self._clock.doze(IDLE_S, "queue_filled")
+
+
 class Decoder:
     """Decodes one token, then the last one."""
 
@@ -78,6 +90,8 @@ class EngineCrew(Crew):
         self._desk = desk
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
+        if machine == "worker":
+            return [Rank(self._desk.clock(machine, copy))]
         return [Decoder()] if machine == "decode_worker" else []
 
 
