@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import EngineError
-from engine.model.collective import CollectiveMismatch
+from engine.model.collective import AllReduce, CollectiveMismatch, complete, reduce
 from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.group import Group
 from engine.model.kv_cache import KvCache
+from engine.model.layers import FEW_ROWS
 from engine.model.numerics import bfloat16, bfloat16_weights
 from engine.model.reference import greedy, k3, log_probabilities, log_softmax
 from engine.model.shard import Chunk, Forward, Shard, forward
@@ -92,6 +93,19 @@ def test_several_outputs_of_one_chunk_are_those_of_single_steps() -> None:
     tokens, table = (256, 9, 8, 7, 6), (3, 1)
     logits = forward(group(DENSE, 2), [Chunk(tokens, 0, table, outputs=3), Chunk((5,), 0, (7,), outputs=0)])
     assert np.abs(log_softmax(logits) - log_probabilities(DENSE, tokens)[2:]).max() < NEAR
+
+
+def test_few_decoding_rows_get_the_very_bits_that_each_gets_alone() -> None:
+    shards, rows = group(DENSE, 2), [Chunk((9 + k,), 0, (k,)) for k in range(FEW_ROWS)]
+    together = forward(shards, rows)
+    assert all(np.array_equal(forward(shards, [row])[0], logits) for row, logits in zip(rows, together))
+
+
+def test_partial_sums_are_added_in_the_order_of_the_ranks() -> None:
+    """2^24 + 1 is not a 32-bit float: another order gives 1."""
+    partials = [np.array([[x]], np.float32) for x in (2.0**24, 1.0, -(2.0**24))]
+    assert reduce(partials) == 0 and reduce(partials[::2] + partials[1:2]) == 1
+    assert all((received == 0).all() for received in complete([AllReduce(0, "feed", partial) for partial in partials]))
 
 
 # -- layer by layer ------------------------------------------------------------------------------------------------------
