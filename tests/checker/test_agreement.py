@@ -13,6 +13,7 @@ from checker.result import Limits, Result, Verdict
 from protocol import DefinitionError, Property, System
 from protocol.trace import trace_of
 from tests.checker.random_systems import EXAMPLES, digraphs, systems
+from tests.reference.orphaned_lock import build as orphaned_lock
 from tests.reference.two_phase_commit import build as two_phase_commit
 
 SMALL = Limits(max_states=1500)
@@ -69,6 +70,11 @@ def test_explorers_agree_on_random_systems(system: System) -> None:
 @given(digraphs())
 def test_explorers_agree_on_random_graphs(system: System) -> None:
     agree(system)
+
+
+def test_explorers_agree_on_what_a_dead_copy_held() -> None:
+    agree(orphaned_lock())
+    assert check(orphaned_lock()).distinct == 27
 
 
 def test_explorers_agree_on_two_phase_commit() -> None:

@@ -15,7 +15,7 @@ from protocol.render.promela_liveness import formula_names
 from tests.checker.random_systems import systems
 from tests.checker.spin import AVAILABLE, MISSING, run_spin
 from tests.checker.test_tables import waits
-from tests.reference import dining, peterson, producer_consumer, tcommit, two_phase_commit
+from tests.reference import dining, orphaned_lock, peterson, producer_consumer, tcommit, two_phase_commit
 
 pytestmark = [pytest.mark.spin, pytest.mark.skipif(not AVAILABLE, reason=MISSING)]
 
@@ -83,6 +83,10 @@ def test_depth_first_search_with_hidden_temporaries_counts_the_same() -> None:
 
 def test_locks_barriers_and_passive_machines_agree() -> None:
     agree(waits())
+
+
+def test_what_a_dead_copy_held_agrees() -> None:
+    agree(orphaned_lock.build())
 
 
 @pytest.mark.parametrize("ordered", [False, True])
