@@ -21,20 +21,8 @@ def interlock(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_run_prints_its_latencies_and_writes_its_log(tmp_path: Path) -> None:
     (tmp_path / "trace").write_text(MOONCAKE * 6)
-    done = interlock(
-        "--workload",
-        tmp_path / "trace",
-        "--limit",
-        "4",
-        "--speed",
-        "100",
-        "--log",
-        tmp_path / "log",
-        "--json",
-        tmp_path / "report",
-        "--timeline",
-        tmp_path / "timeline",
-    )
+    files = ("--log", tmp_path / "log", "--json", tmp_path / "report", "--timeline", tmp_path / "timeline")
+    done = interlock("--prefill", "0", "--workload", tmp_path / "trace", "--limit", "4", "--speed", "100", *files)
     assert (done.returncode, done.stderr) == (0, "")
     for text in (f"{'Successful requests:':<40} 4 ", "Mean TTFT (ms):", "Median E2EL (ms):", "P90 ITL (ms):", "P99 TPOT (ms):"):
         assert text in done.stdout
@@ -45,7 +33,9 @@ def test_a_run_prints_its_latencies_and_writes_its_log(tmp_path: Path) -> None:
 
 
 def test_the_generators_seed_is_reported(tmp_path: Path) -> None:
-    done = interlock("--limit", "2", "--seed", "5", "--request-rate", "1000", "--speed", "100", "--log", tmp_path / "log", "--json", "-")
+    done = interlock(
+        "--prefill", "0", "--limit", "2", "--seed", "5", "--request-rate", "1000", "--speed", "100", "--log", tmp_path / "log", "--json", "-"
+    )
     assert json.loads(done.stdout)["seed"] == 5
 
 
@@ -60,6 +50,18 @@ def test_the_monolithic_engine_is_measured_in_the_same_table() -> None:
     assert [line.split(":")[0] for line in lines if "(ms):" in line] == ["Mean TTFT (ms)", "Median TTFT (ms)", "P50 TTFT (ms)"]
 
 
+def test_the_disaggregated_engine_leaves_a_log_for_each_system_and_a_timeline_of_all(tmp_path: Path) -> None:
+    words = ("--limit", "3", "--input-len", "9", "--output-len", "4", "--tp", "1")
+    done = interlock(*words, "--log", tmp_path / "log.ndjson", "--timeline", tmp_path / "timeline", "--json", tmp_path / "report")
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads((tmp_path / "report").read_text())
+    assert (report["completed"], report["total_output_tokens"], report["prefill"], report["decode"]) == (3, 12, 1, 1)
+    rows = [line for name in ("log.ndjson", "log.decode0.ndjson") for line in (tmp_path / name).read_text().splitlines()[:-1]]
+    events = json.loads((tmp_path / "timeline").read_text())["traceEvents"]
+    assert len(rows) == report["rows_fired"] == sum(event["ph"] == "X" for event in events)
+    assert sum(event["ph"] == "s" for event in events) == 3, "a flow for each request"
+
+
 def test_what_fails_is_told_and_is_the_exit_code() -> None:
     done = interlock("--monolithic", "--limit", "2", "--input-len", "90", "--max-model-len", "50", "--percentile-metrics", "ttft")
     assert done.returncode == 1 and f"{'Failed requests:':<40} 2 " in done.stdout
@@ -72,13 +74,14 @@ def test_what_fails_is_told_and_is_the_exit_code() -> None:
         (("--workload", "trace"), "trace:2: not JSON"),
         (("--workload", "absent"), "absent: No such file or directory; give a request trace"),
         (("--limit", "2", "--log", "absent/log"), "absent/log: no file can be written there; choose a file"),
-        (("--limit", "2", "--prefill", "1", "--log", "absent/log"), "absent/log: no file can be written there; choose a file"),
-        (("--url", "http://127.0.0.1:1", "--prefill", "1"), "--url, --monolithic and --prefill: give one of them"),
+        (("--limit", "2", "--prefill", "0", "--log", "absent/log"), "absent/log: no file can be written there; choose a file"),
+        (("--url", "http://127.0.0.1:1", "--monolithic"), "--url and --monolithic: give one of them"),
+        (("--monolithic", "--audit"), "--audit: only the disaggregated engine keeps what it generates"),
         (("--limit", "2", "--timeline", "absent/t"), "absent/t: no file can be written there; choose a file"),
         (("--url", "http://127.0.0.1:1", "--timeline", "t"), "--log and --timeline: only the engine that the protocol drives has events"),
         (("--limit", "2", "--speed", "inf"), "speed=inf: give a finite number"),
         (("--request-rate", "0"), "request_rate=0.0: give a positive number"),
-        (("--concurrency", "3"), "--concurrency: only a load client keeps it; give --url or --monolithic too"),
+        (("--prefill", "0", "--concurrency", "3"), "--concurrency: only a load client keeps it; give --url or --monolithic too"),
         (("--goodput", "itl:5"), "--goodput: 'itl:5' is no objective; give ttft:MS tpot:MS e2el:MS or some of them"),
         (("--url", "http://127.0.0.1:1"), "http://127.0.0.1:1: /v1/models has no answer (ConnectError"),
         (("--workload", "trace", "--rounds", "2"), "--rounds, --input-len and --output-len are of the synthetic workload"),

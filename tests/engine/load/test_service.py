@@ -110,7 +110,7 @@ def test_the_monolithic_engine_answers_every_request_in_full() -> None:
 
 def test_an_answer_may_end_at_the_models_last_token(monkeypatch: pytest.MonkeyPatch) -> None:
     service = Counting()
-    monkeypatch.setattr(Deployment, "start", lambda *_: service)
+    monkeypatch.setattr(Deployment, "start", lambda *_, **__: service)
     for ignore in (True, False):
         run_in_process([Request(0.0, 1, 1)], Traffic(), Deployment(prefill=0), Answers(ignore_eos=ignore), lambda _: None)
     assert [g.stop_tokens for g in service.submitted] == [frozenset(), frozenset({TINY.last_token})]
