@@ -7,6 +7,8 @@ OUT := out
 WORKLOAD ?= $(firstword $(wildcard ../shared/traces/mooncake_conversation_trace.jsonl))
 REQUESTS ?= 200
 SPEED ?= 100
+# Of all lengths: the model of the run is tiny.
+SCALE ?= 0.01
 # `make bench BENCH=--full`: nine resource managers.
 BENCH ?=
 
@@ -23,7 +25,7 @@ run: $(VENV)/installed
 	$(BIN)/interlock diagram layer0-signal-answered-in-ours -o $(OUT)/layer0-signal-repaired.html
 	$(BIN)/interlock check early-zero-in-b-async-tp2 --trace $(OUT)/early-zero.itf.json || test $$? -eq 1
 	$(BIN)/interlock explain $(OUT)/early-zero.itf.json -o $(OUT)/early-zero.svg
-	$(BIN)/interlock run $(if $(WORKLOAD),--workload $(WORKLOAD)) --limit $(REQUESTS) --speed $(SPEED) --log $(OUT)/events.ndjson
+	$(BIN)/interlock run $(if $(WORKLOAD),--workload $(WORKLOAD)) --limit $(REQUESTS) --speed $(SPEED) --scale $(SCALE) --audit --log $(OUT)/events.ndjson
 
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest

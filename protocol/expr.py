@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any, dataclass_transform
 
 from .errors import DefinitionError
@@ -240,8 +241,8 @@ class Expr:
 
     def children(self) -> Iterator[Expr]:
         """The direct sub-expressions, in reading order."""
-        for field in fields(self):  # type: ignore[arg-type]
-            part = getattr(self, field.name)
+        for name in _parts(type(self)):
+            part = getattr(self, name)
             if isinstance(part, Expr):
                 if not part.is_variable:
                     yield part
@@ -253,6 +254,12 @@ class Expr:
         yield self
         for child in self.children():
             yield from child.walk()
+
+
+@cache
+def _parts(cls: Any) -> tuple[str, ...]:
+    """The names of a node's fields."""
+    return tuple(field.name for field in fields(cls))
 
 
 @dataclass_transform(eq_default=False, frozen_default=True)

@@ -103,7 +103,7 @@ class RouterCrew(Crew):
     """The router: hears of generations from the outside."""
 
     def __init__(self, plant: Plant, desk: Desk):
-        self._router, self._desk = Router(plant.numbers, plant.shape), desk
+        self._router, self._desk = Router(plant.numbers, plant.shape, mortal=plant.mortal), desk
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return [self._router.lines[copy[0]]]
@@ -133,7 +133,7 @@ class RankCrew(Crew):
     """A rank of P (instance 0), or of a D."""
 
     def __init__(self, plant: Plant, arena: str, instance: int, rank: int, desk: Desk):
-        share_cores(plant.ranks)
+        share_cores(plant.ranks * (1 + plant.decodes))
         memory, weights = Arena(plant, arena), weights_of(config_of(plant.config.name)).shard(rank, plant.ranks)
         computation = LiveComputation(Shard(weights, memory.cache(instance, rank)), memory.exchange(instance, rank))
         self._role = PrefillRank(rank, plant.withdraw, computation) if instance == 0 else DecodeRank(rank, computation)
@@ -177,7 +177,7 @@ def placement_of(plant: Plant, arena: str) -> Placement:
     """A process for the router, P's engine and each D's, and for each rank's worker and messager."""
     protocol = Composition(PROTOCOL_BUILDER, plant.protocol_config)
     systems = {"": protocol} | {f"decode{d}": Composition(DECODE_BUILDER, plant.decode_config) for d in range(plant.decodes)}
-    threads = ("prepare", "gate", "token_processor", "completer", "connector")
+    threads = ("prepare", "gate", "token_processor", "completer", "connector", *(["timer"] if plant.mortal else []))
     stations = [
         Station("router", (Part("router"),), partial(RouterCrew, plant)),
         Station("prefill engine", tuple(Part(name) for name in threads), partial(PrefillCrew, plant)),
@@ -192,5 +192,5 @@ def placement_of(plant: Plant, arena: str) -> Placement:
         stations.append(Station(name, parts, partial(DecodeCrew, plant, d)))
         for r in range(plant.ranks):
             crew = partial(RankCrew, plant, arena, 1 + d, r)
-            stations.append(Station(f"decode {d} worker {r}", (Part("worker", (r,), f"decode{d}"),), crew, results_to=name))
+            stations.append(Station(f"decode {d} worker {r}", (Part("worker", (r,), f"decode{d}"),), crew, name, dies_with=name))
     return Placement(systems, tuple(stations))

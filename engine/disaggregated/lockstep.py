@@ -98,7 +98,7 @@ class LockstepEngine:
 
     def __init__(self, weights: Weights, plant: Plant, seed: int = 0):
         self._plant, self._rng = plant, random.Random(seed)
-        self.router = Router(plant.numbers, plant.shape)
+        self.router = Router(plant.numbers, plant.shape, mortal=plant.mortal)
         self.prefill = PrefillEngine(plant.slots, plant.shape)
         self.decodes = [DecodeEngine(d, plant.sequences, plant.shape, self._receive) for d in range(plant.decodes)]
         self.answers: dict[int, Answer] = {}

@@ -17,6 +17,8 @@ from .job import Shape
 PROTOCOL_BUILDER = f"{build_protocol.__module__}:{build_protocol.__name__}"
 DECODE_BUILDER = f"{build_forward_signal.__module__}:{build_forward_signal.__name__}"
 BLOCK_SIZE = 16
+LIVES = 4
+"""How often P, or a D, may die before the engine gives up, plus one."""
 CHUNKS = 8
 """Chunks of the longest prompt."""
 TURNS = 1 << 10
@@ -31,7 +33,7 @@ class Plant:
         config: the model. ranks: tensor-parallel ranks of P and of each D. decodes: D instances.
         sequences: requests at once on each D. context_tokens: the longest prompt and answer together.
         slots: requests at once on P. threads: that prepare requests.
-        faults: whether processes may die, and messages with them; the rows for it are driven then.
+        mortal: whether processes may die, and come back; the rows for it are driven then.
 
     Raises:
         DefinitionError: the model cannot be cut so, or a number is below 1.
@@ -44,7 +46,7 @@ class Plant:
     context_tokens: int = 2048
     slots: int = 4
     threads: int = 2
-    faults: bool = False
+    mortal: bool = False
 
     def __post_init__(self) -> None:
         self.config.check_ranks(self.ranks)
@@ -86,6 +88,7 @@ class Plant:
         return {
             "requests": self.numbers, "turns": TURNS, "ranks": self.ranks, "slots": self.slots, "layers": self.config.layers,
             "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True,
+            **({"repeats": True, "crash": "any", "lives": LIVES} if self.mortal else {}),
         }  # fmt: skip
 
     @property

@@ -14,9 +14,10 @@ from .job import Closed, Job, Shape
 class Router:
     """All numbers, and the generations that wait for one. A number's D instance is the number modulo their count."""
 
-    def __init__(self, numbers: int, shape: Shape):
+    def __init__(self, numbers: int, shape: Shape, *, mortal: bool):
         self._waiting: deque[tuple[int, Generation]] = deque()
-        self.lines = [Line(self, number, shape) for number in range(numbers)]
+        kind = BreakableLine if mortal else Line
+        self.lines = [kind(self, number, shape) for number in range(numbers)]
 
     @property
     def running(self) -> int:

@@ -49,7 +49,8 @@ class SharedExchange:
         self._counts = cells[:counts:LINE]
         self._headers = cells[counts:].reshape(2, ranks, HEADER)
         self._places: Floats = np.ndarray((2, ranks, floats), np.float32, segment.buf, cells.nbytes)
-        self._entered = int(self._counts[rank])
+        # A rank that comes back begins anew, and so do all others of its instance, before any of them exchanges again.
+        self._entered = self._counts[rank] = 0
 
     @staticmethod
     def bytes_needed(ranks: int, floats: int) -> int:

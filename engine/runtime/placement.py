@@ -166,6 +166,7 @@ class Placement:
             system = systems[part.system]
             machine = system.machine(part.machine)
             lives |= {_life_of(part.system, machine, machine.process, copy) for copy in part.copies(system)}
+        lives.discard(None)  # copies of a system that knows of no death live and die with the others
         if len(lives) > 1:
             raise DefinitionError(f"{station.name} runs copies of several processes, which live and die apart; give each its own")
         return next(iter(lives), None)

@@ -15,6 +15,7 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | refused, refused-at-last | a D without room: the request is refused and asked for again; P gives up in the end |
 | crash-of-decode | D crashes once and is started again; messages are lost |
 | crash-of-prefill, crash-of-rank | P dies, and may start again; one worker or messager of P dies, and P with it |
+| crash-of-any | P and D die, one of them or both |
 | full | D number 0 takes no request; the other one does |
 | turns-faults, turns-repeated, turns-lossy, turns-crash | deep: a number used again: failed writes, repeated or lost messages, a crash of D |
 | copies | deep: two equal messages under way at once |
@@ -51,6 +52,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "crash-of-decode": {"crash": "decode", "repeats": True, "losses": True},
     "crash-of-prefill": {"crash": "prefill", "turns": 2},
     "crash-of-rank": {"ranks": 2, "crash": "rank"},
+    "crash-of-any": {"crash": "any", "repeats": True},
     "full": {"requests": 2, "decodes": 2, "full": True},
     "turns-faults": {"turns": 2, "chunks": 2, "aborts": True, "errors": True, "suspicions": True},
     "turns-repeated": {"turns": 2, "aborts": True, "deadlines": True, "repeats": True},
@@ -319,6 +321,10 @@ WHOLE = [
     _kept("crash-of-prefill", "requests_answered", 98_162, None),
     _kept("crash-of-prefill", "reservations_come_back", 98_162, None),
     _kept("crash-of-prefill", "some_second_life_of_prefill_prefills", 98_162, 32),
+    _kept("crash-of-any", "committed_unsent", 531_616, None),
+    _kept("crash-of-any", "foreign_written", 522_218, None),
+    _kept("crash-of-any", "answered_at_most_once", 567_923, None),
+    _kept("crash-of-any", "requests_answered", 522_218, None),
     _kept("full", "other_decodes_served", 19_917, None),
     _kept("threads", "committed_unsent", 344_792, None),
     _kept("threads", "foreign_written", 344_792, None),

@@ -42,10 +42,10 @@ def _prefill_rows(p: Plane) -> list[Row]:
     f, r, prefill, rows = Faults.RUNNING, choice("rank", p.rank), p.prefill_process, []
     if prefill is None:
         return []
-    again: list[Any] = [prefill.restart(), p.prefill_life.set(1)]
-    may = prefill.is_alive() & (p.prefill_life == 0)
+    again: list[Any] = [prefill.restart(), p.prefill_life.add(1)]
+    may = prefill.is_alive() & (p.prefill_life < p.prefill_lives.high)
     kill = partial(Row, decided="observed")
-    if p.bounds.crash == "prefill":
+    if p.bounds.crash != "rank":
         rows.append(kill("crash_prefill", f, f, may, [prefill.crash()], "world", cite="9.7"))
     else:
         parts = [part for part in (p.worker_process, p.messager_process) if part is not None]
@@ -67,7 +67,7 @@ def _decode_rows(p: Plane) -> list[Row]:
         return []
     lost = each(p.request, lambda i: when(p.home(i) == d, p.decode_holds[i].set(None)))
     crash = [process.crash(d), p.decode_life[d].add(1), lost]
-    may = process.is_alive(d) & (p.decode_life[d] == 0)
+    may = process.is_alive(d) & (p.decode_life[d] < p.life.high)
     kill = partial(Row, decided="observed", choose=(d,))
     return [
         kill("crash_decode", f, f, may, crash, "world", cite="9.7"),

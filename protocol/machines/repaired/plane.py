@@ -118,6 +118,9 @@ RESERVING = (Entry.RESERVED, Entry.UNWANTED, Entry.DECODING, Entry.ENDING)
 """The states in which D holds a reservation for the request."""
 
 
+CRASHES = ("none", "prefill", "rank", "decode", "any")
+
+
 @dataclass(frozen=True)
 class Bounds:
     """How large, and what may go wrong.
@@ -131,8 +134,8 @@ class Bounds:
         losses: messages may be lost.
         errors: any write of a layer may fail.
         suspicions: D may take a living P for dead, for any request at any time.
-        crash: "none"; "prefill" (all of P at once), "rank" (a worker or a messager of P alone), "decode" (a D). Once; P may start
-            again, D does.
+        crash: "none"; "prefill" (all of P at once), "rank" (a worker or a messager of P alone), "decode" (a D), "any" (P at once, or a D).
+        lives: how many each of them has; P may start again, a D does.
     """
 
     requests: int
@@ -153,6 +156,7 @@ class Bounds:
     errors: bool
     suspicions: bool
     crash: str
+    lives: int
 
     @property
     def spoils_nothing(self) -> bool:
@@ -161,13 +165,13 @@ class Bounds:
 
     def validate(self) -> None:
         """Raise a DefinitionError for a bound outside its choices."""
-        for name in ("requests", "turns", "ranks", "slots", "layers", "chunks", "decodes", "room", "threads", "copies"):
+        for name in ("requests", "turns", "ranks", "slots", "layers", "chunks", "decodes", "room", "threads", "copies", "lives"):
             value = getattr(self, name)
             if value < 1:
                 raise DefinitionError(f"{name} = {value}: give at least 1")
-        if self.crash not in ("none", "prefill", "rank", "decode"):
-            raise DefinitionError(f"crash={self.crash!r}: choose one of none, prefill, rank, decode")
-        if (self.losses or self.crash == "decode") and not self.repeats:
+        if self.crash not in CRASHES:
+            raise DefinitionError(f"crash={self.crash!r}: choose one of {', '.join(CRASHES)}")
+        if (self.losses or self.crash in ("decode", "any")) and not self.repeats:
             raise DefinitionError("a message may be lost, or heard by a D that crashes: set repeats=true, or P waits for ever")
 
 
@@ -185,8 +189,8 @@ class Plane:
         self.prompt = Range(1, bounds.chunks)
         self.task = Range(0, self.withdraw)
         self.mark = Range(0, bounds.chunks * bounds.layers)
-        self.life = Range(0, 1 if bounds.crash == "decode" else 0)
-        self.prefill_lives = Range(0, 1 if bounds.crash in ("prefill", "rank") else 0)
+        self.life = Range(0, bounds.lives - 1 if bounds.crash in ("decode", "any") else 0)
+        self.prefill_lives = Range(0, bounds.lives - 1 if bounds.crash in ("prefill", "rank", "any") else 0)
         self.key = Optional(Range(0, self.life.size * bounds.turns - 1))
         self._declare_processes()
         self._declare_world()
@@ -202,10 +206,10 @@ class Plane:
     def _declare_processes(self) -> None:
         """Who can die. A crash of "prefill" takes everything of P; one of a rank, its worker or its messager."""
         crash = self.bounds.crash
-        self.prefill_process = Process("prefill") if crash in ("prefill", "rank") else None
+        self.prefill_process = Process("prefill") if crash in ("prefill", "rank", "any") else None
         self.worker_process = Process("worker", over=self.rank) if crash == "rank" else self.prefill_process
         self.messager_process = Process("messager", over=self.rank) if crash == "rank" else self.prefill_process
-        self.decode_process = Process("decode", over=self.decode) if crash == "decode" else None
+        self.decode_process = Process("decode", over=self.decode) if crash in ("decode", "any") else None
 
     def _declare_world(self) -> None:
         """Facts that are seen without a message: the number of the life that a process is in."""
@@ -354,7 +358,11 @@ class Plane:
 
     def turn_of_key(self, key: Any) -> Expr:
         """The turn that a key is for."""
-        return if_else(lift(key).value < self.bounds.turns, lift(key).value, lift(key).value - self.bounds.turns)
+        value, turns = lift(key).value, self.bounds.turns
+        turn: Expr = value
+        for life in range(1, self.life.size):
+            turn = if_else(value < life * turns, turn, value - life * turns)
+        return turn
 
     def arrive(self, point: Point) -> list[Any]:
         """Arrive at the tensor-parallel barrier, and note whether the others arrived from the same place (EW-P6)."""

@@ -48,6 +48,7 @@ def build(
     errors: bool = False,
     suspicions: bool = False,
     crash: str = "none",
+    lives: int = 2,
 ) -> System:
     """The repaired protocol at these bounds; see `plane.Bounds`. `without` leaves one of `plane.Rules` out.
 
@@ -55,7 +56,7 @@ def build(
         DefinitionError: an unknown rule, or a bound outside its choices.
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
-    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash)
+    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash, lives)
     p = Plane(Rules.all_but(without), bounds)
     request, entry = request_machine(p), entry_machine(p)
     routing, scheduling, working = router(p, request, entry), gate(p, request), worker(p)
