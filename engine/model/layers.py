@@ -21,7 +21,7 @@ Integers = NDArray[np.int64]
 
 
 FEW_ROWS = 4
-"""Up to so many rows are multiplied one by one."""
+"""Up to so many rows are multiplied one by one, and have the very bits that each has alone."""
 
 
 def product(x: Floats, matrix: Floats) -> Floats:
