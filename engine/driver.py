@@ -29,7 +29,7 @@ from protocol.variable import Medium, Variable
 
 from .numbering import Numbering, Place, indices_at
 from .row import Bound, Cells, Row, Write
-from .store import Fetched, Remote, Store
+from .store import Store
 
 UNSEEN = (Medium.PRIVATE, Medium.GHOST, Medium.LOCK)
 """What a log does not tell."""
@@ -178,18 +178,17 @@ class Driver:
     """Fires the rows of some copies of a system over a store.
 
     Args:
-        store: a local `Store`, or one whose cells lie elsewhere.
+        store: the cells of that system.
     """
 
-    def __init__(self, system: System, store: Store | Remote):
+    def __init__(self, system: System, store: Store):
         self.system, self.store = system, store
-        self._cells = store if isinstance(store, Store) else Fetched(system, store)
-        variables = self._cells.numbering.variables
+        variables = store.numbering.variables
         self._names = CellNames(variables)
         self._seen: dict[Place, Value] = {}
-        self._plain: list[Cells] = [self._cells.cells(v) for v in variables]
+        self._plain: list[Cells] = [store.cells(v) for v in variables]
         self._noted: list[Cells] = [Noted(cells, v, n, self._seen) for n, (v, cells) in enumerate(zip(variables, self._plain))]
-        self._rows = [Row(action, self._cells.numbering) for action in system.actions]
+        self._rows = [Row(action, self.store.numbering) for action in system.actions]
         self._bound: dict[int, tuple[Bound, Bound]] = {}
         self._kinds = {m.name: self._kind(m) for m in system.active}
         everybody = {(m.name, c): self._copy(m, c) for m in system.active for c in all_values(m.copies)}
@@ -201,7 +200,7 @@ class Driver:
     @property
     def numbering(self) -> Numbering:
         """The numbers of the system's variables, as its writes and reads tell them."""
-        return self._cells.numbering
+        return self.store.numbering
 
     def enabled(self, copy: Copy, *actions: Action) -> Iterator[Instance]:
         """The rows of the copy (or some of those that can leave its state) that could fire now, in canonical order, one by one.
@@ -210,21 +209,21 @@ class Driver:
             OutOfRange: a guard left its types.
         """
         for action in actions or copy.rows[copy.state]:
-            self._cells.begin(action, firing=False)
+            self.store.begin(action, firing=False)
             try:
                 found = list(self._row(action)[0].search(*copy.indices))
             finally:
-                self._cells.abandon()
+                self.store.abandon()
             for values in found:
                 yield Instance(action, copy.indices, values)
 
     def is_enabled(self, copy: Copy, action: Action) -> bool:
         """Whether a row that can leave the copy's state could fire now, for some values of its choices."""
-        self._cells.begin(action, firing=False)
+        self.store.begin(action, firing=False)
         try:
             return any(True for _ in self._row(action)[0].search(*copy.indices))
         finally:
-            self._cells.abandon()
+            self.store.abandon()
 
     def attempt(self, copy: Copy, instance: Instance, cargo: Any = None) -> Step | None:
         """Fire the row if its guard holds; None when it is not enabled.
@@ -237,16 +236,16 @@ class Driver:
             return None
         noted, given = self._row(action)[1], (*copy.indices, *instance.values)
         self._seen.clear()
-        self._cells.begin(action)
+        self.store.begin(action)
         try:
             if not noted.guard(*given):
-                self._cells.abandon()
+                self.store.abandon()
                 return None
             writes = noted.effects(*given)
             seen = self._seen.copy()
-            found = self._cells.commit(writes, seen, cargo)
+            found = self.store.commit(writes, seen, cargo)
         except BaseException:
-            self._cells.abandon()
+            self.store.abandon()
             raise
         self.move(copy, action)
         for observe in self.observers:
@@ -311,7 +310,7 @@ class Driver:
 
     def _copy(self, machine: Machine, indices: tuple[Value, ...]) -> Copy:
         rows = [a for a in self.system.actions if a.machine is machine and not _is_foreign(a, indices)]
-        return Copy(machine, indices, rows, self._cells.cells(machine.state))
+        return Copy(machine, indices, rows, self.store.cells(machine.state))
 
 
 def _trigger(action: Action) -> str:

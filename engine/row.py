@@ -31,9 +31,10 @@ Parts = dict[tuple[int, int], list[tuple[tuple[int, ...], Value]]]
 
 
 class Cells(Protocol):
-    """The cells of one variable, by place; those of a sparse variable have `active()`, the places that may not be at rest."""
+    """The cells of one variable, by place and in order; those of a sparse variable have `active()` instead, the places that may not be at rest."""
 
     def __getitem__(self, place: int, /) -> Value: ...
+    def __iter__(self) -> Iterator[Value]: ...
 
 
 @dataclass(frozen=True)

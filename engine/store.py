@@ -1,25 +1,23 @@
-"""Shared variables of one process, and what a driver asks of any store.
+"""The cells of a system: what a driver reads and writes.
 
 One rule: a row's whole access goes through one transaction, `begin`, then reads of cells, then `commit` or `abandon`. Here all cells
-lie in one process (lockstep); `runtime/live_store.py` keeps them where their medium says. Of a variable with many cells only those
+lie in one process (lockstep); `runtime/live_store.py` is a store that keeps them where their medium says. Of a variable with many cells only those
 that are not at rest, hence differ from their initial value, are kept: 16 requests with 1000 turns each cost what is under way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from protocol.evaluate import Writes
 from protocol.lower import Action
 from protocol.system import System
 from protocol.types import Value, flat_index
 from protocol.variable import Variable
 
 from .cargo import Hold
-from .numbering import Numbering, Place, indices_at
-from .row import Cells, Write
+from .numbering import Numbering, Place
+from .row import Write
 
 
 class Sparse(dict[int, Value]):
@@ -80,59 +78,3 @@ class Store:
         for number, place, value in writes:
             cells[number][place] = value
         return found
-
-
-class Remote(Protocol):
-    """A store whose cells lie elsewhere and are fetched one by one."""
-
-    def begin(self, action: Action, *, firing: bool = True) -> None: ...
-    def load(self, variable: Variable, where: tuple[Value, ...]) -> Value: ...
-    def commit(self, writes: Writes, cargo: Any = None) -> Any: ...
-    def abandon(self) -> None: ...
-
-
-class Fetched:
-    """A remote store as a driver sees it. The control states of the active machines are kept here: they are nobody else's.
-
-    A remote store may have `cells(variable)` of its own, which spares the way from place to indices and back, and which knows what
-    of a sparse variable is not at rest.
-    """
-
-    def __init__(self, system: System, remote: Remote):
-        self._remote = remote
-        self.numbering = Numbering(system)
-        self._states: dict[int, list[Value]] = {self.numbering.number(m.state): list(m.state.initial) for m in system.active}
-        self._cells_of = getattr(remote, "cells", partial(FetchedCells, remote))
-        self.begin, self.abandon = remote.begin, remote.abandon
-
-    def cells(self, variable: Variable) -> Cells:
-        """The cells of a variable by place."""
-        states = self._states.get(self.numbering.number(variable))
-        return self._cells_of(variable) if states is None else states
-
-    def commit(self, writes: Sequence[Write], seen: Mapping[Place, Value], cargo: Any = None) -> Any:
-        """Write everything; returns the cargo that the row found."""
-        variables = self.numbering.variables
-        others = [(variables[n], indices_at(variables[n], place), value) for n, place, value in writes if n not in self._states]
-        found = self._remote.commit(others, cargo)
-        for number, place, value in writes:
-            if number in self._states:
-                self._states[number][place] = value
-        return found
-
-
-class FetchedCells:
-    """The cells of one variable of a remote store, by place."""
-
-    def __init__(self, remote: Remote, variable: Variable):
-        self._variable, self._load = variable, remote.load
-
-    def __getitem__(self, place: int) -> Value:
-        return self._load(self._variable, indices_at(self._variable, place))
-
-    def __iter__(self) -> Iterator[Value]:
-        return (self[place] for place in range(self._variable.cells))
-
-    def active(self) -> Iterable[int]:
-        """Places that may not be at rest: all of them, for all that is known here."""
-        return range(self._variable.cells)

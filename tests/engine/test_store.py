@@ -1,4 +1,4 @@
-"""The local store: cells at rest need no room, cargo travels with its row, and rows fire over a remote store alike."""
+"""The store of one process: cells at rest need no room, and cargo travels with its row."""
 
 import pytest
 
@@ -7,12 +7,9 @@ from engine.numbering import SPARSE_CELLS, indices_at
 from engine.row import Write
 from engine.store import Sparse, Store
 from protocol import BOOL, Index, Machine, Range, Row, System, choice, private, unlocked
-from protocol.evaluate import Writes
-from protocol.lower import Action
-from protocol.types import Value, flat_index
-from protocol.variable import Variable
+from protocol.types import flat_index
 
-from .small_system import RANK, Giver, Taker, build
+from .small_system import RANK, Giver, build
 
 
 def take_turns(driver: Driver, fires: dict[str, tuple[int, ...]]) -> list[str]:
@@ -28,28 +25,6 @@ def take_turns(driver: Driver, fires: dict[str, tuple[int, ...]]) -> list[str]:
                     progress = True
                     break
     return fired
-
-
-class Elsewhere:
-    """A store whose cells are fetched one by one, and which counts its transactions."""
-
-    def __init__(self, system: System):
-        self.values = {(v.name, k): value for v in system.variables for k, value in enumerate(v.initial)}
-        self.open = self.begun = 0
-
-    def begin(self, action: Action, *, firing: bool = True) -> None:
-        self.open += 1
-        self.begun += 1
-
-    def load(self, variable: Variable, where: tuple[Value, ...]) -> Value:
-        return self.values[variable.name, flat_index(variable.over, where)]
-
-    def commit(self, writes: Writes, cargo: object = None) -> None:
-        self.open -= 1
-        self.values.update(((v.name, flat_index(v.over, where)), value) for v, where, value in writes)
-
-    def abandon(self) -> None:
-        self.open -= 1
 
 
 def test_a_cell_at_rest_takes_no_room() -> None:
@@ -77,19 +52,6 @@ def test_a_variable_with_many_cells_keeps_what_has_changed() -> None:
 def test_a_place_tells_its_indices(place: int) -> None:
     variable = private("v", BOOL, over=(Index("row", 2), Range(-1, 1)))
     assert flat_index(variable.over, indices_at(variable, place)) == place
-
-
-def test_the_same_rows_fire_over_a_remote_store() -> None:
-    def finish(system: System, store: Store | Elsewhere) -> tuple[list[str], list[int]]:
-        driver = Driver(system, store)
-        return take_turns(driver, {"choose_number": (2,)}), [int(c.state) for c in driver.copies.values()]
-
-    remote, local = build(), build()
-    elsewhere = Elsewhere(remote)
-    fired, states = finish(remote, elsewhere)
-    assert (fired, states) == finish(local, Store(local))
-    assert elsewhere.open == 0 and elsewhere.begun > len(fired)
-    assert "taker[1].take" in fired and Taker.DONE in states
 
 
 def test_cargo_is_found_by_the_row_that_reads_what_it_lies_beside() -> None:
