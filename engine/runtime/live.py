@@ -176,7 +176,7 @@ class LiveEngine:
         for child in reversed(self.children.values()):
             child.end()
         self.children = {}
-        for owned in (self._introductions, self._client, self._logs, self._segment):
+        for owned in (self._introductions, self._client, self._logs, self._segment, self._ending, self._end):
             if owned is not None:
                 owned.close()
         if self._segment is not None:
