@@ -1,6 +1,6 @@
 """The interpreter: what one instance does to one state, as slowly and plainly as it can be said.
 
-The engine fires rows with it, and the reference explorer is nothing but it and a queue; the checker's tables are tested
+The reference explorer is nothing but it and a queue; the checker's tables and the engine's compiled rows are tested
 against it. Variables are read through `load(variable, indices)`, one cell at a time and only when the expression needs
 it, so that an engine can keep its cells wherever the medium says.
 """

@@ -1,6 +1,7 @@
 """Firing rows: steps, rows that are not enabled, handlers that are missing or bound to nothing."""
 
 from collections.abc import Sequence
+from enum import IntEnum
 
 import pytest
 
@@ -9,10 +10,10 @@ from engine.driver import Copy, Driver
 from engine.roles.binding import Bindings, Outcome, after, carries, decides
 from engine.runtime.agent import Agent
 from engine.store import Store
-from protocol import DefinitionError, GuardFailed
+from protocol import BOOL, DefinitionError, GuardFailed, Machine, Process, Range, Row, System, choice, me, private, world
 from protocol.lower import Instance
 
-from .small_system import Giver, Taker, build
+from .small_system import RANK, Giver, Taker, build
 
 
 @pytest.fixture
@@ -98,3 +99,79 @@ def test_a_handler_for_a_row_that_does_not_exist_is_an_error_at_start(driver: Dr
 def test_two_handlers_for_one_row_are_an_error_at_start(driver: Driver) -> None:
     with pytest.raises(DefinitionError, match="giver.choose_number has two handlers"):
         Bindings(driver.system, [Choosing(None), Choosing(None)], ["giver"])
+
+
+class World(IntEnum):
+    RUNNING = 0
+
+
+class Worker(IntEnum):
+    LOOKING, WORKING = range(2)
+
+
+def breakable() -> Driver:
+    """Two workers of one process each; the world may take a link down, and end a process."""
+    rank, dead = me(RANK), choice("rank", RANK)
+    process, link = Process("host", over=RANK), world("link_up", BOOL, init=True)
+    count = private("looks", Range(0, 3), over=RANK)
+    rows = [
+        Row("look", Worker.LOOKING, Worker.WORKING, link & (count[rank] < 3), [count[rank].add(1)]),
+        Row("go_on", Worker.WORKING, Worker.LOOKING),
+        Row("rest", Worker.LOOKING, None, link),
+    ]
+    run = World.RUNNING
+    faults = [
+        Row("cut", run, run, link, [link.set(False)], decided="observed"),
+        Row("crash", run, run, process.is_alive(dead), [process.crash(dead)], choose=[dead], decided="observed"),
+    ]
+    workers = Machine("worker", Worker, rows, copies=RANK, process=process)
+    system = System("breakable", [workers, Machine("faults", World, faults, environment=True)])
+    return Driver(system, Store(system))
+
+
+def agent_of(driver: Driver, *key: int) -> Agent:
+    return Agent(driver, driver.copies["worker", key], Bindings(driver.system, [], []), VirtualClock(), None, lambda data: None)
+
+
+def test_the_environments_rows_fire_on_order_only_and_the_others_see_what_they_did() -> None:
+    driver = breakable()
+    assert [copy.name for copy in driver.copies.values()] == ["worker[0]", "worker[1]"]
+    step = driver.order("faults.cut")
+    assert step.writes == {"link_up": "False"} and step.stored[driver.system.variable("link_up"), ()] is False
+    assert not agent_of(driver, 0).turn()
+    with pytest.raises(GuardFailed, match="faults.cut: not enabled in state RUNNING"):
+        driver.order("faults.cut")
+
+
+def test_a_crash_resets_the_state_and_what_is_private_to_the_dead_copy() -> None:
+    driver = breakable()
+    for rank in (0, 1):
+        assert agent_of(driver, rank).turn()
+    driver.order("faults.crash", rank=1)
+    first, second = driver.copies["worker", (0,)], driver.copies["worker", (1,)]
+    assert (first.state, second.state) == (Worker.WORKING, Worker.LOOKING)
+    looks = driver.system.variable("looks")
+    assert [driver.store.load(looks, (rank,)) for rank in (0, 1)] == [1, 0]
+    assert list(driver.enabled(second)) == [] and agent_of(driver, 0).turn()
+
+
+@pytest.mark.parametrize(
+    ("name", "copy", "values", "message"),
+    [
+        ("faults.burn", (), {}, "has no row faults.burn; it has faults.cut, faults.crash"),
+        ("faults.crash", (), {}, "faults.crash chooses rank, not nothing"),
+        ("worker.look", (5,), {}, r"worker has no copy \(5,\)"),
+    ],
+)
+def test_an_order_for_nothing_is_an_error(name: str, copy: tuple[int, ...], values: dict[str, int], message: str) -> None:
+    with pytest.raises(DefinitionError, match=message):
+        breakable().order(name, *copy, **values)
+
+
+def test_a_row_that_stays_enabled_has_its_turn() -> None:
+    driver, fired = breakable(), list[str]()
+    driver.observers.append(lambda copy, instance, writes: fired.append(instance.action.row.event))
+    agent = agent_of(driver, 0)
+    for _ in range(6):
+        agent.turn()
+    assert fired == ["look", "go_on", "rest", "look", "go_on", "rest"]
