@@ -142,7 +142,8 @@ def _rough(exposures: Mapping[str, Exposure]) -> str:
     text = _prose(
         f"No path is given here: each run draws prompts, an order, and which copies get a turn in {slow} of the rounds only; faults",
         f"and time-outs happen with a chance of {FAULT_CHANCE:.0%} whenever they can. These are no frequencies of a deployment: they say",
-        "that no adversary is needed where they are not zero.",
+        "that no adversary is needed where they are not zero. A version has all its hazards at once: what stalls or hits a token here",
+        "need not be the one of the row.",
     )
     return f"{text}\n\n{markdown(head, rows)}"
 
