@@ -151,10 +151,19 @@ class Edge(transitions.Transition):
         return True
 
 
+class Trigger(transitions.Event):
+    """A trigger of one row, hence with one edge a source: no queue, and nothing to be told of the outcome."""
+
+    def trigger(self, model: Any, *args: Any, **kwargs: Any) -> bool:
+        """Take the edge that leaves the model's state."""
+        return self.transitions[model.state.name][0].execute(transitions.EventData(None, self, self.machine, model, args, kwargs))  # type: ignore[no-any-return]
+
+
 class Kind(transitions.Machine):
-    """A machine of the protocol as one of `transitions`."""
+    """A machine of the protocol as one of `transitions`, by the classes that it lets one choose."""
 
     transition_cls = Edge
+    event_cls = Trigger
 
 
 class Noted:
