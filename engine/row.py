@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from types import CodeType
 from typing import Any, Protocol
 
@@ -117,7 +118,7 @@ class _EffectWriter:
         self._source, self._names = source, names
         machine = action.machine
         self._stores = [s for s in action.stores if not (s.cell.variable is machine.state and all(isinstance(i, Me) for i in s.cell.indices))]
-        self._apart = not any(_may_collide(a, b) for k, a in enumerate(self._stores) for b in self._stores[:k] if a.cell.variable is b.cell.variable)
+        self._apart = not _collide(self._stores)
 
     def lines(self) -> list[str]:
         """The lines of the function's body."""
@@ -206,7 +207,21 @@ def _split_resets(stores: list[Store], numbering: Numbering) -> tuple[list[list[
     return whole, rest
 
 
-def _may_collide(a: Store, b: Store) -> bool:
-    """Whether two stores into one variable may write one cell."""
-    literals = ((i.const, j.const) for i, j in zip(a.cell.indices, b.cell.indices) if isinstance(i, Literal) and isinstance(j, Literal))
-    return all(i == j for i, j in literals)
+def _collide(stores: Sequence[Store]) -> bool:
+    """Whether two of the stores may write one cell: no index tells them apart. A crash makes thousands, so they are looked up."""
+    kinds: dict[tuple[int, tuple[int, ...]], set[tuple[Value, ...]]] = {}
+    for store in stores:
+        known = tuple(k for k, index in enumerate(store.cell.indices) if isinstance(index, Literal))
+        named = kinds.setdefault((id(store.cell.variable), known), set())
+        place = tuple(store.cell.indices[k].const for k in known)  # type: ignore[attr-defined]
+        if place in named:
+            return True
+        named.add(place)
+    return any(_overlap(one, kinds[one], other, kinds[other]) for one, other in combinations(kinds, 2) if one[0] == other[0])
+
+
+def _overlap(one: tuple[int, tuple[int, ...]], places: set[Any], other: tuple[int, tuple[int, ...]], others: set[Any]) -> bool:
+    """Whether stores that name different indices of one variable may meet: the indices that both name agree."""
+    both = [k for k in one[1] if k in other[1]]
+    seen = {tuple(place[one[1].index(k)] for k in both) for place in places}
+    return any(tuple(place[other[1].index(k)] for k in both) in seen for place in others)

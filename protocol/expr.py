@@ -241,7 +241,7 @@ class Expr:
 
     def children(self) -> Iterator[Expr]:
         """The direct sub-expressions, in reading order."""
-        for name in _parts(type(self)):
+        for name in _parts(type(self)):  # type: ignore[arg-type]
             part = getattr(self, name)
             if isinstance(part, Expr):
                 if not part.is_variable:
