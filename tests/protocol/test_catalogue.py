@@ -44,7 +44,8 @@ UNBROKEN_KINDS = {
 @cache
 def systems() -> list[tuple[Build, System]]:
     """A system for every variant of every builder, and for every property that is asked of it."""
-    found, met = [], set()
+    found: list[tuple[Build, System]] = []
+    met: set[tuple[Build, str]] = set()
     for scenario in scenarios().values():
         new = {(scenario.build, scenario.variant), (scenario.build, scenario.property)} - met
         if new:

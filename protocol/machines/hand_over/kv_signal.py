@@ -164,4 +164,3 @@ def _split_rows(h: HandOver, seen: _Seen, mark: tuple[Effect, ...], first: Expr)
         ]
     # fmt: on
     return rows
-
