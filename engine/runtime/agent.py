@@ -36,7 +36,7 @@ class Agent:
 
     def __init__(self, driver: Driver, copy: Copy, bindings: Bindings, clock: Clock, log: LogPart | None, deliver: Callable[[Any], None]):
         self.driver, self.copy = driver, copy
-        self._driver, self._copy, self._bindings, self._clock = driver, copy, bindings, clock
+        self._bindings, self._clock = bindings, clock
         self._log, self._deliver = log, deliver
         self._last: dict[int, int] = {}
         self.order: Callable[[list[Offer]], list[Offer]] = lambda offers: offers
@@ -59,10 +59,10 @@ class Agent:
         """
         offers: list[Offer] = []
         of_handlers: dict[Handler, Offer] = {}
-        for action in self._copy.rows[self._copy.state]:
+        for action in self.copy.rows[self.copy.state]:
             if not self.fires(action):
                 continue
-            found = [i for i in self._driver.enabled(self._copy, action) if self._is_due(i)]
+            found = [i for i in self.driver.enabled(self.copy, action) if self._is_due(i)]
             handler = self._handler(action)
             if found and handler is not None:
                 if handler not in of_handlers:
@@ -93,12 +93,12 @@ class Agent:
             return False
         if chosen not in outcomes:
             known = ", ".join(outcome.event for outcome in outcomes)
-            raise DefinitionError(f"its handler decided on {chosen.event}{chosen.values or ''}; open are {known}", machine=self._copy.name)
+            raise DefinitionError(f"its handler decided on {chosen.event}{chosen.values or ''}; open are {known}", machine=self.copy.name)
         return self._fire(open_rows[outcomes.index(chosen)])
 
     def _fire(self, instance: Instance) -> bool:
         began = self._clock.now()
-        step: Step | None = self._driver.attempt(self._copy, instance, self._bindings.cargo(instance.action.name, _outcome(instance)))
+        step: Step | None = self.driver.attempt(self.copy, instance, self._bindings.cargo(instance.action.name, _outcome(instance)))
         if step is None:
             return False
         self.fired += 1
