@@ -16,7 +16,6 @@ from engine.store import Store
 from engine.wire import Wire
 
 from .small_system import Giver, Taker, build
-from .test_store import take_turns
 
 SYSTEM = build()
 DIRECTORY = Directory({"": SYSTEM})
@@ -29,6 +28,21 @@ def key(name: str, place: int = 0) -> tuple[int, int]:
 
 
 BOX, TAKEN, FILLED = key("box"), key("box_taken"), key("box_filled")
+
+
+def take_turns(driver: Driver, fires: dict[str, tuple[int, ...]]) -> list[str]:
+    """Fire what is enabled, copy after copy, until nothing is; decided rows only with the values given."""
+    fired = []
+    progress = True
+    while progress:
+        progress = False
+        for copy in driver.copies.values():
+            for instance in list(driver.enabled(copy)):
+                if instance.values == fires.get(instance.action.row.event, ()) and driver.attempt(copy, instance):
+                    fired.append(str(instance))
+                    progress = True
+                    break
+    return fired
 
 
 @pytest.fixture

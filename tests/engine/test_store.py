@@ -12,21 +12,6 @@ from protocol.types import flat_index
 from .small_system import RANK, Giver, build
 
 
-def take_turns(driver: Driver, fires: dict[str, tuple[int, ...]]) -> list[str]:
-    """Fire what is enabled, copy after copy, until nothing is; decided rows only with the values given."""
-    fired = []
-    progress = True
-    while progress:
-        progress = False
-        for copy in driver.copies.values():
-            for instance in list(driver.enabled(copy)):
-                if instance.values == fires.get(instance.action.row.event, ()) and driver.attempt(copy, instance):
-                    fired.append(str(instance))
-                    progress = True
-                    break
-    return fired
-
-
 def test_a_cell_at_rest_takes_no_room() -> None:
     cells = Sparse(False)
     cells[7] = True
