@@ -9,6 +9,8 @@ from typing import Any
 
 from protocol.types import Value
 
+from ..clock import Clock
+from ..driver import Step
 from ..generation import Generation
 from ..model.named import config_of, weights_of
 from ..model.shard import Chunk, Forward, Shard
@@ -16,6 +18,7 @@ from ..model.shared_exchange import SharedExchange
 from ..model.threads import share_cores
 from ..model.weights import Floats
 from ..queue_server import Letter
+from ..roles.binding import after
 from ..runtime.placement import OUTSIDE, Composition, Crew, Desk, Part, Placement, Station
 from .arena import Arena
 from .decode_engine import DecodeEngine, DecodeGate
@@ -24,6 +27,9 @@ from .plant import DECODE_BUILDER, PROTOCOL_BUILDER, Plant
 from .prefill_engine import PrefillEngine, PrepareThread
 from .ranks import DecodeRank, PrefillRank
 from .router import Router
+
+IDLE_S = 0.2
+"""Longest pause of a loop that has nothing to do; it is woken by what it waits for."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,30 @@ class PrefillCrew(Crew):
         return [] if machine == "timer" else [PrepareThread(self._engine) if machine == "prepare" else self._engine]
 
 
+class WorkerRest:
+    """The pause of a rank that has seen no batch."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+
+    @after("worker.see_no_batch")
+    def rest(self, step: Step) -> None:
+        """Until a batch is put."""
+        self._clock.doze(IDLE_S, "queue_filled")
+
+
+class GateRest:
+    """The pause of a gate that has nothing to schedule."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+
+    @after("gate.schedule_nothing")
+    def rest(self, step: Step) -> None:
+        """Until something has changed, or a handler of this process has acted."""
+        self._clock.doze(IDLE_S)
+
+
 class RankCrew(Crew):
     """A rank of P (instance 0), or of a D."""
 
@@ -137,9 +167,10 @@ class RankCrew(Crew):
         memory, weights = Arena(plant, arena), weights_of(config_of(plant.config.name)).shard(rank, plant.ranks)
         computation = LiveComputation(Shard(weights, memory.cache(instance, rank)), memory.exchange(instance, rank))
         self._role = PrefillRank(rank, plant.withdraw, computation) if instance == 0 else DecodeRank(rank, computation)
+        self._rest = WorkerRest(desk.clock("worker", (rank,)))
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
-        return [self._role]
+        return [self._role, self._rest]
 
 
 class MessagerCrew(Crew):
@@ -163,7 +194,7 @@ class DecodeCrew(Crew):
         self._gate = DecodeGate(self._engine)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
-        return [self._gate if machine == "gate" else self._engine]
+        return [self._gate, GateRest(self._desk.clock(machine, copy))] if machine == "gate" else [self._engine]
 
     def receive(self, letter: Letter) -> None:
         if isinstance(letter.content, Inspect):

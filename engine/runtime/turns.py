@@ -79,6 +79,10 @@ class Player(Agent):
         super().__init__(driver, copy, bindings, clock, log, deliver)
         self.name, self._own, self._store, self._alarms = copy.name, clock, store, Alarms(driver, copy, timers)
         self._ready, self._news, self._in_vain = True, False, False
+        self.asks = any(self._handler(action) is not None for rows in copy.rows.values() for action in rows)
+        """Whether some of its rows wait for a handler's word."""
+        self.has_acted = False
+        """Whether a handler has acted in its last turn."""
 
     @property
     def wakes(self) -> float:
@@ -93,7 +97,7 @@ class Player(Agent):
 
     def play(self) -> bool:
         """A turn, and when to take the next; whether a row has fired."""
-        self._ready = self._in_vain = False
+        self._ready = self._in_vain = self.has_acted = False
         self._alarms.wind(self._own.now())
         fired = self.turn()
         if fired and not self._in_vain:
@@ -118,6 +122,7 @@ class Player(Agent):
                 continue
             if fired:
                 self._alarms.stop(instance)
+                self.has_acted = self._bindings.after(instance.action.name) is not None
             return fired
 
     def _is_due(self, instance: Instance) -> bool:
@@ -181,6 +186,11 @@ class Turns:
                 any_played = True
                 player.play()
                 self._spread(player)
+                if player.has_acted:
+                    # What a handler has done may be what another handler of this process has waited for.
+                    for other in self._players:
+                        if other.asks and other is not player:
+                            other.rouse()
         self._crew.settle()
         return any_played
 
