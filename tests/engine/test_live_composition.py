@@ -19,7 +19,7 @@ from .small_system import build
 from .test_live import is_gone, process_numbers, segments
 
 PREFILL = ("messager[0]", "prefill engine", "worker[0]")
-SMALL = {"requests": 2, "ranks": 1, "layers": 1}
+SMALL: dict[str, Any] = {"requests": 2, "ranks": 1, "layers": 1}
 PATIENCE_S = 60
 
 pytestmark = pytest.mark.live
@@ -33,7 +33,7 @@ def next_letter(engine: LiveEngine) -> Letter:
 
 def outcomes(engine: LiveEngine, count: int, until: type | None = None) -> tuple[list[int], list[Any]]:
     """The requests that have ended, so many, and what the supervisor has said; `until` it has said that, too."""
-    ended, said = [], list[Any]()
+    ended, said = list[int](), list[Any]()
     while len(ended) < count or not (until is None or any(isinstance(s, until) for s in said)):
         letter = next_letter(engine)
         if letter.sender == "router":
