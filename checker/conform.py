@@ -179,7 +179,7 @@ class _Search:
 
     def run(self) -> Conformance:
         """Place all events, or tell where the longest order ends."""
-        failed: set[Hashable] = set()
+        failed: dict[tuple[int, ...], set[Hashable]] = {}
         path = [self._arrive(None, [])]
         while path and self.farthest < len(self.events):
             node = path[-1]
@@ -188,10 +188,11 @@ class _Search:
                 before = self._place(k)
                 if before is not None:
                     path.append(self._arrive(k, before))
-                    if failed and (tuple(self.places), self.cells.frozen()) in failed:
+                    states = failed.get(tuple(self.places))
+                    if states is not None and self.cells.frozen() in states:
                         path[-1].untried = []
             else:
-                failed.add((tuple(self.places), self.cells.frozen()))
+                failed.setdefault(tuple(self.places), set()).add(self.cells.frozen())
                 self._leave(path.pop())
         return Conformance(self.system.name, len(self.events)) if self.farthest == len(self.events) else self.blame
 
@@ -297,11 +298,18 @@ def _why_not(known: Load, instance: Instance, event: Event) -> str | None:
             return f"reads {cell} = {value}, where it was {reads.get(cell, 'not read')}"
     if set(reads) != set(event["reads"]):
         return f"reads {', '.join(sorted(set(reads) ^ set(event['reads'])))} in the protocol or in the log only"
-    written = {_cell(v, where): v.type.show(value) for v, where, value in writes if v.medium not in UNSEEN and v is not instance.action.machine.state}
-    if written != event["writes"]:
-        differing = sorted(c for c in written.keys() | event["writes"].keys() if written.get(c) != event["writes"].get(c))
-        return f"writes {differing[0]} = {event['writes'].get(differing[0], 'nothing')}, where the row writes {written.get(differing[0], 'nothing')}"
+    written = {_cell(v, where): (v.type.show(value), v.type.show(known(v, where))) for v, where, value in writes if _is_told(v, instance)}
+    for cell, value in sorted(event["writes"].items()):
+        if cell not in written or written[cell][0] != value:
+            return f"writes {cell} = {value}, where the row writes {written.get(cell, ('nothing',))[0]}"
+    for cell, (value, before) in sorted(written.items()):
+        if cell not in event["writes"] and value != before:  # a store that changes nothing may be left out
+            return f"writes {cell} = nothing, where the row writes {value}"
     return None
+
+
+def _is_told(variable: Variable, instance: Instance) -> bool:
+    return variable.medium not in UNSEEN and variable is not instance.action.machine.state
 
 
 def _recording(load: Callable[..., Value], reads: dict[str, str]) -> Callable[[Variable, tuple[Value, ...]], Value]:

@@ -68,4 +68,4 @@ class Deployment:
             raise DefinitionError(f"--prefill {self.prefill}: the protocol has one prefill instance; give 1, or 0 for the monolithic engine")
         if self.expert_parallel != 1:
             raise DefinitionError("--ep spreads experts over the ranks of several instances, which run in lockstep only; give --ep 1")
-        return Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens)
+        return Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens, mortal=True)

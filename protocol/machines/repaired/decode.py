@@ -121,7 +121,8 @@ def decode_worker(p: Plane, entry: Machine) -> Machine:
     drop = [batch[d, q].set(False), turn.set(0)]
     credit = [*drop, when(turn != p.entry_turn[d, q], p.miscredited.set(True))]
     idle = ~batch[d, q] if p.rules.ends_steps else TRUE
-    free = [p.reserved[d].sub(1), p.open_key[d, q].set(None), p.decode_holds[q].set(None)]
+    revoke = [p.open_key[d, q].set(None)] if p.rules.fences_writes else []
+    free = [p.reserved[d].sub(1), *revoke, p.decode_holds[q].set(None)]
     step = partial(_row, choose=(q,), under=p.decode_lock[d])
     # fmt: off
     rows = [

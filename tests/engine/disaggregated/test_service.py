@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,29 @@ def test_a_prompt_that_is_too_long_is_refused(service: Disaggregated) -> None:
 
     with pytest.raises(DefinitionError, match="127 tokens of prompt and 2 of answer are more than 128"):
         asyncio.run(run())
+
+
+def test_whoever_is_killed_comes_back_and_every_request_ends(tmp_path: Path) -> None:
+    log = tmp_path / "events.ndjson"
+    service = Disaggregated(Plant(TINY, ranks=2, sequences=3, context_tokens=128, mortal=True), {"": log}, keeps_records=True)
+
+    async def run(victim: str) -> set[Finish | None]:
+        handles = [service.submit(Generation((k,) * 40, 30)) for k in range(1, 7)]
+        async for _ in handles[0]:
+            break
+        service.engine.children[victim].process.kill()
+        return set(await asyncio.wait_for(asyncio.gather(*map(read, handles)), 60))
+
+    with closing(service):
+        for victim in ("decode engine 0", "prefill worker 1", "messager 0"):
+            assert asyncio.run(run(victim)) <= {Finish.LENGTH, Finish.ERROR}
+        last = asyncio.run(read_all(service, generations(3)))
+        found = audit(WEIGHTS, service.records.values(), service.leaks())
+        assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ()) and last == {Finish.LENGTH}
+        service.stop()
+    judged = conform(log)
+    assert judged.conforms, judged.reason
+
+
+async def read_all(service: Disaggregated, wanted: list[Generation]) -> set[Finish | None]:
+    return set(await asyncio.gather(*(read(service.submit(generation)) for generation in wanted)))
