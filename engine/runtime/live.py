@@ -290,6 +290,7 @@ class LiveEngine:
     def _watch(self) -> bool:
         """One wait for whatever happens next; False once the engine is being stopped."""
         assert self._client is not None
+        self._hand_out()  # what came along while the last event was dealt with: no socket tells of it again
         self._client.await_news()
         controls = {c.control: c for c in self.children.values()}
         sentinels = {c.process.sentinel: c for c in self.children.values()}

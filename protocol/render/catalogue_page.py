@@ -76,7 +76,7 @@ def _hazard_table(known: Iterable[Hazard]) -> str:
 def _group_section(group: str, mine: Sequence[Scenario]) -> list[str]:
     module = sys.modules.get(f"protocol.catalogue.{group.replace('-', '_')}")
     parts = [f"## {group}\n", (module.__doc__ or "").strip() + "\n" if module is not None else ""]
-    for hazard in module.HAZARDS if module is not None else ():
+    for hazard in getattr(module, "HAZARDS", ()):  # a part of a group that is split over modules owns none
         parts += _hazard_section(hazard)
     for asked, listed in by_question(mine).items():
         parts += [f"### {asked.capitalize()}\n", _matrix(listed)]

@@ -75,16 +75,15 @@ def test_whoever_is_killed_comes_back_and_every_request_ends(tmp_path: Path) -> 
     service = Disaggregated(Plant(TINY, ranks=2, sequences=3, context_tokens=128, mortal=True), {"": log}, keeps_records=True)
 
     async def run(victim: str) -> set[Finish | None]:
+        await first_token(service)
         handles = [service.submit(Generation((k,) * 40, 30)) for k in range(1, 7)]
-        async for _ in handles[0]:
-            break
         service.engine.children[victim].process.kill()
         return set(await asyncio.wait_for(asyncio.gather(*map(read, handles)), 60))
 
     with closing(service):
         for victim in ("decode engine 0", "prefill worker 1", "messager 0"):
             assert asyncio.run(run(victim)) <= {Finish.LENGTH, Finish.ERROR}
-        last = asyncio.run(read_all(service, generations(3)))
+        last = asyncio.run(after_return(service, generations(3)))
         found = audit(WEIGHTS, service.records.values(), service.leaks())
         assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ()) and last == {Finish.LENGTH}
         service.stop()
@@ -92,5 +91,14 @@ def test_whoever_is_killed_comes_back_and_every_request_ends(tmp_path: Path) -> 
     assert judged.conforms, judged.reason
 
 
-async def read_all(service: Disaggregated, wanted: list[Generation]) -> set[Finish | None]:
+async def first_token(service: Disaggregated) -> None:
+    """Until P and D both work: what is asked before is answered with an error."""
+    while True:
+        handle = service.submit(Generation((1, 2), 1))
+        if await read(handle) is Finish.LENGTH:
+            return
+
+
+async def after_return(service: Disaggregated, wanted: list[Generation]) -> set[Finish | None]:
+    await first_token(service)
     return set(await asyncio.gather(*(read(service.submit(generation)) for generation in wanted)))
