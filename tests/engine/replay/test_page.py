@@ -49,6 +49,6 @@ def test_the_page_tells_k3_as_it_is_measured_here(written: str) -> None:
 
 
 def close(here: str, there: str) -> bool:
-    """Whether two numbers differ by less than a machine's rounding makes of a bfloat16 engine's noise: by half."""
+    """Whether two numbers differ by less than another matrix library makes of a bfloat16 engine's noise over a few tokens: by a factor of 3."""
     a, b = (float(text.replace(",", "")) for text in (here, there))
-    return a == b or 2 / 3 < a / b < 3 / 2
+    return a == b or 1 / 3 < a / b < 3
