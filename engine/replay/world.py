@@ -6,6 +6,7 @@ the schedule, from whatever lies in its blocks. Where a model has the decoding i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ class Answer:
         return (*self.prompt, *self.tokens)
 
 
-class World:
+class World(ABC):
     """Base of the subjects: instances, requests and D's decoding.
 
     Args:
@@ -76,9 +77,9 @@ class World:
         self.start()
 
     @staticmethod
+    @abstractmethod
     def harmless(config: dict[str, Any]) -> dict[str, Any]:
         """Arguments of the builder that make a configuration the version that holds."""
-        raise NotImplementedError
 
     @staticmethod
     def engine_bounds(config: dict[str, Any]) -> dict[str, Any]:
@@ -89,15 +90,15 @@ class World:
         """Whether the engine takes a row that is enabled: of rows that somebody decides, the one that fits what there is to do."""
         return True
 
+    @abstractmethod
     def start(self) -> None:
         """Make instances and requests."""
-        raise NotImplementedError
 
     def roles(self) -> Sequence[object]:
         """Whose methods are bound to rows."""
         return [self]
 
-    def committed(self, step: Step) -> None:
+    def committed(self, step: Step) -> None:  # noqa: B027 - most worlds have nothing to note
         """Called with every step, before its own handler."""
 
     def index(self, machine: str, name: str) -> Index:

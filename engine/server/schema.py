@@ -6,6 +6,7 @@ One rule: a field is honoured, is known to change nothing, or is refused; none i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -106,7 +107,7 @@ class StreamOptions(Body):
     include_usage: bool = False
 
 
-class Wanted(Body):
+class Wanted(Body, ABC):
     """What both kinds of request have."""
 
     model: str
@@ -127,18 +128,18 @@ class Wanted(Body):
         return self.stream_options is not None and self.stream_options.include_usage
 
     @property
+    @abstractmethod
     def answer_tokens(self) -> int | None:
         """The longest answer; None for what the context leaves."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def alternatives(self) -> int | None:
         """How many likeliest tokens to tell beside each chosen one; None for no log-probabilities at all."""
-        raise NotImplementedError
 
+    @abstractmethod
     def prompts(self, vocabulary: Vocabulary) -> list[Tokens]:
         """The prompts as tokens."""
-        raise NotImplementedError
 
 
 class CompletionBody(Wanted):
