@@ -12,6 +12,7 @@ from itertools import count
 from ..audit import Record
 from ..errors import EngineError
 from ..generation import Finish, Generation, Handle, Stats
+from ..meter import Usage
 from ..runtime.live import SEGMENT_PREFIX, LiveEngine, start
 from .arena import Arena
 from .crews import Abort, GivenUp, Held, Inspect, Submit, placement_of
@@ -118,12 +119,12 @@ class Disaggregated:
                 found.append(f"{name}: {held.blocks} blocks of {held.requests} requests")
         return found
 
-    def stop(self) -> int:
-        """End in good order, with the logs written: how many rows were fired."""
+    def stop(self) -> Usage:
+        """End in good order, with the logs written: how many rows were fired, and what they took."""
         self._end_listening()
-        fired = self.engine.stop()
+        usage = self.engine.stop()
         self.close()
-        return fired
+        return usage
 
     def close(self) -> None:
         """End everything; called again, it does nothing."""

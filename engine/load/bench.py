@@ -107,7 +107,7 @@ def run_in_process(
         if not isinstance(service, Disaggregated):
             return measured, 0, None
         leaks = service.leaks() if audits else []
-        fired = service.stop()
+        fired = service.stop().rows
         found = audit(weights_of(config_of(wanted.model)), service.records.values(), leaks) if audits else None
         return measured, fired, found
     finally:

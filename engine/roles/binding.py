@@ -16,6 +16,8 @@ from protocol import DefinitionError
 from protocol.system import System
 from protocol.types import Value
 
+from ..meter import Meter
+
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -53,11 +55,14 @@ def _mark(kind: str, rows: tuple[str, ...]) -> Callable[[Method], Method]:
 class Bindings:
     """The handlers of some roles over one system.
 
+    Args:
+        machines: those whose rows they are to serve. meter: counts the time that the handlers take.
+
     Raises:
         DefinitionError: a handler for a row that does not exist, two for one row, or a decided row without one.
     """
 
-    def __init__(self, system: System, roles: Iterable[object], machines: Iterable[str]):
+    def __init__(self, system: System, roles: Iterable[object], machines: Iterable[str], meter: Meter | None = None):
         self._bound: dict[tuple[str, str], Callable[..., Any]] = {}
         rows = {action.name for action in system.actions}
         for role in roles:
@@ -68,7 +73,8 @@ class Bindings:
                         raise DefinitionError(f"{type(role).__name__}.{name} is bound to {row}, which system {system.name} has not; rename it")
                     if (kind, row) in self._bound:
                         raise DefinitionError(f"{row} has two handlers ({kind}); remove {type(role).__name__}.{name} or the other")
-                    self._bound[kind, row] = getattr(role, name)
+                    method = getattr(role, name)
+                    self._bound[kind, row] = method if meter is None else meter.metered(method)
         wanted = set(machines)
         for action in system.actions:
             if action.machine.name in wanted and action.row.decided == "decided" and ("decides", action.name) not in self._bound:

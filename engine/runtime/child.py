@@ -26,6 +26,7 @@ from protocol.types import Value
 from ..clock import LiveClock
 from ..driver import Driver
 from ..log import LogPart
+from ..meter import Meter
 from ..queue_server import Client, QueueServer
 from ..roles.binding import Bindings
 from ..wire import Wire
@@ -136,6 +137,8 @@ def _play(spec: Spec, directory: Directory, segment: Segment) -> None:
     client = Client(Wire(spec.queue), directory)
     desk = StationDesk(spec.station, client)
     crew = station.crew(desk)
+    meter = Meter()
+    crew.receive = meter.metered(crew.receive)  # type: ignore[method-assign]
     names = {part.system for part in station.parts}
     stores = {name: LiveStore(name, directory, segment, client, recorded=spec.mortal and name in spec.logs) for name in names}
     drivers = {name: Driver(systems[name], stores[name]) for name in names}
@@ -143,7 +146,7 @@ def _play(spec: Spec, directory: Directory, segment: Segment) -> None:
     for part in station.parts:
         system = systems[part.system]
         for copy in part.copies(system):
-            player = _player(spec, part.system, system, drivers[part.system], stores[part.system], part.machine, copy, crew, desk)
+            player = _player(spec, part.system, system, drivers[part.system], stores[part.system], part.machine, copy, crew, desk, meter)
             players.append(player)
             watched += [(span, player) for span in directory.spans_of(part.system, system.machine(part.machine), copy)]
     client.watch(merged(span for span, _ in watched))
@@ -151,9 +154,10 @@ def _play(spec: Spec, directory: Directory, segment: Segment) -> None:
     if spec.control.recv() == "go":
         variables = [variable.name for variable in directory.variables]
         beat = partial(segment.beats.__setitem__, spec.number)
+        meter.begin()
         Turns(players, watched, stores.values(), client, crew, spec.control, beat, variables).run()
     crew.close()
-    spec.control.send(("stopped", sum(player.fired for player in players)))
+    spec.control.send(("stopped", meter.usage(sum(player.fired for player in players))))
 
 
 def _player(
@@ -166,12 +170,13 @@ def _player(
     indices: tuple[Value, ...],
     crew: Crew,
     desk: StationDesk,
+    meter: Meter,
 ) -> Player:
     """The player of one copy. One that has died begins where its machine restarts."""
     copy = driver.copies[machine, indices]
     if spec.returns:
         copy.state = system.machine(machine).restart
-    bindings = Bindings(system, crew.roles(machine, indices), [machine])
+    bindings = Bindings(system, crew.roles(machine, indices), [machine], meter)
     log = LogPart(spec.logs[name].stream, spec.station) if name in spec.logs else None
     results_to = spec.placement.station(spec.station).results_to
     deliver = lambda content: desk.post(results_to, content)  # noqa: E731

@@ -92,7 +92,7 @@ def run_live(
         if started is not None:
             started(engine)
         completions, forwards, seconds = _wait(engine, progress)
-        fired = engine.stop()
+        fired = engine.stop().rows
     done = tuple(sorted(completions, key=lambda c: c.request))
     return Report(len(requests), done, seconds, forwards, fired, speed, plan.ranks, plan.variant, seed)
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from ..clock import LiveClock
 from ..errors import EngineError
+from ..meter import Usage
 from ..queue_server import Client, Letter
 from ..wire import Wire
 from .child import Spec, run_server, run_station
@@ -109,6 +110,7 @@ class LiveEngine:
         self._thread: threading.Thread | None = None
         self._ending, self._end = socket.socketpair()
         self._signals, self._clock = signals, LiveClock()
+        self._server_began_s = 0.0
 
     def __enter__(self) -> LiveEngine:
         return self
@@ -154,8 +156,8 @@ class LiveEngine:
         names = [s.name for s in self.placement.stations]
         return {n: now - beats[k] for k, n in enumerate(names) if n in self.children and not self._is_returning(n)}
 
-    def stop(self) -> int:
-        """End in good order, write the logs, and return how many rows the living processes have fired since their start.
+    def stop(self) -> Usage:
+        """End in good order, write the logs, and return what the living processes have done since they were all ready.
 
         Raises:
             EngineError: the engine has ended before. TraceError: a log cannot be written.
@@ -166,9 +168,10 @@ class LiveEngine:
         stations = [c for name, c in self.children.items() if name != QUEUE_SERVER and not self._is_returning(name)]
         for child in stations:
             child.tell("stop")
-        fired = sum(self._answer(child, "stopped", STOP_S) for child in stations)
+        served = Usage(0, self.children[QUEUE_SERVER].cpu_s() - self._server_began_s)
+        usage = sum((self._answer(child, "stopped", STOP_S) for child in stations), served)
         self._logs.merge()
-        return fired
+        return usage
 
     def close(self) -> None:
         """End everything at once; what `stop` has not written is lost."""
@@ -204,6 +207,7 @@ class LiveEngine:
             self._launch(station.name, returns=False)
         for child in self.children.values():
             self._answer(child, "ready", START_S)
+        self._server_began_s = self.children[QUEUE_SERVER].cpu_s()
         for child in self.children.values():
             child.tell("go")
         self._thread = threading.Thread(target=self._supervise, name="interlock-supervisor", daemon=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 SPAWN = multiprocessing.get_context("forkserver")
@@ -54,6 +56,11 @@ class Child:
             return self.control.recv() if self.control.poll() else None  # type: ignore[no-any-return]
         except (EOFError, OSError):
             return None
+
+    def cpu_s(self) -> float:
+        """The CPU time that it has used, in seconds."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     @property
     def was_killed(self) -> bool:

@@ -168,7 +168,7 @@ def measure_engine(turns: int, seconds: float) -> None:
         for _ in range(turns * SIZES["requests"]):
             engine.received()
         busy, wall = cpu_s(engine) - before, time.perf_counter() - began
-        fired = engine.stop()
+        fired = engine.stop().rows
     print(f"fired row                   {1e6 * busy / fired:8.1f} us of CPU, {fired / wall:,.0f} rows/s, {fired:,} rows")
 
 

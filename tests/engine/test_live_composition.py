@@ -59,7 +59,7 @@ def test_requests_sent_at_run_time_are_answered_and_the_log_conforms(tmp_path: P
         engine.send("router", 1)
         assert outcomes(engine, 4)[0] == [0, 1, 2, 3]
         assert set(engine.liveness()) == set(engine.children) - {"queue server"}
-        fired = engine.stop()
+        fired = engine.stop().rows
     answer = conform(log)
     assert answer.conforms and answer.events == fired, answer
     assert len(processes) == 9 and all(map(is_gone, processes)) and not segments() and os.listdir(tmp_path) == ["events.ndjson"]
