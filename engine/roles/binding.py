@@ -68,13 +68,14 @@ class Bindings:
         for role in roles:
             for name in dir(type(role)):
                 kind, named = getattr(getattr(type(role), name), "bound_to", ("", ()))
+                # One object for all its rows: rows that one handler decides are offered to it together.
+                method = meter.metered(getattr(role, name)) if meter is not None and named else getattr(role, name)
                 for row in named:
                     if row not in rows:
                         raise DefinitionError(f"{type(role).__name__}.{name} is bound to {row}, which system {system.name} has not; rename it")
                     if (kind, row) in self._bound:
                         raise DefinitionError(f"{row} has two handlers ({kind}); remove {type(role).__name__}.{name} or the other")
-                    method = getattr(role, name)
-                    self._bound[kind, row] = method if meter is None else meter.metered(method)
+                    self._bound[kind, row] = method
         wanted = set(machines)
         for action in system.actions:
             if action.machine.name in wanted and action.row.decided == "decided" and ("decides", action.name) not in self._bound:
