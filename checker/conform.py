@@ -214,7 +214,8 @@ class _Search:
         """The copies whose next row may come next, by the end of their rows."""
         heads = [(self.events[line[place]], k) for k, (line, place) in enumerate(zip(self.lines, self.places)) if place < len(line)]
         first_end = min(event["t"] for event, _ in heads)
-        return [k for event, k in sorted(heads, key=lambda head: head[0]["t"]) if event["began"] <= first_end]
+        # In virtual time many rows end at one moment: then the order of the log is tried first.
+        return [k for event, k in sorted(heads, key=lambda head: (head[0]["t"], self._head(head[1]))) if event["began"] <= first_end]
 
     def _head(self, k: int) -> int:
         return self.lines[k][self.places[k]]
