@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import interlock as interlock_module
+import command.check as check_command
 from interlock import main
 from protocol.catalogue import hazards, scenarios
 from protocol.catalogue.target import Target
@@ -226,14 +226,14 @@ def test_a_catalogue_that_a_budget_stops_is_no_success(interlock, monkeypatch: p
 @pytest.mark.parametrize("flag", ["--all", "--deep"])
 def test_a_catalogue_that_is_killed_tells_what_is_answered_and_is_no_success(interlock, monkeypatch: pytest.MonkeyPatch, flag: str) -> None:  # noqa: ANN001
     names = few(monkeypatch)
-    explore = interlock_module._explore
+    explore = check_command.explore
 
     def killed(target: Target, *arguments: object, **options: object) -> object:
         if target.name == names[1]:
             os.kill(os.getpid(), signal.SIGTERM)
         return explore(target, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(interlock_module, "_explore", killed)
+    monkeypatch.setattr(check_command, "explore", killed)
     code, out, err = interlock("check", flag)
     assert code == 3 and names[0] in out and names[2] not in out
     assert "stopped after 1 of 3 scenarios; the others are not answered" in err and "3 scenarios, 1 as recorded" in out
@@ -242,7 +242,7 @@ def test_a_catalogue_that_is_killed_tells_what_is_answered_and_is_no_success(int
 
 def test_a_long_scenario_of_the_deep_catalogue_is_told_when_it_ends(interlock, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
     names = few(monkeypatch)
-    monkeypatch.setattr(interlock_module, "LONG_S", 0)
+    monkeypatch.setattr(check_command, "LONG_S", 0)
     code, _, err = interlock("check", "--deep")
     assert code == 0
     assert [line.split(": ")[:2] for line in err.splitlines()] == [[f"{k} of 3", name] for k, name in enumerate(names, 1)]

@@ -1,0 +1,93 @@
+"""`interlock replay`: counterexamples driven with tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from protocol.errors import DefinitionError
+
+from .exploration import explore, path_of
+from .printing import print_prose, print_table
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from engine.replay import Exposure
+    from protocol.trace import Trace
+
+
+def replay(
+    name: Annotated[str, typer.Argument(metavar="TRACE", help="A file of `interlock check --trace`, or a scenario: its path is found first.")] = "",
+    all_hazards: Annotated[bool, typer.Option("--all", help="Every scenario of docs/damage.md: the page, with -o into a file.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of prompts, and of the schedule after the path.")] = 0,
+    hold: Annotated[bool, typer.Option("--late", help="Also hold the last step of the path back, and tell the worst.")] = False,
+    rough: Annotated[int, typer.Option(min=0, help="Also so many runs without a path, under rough schedules (--all: 40).")] = 0,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="With --all: write the page to a file.")] = None,
+) -> None:
+    """Drive the engine with tensors along a counterexample; what it does to the answers. Exit code 1: there is damage."""
+    from engine.replay import expose, late
+    from engine.replay import replay as drive
+    from engine.replay.report import comparison, exposure_text, late_story, story
+
+    if all_hazards == bool(name):
+        raise DefinitionError("replay: name a trace or a scenario, or give --all for the page (and not both)")
+    if all_hazards:
+        _replay_all(seed, rough or 40, output)
+        return
+    trace = _trace_named(name)
+    found = drive(trace, seed)
+    print(f"{trace.scenario}, variant {found.scenario.variant}: {len(trace.steps)} steps, then a fair schedule of seed {seed}\n")
+    print_prose(story(found))
+    if found.after.requests or found.after.distances:
+        print_table("", ["", ">before", ">after"], comparison(found))
+    if hold:
+        told = late_story(found, late(trace, seed)) or "Holding the last step back hurts no token."
+        print_prose([told])
+    if rough:
+        columns = [">runs", ">with a token hit", ">with a request that never ends", ">tokens hit", ">growth of k3_kl_mean, bfloat16"]
+        print_table("under rough schedules", columns, [exposure_text(expose(found.scenario, rough, seed))])
+    raise typer.Exit(0 if found.after.harmless else 1)
+
+
+def _trace_named(name: str) -> Trace:
+    """The trace in a file, or the shortest path of a scenario."""
+    from protocol.catalogue.target import resolve
+    from protocol.trace import load_trace
+
+    if Path(name).is_file():
+        return load_trace(Path(name))
+    target = resolve(name)
+    if target.scenario is None:
+        raise DefinitionError(f"replay {name}: only scenarios of the catalogue are replayed; see `interlock list`")
+    trace = path_of(target, explore(target, first=True), target.scenario.property)
+    if trace is None:
+        raise DefinitionError(f"replay {name}: {target.scenario.property} is answered without a path, so there is nothing to replay")
+    return trace
+
+
+def _replay_all(seed: int, rough: int, output: Path | None) -> None:
+    from engine.replay import expose, late
+    from engine.replay import replay as drive
+    from engine.replay.page import page, scenarios_of_page
+    from protocol.trace import write_whole
+
+    replays, steps, lates = {}, {}, {}
+    exposures: dict[str, Exposure] = {}
+    with Progress("replay") as progress:
+        for number, name in enumerate(listed := scenarios_of_page(), 1):
+            progress.show(f"{number} of {len(listed)}: {name}")
+            trace = _trace_named(name)
+            replays[name], steps[name] = drive(trace, seed), len(trace.steps)
+            if not replays[name].after.hit:
+                lates[name] = late(trace, seed)
+            scenario = replays[name].scenario
+            same = [n for n in exposures if replays[n].scenario.build is scenario.build and replays[n].scenario.config == scenario.config]
+            exposures[name] = exposures[same[0]] if same else expose(scenario, rough, seed)
+    text = page(replays, steps, lates, exposures)
+    if output is None:
+        print(text, end="")
+    else:
+        write_whole(output, text)
+        print(f"written to {output}")

@@ -1,0 +1,33 @@
+"""`interlock serve`: a model behind the OpenAI API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from protocol.errors import DefinitionError
+
+
+def serve(
+    model: Annotated[str, typer.Option(help="tiny, tiny-experts or smollm2.")] = "tiny",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
+    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances: 1; 0 is --monolithic.")] = 1,
+    decode: Annotated[int, typer.Option(min=1, help="Decode instances.")] = 1,
+    tp: Annotated[int, typer.Option(min=1, help="Tensor-parallel ranks of an instance.")] = 1,
+    ep: Annotated[int, typer.Option(min=1, help="Ranks that share the experts, whole ones each (with --monolithic); 1: each has a part of all.")] = 1,
+    monolithic: Annotated[bool, typer.Option("--monolithic", help="Prefill and decode in one thread, without the protocol: the baseline.")] = False,
+    max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once.")] = 8,
+    max_model_len: Annotated[int, typer.Option(min=2, help="Tokens of the longest prompt and answer together.")] = 2048,
+    seed: Annotated[int, typer.Option(help="Where requests without a seed draw theirs.")] = 0,
+) -> None:
+    """Serve a model with the OpenAI API, by prefill and decode processes that the repaired protocol drives; Ctrl-C ends it."""
+    from engine.deployment import Deployment
+
+    try:
+        from engine.server.serve import serve_deployment
+    except ImportError as error:
+        raise DefinitionError(f"the package {error.name} is missing; install interlock[server]") from None
+    wanted = Deployment(model, 0 if monolithic else prefill, decode, tp, ep, max_num_seqs, max_model_len)
+    serve_deployment(wanted, host, port, seed=seed, say=lambda text: print(text, flush=True))
