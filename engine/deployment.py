@@ -22,7 +22,7 @@ class Deployment:
 
     Args:
         model: its name. prefill, decode: instances; no prefill instance means the monolithic engine, with one decode instance.
-        tensor_parallel: ranks of each. expert_parallel: ranks over which whole experts are spread; 1 cuts every expert instead.
+        tensor_parallel: ranks of each. expert_parallel: as many as tensor_parallel to spread whole experts over the ranks; 1 cuts every expert.
         sequences: generations that run at once. context_tokens: the longest prompt and answer together.
     """
 
@@ -66,6 +66,7 @@ class Deployment:
     def _plant(self, config: ModelConfig) -> Plant:
         if self.prefill != 1:
             raise DefinitionError(f"--prefill {self.prefill}: the protocol has one prefill instance; give 1, or 0 for the monolithic engine")
-        if self.expert_parallel != 1:
-            raise DefinitionError("--ep spreads experts over the ranks of several instances, which run in lockstep only; give --ep 1")
-        return Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens, mortal=True)
+        if self.expert_parallel not in (1, self.tensor_parallel):
+            raise DefinitionError(f"--ep {self.expert_parallel}: an instance spreads its experts over all its ranks; give 1, or as many as --tp")
+        spread = self.expert_parallel > 1
+        return Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens, mortal=True, spread_experts=spread)

@@ -68,7 +68,11 @@ class Arena:
 
 
 def _floats(plant: Plant, instance: int) -> int:
-    """The most that a rank gives to a collective: the residual stream of the largest batch, or the logits of all its requests."""
+    """The most that a rank gives to a collective: the residual stream of the largest batch, or the logits of all its requests.
+
+    With experts spread, a row comes back from as many experts as it visits, which may be all of one rank.
+    """
     sequences = plant.slots if instance == 0 else plant.sequences
     rows = sequences * (plant.shape.chunk_tokens if instance == 0 else 1)
-    return max(rows * plant.config.hidden, sequences * plant.config.vocabulary)
+    copies = max(1, plant.config.experts_per_token) if plant.spread_experts else 1
+    return max(copies * rows * plant.config.hidden, sequences * plant.config.vocabulary)

@@ -164,7 +164,7 @@ class RankCrew(Crew):
 
     def __init__(self, plant: Plant, arena: str, instance: int, rank: int, desk: Desk):
         share_cores(plant.ranks * (1 + plant.decodes))
-        memory, weights = Arena(plant, arena), weights_of(config_of(plant.config.name)).shard(rank, plant.ranks)
+        memory, weights = Arena(plant, arena), plant.part(weights_of(config_of(plant.config.name)), rank)
         computation = LiveComputation(Shard(weights, memory.cache(instance, rank)), memory.exchange(instance, rank))
         self._role = PrefillRank(rank, plant.withdraw, computation) if instance == 0 else DecodeRank(rank, computation)
         self._rest = WorkerRest(desk.clock("worker", (rank,)))

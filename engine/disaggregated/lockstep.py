@@ -158,7 +158,7 @@ class LockstepEngine:
         plant = self._plant
         blocks = sequences * plant.shape.blocks
         caches = [KvCache(plant.config, plant.ranks, blocks, plant.shape.block_size) for _ in range(plant.ranks)]
-        return [Shard(weights.shard(rank, plant.ranks), cache) for rank, cache in enumerate(caches)]
+        return [Shard(plant.part(weights, rank), cache) for rank, cache in enumerate(caches)]
 
     def _staff(self, system: System, role_of: Callable[[str, tuple[Any, ...]], object], deliver: Callable[[Any], None]) -> None:
         driver = Driver(system, Store(system))

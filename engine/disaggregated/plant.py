@@ -12,6 +12,7 @@ from protocol.system import System
 
 from ..generation import Generation
 from ..model.config import ModelConfig
+from ..model.weights import Weights
 from .job import Shape
 
 PROTOCOL_BUILDER = f"{build_protocol.__module__}:{build_protocol.__name__}"
@@ -34,6 +35,8 @@ class Plant:
         sequences: requests at once on each D. context_tokens: the longest prompt and answer together.
         slots: requests at once on P. threads: that prepare requests.
         mortal: whether processes may die, and come back; the rows for it are driven then.
+        spread_experts: whether each rank has whole experts, and tokens travel to them (expert parallelism over the ranks of an
+            instance), or a part of every expert.
 
     Raises:
         DefinitionError: the model cannot be cut so, or a number is below 1.
@@ -47,12 +50,20 @@ class Plant:
     slots: int = 4
     threads: int = 2
     mortal: bool = False
+    spread_experts: bool = False
 
     def __post_init__(self) -> None:
         self.config.check_ranks(self.ranks)
+        if self.spread_experts:
+            self.config.check_places(self.ranks)
         for name in ("decodes", "sequences", "context_tokens", "slots", "threads"):
             if getattr(self, name) < 1:
                 raise DefinitionError(f"{name}={getattr(self, name)}: give at least 1")
+
+    def part(self, weights: Weights, rank: int) -> Weights:
+        """A rank's part of the model, in every instance."""
+        ranks = self.ranks
+        return weights.expert_shard(rank, ranks, rank, ranks) if self.spread_experts else weights.shard(rank, ranks)
 
     @property
     def numbers(self) -> int:

@@ -48,6 +48,13 @@ class ModelConfig:
             fit = [n for n in range(1, self.kv_heads + 1) if not self.kv_heads % n and not self.intermediate % n]
             raise DefinitionError(f"model {self.name} cannot be cut into {ranks} ranks; choose one of {', '.join(map(str, fit))}")
 
+    def check_places(self, places: int) -> None:
+        """Raise a DefinitionError unless the model has experts that so many ranks can share evenly."""
+        if not self.experts or self.experts % places:
+            fit = [n for n in range(1, self.experts + 1) if not self.experts % n]
+            remedy = f"spread them over {', '.join(map(str, fit))}" if fit else "choose a model with experts, or do not spread them"
+            raise DefinitionError(f"model {self.name} has {self.experts} experts, which {places} ranks cannot share evenly; {remedy}")
+
     @property
     def kv_bytes_per_token(self) -> int:
         """Bytes of keys and values a token takes, over all layers and ranks, in 32-bit floats."""

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol import DefinitionError
-
 from .config import ModelConfig
 
 Floats = NDArray[np.float32]
@@ -56,9 +54,8 @@ class Weights:
         Raises:
             DefinitionError: the model cannot be cut so.
         """
+        self.config.check_places(places)
         shard, experts = self.shard(rank, ranks), self.config.experts
-        if not experts or experts % places:
-            raise DefinitionError(f"model {self.config.name} has {experts} experts, which {places} ranks cannot share evenly")
         own = range(place * experts // places, (place + 1) * experts // places)
         arrays = {name: array for name, array in shard.arrays.items() if _expert_of(name) is None}
         arrays.update((name, array) for name, array in self.arrays.items() if _expert_of(name) in own)
