@@ -12,11 +12,13 @@ HAZARDS: list[Hazard] = [
         "On D a preempted request is deleted and its slot is free at once. The next request is put into it while the worker's step, "
         "begun before it read the stop, still produces a token for the slot. TOK credits it to whoever has the slot now.",
         "all, role decode; inferred",
-        "Reachable with one slot, one block and two requests. (request, attempt) in the outputs mends it; the request alone does not, "
-        "when a client posts the id again after the error. On D the preemption also races with the end: TOK has looked and the request "
-        "is preempted, so the client gets an error and the result. A stop may be credited to the wrong request, too: one that finds its slot "
-        "empty, because the last token came first, must not be reported. If it is, in A' and R', the report is taken for that of the next "
-        "request in the slot once that one is aborted, and frees its slot while its last token is under way.",
+        "Reachable with one slot, one block and two requests. (request, attempt) in the outputs mends the credit; the request alone does not, when "
+        "a client posts the id again after the error. It does not mend the block: a step begun before the worker read the stop writes it after it "
+        "is free, and on D P's messagers may have put the next owner's cache there, so slot and blocks are kept until the stop is reported. That "
+        "was found by replaying, with tensors, a version that held. On D the preemption also races with the end: TOK has looked and the request is "
+        "preempted, so the client gets an error and the result. A stop may be credited to the wrong request, too: one that finds its slot empty, "
+        "because the last token came first, must not be reported. If it is, in A' and R', the report is taken for that of the next request in the "
+        "slot once that one is aborted, and frees its slot while its last token is under way.",
         told_by="lifecycle-foreign-token-in-newest",
     ),
     Hazard(
@@ -26,7 +28,8 @@ HAZARDS: list[Hazard] = [
         "An abort of a request that waits or prefills is noted, and acted on once the request decodes. One that is not done in "
         "a second is recycled by force: the slot is given away while the worker's outputs for it are still on their way.",
         "newest; inferred, #7642 seen",
-        "Forced recycling leads to H10 in the mixed role; with numbered outputs force does no harm to tokens. In the mixed role every "
+        "Forced recycling leads to H10 in the mixed role; with numbered outputs force does no harm to tokens, but the step in flight writes "
+        "blocks that are free. In the mixed role every "
         "abort ends by itself, under fairness, so force is only needed where a worker reports no stop (before #7633, or stuck). A pause "
         "waits for ever because of H15. A prompt is computed to its end after its abort, and on D an aborted reservation goes to the worker "
         "before it is stopped. On P nothing acts on an abort at all: what was aborted is computed and sent.",

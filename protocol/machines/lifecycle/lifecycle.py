@@ -12,6 +12,9 @@ and of reports, so that its slots lag behind the engine's. Versions are describe
 4. *Freed at one place*, slot and blocks together, after the store.
 5. *Whoever is answered is forgotten*, also after a failed preprocessing.
 6. *Admission counts slots*: all that have one (#7141).
+7. *What the worker may still write is kept*: slot and blocks of who is stopped are freed when TOK has the report of the stop. A step begun
+   before the worker read the stop writes its blocks; on D P's messagers write the next owner's cache into a block from its reservation on,
+   which no order of tasks holds back. With 1 it also mends what 2 mends: 2 is needed where the slot is another's at once (`late_finish`).
 
 The head of `waiting` that was preempted has its slot, so it is not counted against the slots (the facts count it among those in `waiting`; taken
 literally nobody preempted would come back when all slots are taken).
@@ -23,11 +26,12 @@ from typing import Any
 
 from ...combine import all_of, any_of, count
 from ...expr import FALSE
+from ...machine import Machine
 from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
 from .intake import Control, control, intake
 from .manager import Answers, Manager
-from .rank import WRITING, Content, rank
+from .rank import WRITING, Content, Rank, rank
 from .request import ASKED, IN_WAITING, OVER, PREEMPTED, PREFILLING, RUNNING, Stage
 from .scheduling import Schedule, scheduling
 from .tokens import finisher, token_processor
@@ -48,7 +52,7 @@ def build(variant: str = "repaired", role: str = "mixed", drains: bool = False, 
     sched, worker = scheduling(m), rank(m, content)
     machines = [m.machine, intake(m), sched, worker, token_processor(m), finisher(m), *controls]
     raised = sched.at() == Schedule.RAISED if not m.variant.counts_stopping and role == "mixed" else FALSE
-    properties = [*_ownership(m, content), *_tokens(m), *_progress(m)]
+    properties = [*_ownership(m, content), *_writes(m, content, worker), *_tokens(m), *_progress(m)]
     properties.append(never("slot_found_for_admitted", raised, "#7141: whoever is admitted finds a slot"))
     if drains:
         pauser = controls[0]
@@ -77,6 +81,26 @@ def _ownership(m: Manager, c: Content) -> list[Property]:
         never("no_block_shared", any_of(m.slot, shared), "P7: no step writes one block for two requests"),
         sometimes("some_preempted", any_of(m.request, lambda q: m.machine.at(q).is_in(*PREEMPTED, s.AGAIN)), "twin: a request is preempted"),
         sometimes("some_aborting", any_of(m.request, lambda q: m.machine.at(q) == s.ABORTING), "twin: a running request is stopped"),
+    ]
+
+
+def _writes(m: Manager, c: Content, worker: Machine) -> list[Property]:
+    """P7, for the time that a step takes."""
+    stepping = worker.at() == Rank.FORWARDING
+
+    def writes(i: Any) -> Any:
+        return stepping & c.held[i].is_in(*WRITING)
+
+    def lost(i: Any) -> Any:
+        owner = c.request[i]
+        return any_of(m.block, lambda b: c.block[i, b] & ((m.block_owner[b] != owner) | (m.number[owner.value] != c.number[i])))
+
+    def stopped(i: Any) -> Any:
+        return m.machine.at(c.request[i].value).is_in(*PREEMPTED, Stage.ABORTING)
+
+    return [
+        never("no_lost_block_written", any_of(m.slot, lambda i: writes(i) & lost(i)), "P7, S4: what a step writes is its request's until it ends"),
+        sometimes("some_stopped_written", any_of(m.slot, lambda i: writes(i) & stopped(i)), "twin: a request is stopped during a step that runs it"),
     ]
 
 

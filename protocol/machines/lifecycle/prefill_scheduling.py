@@ -14,7 +14,6 @@ behind it. Left out: layers and ranks (the group "sending"), D but for its answe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import partial
 from typing import Any
@@ -29,6 +28,7 @@ from ...system import System
 from ...types import BOOL, Index, Optional, Range, Record, Sequence
 from ...variable import Lock, channel, ghost, locked, private, register
 from .prefill_request import IN_RUNNING, WITHOUT_BLOCKS, Prefill, prefill_machine
+from .prefill_variants import VARIANTS, Variant
 
 _row = partial(Row, actor="prefill")
 _work = partial(Row, actor="worker")
@@ -74,49 +74,6 @@ class Stop(IntEnum):
     """The control thread is ..."""
 
     IDLE = 0
-
-
-@dataclass(frozen=True)
-class Variant:
-    """How P schedules.
-
-    Args:
-        waits: what was stopped waits, without its blocks; else it begins again, with them.
-        admits: `schedule()`: what waits is admitted, and a chunk may need a block more and preempt for it.
-        asserts: prefill_schedule raises while something waits (no -O).
-        lacks: the manager has no prefill_schedule: it raises every round.
-        queues: V2: a preallocation is a message. drains: the scheduling takes it; drains_first: before it looks at the gate.
-        spares: who was sent cannot be preempted. recycles: who was refused gives its blocks back (pre_recycle_resource).
-    """
-
-    name: str
-    waits: bool = True
-    admits: bool = False
-    asserts: bool = False
-    lacks: bool = False
-    queues: bool = False
-    drains: bool = True
-    drains_first: bool = False
-    spares: bool = False
-    recycles: bool = True
-
-
-_OURS = Variant("repaired", waits=False, spares=True, drains_first=True)
-VARIANTS = {
-    v.name: v
-    for v in (
-        Variant("schedule", admits=True),
-        Variant("asserting", asserts=True),
-        Variant("optimised"),
-        Variant("V0", lacks=True),
-        Variant("V2", queues=True, drains=False),
-        Variant("V2_schedule", admits=True, queues=True),
-        _OURS,
-        replace(_OURS, name="repaired_V2", queues=True),
-        replace(_OURS, name="unspared", spares=False),
-        replace(_OURS, name="unrecycled", recycles=False),
-    )
-}
 
 
 def build(
@@ -189,16 +146,18 @@ class _Instance:
         self.shipped = channel("finished_send_cache", q, requests, kind="bag", cite="facts 2.4: FS")
         self.finishing = channel("finishing", q, requests, cite="finish_execution_pool")
         self.source = private("messager_block", Optional(b), over=q)
+        self.chunk = private("rank_request", Optional(q))
         self.asked = ghost("abort_asked", BOOL, over=q)
         self.refused = ghost("refused", BOOL, over=q)
         self.sent = ghost("first_token_sent", BOOL, over=q)
 
     def system(self) -> System:
         """The machines, and what is asked of them."""
-        machines = [self.machine, self.prepare(), self.schedule(), self.rank(), self.messager(), self.tokens(), self.finisher()]
+        rank = self.rank()
+        machines = [self.machine, self.prepare(), self.schedule(), rank, self.messager(), self.tokens(), self.finisher()]
         if self.stops or self.aborts:
             machines.append(self.stopping())
-        return System("prefill_scheduling", machines, self.properties(), doc=__doc__ or "")
+        return System("prefill_scheduling", machines, [*self.properties(), *self.writes(rank)], doc=__doc__ or "")
 
     def is_lowest(self, b: Any) -> Expr:
         """The block is free, and every lower one is not."""
@@ -306,7 +265,7 @@ class _Instance:
     def rank(self) -> Machine:
         """The worker: reads a batch, reports the stops that came with it, and computes its chunk."""
         r, task, q = Rank, self.tasks.head, choice("request", self.request)
-        chunk, last = private("rank_request", Optional(self.request)), private("rank_last", BOOL)
+        chunk, last = self.chunk, private("rank_last", BOOL)
         stop = private("rank_stops", BOOL, over=self.request)
         take = [self.tasks.receive(), chunk.set(task.run), last.set(task.last), *(stop[i].set(getattr(task, f"stop_{i}")) for i in self.request)]
         none = all_of(self.request, lambda i: ~stop[i])
@@ -454,4 +413,19 @@ class _Instance:
             sometimes("some_run_ends", over, "twin: all requests are sent and freed"),
             sometimes("some_sent", done, "twin: a first token is sent and its request not freed yet"),
             sometimes("some_stopped", any_of(self.request, lambda q: at(q) == p.PREEMPTED), "twin: a request is preempted"),
+        ]
+
+    def writes(self, rank: Machine) -> list[Property]:
+        """P7, for the time that a step takes."""
+
+        def writes(q: Any) -> Expr:
+            return (rank.at() == Rank.FORWARDING) & (self.chunk.cell() == q)
+
+        def stopped(q: Any) -> Expr:
+            return self.machine.at(q).is_in(Prefill.PREEMPTED, Prefill.ABORTING)
+
+        lost, late = any_of(self.request, lambda q: writes(q) & (self.own(q) == 0)), any_of(self.request, lambda q: writes(q) & stopped(q))
+        return [
+            never("no_lost_block_written", lost, "P7, S4: who is in a step has the blocks that it writes"),
+            sometimes("some_stopped_written", late, "twin: a request is stopped during a step that runs it"),
         ]

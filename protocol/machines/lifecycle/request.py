@@ -6,7 +6,7 @@ with its ASKED), `requests` all but ABSENT, ARRIVED, ENDING and GONE. FINISHING 
 token was credited stays in `running`, and that it is about to end is known to nobody but a job in the queue of FIN.
 
     mixed:  ABSENT -> WAITING -> (PREFILLING ->) RUNNING -> (FINISHING ->) ENDING -> GONE, RUNNING -> PREEMPTED -> AGAIN -> RUNNING
-    decode: ABSENT -> ARRIVED -> RESERVED -> READY -> RUNNING -> ..., RUNNING -> GONE when preempted
+    decode: ABSENT -> ARRIVED -> RESERVED -> READY -> RUNNING -> ..., RUNNING -> GONE when preempted; ours: RUNNING -> PREEMPTED -> GONE
 
 The prefill role has a machine of its own (`prefill_request.py`). A row that stays in its state is a thread's step that finds nothing to do
 there; what is not listed cannot happen.
@@ -116,9 +116,16 @@ def _decode(variant: Variant) -> list[Row]:
         Row("fail",    s.RESERVED, s.GONE,     cite="4.11: P's error; pre_recycle"),
         Row("add",     s.RESERVED, s.READY,    cite="8.2: add_prefilled_request"),
         Row("admit",   s.READY,    s.RUNNING,  cite="6.4: a prefill task of one token"),
-        Row("preempt", (s.READY, s.RUNNING), s.GONE, cite="6.3 S2: decode, deleted at once; H10"),
         Row("fail",    s.RESERVED_ASKED, s.GONE, cite="4.11"),
     ]
+    if variant.keeps:
+        rows += [
+            Row("preempt", s.READY,     s.GONE,      cite="ours: no worker has it yet"),
+            Row("preempt", s.RUNNING,   s.PREEMPTED, cite="ours: the worker may be in a step with it"),
+            Row("recycle", s.PREEMPTED, s.GONE,      cite="ours: it has stopped"),
+        ]
+    else:
+        rows.append(Row("preempt", (s.READY, s.RUNNING), s.GONE, cite="6.3 S2: decode, deleted at once; H10"))
     if variant.owns_aborts:
         return [*rows, Row("add", s.RESERVED_ASKED, s.GONE, cite="ours: P has sent all, so the blocks are free")]
     return [
@@ -146,7 +153,8 @@ def _aborts(variant: Variant, role: str, chunks: int) -> list[Row]:
 
 def _ends(variant: Variant, role: str, chunks: int) -> list[Row]:
     s = Stage
-    sources = (*RUNNING, *(PREEMPTED if role == "mixed" else ()), s.ABORTING)
+    preempted = PREEMPTED if role == "mixed" else (s.PREEMPTED,) if variant.keeps else ()
+    sources = (*RUNNING, *preempted, s.ABORTING)
     free = Row("free", s.ENDING, s.GONE, cite="6.4: FIN, blocks")
     if not variant.ends_at_once:
         return [Row("finish", (*sources, *(PREFILLING if chunks > 1 else ())), s.ENDING, cite="6.4: FIN, slot"), free]

@@ -2,8 +2,8 @@
 
 One decision a call: stop an aborted request, compute a prompt's last chunk, give a running request a second block or preempt for it, or
 admit the head of `waiting` (on D: the first in `running` that has not run). Whether a request needs a second block is left open. The victim
-is the last of `running`. Only SCHED puts, so its look at the empty queue stays true until it puts; the look and the critical section are one
-row.
+is the last of `running`; in ours it keeps its blocks until its stop is reported, and nobody else is stopped for want of a block before that.
+Only SCHED puts, so its look at the empty queue stays true until it puts; the look and the critical section are one row.
 
 Left out: the token budget, the extend table (`running_list.py`), control requests (the group "engine-threads").
 """
@@ -74,12 +74,21 @@ def _chunk(m: Manager) -> Row:
 def _stop(m: Manager) -> Row:
     q, i = choice("request", m.request), choice("slot", m.slot)
     guard = m.machine.at(q).is_in(*stoppable(m.variant, m.chunks)) & (m.slot_owner[i] == q)
-    effects = [m.running.remove(q), *m.free_blocks(q)]
+    effects = [m.running.remove(q), *([] if m.variant.keeps else m.free_blocks(q))]
     return _decide(m, "stop_aborted", guard, m.make_batch(stop=i), effects, choose=(q, i), moves=[m.machine[q].stop], cite="6.3 S1: trigger_abort")
 
 
 def _growth(m: Manager) -> list[Row]:
-    """A running request needs one more block: it gets it, or the last of `running` loses its own."""
+    """A running request needs one more block: it gets it, or the last of `running` is stopped for it."""
+    q, i, b = choice("request", m.request), choice("slot", m.slot), choice("block", m.block)
+    needs = _no_stop_due(m) & (m.machine.at(q) == Stage.RUNNING) & (m.slot_owner[i] == q) & (m.table_size(q) < 2)
+    grown = m.make_batch(run=q, slot=i, more=b)
+    grow = _decide(m, "grow", needs & m.is_lowest_block(b), grown, [m.block_owner[b].set(q)], choose=(q, i, b), fair="none", cite="6.3 S1")
+    return [grow, *_preemptions(m, needs)]
+
+
+def _preemptions(m: Manager, needs: Expr) -> list[Row]:
+    """The victim is the last of `running`: in the published code its blocks are another's at once; ours waits for the report of its stop."""
     q, v, i, j, b = (
         choice("request", m.request),
         choice("victim", m.request),
@@ -88,42 +97,30 @@ def _growth(m: Manager) -> list[Row]:
         choice("block", m.block),
     )
     left = private("preemptions_left", Range(0, m.preemptions), init=m.preemptions)
-    needs = _no_stop_due(m) & (m.machine.at(q) == Stage.RUNNING) & (m.slot_owner[i] == q) & (m.table_size(q) < 2)
     last = (left > 0) & ~m.running.empty & m.is_full & m.machine.at(v).is_in(*IN_RUNNING) & (m.running.at(m.running.length - 1) == v)
     late = m.late_stop[v].set(m.late_stop[v] | (m.answers[v] != Answers.NONE))
-    lose: list[Any] = [left.sub(1), m.running.pop_back(), late, *([] if m.role == "mixed" else [*m.free_slot(v), *m.answer(v)])]
+    lose: list[Any] = [left.sub(1), m.running.pop_back(), late]
+    gone = [*m.free_slot(v), *m.answer(v)] if m.role == "decode" else []
+    more: dict[str, Any] = {"moves": [m.machine[v].preempt], "fair": "none"}
+    itself = {"choose": (q, v, i), **more, "cite": "6.3 S2; H10"}
     taken = (m.block_owner[b] == v) & ~any_of(m.block, lambda a: (a < b) & (m.block_owner[a] == v))
     others = [when(m.block_owner[a] == v, m.block_owner[a].set(None)) for a in m.block]
     hand_on = [when(b != a, *others[a]) for a in m.block] + [m.block_owner[b].set(q)]
-    grown, swapped = m.make_batch(run=q, slot=i, more=b), m.make_batch(stop=j if m.variant.tells else None, run=q, slot=i, more=b)
-    rows = [
-        _decide(m, "grow", needs & m.is_lowest_block(b), grown, [m.block_owner[b].set(q)], choose=(q, i, b), fair="none", cite="6.3 S1"),
-        _decide(
-            m,
-            "preempt_itself",
-            needs & last & (v == q),
-            m.make_batch(stop=i),
-            [*lose, *m.free_blocks(q)],
-            choose=(q, v, i),
-            moves=[m.machine[v].preempt],
-            fair="none",
-            cite="6.3 S2; H10",
-        ),
-    ]
+    stop, told = m.make_batch(stop=i), j if m.variant.tells else None
+    if not m.variant.keeps:
+        rows = [_decide(m, "preempt_itself", needs & last & (v == q), stop, [*lose, *gone, *m.free_blocks(q)], **itself)]
+        guard, swapped = needs & last & (v != q) & (m.slot_owner[j] == v) & taken, m.make_batch(stop=told, run=q, slot=i, more=b)
+        last_row = _decide(m, "preempt_last", guard, swapped, [*lose, *gone, *hand_on], choose=(q, v, i, j, b), **more, cite="6.3 S2; H23")
+        return [*rows, *([last_row] if m.slot.size > 1 else [])]
+    none_coming, has_run = ~any_of(m.request, lambda r: m.machine.at(r).is_in(*PREEMPTED)), m.machine.at(v) != Stage.READY
+    rows = [_decide(m, "preempt_itself", needs & none_coming & last & (v == q), stop, lose, **itself)]
     if m.slot.size > 1:
-        guard = needs & last & (v != q) & (m.slot_owner[j] == v) & taken
+        guard = needs & none_coming & last & (v != q) & has_run & (m.slot_owner[j] == v)
+        rows.append(_decide(m, "preempt_last", guard, m.make_batch(stop=j), lose, choose=(q, v, i, j), **more, cite="ours: its block comes later"))
+    if m.slot.size > 1 and m.role == "decode":
+        guard, grown = needs & last & ~has_run & taken, m.make_batch(run=q, slot=i, more=b)
         rows.append(
-            _decide(
-                m,
-                "preempt_last",
-                guard,
-                swapped,
-                [*lose, *hand_on],
-                choose=(q, v, i, j, b),
-                moves=[m.machine[v].preempt],
-                fair="none",
-                cite="6.3 S2; H23",
-            )
+            _decide(m, "preempt_unstarted", guard, grown, [*lose, *gone, *hand_on], choose=(q, v, i, b), **more, cite="6.3 S2: no worker has it")
         )
     return rows
 

@@ -102,11 +102,14 @@ def _handle(m: Manager, r: Report) -> list[Row]:
         rows.append(_row("credit_last", source, t.HANDLING, last, finish, **here, cite="6.4: finish_requests_async"))
     if m.preemptions and m.role == "mixed":
         kept = PREEMPTED if not m.variant.owns_aborts else (Stage.PREEMPTED,)
-        back = [*done, m.waiting.push_front(q)]
+        back = [*done, m.waiting.push_front(q), *(m.free_blocks(q) if m.variant.keeps else [])]
         rows.append(_row("reschedule", source, t.HANDLING, stop & stage.is_in(*kept), back, **here, moves=[m.machine[q].reschedule], cite="6.5"))
+    gone = [*done, *m.free_slot(q), *m.free_blocks(q), *m.answer(q)]
+    if m.preemptions and m.role == "decode" and m.variant.keeps:
+        preempted, move = stop & (stage == Stage.PREEMPTED), [m.machine[q].recycle]
+        rows.append(_row("recycle_preempted", source, t.HANDLING, preempted, gone, **here, moves=move, cite="ours: the worker has stopped"))
     if m.aborts:
         ends = (Stage.ABORTING, Stage.PREEMPTED_ASKED) if m.variant.owns_aborts else (Stage.ABORTING,)
-        gone = [*done, *m.free_slot(q), *m.free_blocks(q), *m.answer(q)]
         rows.append(_row("recycle_aborted", source, t.HANDLING, stop & stage.is_in(*ends), gone, **here, moves=[m.machine[q].recycle], cite="6.5"))
     return rows
 

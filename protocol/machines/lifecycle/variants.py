@@ -24,6 +24,8 @@ class Variant:
         puts_inside: `schedule()` and the put are one critical section.
         reports_stops: a step in which nothing is left to run still reports its stops (#7633).
         tells: a preemption is put, so that the worker stops.
+        keeps: what the worker may still write is kept: slot and blocks of who is stopped are freed when the stop is reported. Else the blocks
+            are free, or another's, with the decision, and on D the slot too.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Variant:
     puts_inside: bool = False
     reports_stops: bool = True
     tells: bool = True
+    keeps: bool = False
 
 
 _NEWEST = Variant("newest")
@@ -52,7 +55,9 @@ _OURS = Variant(
     owns_aborts=True,
     frees_once=True,
     puts_inside=True,
+    keeps=True,
 )
+_UNKEPT = replace(_OURS, name="unkept", keeps=False)
 
 VARIANTS = {
     v.name: v
@@ -64,13 +69,16 @@ VARIANTS = {
         _OURS,
         # Ours with one of its rules left out, or with the published rule in its place.
         replace(_OURS, name="forcing", forces=True),
+        _UNKEPT,
+        # Without it the numbers make it bearable that the slot is another's before the stop is reported.
+        replace(_UNKEPT, name="unkept_unnumbered", numbers=False, attempts=False),
+        replace(_UNKEPT, name="unkept_one_attempt", attempts=False),
         replace(_OURS, name="unnumbered", numbers=False, attempts=False),
         replace(_OURS, name="unnumbered_forcing", numbers=False, attempts=False, forces=True),
-        replace(_OURS, name="one_attempt", attempts=False),
-        replace(_OURS, name="late_finish", ends_at_once=False, frees_once=False),
+        replace(_UNKEPT, name="late_finish", ends_at_once=False, frees_once=False),
         replace(_OURS, name="unowned_aborts", owns_aborts=False),
         replace(_OURS, name="forgetful", forgets_errors=True),
         replace(_OURS, name="uncounted", counts_stopping=False),
-        replace(_OURS, name="untold", tells=False),
+        replace(_UNKEPT, name="untold", tells=False),
     )
 }
