@@ -38,7 +38,7 @@ def replay(
         return
     trace = _trace_named(name)
     found = drive(trace, seed)
-    print(f"{trace.scenario}, variant {found.scenario.variant}: {len(trace.steps)} steps, then a fair schedule of seed {seed}\n")
+    print(f"{trace.scenario}, variant {found.scenario.variant}: {len(trace.steps)} steps, then a fair schedule of seed {found.seed}\n")
     print_prose(story(found))
     if found.after.requests or found.after.distances:
         print_table("", ["", ">before", ">after"], comparison(found))

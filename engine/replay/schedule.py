@@ -1,4 +1,4 @@
-"""Who fires next once there is no recorded path: seeded schedules, and when a run is over.
+"""Who may fire once there is no recorded path, and when a run is over. Whose turn it is, and with which row, a policy of the runtime says.
 
 *Fair*: every copy fires one of its enabled rows a round; faults do not happen, and a time-out ends only when nothing else goes on.
 *Rough*: as on a loaded machine, some copies get a turn in every third or ninth round only, which ones is drawn for each run; faults
@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 from protocol.lower import Action
 
+from ..driver import Copy
+from ..runtime.policy import Policy, SeededRandom
 from .walk import Walk
 from .world import World
 
@@ -27,17 +29,22 @@ FAULT_CHANCE = 0.05
 
 
 class Schedule:
-    """The fair one. `quiet`: for how many rounds nothing new has happened."""
+    """The fair one.
 
-    def __init__(self, seed: int):
-        self.rng = random.Random(seed)
+    Args:
+        seed: of the policy's draws. policy: the order of the turns in a round, and the row that a copy takes; None: drawn at random.
+    """
+
+    def __init__(self, seed: int, policy: Policy | None = None):
+        self.policy = policy or SeededRandom(seed)
         self.quiet = 0
+        """For how many rounds nothing new has happened."""
 
     def next_round(self) -> None:
         """A round begins."""
 
-    def gets_turn(self, copy: object) -> bool:
-        """Whether a copy, (machine, indices), has a turn in this round."""
+    def gets_turn(self, copy: Copy) -> bool:
+        """Whether a copy has a turn in this round."""
         return True
 
     def takes(self, action: Action) -> bool:
@@ -46,9 +53,9 @@ class Schedule:
 
 
 class Held(Schedule):
-    """The fair one, in which one copy gets no turn for so many rounds."""
+    """The fair one, in which the copy of one name gets no turn for so many rounds."""
 
-    def __init__(self, seed: int, copy: object, rounds: int):
+    def __init__(self, seed: int, copy: str, rounds: int):
         super().__init__(seed)
         self._copy, self._rounds = copy, rounds
 
@@ -56,33 +63,37 @@ class Held(Schedule):
         """One round less to wait."""
         self._rounds -= 1
 
-    def gets_turn(self, copy: object) -> bool:
+    def gets_turn(self, copy: Copy) -> bool:
         """Everybody but the one that is held."""
-        return copy != self._copy or self._rounds < 0
+        return copy.name != self._copy or self._rounds < 0
 
 
 class Rough(Schedule):
-    """The rough one."""
+    """The rough one; its speeds and faults are drawn from the same seed."""
 
-    def __init__(self, seed: int):
-        super().__init__(seed)
-        self._speeds: dict[object, float] = {}
+    def __init__(self, seed: int, policy: Policy | None = None):
+        super().__init__(seed, policy)
+        self._rng = random.Random(seed)
+        self._speeds: dict[str, float] = {}
 
-    def gets_turn(self, copy: object) -> bool:
+    def gets_turn(self, copy: Copy) -> bool:
         """By the copy's speed, while something happens."""
-        return self.quiet > HURRY_ROUNDS or self.rng.random() < self._speeds.setdefault(copy, self.rng.choice(SPEEDS))
+        return self.quiet > HURRY_ROUNDS or self._rng.random() < self._speeds.setdefault(copy.name, self._rng.choice(SPEEDS))
 
     def takes(self, action: Action) -> bool:
         """Fair rows always, the others by chance."""
-        return super().takes(action) or self.rng.random() < FAULT_CHANCE
+        return super().takes(action) or self._rng.random() < FAULT_CHANCE
 
 
 def go_on(walk: Walk, worlds: Sequence[World], schedule: Schedule) -> None:
     """Rounds until nothing happens: for many rounds no state is new and no token comes, not even by a time-out."""
-    seen = {walk.state}
+    seen, permits = {walk.state}, worlds[0].permits
     for _ in range(ROUNDS_MAX):
         schedule.next_round()
-        walk.round(schedule, worlds[0].permits)
+        left = [k for k, copy in enumerate(walk.copies) if schedule.gets_turn(copy)]
+        while left:
+            left.remove(chosen := schedule.policy.turn(left))
+            walk.turn(walk.copies[chosen], schedule.takes, permits, schedule.policy.pick)
         worked, fresh = any([world.turn() for world in worlds]), walk.state not in seen
         seen.add(walk.state)
         schedule.quiet = 0 if worked or fresh else schedule.quiet + 1

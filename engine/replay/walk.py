@@ -6,34 +6,23 @@ handler sees the state before and after its row, and of that only what the row t
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 from protocol import DefinitionError, OutOfRange, TraceError
-from protocol.combine import conjuncts
-from protocol.evaluate import evaluate, loader
 from protocol.lower import Action, Instance
 from protocol.machine import Machine, Row
 from protocol.system import State, System, raw_cells
 from protocol.trace import Trace
 from protocol.types import Value, flat_index
-from protocol.variable import Lock, Medium, Variable
+from protocol.variable import Medium, Variable
 
 from ..driver import Copy, Driver
 from ..runtime.policy import Recorded
 from ..store import Store
-
-
-class Turns(Protocol):
-    """Who gets a turn, and what it may do."""
-
-    rng: random.Random
-
-    def gets_turn(self, copy: object) -> bool: ...
-    def takes(self, action: Action) -> bool: ...
+from ..waiting import waiting
 
 
 @dataclass(frozen=True)
@@ -97,7 +86,7 @@ class Walk:
     def __init__(self, system: System, observe: Callable[[Step], None] = lambda step: None):
         self.system, self.state, self._observe = system, system.initial_state(), observe
         self.driver = Driver(system, Store(system))
-        self._copies = [*self.driver.copies.values(), *self.driver.environment.values()]
+        self.copies: list[Copy] = [*self.driver.copies.values(), *self.driver.environment.values()]
         self.fired = 0
 
     def enabled(self, copy: Copy, *actions: Action) -> list[Instance]:
@@ -147,71 +136,19 @@ class Walk:
                 if not trace.steps[number - 1].failure:
                     raise
 
-    def round(self, schedule: Turns, permits: Callable[[Instance], bool]) -> None:
-        """Every copy that gets a turn, in an order drawn anew, fires one of the enabled rows that may be picked."""
-        copies = list(self._copies)
-        schedule.rng.shuffle(copies)
-        for copy in copies:
-            if schedule.gets_turn((copy.machine.name, copy.indices)):
-                taken = [action for action in copy.rows[copy.state] if schedule.takes(action)]
-                able = [instance for instance in self.enabled(copy, *taken) if permits(instance)]
-                if able:
-                    self._fire_within_types(copy, schedule.rng.choice(able))
+    def turn(
+        self, copy: Copy, takes: Callable[[Action], bool], permits: Callable[[Instance], bool], pick: Callable[[Sequence[Instance]], Instance]
+    ) -> None:
+        """The copy fires one of its enabled rows, if any may be picked.
 
-    def _fire_within_types(self, copy: Copy, instance: Instance) -> None:
-        """Fire a row unless it leaves its types: the engine would fail there, and the violated property `range` says so."""
-        try:
-            self.fire(copy, instance)
-        except OutOfRange:
-            return
+        One that leaves its types is not fired: the engine would fail there, and the violated property `range` says so.
+        """
+        rows = [action for action in copy.rows[copy.state] if takes(action)]
+        able = [instance for instance in self.enabled(copy, *rows) if permits(instance)]
+        if able:
+            with suppress(OutOfRange):
+                self.fire(copy, pick(able))
 
     def waiting(self) -> list[str]:
         """Every living copy that is not at rest and has nothing to fire but polls: its state, and what its rows there wait for."""
-        lines = []
-        for copy in self.driver.copies.values():
-            rows = [action for action in copy.rows[copy.state] if action.fairness != "none"]
-            rests = copy.state in copy.machine.final or not self._is_alive(copy)
-            if rests or self.enabled(copy, *(action for action in rows if not action.row.poll)):
-                continue
-            instances = [i for action in rows for i in action.instances() if i.copy == copy.indices]
-            wants = dict.fromkeys(filter(None, map(self._obstacle, instances)))
-            lines.append(f"{copy.name} in {copy.state.name}" + (f" waits for {' or '.join(wants)}" if wants else ""))
-        return lines
-
-    def _is_alive(self, copy: Copy) -> bool:
-        process = copy.machine.process
-        if process is None or id(process.alive) not in self.system.position:
-            return True
-        where = tuple(v for v, d in zip(copy.indices, copy.machine.copies) if d in process.over)
-        return bool(self.state[self.system.position[id(process.alive)]][flat_index(process.alive.over, where)])
-
-    def _obstacle(self, instance: Instance) -> str:
-        """The row, and the cell whose value made the first false conjunct of its guard false; "" where no other copy could change it."""
-        plain, seen = loader(self.system, self.state), []
-
-        def load(variable: Variable, where: tuple[Value, ...]) -> Value:
-            seen.append((variable, where))
-            return plain(variable, where)
-
-        for part in conjuncts(instance.action.guard):
-            seen.clear()
-            try:
-                if evaluate(part, instance.environment(), load):
-                    continue
-            except OutOfRange:
-                pass
-            foreign = [(v, where) for v, where in seen if v.medium is not Medium.PRIVATE]
-            if not foreign or foreign[-1][0] is instance.action.machine.state:
-                return ""
-            return f"{instance.action.row.event} ({self._said(*foreign[-1])})"
-        return ""
-
-    def _said(self, variable: Variable, where: tuple[Value, ...]) -> str:
-        """A cell and its value, for people."""
-        value = loader(self.system, self.state)(variable, where)
-        shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
-        cell = f"{variable.name}[{shown}]" if shown else variable.name
-        if isinstance(variable, Lock):
-            return f"{cell} is held by {variable.show_holder(value)}"
-        barrier, is_bit, _ = variable.name.partition(".waiting.")
-        return f"others have yet to arrive at {barrier}" if is_bit else f"{cell} is {variable.type.show(value)}"
+        return waiting(self.driver, lambda action: not action.row.poll)

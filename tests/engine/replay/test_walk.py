@@ -7,6 +7,7 @@ import pytest
 from engine.replay.replay import Held, expose, run, subject_of
 from engine.replay.schedule import Rough, Schedule
 from engine.replay.walk import Step, Walk
+from engine.runtime.policy import SeededRandom
 from protocol import DefinitionError, TraceError
 from protocol.catalogue import find_scenario
 from protocol.evaluate import loader as loads
@@ -29,8 +30,10 @@ def test_every_state_of_a_walk_is_the_interpreters(name: str) -> None:
     walk = Walk(system, compare)
     walk.follow(found(name))
     assert walk.fired == len(found(name).steps)
-    for seed in range(5):
-        walk.round(Rough(seed), lambda row: True)
+    policy = SeededRandom(0)
+    for _ in range(5):
+        for copy in walk.copies:
+            walk.turn(copy, lambda action: True, lambda row: True, policy.pick)
 
 
 def test_a_handler_sees_its_row_and_its_machine_only() -> None:
@@ -67,11 +70,11 @@ def test_the_same_seed_is_the_same_run() -> None:
 
 
 def test_who_is_held_gets_no_turn_until_its_rounds_are_over() -> None:
-    schedule = Held(0, ("sender", (0,)), 2)
-    turns = []
+    walk, schedule, turns = Walk(find_scenario("layer0-signal-dropped-in-e1").system()), Held(0, "sender[0]", 2), []
+    senders = [copy for copy in walk.copies if copy.machine.name == "sender"]
     for _ in range(4):
         schedule.next_round()
-        turns.append((schedule.gets_turn(("sender", (0,))), schedule.gets_turn(("sender", (1,)))))
+        turns.append(tuple(schedule.gets_turn(copy) for copy in senders))
     assert turns == [(False, True), (False, True), (True, True), (True, True)]
 
 
