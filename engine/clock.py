@@ -6,10 +6,8 @@ Seconds of a clock that never goes back. Live time is the machine's monotonic cl
 from __future__ import annotations
 
 import time
+from collections.abc import Set
 from typing import Protocol
-
-NAP_S = 0.001
-"""In virtual time, the longest sleep of one who waits for something to change."""
 
 
 class Clock(Protocol):
@@ -40,6 +38,42 @@ class LiveClock:
         self.sleep(seconds)
 
 
+class Sleeper:
+    """One copy that may sleep: until a time, or until something changes. A base of clocks, which say what time it is."""
+
+    def __init__(self) -> None:
+        self.wakes = 0.0
+        """Until then it wants no turn."""
+        self._waits_for: frozenset[str] | None = None
+        self._changed: set[str] = set()
+
+    def now(self) -> float:
+        """Seconds."""
+        raise NotImplementedError
+
+    def sleep(self, seconds: float) -> None:
+        """Give the copy no turn for so long."""
+        self.wakes, self._waits_for = max(self.wakes, self.now() + seconds), None
+
+    def doze(self, seconds: float, *variables: str) -> None:
+        """Give the copy no turn for so long, or until it is roused; see `Clock`. What changed since the last time counts."""
+        waits_for, changed = frozenset(variables), self._changed
+        self._changed = set()
+        if not _concerns(changed, waits_for):
+            self.sleep(seconds)
+            self._waits_for = waits_for
+
+    def rouse(self, variable: str) -> None:
+        """That variable has changed; or, without a name, a letter has come or a handler has acted."""
+        self._changed.add(variable)
+        if self._waits_for is not None and _concerns({variable}, self._waits_for):
+            self.wakes, self._waits_for = 0.0, None
+
+
+def _concerns(changed: Set[str], waits_for: Set[str]) -> bool:
+    return bool(changed) if not waits_for else bool(changed & waits_for) or "" in changed
+
+
 class VirtualTime:
     """One time for all copies of a lockstep run; it moves only when it is told to."""
 
@@ -51,21 +85,22 @@ class VirtualTime:
         self.now = max(self.now, moment)
 
 
-class VirtualClock:
+class VirtualClock(Sleeper):
     """One copy's clock over a virtual time: who sleeps is not given a turn before `wakes`, and holds nobody else up."""
 
     def __init__(self, time: VirtualTime | None = None):
+        super().__init__()
         self._time = time if time is not None else VirtualTime()
-        self.wakes = 0.0
+        self.heeds: frozenset[str] | None = None
+        """The variables by whose names it has dozed; None as long as it has not at all, and is told of no change."""
 
     def now(self) -> float:
         """Seconds of virtual time."""
         return self._time.now
 
-    def sleep(self, seconds: float) -> None:
-        """Put the copy to sleep from now on, or for longer if it sleeps already."""
-        self.wakes = max(self.wakes, self._time.now) + max(0.0, seconds)
-
     def doze(self, seconds: float, *variables: str) -> None:
-        """Sleep, but not for long: looking again costs no time here."""
-        self.sleep(min(seconds, NAP_S))
+        """See `Sleeper`. The first time it is to look once more instead: it has not been told what changed until now."""
+        if self.heeds is not None and self.heeds.issuperset(variables):
+            super().doze(seconds, *variables)
+        else:
+            self.heeds = frozenset(variables).union(self.heeds or ())

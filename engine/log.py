@@ -66,7 +66,7 @@ def merge(parts: Iterable[IO[str]], path: str | os.PathLike[str], system: Mappin
     Raises:
         TraceError: it cannot be written; nothing is left behind.
     """
-    lines = _whole(parts, system)
+    lines = whole(parts, system)
     target, temporary = Path(path), None
     try:
         if target.exists() and not target.is_file():
@@ -87,7 +87,8 @@ def merge(parts: Iterable[IO[str]], path: str | os.PathLike[str], system: Mappin
             Path(temporary).unlink(missing_ok=True)
 
 
-def _whole(parts: Iterable[IO[str]], system: Mapping[str, Any]) -> Iterator[str]:
+def whole(parts: Iterable[IO[str]], system: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of all parts ordered by time, and the last line."""
     fired: Counter[str] = Counter()
     for _, line in heapq.merge(*(_lines(part) for part in parts), key=lambda timed: timed[0]):
         fired[json.loads(line)["copy"]] += 1

@@ -8,7 +8,7 @@ for all. A variable with many cells is watched in stretches of neighbouring cell
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -29,10 +29,18 @@ class Readiness:
 
     Args:
         copies: each with its driver. fires: whether a row may fire at all, whoever decides it, when it is enabled.
+        heard: told of each copy that heeds changes when another has written a variable that its rows mention.
     """
 
-    def __init__(self, copies: Sequence[tuple[Driver, Copy]], fires: Callable[[int, Action], bool] = lambda number, action: True):
-        self._copies = list(copies)
+    def __init__(
+        self,
+        copies: Sequence[tuple[Driver, Copy]],
+        fires: Callable[[int, Action], bool] = lambda number, action: True,
+        heard: Callable[[int, str], None] = lambda number, variable: None,
+    ):
+        self._copies, self._heard = list(copies), heard
+        self._heeding = 0
+        self._by_name: dict[tuple[int, str], int] = {}
         self._rows = [{s: [a for a in rows if fires(k, a)] for s, rows in copy.rows.items()} for k, (_, copy) in enumerate(copies)]
         self._able: list[int] = []
         self._is_able = [False] * len(copies)
@@ -54,6 +62,17 @@ class Readiness:
         self._stale = 0
         return self._able
 
+    def heed(self, number: int, names: Iterable[str]) -> None:
+        """The copy wants to hear of what its rows mention, and of these variables, from now on."""
+        self._heeding |= 1 << number
+        for name in names:
+            key = id(self._copies[number][0]), name
+            self._by_name[key] = self._by_name.get(key, 0) | 1 << number
+
+    def look_again(self) -> None:
+        """Cells have changed that no row has written."""
+        self._stale = (1 << len(self._copies)) - 1
+
     def _look(self, number: int) -> None:
         driver, copy = self._copies[number]
         now = any(driver.is_enabled(copy, action) for action in self._rows[number][copy.state])
@@ -67,7 +86,7 @@ class Readiness:
     def _observer(self, driver: Driver) -> Callable[[Copy, Instance, Sequence[Write]], None]:
         """What keeps the copies of one driver up."""
         numbers = {id(copy): 1 << k for k, (d, copy) in enumerate(self._copies) if d is driver}
-        variables = driver.numbering.variables
+        variables, which = driver.numbering.variables, id(driver)
         widths = [-(-v.cells // STRETCHES) for v in variables]
         watchers = [[0] * -(-v.cells // width) for v, width in zip(variables, widths)]
         for k, (d, copy) in enumerate(self._copies):
@@ -78,12 +97,22 @@ class Readiness:
                         watchers[n][stretch] |= 1 << k
 
         def observe(copy: Copy, instance: Instance, writes: Sequence[Write]) -> None:
-            stale = self._stale | numbers.get(id(copy), 0)
+            own = numbers.get(id(copy), 0)
+            stale = self._stale | own
             for n, place, _ in writes:
-                stale |= watchers[n][place // widths[n]]
+                concerned = watchers[n][place // widths[n]]
+                stale |= concerned
+                heeding = concerned & self._heeding | self._by_name.get((which, variables[n].name), 0)
+                if heeding:
+                    self._tell(heeding & ~own, variables[n].name)
             self._stale = stale
 
         return observe
+
+    def _tell(self, concerned: int, variable: str) -> None:
+        while concerned:
+            self._heard((concerned & -concerned).bit_length() - 1, variable)
+            concerned &= concerned - 1
 
 
 def _guard_cells(copy: Copy) -> Iterator[Cell]:

@@ -53,6 +53,15 @@ class Store:
     def _initial(self, variable: Variable) -> Sparse | list[Value]:
         return Sparse(variable.initial[0]) if self.numbering.is_sparse(variable) else list(variable.initial)
 
+    def reset(self) -> None:
+        """Give every cell its initial value; nothing travels any more."""
+        for variable, cells in zip(self.numbering.variables, self._cells):
+            if isinstance(cells, Sparse):
+                cells.clear()
+            else:
+                cells[:] = variable.initial
+        self._hold, self._carries = Hold(), False
+
     def begin(self, action: Action, *, firing: bool = True) -> None:
         """Start a row: nobody else is there to be kept out."""
 

@@ -41,6 +41,10 @@ class Alarms:
         """The row has fired: its time starts anew."""
         self._due.pop(instance, None)
 
+    def clear(self) -> None:
+        """Stop all of them."""
+        self._due = {}
+
     @property
     def next(self) -> float:
         """When the first of them goes off; infinity where none is set."""

@@ -1,11 +1,13 @@
-"""The forward-signal engine on the live runtime: a gate with its scheduler, and a timed stand-in for a forward on every rank."""
+"""The forward-signal engine on either runtime: a gate with its scheduler, and a timed stand-in for a forward on every rank."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
+from typing import IO
 
 from protocol.types import Value
 
@@ -15,9 +17,11 @@ from ..roles.batch import Result
 from ..roles.rank import Rank
 from ..roles.scheduler import Scheduler
 from ..workload import Request
+from .ensemble import Ensemble
 from .live import LiveEngine, start
 from .placement import OUTSIDE, Composition, Crew, Desk, Part, Placement, Station
 from .plan import Plan
+from .policy import Policy, SeededRandom
 
 GATE = "gate"
 Finished = tuple[list[Completion], int, float]
@@ -91,8 +95,28 @@ def run_live(
     with start(placement_of(plan, requests, speed), {} if log_path is None else {"": log_path}) as engine:
         if started is not None:
             started(engine)
-        completions, forwards, seconds = _wait(engine, progress)
-        fired = engine.stop().rows
+        finished = _wait(engine, progress)
+        return _report(finished, requests, plan, engine.stop().rows, speed, seed)
+
+
+def run_lockstep(
+    requests: Sequence[Request], plan: Plan, *, speed: float = 1.0, seed: int = 0, log: IO[str] | None = None, policy: Policy | None = None
+) -> Report:
+    """Run to the last token of the last request, in this process. `policy` gives the turns (`SeededRandom(seed)` if None); `log` gets the event log.
+
+    Raises:
+        EngineError: nothing can fire any more.
+    """
+    turns = policy if policy is not None else SeededRandom(seed)
+    with closing(Ensemble(placement_of(plan, requests, speed), turns, [] if log is None else [""])) as engine:
+        engine.run(lambda: bool(engine.received) and isinstance(engine.received[-1].content, tuple))
+        if log is not None:
+            log.writelines(engine.log(""))
+        return _report(engine.received[-1].content, requests, plan, engine.fired, speed, seed)
+
+
+def _report(finished: Finished, requests: Sequence[Request], plan: Plan, fired: int, speed: float, seed: int | None) -> Report:
+    completions, forwards, seconds = finished
     done = tuple(sorted(completions, key=lambda c: c.request))
     return Report(len(requests), done, seconds, forwards, fired, speed, plan.ranks, plan.variant, seed)
 

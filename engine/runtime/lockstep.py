@@ -1,15 +1,16 @@
 """Lockstep: all copies in one process, the next turn given by a policy over virtual time. Same seed, same bytes.
 
-Rows take no time; a copy that sleeps (the forward's stand-in, the pauses of idle loops) gets no turn until it wakes, and
-time moves on only when nobody who is awake has a row to fire. A run in which nobody can fire and nobody sleeps is stuck.
+Rows take no time; a copy that sleeps (a forward, the pauses of idle loops) gets no turn until it wakes, and time moves on only when
+nobody who is awake has a row to fire. A polling loop that has looked in vain sleeps until a cell that its rows mention has changed. So
+a run in which nobody can fire and nobody wakes is stuck, for certain; one that goes round without any new state is, as far as anybody
+can see: either ends with an error that says who waits for what.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Any
+from typing import Any
 
 from protocol import TraceError
 from protocol.lower import Action, Instance
@@ -17,19 +18,14 @@ from protocol.lower import Action, Instance
 from ..clock import VirtualClock, VirtualTime
 from ..driver import Copy, Driver
 from ..errors import EngineError
-from ..log import LogPart, last_line
-from ..metrics import Report
+from ..log import LogPart
 from ..readiness import Readiness
-from ..roles.batch import Result
 from ..roles.binding import Bindings
-from ..roles.rank import Rank
-from ..roles.scheduler import Scheduler
-from ..store import Store
-from ..workload import Request
+from ..waiting import waiting
 from .agent import Agent
 from .alarms import Alarms
-from .plan import Plan
-from .policy import Policy, Recorded, SeededRandom
+from .placement import TIMER_S
+from .policy import Policy, Recorded
 
 NO_TIMERS: Mapping[str, float] = {}
 
@@ -49,6 +45,9 @@ class LockstepAgent(Agent):
     ):
         super().__init__(driver, copy, bindings, clock, log, deliver)
         self.clock, self._alarms = clock, Alarms(driver, copy, timers)
+        self._pause_s = TIMER_S if any(a.row.decided == "timer" for rows in copy.rows.values() for a in rows) else math.inf
+        self.has_acted = False
+        """Whether a handler has acted in its last turn."""
 
     @property
     def wakes(self) -> float:
@@ -56,17 +55,36 @@ class LockstepAgent(Agent):
         now = self.clock.now()
         return min((t for t in (self.clock.wakes, self._alarms.next) if t > now), default=math.inf)
 
+    def is_awake(self, now: float) -> bool:
+        """Whether it may have a turn."""
+        return self.clock.wakes <= now or self._alarms.next <= now
+
     def turn(self) -> bool:
         """Fire one row; False when none is enabled, or those that are shall not be fired now."""
+        self.has_acted = False
         self._alarms.wind(self.clock.now())
         return super().turn()
+
+    def halt(self) -> None:
+        """Its process has died: no turn any more until it begins anew."""
+        self.clock.sleep(math.inf)
+        self._alarms.clear()
+
+    def begin_anew(self, bindings: Bindings, clock: VirtualClock, deliver: Callable[[Any], None]) -> None:
+        """Its process runs again, and remembers nothing."""
+        self._bindings, self._clock, self.clock, self._deliver = bindings, clock, clock, deliver
 
     def _is_due(self, instance: Instance) -> bool:
         return self._alarms.is_due(instance, self.clock.now())
 
     def _fire(self, instance: Instance) -> bool:
         self._alarms.stop(instance)
-        return super()._fire(instance)
+        fired = super()._fire(instance)
+        self.has_acted = fired and self._bindings.after(instance.action.name) is not None
+        return fired
+
+    def _rest(self) -> None:
+        self.clock.doze(self._pause_s)
 
 
 class FreeAgent(LockstepAgent):
@@ -98,10 +116,23 @@ class Lockstep:
 
     def __init__(self, agents: Sequence[LockstepAgent], time: VirtualTime, policy: Policy):
         self._agents, self._time, self._policy = list(agents), time, policy
-        self._readiness = Readiness([(a.driver, a.copy) for a in agents], self._fires)
+        self.readiness = Readiness([(a.driver, a.copy) for a in agents], self._fires, self._rouse)
         self._declined: set[int] = set()
+        self._heeded: dict[int, frozenset[str]] = {}
+        self.last = 0
+        """The number of the agent that has fired last."""
         for agent in agents:
             agent.order, agent.pick = policy.order, policy.pick
+
+    def _heed(self, number: int) -> None:
+        """Tell a copy of changes once it has lain down."""
+        names = self._agents[number].clock.heeds
+        if names is not None and names is not self._heeded.get(number):
+            self._heeded[number] = names
+            self.readiness.heed(number, names)
+
+    def _rouse(self, number: int, variable: str) -> None:
+        self._agents[number].clock.rouse(variable)
 
     def _fires(self, number: int, action: Action) -> bool:
         return self._agents[number].fires(action)
@@ -119,30 +150,45 @@ class Lockstep:
         """
         now = self._time.now
         while True:
-            able = [k for k in self._readiness.able() if k not in self._declined and self._agents[k].clock.wakes <= now]
+            able = [k for k in self.readiness.able() if k not in self._declined and self._agents[k].is_awake(now)]
             if not able:
                 return False
             chosen = self._policy.turn(able)
             if self._agents[chosen].turn():
                 self._declined.clear()
+                self.last = chosen
+                self._heed(chosen)
                 return True
             # Its handler said no, or its time has not come: it is asked again when something has changed.
             self._declined.add(chosen)
+
+    @property
+    def wakes(self) -> float:
+        """When the first of those who sleep wakes; infinity where nobody does."""
+        return min((agent.wakes for agent in self._agents), default=math.inf)
+
+    def advance(self, moment: float) -> None:
+        """Move time on, and ask those again who said no."""
+        self._time.advance(moment)
+        self._declined.clear()
+
+    def ask_again(self) -> None:
+        """Something beside the cells has changed: those who said no may say yes."""
+        self._declined.clear()
 
     def run(self, finished: Callable[[], bool]) -> None:
         """Turn until finished, moving time on when nobody has a row to fire.
 
         Raises:
-            EngineError: nobody can fire, and nobody sleeps.
+            EngineError: nobody can fire, and nobody wakes.
         """
         while not finished():
             if self.turn():
                 continue
-            wakes = min((agent.wakes for agent in self._agents), default=math.inf)
+            wakes = self.wakes
             if wakes == math.inf:
-                raise EngineError(f"no copy can fire a row any more ({self._standing()}); check the system for deadlock")
-            self._time.advance(wakes)
-            self._declined.clear()
+                raise EngineError(f"no copy can fire a row any more: {self.standing()}; check the system for deadlock")
+            self.advance(wakes)
 
     def follow(self, driver: Driver, path: Recorded) -> None:
         """Fire the rows of a recorded path, whoever decides them; handlers act as ever, and the environment's rows happen again.
@@ -158,39 +204,8 @@ class Lockstep:
                 raise TraceError(f"{text}; find the trace anew with `interlock check --trace`")
         self._declined.clear()
 
-    def _standing(self) -> str:
-        """Where the copies stand that are not at rest."""
-        copies = [agent.copy for agent in self._agents if agent.copy.state not in agent.copy.machine.final]
-        return ", ".join(f"{copy.name} in {copy.state.name}" for copy in copies) or "all are at rest"
-
-
-def run_lockstep(
-    requests: Sequence[Request], plan: Plan, *, speed: float = 1.0, seed: int = 0, log: IO[str] | None = None, policy: Policy | None = None
-) -> Report:
-    """Run to the last token of the last request. `policy` gives the turns (`SeededRandom(seed)` if None); `log` gets a line for every fired row.
-
-    Raises:
-        EngineError: nothing can fire any more.
-    """
-    system, time, results = plan.system(), VirtualTime(), deque[Result]()
-    driver = Driver(system, Store(system))
-    clocks = [VirtualClock(time) for _ in driver.copies]
-    gate = list(driver.copies).index(("gate", ()))
-    scheduler = Scheduler(requests, speed, clocks[gate], lambda: _taken(results))
-    agents = []
-    for ((machine, where), copy), clock in zip(driver.copies.items(), clocks):
-        role = scheduler if machine == "gate" else Rank(where[0], speed, clock)
-        part = None if log is None else LogPart(log, copy.name)
-        agents.append(LockstepAgent(driver, copy, Bindings(system, [role], [machine]), clock, part, results.append))
-    lockstep = Lockstep(agents, time, policy if policy is not None else SeededRandom(seed))
-    lockstep.run(lambda: scheduler.finished)
-    if log is not None:
-        log.write(last_line(plan.described(), {copy.name: agent.fired for copy, agent in zip(driver.copies.values(), agents)}))
-    done = tuple(sorted(scheduler.completions, key=lambda c: c.request))
-    return Report(len(requests), done, time.now, scheduler.forwards, lockstep.fired, speed, plan.ranks, plan.variant, seed)
-
-
-def _taken(results: deque[Result]) -> list[Result]:
-    taken = list(results)
-    results.clear()
-    return taken
+    def standing(self) -> str:
+        """Who waits for what."""
+        drivers = {id(agent.driver): agent.driver for agent in self._agents}.values()
+        lines = [line for driver in drivers for line in waiting(driver, lambda action: action.row.decided == "prompt" and not action.row.poll)]
+        return "; ".join(lines) or "all are at rest"

@@ -24,7 +24,8 @@ from engine.roles.batch import Result
 from engine.roles.binding import Outcome
 from engine.roles.rank import Rank
 from engine.roles.scheduler import Scheduler
-from engine.runtime.lockstep import FreeAgent, Lockstep, run_lockstep
+from engine.runtime.forward_signal import run_lockstep
+from engine.runtime.lockstep import FreeAgent, Lockstep
 from engine.runtime.plan import Plan
 from engine.runtime.policy import SeededRandom
 from engine.store import Store

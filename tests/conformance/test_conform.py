@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from checker.conform import Conformance, conform, judge
-from engine.runtime.lockstep import run_lockstep
+from engine.runtime.forward_signal import run_lockstep
 from engine.runtime.plan import Plan
 from engine.workload import Request, generate
 from interlock import app

@@ -14,7 +14,7 @@ import pytest
 
 from engine.driver import Driver
 from engine.log import LogPart, last_line
-from engine.runtime.lockstep import run_lockstep
+from engine.runtime.forward_signal import run_lockstep
 from engine.runtime.placement import Composition
 from engine.runtime.plan import Plan
 from engine.store import Store

@@ -1,0 +1,287 @@
+"""An ensemble: every process of a placement in this one, in lockstep. The same stations, crews and roles as on the live engine.
+
+What the operating system does for a live engine is done here between two turns: letters are handed out in the order in which they were
+written, a process that is killed forgets everything that its crew knew, and the rows of its death and of its return are those that the
+supervisor of a live engine fires. Time is virtual. Same placement, same policy, same letters: same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import IO, Any
+
+from protocol import DefinitionError
+from protocol.types import Value
+
+from ..clock import VirtualClock, VirtualTime
+from ..driver import Driver
+from ..errors import EngineError
+from ..log import LogPart, merge, whole
+from ..queue_server import Letter
+from ..roles.binding import Bindings
+from ..store import Store
+from .faults import SUPERVISOR, FaultRow, fault_rows
+from .lockstep import Lockstep, LockstepAgent
+from .novelty import Novelty
+from .placement import OUTSIDE, Crew, Life, Placement, Station
+from .policy import Policy
+
+RETURN_S = 0.05
+"""Virtual time from the death of a process to its return."""
+PATIENCE = 100
+"""Rows of every copy, on average, after which a run that has come to no new state goes round in a circle."""
+
+
+class EnsembleDesk:
+    """A crew's desk; see `placement.Desk`."""
+
+    def __init__(self, name: str, time: VirtualTime, post: Callable[[str, Letter], None]):
+        self.name, self._time, self._post = name, time, post
+        self._clocks: dict[tuple[str, tuple[Value, ...]], VirtualClock] = {}
+
+    def now(self) -> float:
+        """Seconds of virtual time."""
+        return self._time.now
+
+    def clock(self, machine: str, copy: tuple[Value, ...] = ()) -> VirtualClock:
+        """The copy's own clock."""
+        return self._clocks.setdefault((machine, copy), VirtualClock(self._time))
+
+    def post(self, to: str, content: Any) -> None:
+        """Send a letter to another process, or to the outside."""
+        self._post(to, Letter(self.name, content))
+
+
+class Member:
+    """A process of the ensemble: its crew while it lives, and the numbers of its agents with the parts that they play."""
+
+    def __init__(self, station: Station, life: Life | None):
+        self.station, self.life = station, life
+        self.crew: Crew | None = None
+        self.agents: dict[int, tuple[str, str, tuple[Value, ...]]] = {}
+
+
+class Ensemble:
+    """All processes of a placement.
+
+    Args:
+        policy: whose turn it is. logged: the systems whose events are kept, for a log.
+
+    Raises:
+        DefinitionError: the placement does not fit its systems, or a row that needs a handler has none.
+    """
+
+    def __init__(self, placement: Placement, policy: Policy, logged: Iterable[str] = ()):
+        self.placement, self._systems = placement, placement.build()
+        placement.check(self._systems)
+        self.time = VirtualTime()
+        self._logs: dict[str, IO[str]] = {name: tempfile.TemporaryFile("w+", encoding="utf-8") for name in logged}
+        self.drivers = {name: Driver(system, Store(system)) for name, system in self._systems.items()}
+        self._letters: deque[tuple[str, Letter]] = deque()
+        self.received: deque[Letter] = deque()
+        """What the processes have written to the outside, in order; whoever reads it takes it out."""
+        self._members = {s.name: Member(s, placement.life(s, self._systems)) for s in placement.stations}
+        self._agents: list[LockstepAgent] = []
+        for member in self._members.values():
+            self._staff(member)
+        self._homes = {number: member for member in self._members.values() for number in member.agents}
+        self._turns, self._novelty = Lockstep(self._agents, self.time, policy), Novelty(self.drivers.values())
+        self._faults = [row for name, system in self._systems.items() for row in fault_rows(name, system)]
+        self._returning: list[tuple[float, FaultRow]] = []
+
+    @property
+    def fired(self) -> int:
+        """Rows fired by all copies."""
+        return self._turns.fired
+
+    @property
+    def wakes(self) -> float:
+        """When something happens again, where nothing does now; infinity for never."""
+        return min(self._turns.wakes, min((moment for moment, _ in self._returning), default=math.inf))
+
+    def send(self, process: str, content: Any) -> None:
+        """Hand a message to the crew of a process. One to a process that is dead at the moment is lost."""
+        self._post(process, Letter(OUTSIDE, content))
+        self._hand_out()
+
+    def turn(self) -> bool:
+        """One row of some copy; False when nobody who is awake has one to fire.
+
+        Raises:
+            OutOfRange: a row left its types. EngineError: the run goes round in a circle; who waits for what.
+        """
+        if not self._turns.turn():
+            return False
+        member = self._homes[self._turns.last]
+        if self._agents[self._turns.last].has_acted:
+            self._rouse(member, but=self._turns.last)
+        assert member.crew is not None
+        member.crew.settle()
+        self._hand_out()
+        if self._novelty.quiet > PATIENCE * len(self._agents):
+            raise EngineError(f"the run goes round in a circle: {self.standing()}; check the system for a hang")
+        return True
+
+    def advance(self, moment: float) -> None:
+        """Move virtual time on; processes whose time has come return."""
+        self._turns.advance(moment)
+        due = [row for when, row in self._returning if when <= moment]
+        self._returning = [(when, row) for when, row in self._returning if when > moment]
+        for row in due:
+            self._return(row)
+
+    def run(self, finished: Callable[[], bool]) -> None:
+        """Turn until finished, moving time on when nobody has a row to fire.
+
+        Raises:
+            EngineError: nothing happens any more, or nothing new; who waits for what.
+        """
+        while not finished():
+            if not self.turn():
+                self.pass_time()
+
+    def pass_time(self, until: float = math.inf) -> None:
+        """Nobody can fire a row: move on to when somebody wakes, but not beyond a moment.
+
+        Raises:
+            EngineError: nobody ever does, and there is no such moment.
+        """
+        moment = min(self.wakes, until)
+        if moment == math.inf:
+            raise EngineError(f"no copy can fire a row any more: {self.standing()}; check the system for deadlock")
+        self.advance(moment)
+
+    def standing(self) -> str:
+        """Who waits for what."""
+        return self._turns.standing()
+
+    def log(self, system: str) -> Iterator[str]:
+        """The lines of a system's event log until now, and its last line. That of a system that has begun anew tells its last life."""
+        return whole([self._logs[system]], self.placement.systems[system].described())
+
+    def write_logs(self, targets: Mapping[str, str | os.PathLike[str]]) -> None:
+        """Write the logs of these systems.
+
+        Raises:
+            TraceError: a file cannot be written.
+        """
+        for name, target in targets.items():
+            merge([self._logs[name]], target, self.placement.systems[name].described())
+
+    def close(self) -> None:
+        """Drop the logs."""
+        for stream in self._logs.values():
+            stream.close()
+
+    # -- faults --------------------------------------------------------------------------------------------------------
+
+    def kill(self, process: str) -> tuple[str, ...]:
+        """Kill a process as `kill -9` does: who has died, with it or because of it. Those whom their system brings back begin anew in a while.
+
+        Raises:
+            DefinitionError: there is no such process. EngineError: its system has no row for its death now.
+        """
+        if process not in self._members:
+            raise DefinitionError(f"there is no process {process!r}; there are {', '.join(self._members)}")
+        life = self._members[process].life
+        crash = next((r for r in sorted(self._faults, key=lambda r: len(r.crashes)) if life in r.always and self._is_enabled(r)), None)
+        if life is None or crash is None:
+            raise EngineError(f"{process} was killed, and its system has no row for that (again)")
+        dead = self._bury({life})
+        self._fire(crash)
+        while (ending := next((r for r in self._faults if r.crashes and r.by_supervisor and self._is_enabled(r)), None)) is not None:
+            dead += self._bury(set(ending.crashes))
+            self._fire(ending)
+        self._begin_anew()
+        self._returning += [(self.time.now + RETURN_S, r) for r in self._faults if r.restarts and self._is_enabled(r)]
+        return tuple(dead)
+
+    def _bury(self, lives: set[Life]) -> list[str]:
+        dead = [m for m in self._members.values() if m.life in lives and m.crew is not None]
+        for member in dead:
+            member.crew = None
+            for number in member.agents:
+                self._agents[number].halt()
+        self._returning = [(when, row) for when, row in self._returning if not lives & row.restarts]
+        return [member.station.name for member in dead]
+
+    def _begin_anew(self) -> None:
+        """Give every system whose processes have all died its initial values."""
+        for name, driver in self.drivers.items():
+            homes = [m for m in self._members.values() if any(part.system == name for part in m.station.parts)]
+            if all(m.crew is None for m in homes):
+                driver.store.reset()
+                self._turns.readiness.look_again()
+                if name in self._logs:
+                    self._logs[name].seek(0)
+                    self._logs[name].truncate()
+
+    def _return(self, row: FaultRow) -> None:
+        for member in self._members.values():
+            if member.life in row.restarts and member.crew is None:
+                self._staff(member)
+        self._fire(row)
+        self._turns.ask_again()
+
+    def _is_enabled(self, row: FaultRow) -> bool:
+        driver, machine = self.drivers[row.system], row.instance.action.machine
+        return row.instance in driver.enabled(driver.environment[machine.name, row.instance.copy], row.instance.action)
+
+    def _fire(self, row: FaultRow) -> None:
+        driver, now = self.drivers[row.system], self.time.now
+        step = driver.fire(driver.environment[row.instance.action.machine.name, row.instance.copy], row.instance)
+        if row.system in self._logs:
+            LogPart(self._logs[row.system], SUPERVISOR).write(step, now, now)
+
+    # -- processes and letters -----------------------------------------------------------------------------------------
+
+    def _staff(self, member: Member) -> None:
+        """Make the crew of a process, and give each of its copies an agent, or begin anew with the one that it had."""
+        station = member.station
+        desk = EnsembleDesk(station.name, self.time, self._post)
+        crew = member.crew = station.crew(desk)
+
+        def deliver(content: Any) -> None:
+            desk.post(station.results_to, content)
+
+        if member.agents:
+            for number, (name, machine, where) in member.agents.items():
+                bindings = Bindings(self._systems[name], crew.roles(machine, where), [machine])
+                self._agents[number].begin_anew(bindings, desk.clock(machine, where), deliver)
+            return
+        for part in station.parts:
+            driver = self.drivers[part.system]
+            log = LogPart(self._logs[part.system], station.name) if part.system in self._logs else None
+            for where in part.copies(driver.system):
+                bindings = Bindings(driver.system, crew.roles(part.machine, where), [part.machine])
+                member.agents[len(self._agents)] = part.system, part.machine, where
+                clock, copy = desk.clock(part.machine, where), driver.copies[part.machine, where]
+                self._agents.append(LockstepAgent(driver, copy, bindings, clock, log, deliver, self.placement.timers))
+
+    def _post(self, to: str, letter: Letter) -> None:
+        if to == OUTSIDE:
+            self.received.append(letter)
+            self._novelty.begin()
+        else:
+            self._letters.append((to, letter))
+
+    def _hand_out(self) -> None:
+        while self._letters:
+            to, letter = self._letters.popleft()
+            member = self._members[to]
+            if member.crew is not None:
+                member.crew.receive(letter)
+                member.crew.settle()
+                self._rouse(member)
+                self._novelty.begin()
+
+    def _rouse(self, member: Member, but: int | None = None) -> None:
+        """What a handler or a letter has done may be what other handlers of the process have waited for."""
+        for number in member.agents:
+            if number != but:
+                self._agents[number].clock.rouse("")
+        self._turns.ask_again()
