@@ -35,15 +35,14 @@ def test_every_rule_has_a_note_and_its_hazard_comes_back_without_it() -> None:
 
 def test_every_property_is_asked_of_the_whole_and_named_with_what_it_means() -> None:
     crashes = [build(crash=who, repeats=True) for who in ("decode", "prefill")]
-    systems = (build(), build(full=True, decodes=2, requests=2, threads=2), *crashes)
+    systems = (build(), build(full=True, decodes=2, requests=2, threads=2), build(control=True), *crashes)
     assert {p.name for system in systems for p in system.properties} == set(ASKED)
     assert {s.property for s in WHOLE} == set(ASKED)
 
 
 def test_no_row_assumes_atomicity() -> None:
-    system = build(
-        requests=2, ranks=2, decodes=2, aborts=True, deadlines=True, repeats=True, losses=True, errors=True, suspicions=True, crash="decode"
-    )
+    faults: dict[str, Any] = dict.fromkeys(("aborts", "deadlines", "repeats", "losses", "errors", "suspicions"), True)
+    system = build(requests=2, ranks=2, decodes=2, crash="decode", control=True, **faults)
     assert [row.event for machine in system.machines for row in machine.rows if row.assume_atomic] == []
 
 
@@ -111,3 +110,15 @@ def test_a_step_goes_on_in_a_freed_reservation_when_the_end_does_not_wait_for_it
 def test_bounds_are_judged(config: dict[str, Any], said: str) -> None:
     with pytest.raises(DefinitionError, match=said):
         build(**config)
+
+
+def test_a_pause_waits_for_what_is_under_way_and_new_weights_for_the_pause() -> None:
+    events = path_of("weights_mixed", without="drains_before_pause", control=True)
+    assert in_order(events, "write_layer", "pause", "update", "begin_update", "end_update", "start_step")
+    held_back = path_of("at_work_while_paused", without="holds_posts", control=True)
+    assert in_order(held_back, "pause", "see_decode_idle", "post_to_decode", "see_prefill_idle", "hold")
+
+
+def test_everything_is_asked_at_once_of_a_controlled_request_that_is_given_up() -> None:
+    result = check(build(control=True, aborts=True))
+    assert {name: f.verdict for name, f in result.findings.items() if f.verdict is not Verdict.HOLDS} == {}

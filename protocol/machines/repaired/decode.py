@@ -1,7 +1,8 @@
 """D: what it hears from P, what it replies, its decoding, and the one answer of each request.
 
 Replies are owed, not sent on the spot: hearing a message and replying are two rows, as in the real pool and loop. What is replied
-depends on the entry alone, so any message may come twice and late. A reservation ends when the last token is out, when its client
+depends on the entry alone, so any message may come twice and late. One reply a request is owed, to the newest turn that was heard:
+P has begun that turn, so it waits for no reply to an earlier one. A reservation ends when the last token is out, when its client
 gives up while D decodes, on P's cancel (which P sends only when none of its ranks writes any more), or when D takes P for dead.
 D may be wrong about P: it revokes the key first, with which P's ranks write, so what P believes does no harm.
 """
@@ -35,13 +36,14 @@ class Loop(IntEnum):
 class DecodeWorker(IntEnum):
     """D's worker and token processor are ..."""
 
-    IDLE, STEPPING = range(2)
+    IDLE, STEPPING, UPDATING = range(3)
 
 
 def listener(p: Plane, entry: Machine) -> Machine:
     """D.RX and D.IO: P's messages (4.4, 4.11). One of another turn is only owed its reply: P has moved on, or D has forgotten."""
     d, s, q, t = me(p.decode), Listener.LISTENING, choice("request", p.request), choice("turn", p.turn)
-    here, at, due = p.home(q) == d, entry.at(d, q), p.due[d, q, t].set(True)
+    here, at, owed = p.home(q) == d, entry.at(d, q), p.due[d, q]
+    due = when(owed.is_none | (owed.value < t), owed.set(t))
     now = here & (t == p.entry_turn[d, q]) if p.rules.names_turns else here
     ask, commit, cancel = p.ask[q, t].receive(0), p.commit[q, t].receive(0), p.cancel[q, t].receive(0)
     early = when((at == Entry.RESERVED) & ~_all_sent(p, q), p.committed_unsent.set(True))
@@ -68,9 +70,9 @@ def _all_sent(p: Plane, q: Expr) -> Expr:
 
 def decode_loop(p: Plane, entry: Machine) -> Machine:
     """D.L: reserves, replies, answers the client, takes P for dead (4.4, 8.1)."""
-    d, s, q, t = me(p.decode), Loop.RUNNING, choice("request", p.request), choice("turn", p.turn)
-    here, at, paid = p.home(q) == d, entry.at(d, q), p.due[d, q, t].set(False)
-    due = here & p.due[d, q, t]
+    d, s, q = me(p.decode), Loop.RUNNING, choice("request", p.request)
+    here, at, paid = p.home(q) == d, entry.at(d, q), p.due[d, q].set(None)
+    due, t = here & ~p.due[d, q].is_none, p.due[d, q].value
     now = due & (t == p.entry_turn[d, q]) if p.rules.names_turns else due
     room = p.reserved[d] < p.bounds.room
     if p.bounds.full:
@@ -82,7 +84,7 @@ def decode_loop(p: Plane, entry: Machine) -> Machine:
     if p.rules.names_turns:
         over = over | (t != p.entry_turn[d, q])
     step = partial(_row, under=p.decode_lock[d])
-    reply = partial(step, choose=(q, t))
+    reply = partial(step, choose=(q,))
     held = now & at.is_in(Entry.RESERVED, Entry.UNWANTED)
     # fmt: off
     rows = [
@@ -116,6 +118,7 @@ def decode_worker(p: Plane, entry: Machine) -> Machine:
         return (p.home(i) == d) & (entry.at(d, i) == Entry.DECODING)
 
     begin = each(p.request, lambda i: when(decodes(i), batch[d, i].set(True), p.step_turn[d, i].set(p.entry_turn[d, i])))
+    served = [each(p.request, lambda i: p.serve(i, p.decode_weights[d], decodes(i)))] if p.bounds.control else []
     next_one = batch[d, q] & all_of(p.request, lambda i: (i >= q) | ~batch[d, i])
     alone = all_of(p.request, lambda i: (i == q) | ~batch[d, i])
     drop = [batch[d, q].set(False), turn.set(0)]
@@ -126,7 +129,7 @@ def decode_worker(p: Plane, entry: Machine) -> Machine:
     step = partial(_row, choose=(q,), under=p.decode_lock[d])
     # fmt: off
     rows = [
-        _row("start_step", s.IDLE, s.STEPPING, any_of(p.request, decodes), begin, under=p.decode_lock[d], cite="4.12"),
+        _row("start_step", s.IDLE, s.STEPPING, any_of(p.request, decodes), [begin, *served], under=p.decode_lock[d], cite="4.12"),
         step("release",    (s.IDLE, s.STEPPING), None, (p.home(q) == d) & idle, free, moves=entry[d, q].release, cite="ours: H10, H-12"),
     ]
     for goes, which in ((s.STEPPING, next_one & ~alone), (s.IDLE, next_one & alone)):
@@ -136,4 +139,9 @@ def decode_worker(p: Plane, entry: Machine) -> Machine:
             step("drop_token",        s.STEPPING, goes, which & (at != Entry.DECODING), drop, cite="6.5; ours: aborted meanwhile"),
         ]
     # fmt: on
+    if p.bounds.control:
+        due, load = p.decode_update_due[d], [p.decode_update_due[d].set(False), p.decode_weights[d].set(p.weights)]
+        under = partial(_row, under=p.decode_lock[d], cite="ours: a step without requests")
+        rows.append(under("begin_update", s.IDLE, s.UPDATING, due & ~any_of(p.request, decodes), []))
+        rows.append(under("end_update", s.UPDATING, s.IDLE, TRUE, load, decided="decided", fair="weak"))
     return Machine("decode_worker", s, rows, copies=p.decode, final=s.IDLE, process=p.decode_process, doc="D.W and D.T: decoding.")

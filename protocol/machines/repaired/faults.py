@@ -43,6 +43,8 @@ def _prefill_rows(p: Plane) -> list[Row]:
     if prefill is None:
         return []
     again: list[Any] = [prefill.restart(), p.prefill_life.add(1)]
+    if p.bounds.control:
+        again += [p.rank_weights[i].set(p.weights) for i in p.rank]
     may = prefill.is_alive() & (p.prefill_life < p.prefill_lives.high)
     kill = partial(Row, decided="observed")
     if p.bounds.crash != "rank":
@@ -68,8 +70,9 @@ def _decode_rows(p: Plane) -> list[Row]:
     lost = each(p.request, lambda i: when(p.home(i) == d, p.decode_holds[i].set(None)))
     crash = [process.crash(d), p.decode_life[d].add(1), lost]
     may = process.is_alive(d) & (p.decode_life[d] < p.life.high)
+    again = [process.restart(d), *([p.decode_weights[d].set(p.weights)] if p.bounds.control else [])]
     kill = partial(Row, decided="observed", choose=(d,))
     return [
         kill("crash_decode", f, f, may, crash, "world", cite="9.7"),
-        kill("restart_decode", f, f, ~process.is_alive(d), [process.restart(d)], "supervisor", fair="weak", cite="ours"),
+        kill("restart_decode", f, f, ~process.is_alive(d), again, "supervisor", fair="weak", cite="ours"),
     ]

@@ -15,6 +15,7 @@ from ...combine import all_of, any_of, if_else
 from ...effect import each, when
 from ...expr import Expr
 from ...machine import Machine, Row
+from ...types import BOOL
 from ...variable import private
 from .plane import Plane, Stage
 
@@ -24,7 +25,7 @@ _row = partial(Row, actor="prefill")
 class Gate(IntEnum):
     """The scheduling thread is ..."""
 
-    CHECKING, CHECKING_FORWARD, SCHEDULING, PUTTING = range(4)
+    CHECKING, CHECKING_FORWARD, SCHEDULING, PUTTING, PUTTING_UPDATE = range(5)
 
 
 def gate(p: Plane, request: Machine) -> Machine:
@@ -52,14 +53,32 @@ def gate(p: Plane, request: Machine) -> Machine:
     moved = each(p.request, lambda q: (p.queue[q].set(batch[q]), batch[q].set(0)))
     put = [moved, *unread, p.queue_filled.set(True), p.batch_number.set(1 - p.batch_number)]
     all_read, lock = all_of(p.rank, lambda r: p.queue_read[r]), p.resources
+    nothing = ~some & ~p.update_due if p.bounds.control else ~some
     # fmt: off
     rows = [
         _row("find_queue_empty",     g.CHECKING,         g.CHECKING_FORWARD, ~p.queue_filled,   [], cite="#5376; 3.3"),
         _row("find_forward_over",    g.CHECKING_FORWARD, g.SCHEDULING,       ~p.forward_signal, [], cite="#6680; 3.2 B3"),
         _row("find_forward_running", g.CHECKING_FORWARD, g.CHECKING,         p.forward_signal,  [], poll=True, cite="#6680; 3.2 B3"),
         _row("schedule",             g.SCHEDULING,       g.PUTTING,          some,  [task, count], under=lock, cite="#7944; 7.2"),
-        _row("schedule_nothing",     g.SCHEDULING,       g.CHECKING,         ~some, [], under=lock, poll=True, cite="3.1 A8"),
+        _row("schedule_nothing",     g.SCHEDULING,       g.CHECKING,         nothing, [], under=lock, poll=True, cite="3.1 A8"),
         _row("put_tasks",            g.PUTTING,          g.CHECKING,         all_read, put, under=p.queue_lock, cite="CH1"),
     ]
     # fmt: on
+    if p.bounds.control:
+        rows += _update_rows(p, ~some, all_read)
     return Machine("gate", g, rows, process=p.prefill_process, doc="P.S: schedules after the forward, everything at once.")
+
+
+def _update_rows(p: Plane, idle: Expr, all_read: Expr) -> list[Row]:
+    """New weights are a batch without requests, which every rank reads; it is over when the forward is."""
+    g, putting = Gate, private("gate_updating", BOOL)
+    due, under_way, lock = p.update_due & idle, putting.cell(), p.resources
+    put = [p.queue_update.set(True), p.queue_filled.set(True), *(p.queue_read[r].set(False) for r in p.rank), p.batch_number.set(1 - p.batch_number)]
+    done = [p.update_due.set(False), putting.set(False)]
+    # fmt: off
+    return [
+        _row("schedule_update", g.SCHEDULING,     g.PUTTING_UPDATE, due & ~under_way, [putting.set(True)], under=lock, cite="ours: one putter"),
+        _row("put_update",      g.PUTTING_UPDATE, g.CHECKING,       all_read,         put,  under=p.queue_lock, cite="facts 3.8: control to workers"),
+        _row("end_update",      g.SCHEDULING,     g.CHECKING,       due & under_way,  done, under=lock, cite="ours: the forward is over"),
+    ]
+    # fmt: on

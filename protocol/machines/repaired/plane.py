@@ -55,6 +55,8 @@ class Rules:
         dies_whole: when a rank dies, the supervisor ends all of P.
         names_turns: a message says to which turn of its request it belongs, and is dropped in another.
         ends_steps: D frees a reservation when no decode step of its own works on it.
+        drains_before_pause: the operator is told of a pause when everything that was posted is over.
+        holds_posts: while there is a pause, the router posts nothing.
     """
 
     lowers_behind_barrier: bool = True
@@ -74,6 +76,8 @@ class Rules:
     dies_whole: bool = True
     names_turns: bool = True
     ends_steps: bool = True
+    drains_before_pause: bool = True
+    holds_posts: bool = True
 
     @classmethod
     def all_but(cls, without: str | None) -> Rules:
@@ -136,6 +140,7 @@ class Bounds:
         suspicions: D may take a living P for dead, for any request at any time.
         crash: "none"; "prefill" (all of P at once), "rank" (a worker or a messager of P alone), "decode" (a D), "any" (P at once, or a D).
         lives: how many each of them has; P may start again, a D does.
+        control: an operator may pause, resume, and give all ranks new weights.
     """
 
     requests: int
@@ -157,6 +162,7 @@ class Bounds:
     suspicions: bool
     crash: str
     lives: int
+    control: bool = False
 
     @property
     def spoils_nothing(self) -> bool:
@@ -199,6 +205,7 @@ class Plane:
         self._declare_messagers()
         self._declare_network()
         self._declare_decode()
+        self._declare_control()
         self._declare_ghosts()
 
     # -- declarations ------------------------------------------------------------------------------------------------
@@ -290,9 +297,17 @@ class Plane:
         self.reserved = own("reserved", Range(0, self.bounds.room), over=decode, cite="D's slots and blocks")
         self.entry_turn = own("entry_turn", self.turn, over=each_request, cite="ours")
         self.asked_by = own("asked_by", self.prefill_lives, over=each_request, cite="ours: which life of P the router posted it to")
-        self.due = own("reply_due", BOOL, over=(*each_request, self.turn), cite="ours: P waits for a reply")
+        self.due = own("reply_due", Optional(self.turn), over=each_request, cite="ours: P waits for a reply to its newest turn")
         self.decode_batch = private("decode_batch", BOOL, over=each_request)
         self.open_key = unlocked("open_key", self.key, over=each_request, process=process, cite="ours: the key with which the card lets P write")
+
+    def _declare_control(self) -> None:
+        """What the operator asks for: of the router, of P's scheduling thread, and of each D."""
+        process = self.prefill_process
+        self.paused = unlocked("paused", BOOL, cite="engine_worker facts 3.8: is_paused")
+        self.update_due = locked("update_due", BOOL, self.resources, process=process, cite="ours")
+        self.queue_update = locked("queue_update", BOOL, self.queue_lock, process=process, cite="engine_worker facts 3.8: control to workers")
+        self.decode_update_due = locked("decode_update_due", BOOL, self.decode_lock, over=self.decode, process=self.decode_process, cite="ours")
 
     def _declare_ghosts(self) -> None:
         """What really happened, for the properties; what is known of P's ranks ends with P."""
@@ -318,6 +333,12 @@ class Plane:
         self.slipped = ghost("barrier_slipped", BOOL)
         self.batch_number = of_prefill("batch_number", Range(0, 1), init=1)
         self.witness = Witness.create(rank, Range(0, 1), self.prefill_process)
+        version = Range(0, 1)
+        self.weights = ghost("weights_in_force", version)
+        self.rank_weights = ghost("weights_of_rank", version, over=rank)
+        self.decode_weights = ghost("weights_of_decode", version, over=self.decode)
+        self.served_by = ghost("weights_of_request", Optional(version), over=request)
+        self.mixed = ghost("weights_mixed", BOOL)
 
     # -- words that several machines use -----------------------------------------------------------------------------
 
@@ -378,10 +399,16 @@ class Plane:
         q = lift(request)
         return [self.slot_of[q].set(None), self.scheduled[q].set(0), self.prefill_holds[q].set(False)]
 
+    def serve(self, request: Any, version: Expr, really: Expr) -> list[Any]:
+        """Note that the request is computed with this version of the weights: with one, from its first layer on."""
+        mine = self.served_by[request]
+        return [when(really & mine.is_none, mine.set(version)), when(really & ~mine.is_none & (mine != version), self.mixed.set(True))]
+
     def forget_ghosts(self, request: Any) -> list[Any]:
         """A new turn of the request begins on P: what was computed and sent in the last one does not count."""
         q = lift(request)
-        return [each(self.rank, lambda r: (self.computed[r, q].set(0), self.sent[r, q].set(0))), self.produced[q].set(False)]
+        served = [self.served_by[q].set(None)] if self.bounds.control else []
+        return [each(self.rank, lambda r: (self.computed[r, q].set(0), self.sent[r, q].set(0))), self.produced[q].set(False), *served]
 
 
 def field(record: Expr, position: Any) -> Expr:

@@ -17,6 +17,8 @@ from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
 from .completion import completer, token_processor
 from .connector import connector, timer
+from .control import control as operator
+from .control import control_properties
 from .decode import decode_loop, decode_worker, listener
 from .faults import faults
 from .gate import Gate, gate
@@ -49,6 +51,7 @@ def build(
     suspicions: bool = False,
     crash: str = "none",
     lives: int = 2,
+    control: bool = False,
 ) -> System:
     """The repaired protocol at these bounds; see `plane.Bounds`. `without` leaves one of `plane.Rules` out.
 
@@ -56,15 +59,19 @@ def build(
         DefinitionError: an unknown rule, or a bound outside its choices.
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
-    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash, lives)
+    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash, lives, control)
     p = Plane(Rules.all_but(without), bounds)
     request, entry = request_machine(p), entry_machine(p)
     routing, scheduling, working = router(p, request, entry), gate(p, request), worker(p)
     machines = [request, entry, routing, prepare(p, request), scheduling, working, registrar(p), consumer(p), sender(p)]
     machines += [token_processor(p, request), completer(p, request), connector(p, request)]
     machines += [listener(p, entry), decode_loop(p, entry), decode_worker(p, entry)]
-    machines += [m for m in (timer(p, request), faults(p)) if m is not None]
-    return System("repaired", machines, _properties(p, request, entry, routing, scheduling, working), doc=__doc__ or "")
+    operating = operator(p, request, entry)
+    machines += [m for m in (timer(p, request), operating, faults(p)) if m is not None]
+    properties = _properties(p, request, entry, routing, scheduling, working)
+    if operating is not None:
+        properties += control_properties(p, request, operating)
+    return System("repaired", machines, properties, doc=__doc__ or "")
 
 
 def _properties(p: Plane, request: Machine, entry: Machine, routing: Machine, scheduling: Machine, working: Machine) -> list[Property]:

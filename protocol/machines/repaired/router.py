@@ -3,7 +3,8 @@
 It posts a request to D first and to P when D has it, because D is the one who answers. A client may give up at any time. While
 only D has the request, D alone is told; then P is told first and D second, so that one of the two is in a state to act: P until
 its first token, D from the reservation on. When D's connection breaks, the router itself tells the client; it notices by the
-break, not by a message.
+break, not by a message. What it sends to P names the life of P that it told D: a P that has started again knows nothing of the
+request, and D gives it up.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ def router(p: Plane, request: Machine, entry: Machine) -> Machine:
     q, r = me(p.request), Router
     length = choice("chunks", p.prompt)
     life, turn = private("posted_life", p.life, over=p.request), private("posted_turn", p.turn, over=p.request)
+    prefill_life = private("posted_prefill_life", p.prefill_lives, over=p.request)
     rows = []
     for d in p.decode:
-        rows += _rows_at_decode(p, entry, d, life, turn)
-    alive = p.prefill_process.is_alive() if p.prefill_process else TRUE
+        rows += _rows_at_decode(p, entry, d, life, prefill_life, turn)
+    alive = p.prefill_process.is_alive() & (p.prefill_life == prefill_life[q]) if p.prefill_process else TRUE
     at_prefill = partial(Row, actor="router", under=p.resources)
     register = [p.turn_of[q].set(turn[q]), p.prompt_chunks[q].set(length), p.whole[q].set(length * p.layers), p.forget_ghosts(q)]
     push = [p.intake.push(p.name(request=q, turn=turn[q]))]
@@ -57,18 +59,20 @@ def router(p: Plane, request: Machine, entry: Machine) -> Machine:
     return Machine("router", r, rows, copies=p.request, final=(r.NEW, r.ANSWERED), doc="R and its clients (1.3).")
 
 
-def _rows_at_decode(p: Plane, entry: Machine, d: int, life: Variable, turn: Variable) -> list[Row]:
+def _rows_at_decode(p: Plane, entry: Machine, d: int, life: Variable, prefill_life: Variable, turn: Variable) -> list[Row]:
     """D.ZI hears of the request, and of its abort. The number is used again when its last request has been answered."""
     q, r = me(p.request), Router
     alive = p.decode_process.is_alive(d) if p.decode_process else TRUE
     here = (p.home(q) == d) & alive
+    posts = here & ~p.paused if p.bounds.control and p.rules.holds_posts else here
     at, step = entry[d, q], partial(Row, actor="router", under=p.decode_lock[d])
-    post = [life[q].set(p.decode_life[d]), p.asked_by[d, q].set(p.prefill_life), p.times_answered[q].set(0)]
-    rows = [step("post_to_decode", r.NEW, r.POSTED, here, post, moves=at.post, **CLIENT, cite="4.1")]
+    lives = [life[q].set(p.decode_life[d]), prefill_life[q].set(p.prefill_life), p.asked_by[d, q].set(p.prefill_life)]
+    post = [*lives, p.times_answered[q].set(0)]
+    rows = [step("post_to_decode", r.NEW, r.POSTED, posts, post, moves=at.post, **CLIENT, cite="4.1")]
     if p.bounds.turns > 1:
         again = [*post, turn[q].add(1), p.entry_turn[d, q].set(turn[q] + 1)]
         more = turn[q] < p.turn.high
-        rows.append(step("post_next", r.ANSWERED, r.POSTED, here & more, again, moves=at.post, **CLIENT, cite="ours: the next turn"))
+        rows.append(step("post_next", r.ANSWERED, r.POSTED, posts & more, again, moves=at.post, **CLIENT, cite="ours: the next turn"))
     if p.bounds.aborts:
         rows.append(step("abort_alone", r.POSTED, r.ABORTED, here, [], moves=at.withdraw, **CLIENT, cite="9.4"))
         rows.append(step("abort_at_decode", r.ABORTING, r.ABORTED, here, [], moves=at.abort, cite="9.4"))

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import partial
+from typing import Any
 
 from ...combine import all_of, any_of, me, passed
 from ...effect import each, when
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
-from ...types import Range
+from ...types import BOOL, Range
 from ...variable import private
 from .plane import Plane, Point, per_request
 
@@ -34,7 +35,8 @@ def worker(p: Plane) -> Machine:
     """P.W[r]: the event loop (engine_worker facts 4) and the forward (6.2)."""
     hand = private("worker_hand", p.task, over=(p.rank, p.request))
     layer = private("worker_layer", Range(0, p.layers - 1), over=p.rank)
-    rows = [*_look_rows(p), *_read_rows(p, hand), *_forward_rows(p, hand, layer)]
+    update = private("worker_update", BOOL, over=p.rank)
+    rows = [*_look_rows(p), *_read_rows(p, hand, update), *_forward_rows(p, hand, layer, update)]
     return Machine("worker", Worker, rows, copies=p.rank, process=p.worker_process, doc="P.W[r]: the event loop and the forward.")
 
 
@@ -74,13 +76,15 @@ def _top_rows(p: Plane) -> list[Row]:
     ]
 
 
-def _read_rows(p: Plane, hand: object) -> list[Row]:
+def _read_rows(p: Plane, hand: object, update: object) -> list[Row]:
     """See the announcement; raise the signal; `get_tasks`."""
     w, r, met = Worker, me(p.rank), passed(p.met)
-    mine = each(p.request, lambda q: hand[r, q].set(p.queue[q]))  # type: ignore[index]
-    read = [p.queue_read[r].set(True), mine, *p.witness.hold(p.batch_number)]
+    mine: list[Any] = [each(p.request, lambda q: hand[r, q].set(p.queue[q]))]  # type: ignore[index]
+    if p.bounds.control:
+        mine.append(update[r].set(p.queue_update))  # type: ignore[index]
+    read = [p.queue_read[r].set(True), *mine, *p.witness.hold(p.batch_number)]
     last = all_of(p.rank, lambda i: (i == r) | p.queue_read[i])
-    empty = [each(p.request, lambda q: p.queue[q].set(0)), p.queue_filled.set(False)]
+    empty = [each(p.request, lambda q: p.queue[q].set(0)), p.queue_filled.set(False), *([p.queue_update.set(False)] if p.bounds.control else [])]
     lock = p.queue_lock
     raises = r == 0 if p.rules.lowers_behind_barrier else TRUE
     # fmt: off
@@ -97,8 +101,8 @@ def _read_rows(p: Plane, hand: object) -> list[Row]:
     return rows
 
 
-def _forward_rows(p: Plane, hand: object, layer: object) -> list[Row]:
-    """Per layer: write, signal, meet; then rank 0 emits the tokens of the requests that are through."""
+def _forward_rows(p: Plane, hand: object, layer: object, update: object) -> list[Row]:
+    """Per layer: write, signal, meet; then rank 0 emits the tokens of the requests that are through. Or, new weights."""
     w, r, met = Worker, me(p.rank), passed(p.met)
     now = layer[r]  # type: ignore[index]
 
@@ -107,12 +111,14 @@ def _forward_rows(p: Plane, hand: object, layer: object) -> list[Row]:
 
     def written(q: Expr) -> tuple:
         freed = when(p.is_chunk(task(q)) & ~p.prefill_holds[q], p.freed_written.set(True))
-        return (*when(p.is_chunk(task(q)), p.computed[r, q].set(p.marks(p.chunk_of(task(q)), now))), *freed)
+        served = p.serve(q, p.rank_weights[r], p.is_chunk(task(q))) if p.bounds.control else ()
+        return (*served, *when(p.is_chunk(task(q)), p.computed[r, q].set(p.marks(p.chunk_of(task(q)), now))), *freed)
 
     message = p.signal(layer=now, tasks=per_request(p.tasks, lambda k: task(k)))
     write, signal = [each(p.request, written)], [p.signals[r].send(message)]
     forget = [each(p.request, lambda q: task(q).set(0)), now.set(0)]
     forwards = any_of(p.request, lambda q: p.is_chunk(task(q)))
+    withdraws = ~forwards & ~update[r] if p.bounds.control else ~forwards  # type: ignore[index]
     final, through = now == p.layers - 1, any_of(p.request, lambda q: p.is_last(task(q)))
     tokens = [
         p.tokens.send(per_request(p.rows, lambda k: p.is_last(task(k)))),
@@ -125,13 +131,16 @@ def _forward_rows(p: Plane, hand: object, layer: object) -> list[Row]:
     rows = [
         _row("write_layer",        w.COMPUTING, w.WRITTEN,   forwards,              write,  cite="6.2 w1"),
         _row("signal_layer",       w.WRITTEN,   w.SIGNALLED, TRUE,                  signal, cite="6.2 w2, CH6"),
-        _row("signal_withdrawals", w.COMPUTING, ends,        ~forwards, [*signal, *forget], cite="ours: behind every signal of the request"),
+        _row("signal_withdrawals", w.COMPUTING, ends,        withdraws, [*signal, *forget], cite="ours: behind every signal of the request"),
         _row("meet",               w.SIGNALLED, w.MEETING,   TRUE,                  arrive, cite="13: TP rendezvous"),
         _row("next_layer",         w.MEETING,   w.COMPUTING, met & ~final,  [now.add(1)],   cite="6.2"),
         _row("end_forward",        w.MEETING,   ends,        met & final & ~emits,  forget, cite="4.1 W10"),
         _row("emit_tokens",        w.MEETING,   ends,        met & final & emits, [*tokens, *forget], cite="CH9"),
     ]
     # fmt: on
+    if p.bounds.control:
+        load = [update[r].set(False), p.rank_weights[r].set(p.weights)]  # type: ignore[index]
+        rows.append(_row("load_weights", w.COMPUTING, ends, update[r], load, cite="facts 4.1 W5"))  # type: ignore[index]
     if not p.rules.lowers_behind_barrier:
         rows.append(_row("lower_forward", w.LOWERING, w.STARTING, TRUE, [p.forward_signal.set(False)], cite="#6680; 4.2 W10, H1"))
     return rows
