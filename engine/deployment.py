@@ -24,6 +24,9 @@ class Deployment:
         model: its name. prefill, decode: instances; no prefill instance means the monolithic engine, with one decode instance.
         tensor_parallel: ranks of each. expert_parallel: as many as tensor_parallel to spread whole experts over the ranks; 1 cuts every expert.
         sequences: generations that run at once. context_tokens: the longest prompt and answer together.
+
+    Raises:
+        DefinitionError: no model has that name, or it has learnt shorter contexts only.
     """
 
     model: str = "tiny"
@@ -33,6 +36,9 @@ class Deployment:
     expert_parallel: int = 1
     sequences: int = 8
     context_tokens: int = 2048
+
+    def __post_init__(self) -> None:
+        config_of(self.model).check_context(self.context_tokens)
 
     def __str__(self) -> str:
         kind = f"{self.prefill}P{self.decode}D" if self.prefill else "monolithic"
@@ -47,7 +53,7 @@ class Deployment:
             signals: whether Ctrl-C and SIGTERM end that one; a program that handles them itself says no.
 
         Raises:
-            DefinitionError: no such model, or it cannot be cut so. EngineError: a process of it does not start.
+            DefinitionError: the model cannot be cut so. EngineError: a process of it does not start.
         """
         config = config_of(self.model)
         if self.prefill > 0:

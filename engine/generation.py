@@ -70,7 +70,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Stats:
-    """What an engine is doing: generations that hold a slot, generations that wait for one, the share of KV blocks taken (0 to 1)."""
+    """What an engine is doing: generations under way, generations that were not scheduled yet, the share of KV blocks taken (0 to 1)."""
 
     running: int
     waiting: int
@@ -80,18 +80,25 @@ class Stats:
 class Handle:
     """A submitted generation. Iterate over it, once, for its tokens in order; afterwards `finish` says why it ended, `message` which fault.
 
-    Made on the event loop that consumes it. `put` and `end` are the service's and may be called from any thread.
+    Made on the event loop that consumes it. `begin`, `put` and `end` are the service's and may be called from any thread.
     """
 
     def __init__(self, generation: Generation):
         self.generation = generation
         self.finish: Finish | None = None
         self.message = ""
+        self.begun_s: float | None = None
+        """When its first chunk was scheduled, on the machine's monotonic clock; None while it waits."""
         self._arrived: deque[Token | Finish] = deque()
         self._ended = False
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._waking = False
+
+    def begin(self, moment_s: float) -> None:
+        """Its first chunk was scheduled; only the first time counts."""
+        if self.begun_s is None:
+            self.begun_s = moment_s
 
     def put(self, token: Token) -> None:
         """Deliver the next token; after the end it is dropped."""

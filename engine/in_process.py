@@ -15,6 +15,7 @@ import numpy as np
 
 from protocol import DefinitionError
 
+from .clock import LiveClock
 from .errors import EngineError
 from .generation import Finish, Generation, Handle, Stats, Token
 from .model.kv_cache import BlockPool, KvCache
@@ -213,11 +214,13 @@ class InProcess:
 
     def _schedule(self) -> list[tuple[Sequence, Chunk]]:
         """The round: a token of every decoding sequence, then chunks of prompts while the budget lasts."""
+        now = LiveClock().now()
         decoding = [s for s in self._running if s.generated]
         batch = [(s, s.chunk(1)) for s in decoding]
         left = self.round_tokens - len(batch)
         for sequence in self._running:
             if not sequence.generated and left > 0:
+                sequence.handle.begin(now)
                 batch.append((sequence, sequence.chunk(left)))
                 left -= len(batch[-1][1].tokens)
         return batch

@@ -96,6 +96,13 @@ Tokens = dict[int, Token]
 
 
 @dataclass(frozen=True)
+class Begun:
+    """P has scheduled chunks of these requests; only the first time tells something new."""
+
+    keys: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Produced:
     """A token for a client."""
 

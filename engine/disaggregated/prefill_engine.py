@@ -12,7 +12,7 @@ from ..driver import Step
 from ..model.kv_cache import BlockPool
 from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries
-from .job import CacheTask, Job, Numbers, Shape, Tokens, Work
+from .job import Begun, CacheTask, Job, Numbers, Shape, Tokens, Work
 
 
 class PrefillEngine:
@@ -35,12 +35,13 @@ class PrefillEngine:
             self.targets[step.chosen["request"]] = step.cargo[1]
 
     @after("gate.schedule")
-    def schedule(self, step: Step) -> None:
+    def schedule(self, step: Step) -> Begun:
         """The chunks that the row has counted up; a withdrawal is among them, and no rank computes it."""
         counted = {where[0]: number for (variable, where), number in step.stored.items() if variable.name == "scheduled_chunks"}
         self._forwards += 1
         chunks = tuple(self._chunk(q, number) for q, number in counted.items())
         self._work = Work(self._forwards, tuple(counted), chunks, tuple(self.jobs[q] for q in counted))
+        return Begun(tuple(job.key for job in self._work.jobs))
 
     @carries("gate.put_tasks")
     def contents(self, outcome: Outcome) -> Work | None:

@@ -6,17 +6,18 @@ import os
 import queue
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 
 from ..audit import Record
+from ..clock import LiveClock
 from ..errors import EngineError
 from ..generation import Finish, Generation, Handle, Stats
 from ..meter import Usage
 from ..runtime.live import SEGMENT_PREFIX, LiveEngine, start
 from .arena import Arena
 from .crews import Abort, GivenUp, Held, Inspect, Submit, placement_of
-from .job import Closed, Produced
+from .job import Begun, Closed, Produced
 from .plant import Plant
 
 ANSWER_S = 10.0
@@ -93,7 +94,7 @@ class Disaggregated:
         self.engine.send("router", Abort(key))
 
     def stats(self) -> Stats:
-        """Generations that have a first token, those that wait for it, and the share of D's blocks that are promised."""
+        """Generations that P has begun, those that wait for it, and the share of D's blocks that are promised to the former."""
         with self._lock:
             self._check_open()
             running, shape = len(self._begun), self.plant.shape
@@ -152,10 +153,12 @@ class Disaggregated:
     def _hear(self, content: object, sender: str) -> None:
         if isinstance(content, Held):
             self._held.put((sender, content))
+        elif isinstance(content, Begun):
+            self._begin(content.keys)
         elif isinstance(content, Produced):
             if content.key in self.records:
                 self.records[content.key].tokens.append(content.token)
-            self._begun.add(content.key)
+            self._begin((content.key,))  # if P's letter is still under way
             if content.key in self._handles:
                 self._handles[content.key].put(content.token)
         elif isinstance(content, GivenUp):
@@ -164,6 +167,12 @@ class Disaggregated:
             if content.key in self.records:
                 self.records[content.key].ends.append(content.finish)
             self._end(content.key, content.finish)
+
+    def _begin(self, keys: Sequence[int]) -> None:
+        now = LiveClock().now()
+        for key in self._handles.keys() & keys:
+            self._begun.add(key)
+            self._handles[key].begin(now)
 
     def _end(self, key: int, finish: Finish) -> None:
         self._begun.discard(key)

@@ -18,6 +18,7 @@ class ModelConfig:
         experts, experts_per_token: 0 for a dense model; else experts a layer, and how many a token visits.
         tied: the output projection is the embedding.
         first_token, last_token: begin of sequence (None for none), end of sequence.
+        context_tokens: of the longest sequence that it has learnt; None for a model that has learnt nothing.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ModelConfig:
     tied: bool = True
     first_token: int | None = None
     last_token: int = 0
+    context_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if self.heads % self.kv_heads:
@@ -54,6 +56,12 @@ class ModelConfig:
             fit = [n for n in range(1, self.experts + 1) if not self.experts % n]
             remedy = f"spread them over {', '.join(map(str, fit))}" if fit else "choose a model with experts, or do not spread them"
             raise DefinitionError(f"model {self.name} has {self.experts} experts, which {places} ranks cannot share evenly; {remedy}")
+
+    def check_context(self, tokens: int) -> None:
+        """Raise a DefinitionError unless the model can follow so long a sequence."""
+        if self.context_tokens is not None and tokens > self.context_tokens:
+            remedy = "give a smaller --max-model-len, or shorter requests"
+            raise DefinitionError(f"a context of {tokens} tokens: model {self.name} has learnt {self.context_tokens}; {remedy}")
 
     @property
     def kv_bytes_per_token(self) -> int:

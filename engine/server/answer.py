@@ -63,7 +63,7 @@ class Choice:
             yield self._piece(released)
         finish = self._handle.finish or Finish.ERROR
         if finish is Finish.ERROR:
-            self.track.end(finish, clock.now())
+            self._end(finish, clock)
             raise Problem(500, f"the engine could not finish this request: {self._handle.message}", code="engine_error")
         released = self._stops.push(self._text.flush())
         yield self._last(released if self._stops.found else released + self._stops.flush(), finish, clock)
@@ -72,7 +72,10 @@ class Choice:
         """Nobody wants it any more; nothing happens once it has ended."""
         if not self.track.ended:
             self._service.abort(self._handle)
-            self.track.end(Finish.ABORT, clock.now())
+            self._end(Finish.ABORT, clock)
+
+    def _end(self, finish: Finish, clock: Clock) -> None:
+        self.track.end(finish, clock.now(), self._handle.begun_s)
 
     def _piece(self, text: str) -> Piece:
         self._sent += len(text)
@@ -81,7 +84,7 @@ class Choice:
         return Piece(self.index, text, ready)
 
     def _last(self, text: str, finish: Finish, clock: Clock) -> Piece:
-        self.track.end(finish, clock.now())
+        self._end(finish, clock)
         piece = self._piece(text)
         # What is left has no text: it was cut off by a stop string, or it is a token without characters at the very end.
         rest = () if self._stops.found else tuple(self._entries)

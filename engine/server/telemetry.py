@@ -29,12 +29,16 @@ class Telemetry:
         self.next_token = histogram("inter_token_latency_seconds", "From one token of an answer to the next.", NEXT_TOKEN_S)
         self.per_token = histogram("request_time_per_output_token_seconds", "Mean over an answer's tokens after the first.", NEXT_TOKEN_S)
         self.whole = histogram("e2e_request_latency_seconds", "From the request's arrival to its end.", WHOLE_S)
+        self.queued = histogram("request_queue_time_seconds", "From the request's arrival to its first chunk.", WHOLE_S)
+        self.prefill = histogram("request_prefill_time_seconds", "From the request's first chunk to its first token.", WHOLE_S)
+        self.decode = histogram("request_decode_time_seconds", "From the request's first token to its last.", WHOLE_S)
+        self.inference = histogram("request_inference_time_seconds", "From the request's first chunk to its last token.", WHOLE_S)
         self.prompt_tokens = counter("prompt_tokens", "Tokens of prompts.")
         self.generated_tokens = counter("generation_tokens", "Tokens generated.")
         ended = Counter("interlock:request_success", "Requests ended, by reason.", ["model_name", "finished_reason"], registry=self.registry)
         self.ended = {finish: ended.labels(model, finish.value) for finish in Finish}
-        self._gauge("num_requests_running", "Requests that hold a slot.", model, "running")
-        self._gauge("num_requests_waiting", "Requests that wait for a slot.", model, "waiting")
+        self._gauge("num_requests_running", "Requests under way.", model, "running")
+        self._gauge("num_requests_waiting", "Requests that were not scheduled yet.", model, "waiting")
         self._gauge("kv_cache_usage_perc", "Share of the KV blocks that is taken; 1 is all.", model, "kv_usage")
 
     def _gauge(self, name: str, about: str, model: str, field: str) -> None:
@@ -77,11 +81,20 @@ class Track:
         self.tokens += 1
         self._telemetry.generated_tokens.inc()
 
-    def end(self, finish: Finish, now_s: float) -> None:
-        """It has ended; only the first call counts."""
-        if not self.ended:
-            self.ended = True
-            self._telemetry.ended[finish].inc()
-            self._telemetry.whole.observe(now_s - self._arrived_s)
-            if self.tokens > 1:
-                self._telemetry.per_token.observe((self._last_s - self._first_s) / (self.tokens - 1))
+    def end(self, finish: Finish, now_s: float, begun_s: float | None) -> None:
+        """It has ended; only the first call counts. `begun_s`: when its first chunk was scheduled, if it was."""
+        if self.ended:
+            return
+        self.ended = True
+        telemetry = self._telemetry
+        telemetry.ended[finish].inc()
+        telemetry.whole.observe(now_s - self._arrived_s)
+        if begun_s is not None:
+            telemetry.queued.observe(begun_s - self._arrived_s)
+        if self.tokens > 0:
+            telemetry.decode.observe(self._last_s - self._first_s)
+        if self.tokens > 0 and begun_s is not None:
+            telemetry.prefill.observe(self._first_s - begun_s)
+            telemetry.inference.observe(self._last_s - begun_s)
+        if self.tokens > 1:
+            telemetry.per_token.observe((self._last_s - self._first_s) / (self.tokens - 1))

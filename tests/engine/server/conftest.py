@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +59,7 @@ class Address:
     def figures(self) -> dict[str, float]:
         """The lines of /metrics: name, with labels other than the model, to value."""
         lines = [line.rpartition(" ") for line in self.get("/metrics").text.splitlines() if not line.startswith("#")]
-        return {name.removeprefix("interlock:").replace('model_name="tiny"', "").replace(",}", "}"): float(value) for name, _, value in lines}
+        return {re.sub(r',?model_name="[^"]*"', "", name).removeprefix("interlock:"): float(value) for name, _, value in lines}
 
 
 @contextmanager

@@ -64,6 +64,8 @@ def test_the_disaggregated_engine_answers_as_the_monolithic_one_and_leaves_nothi
         assert [c["text"] for c in answer["choices"]] == [c["text"] for c in expected["choices"]] and answer["usage"] == expected["usage"]
         for mine, theirs in zip(answer["choices"], expected["choices"]):
             assert np.allclose(mine["logprobs"]["token_logprobs"], theirs["logprobs"]["token_logprobs"], atol=1e-4)
+        figures, phases = disaggregated.figures(), [f"request_{phase}_time_seconds" for phase in ("queue", "prefill", "decode", "inference")]
+        assert [figures[f"{phase}_count{{}}"] for phase in phases] == [5, 5, 5, 5] and all(figures[f"{phase}_sum{{}}"] > 0 for phase in phases)
         os.killpg(process.pid, signal.SIGINT)
         assert process.communicate(timeout=60) == ("", "")  # and so nobody is left who could write
     assert process.returncode == 0 and not list(Path("/dev/shm").glob(f"interlock-{process.pid}-*"))
@@ -150,6 +152,7 @@ def test_what_is_not_there_is_one_line() -> None:
         ({"expert_parallel": 2}, "127.0.0.1", "one instance; give --decode 1, and --ep 1 or as many as --tp"),
         ({"expert_parallel": 2, "tensor_parallel": 2}, "127.0.0.1", "model tiny has 0 experts, which 2 ranks cannot share evenly"),
         ({"model": "gpt-4"}, "127.0.0.1", "there is no model 'gpt-4'; choose one of tiny, tiny-experts, smollm2"),
+        ({"model": "smollm2", "context_tokens": 8193}, "127.0.0.1", "8193 tokens: model smollm2 has learnt 8192; give a smaller --max-model-len"),
         ({"tensor_parallel": 5}, "127.0.0.1", "cannot be cut into 5 ranks; choose one of 1, 2, 3, 6"),
         ({}, "256.0.0.1", "256.0.0.1:0: .*; choose another --host or --port"),
     ],
