@@ -29,6 +29,11 @@ class Record:
     tokens: list[Token] = field(default_factory=list)
     ends: list[Finish] = field(default_factory=list)
 
+    @property
+    def finish(self) -> Finish | None:
+        """Why it has ended; None while it has not."""
+        return self.ends[0] if self.ends else None
+
 
 @dataclass(frozen=True)
 class Audit:

@@ -20,6 +20,10 @@ class Clock(Protocol):
         """Sleep until one of these variables changes (any that the copy's rows mention, if none is named), but no longer than that."""
         ...
 
+    def forget(self) -> None:
+        """What has changed up to now has been looked at, and ends no doze any more."""
+        ...
+
 
 class LiveClock:
     """The machine's monotonic clock."""
@@ -36,6 +40,9 @@ class LiveClock:
     def doze(self, seconds: float, *variables: str) -> None:
         """Wait; nobody is there to say what changes."""
         self.sleep(seconds)
+
+    def forget(self) -> None:
+        """Nothing is kept."""
 
 
 class Sleeper:
@@ -62,6 +69,10 @@ class Sleeper:
         if not _concerns(changed, waits_for):
             self.sleep(seconds)
             self._waits_for = waits_for
+
+    def forget(self) -> None:
+        """What has changed up to now ends no doze any more."""
+        self._changed.clear()
 
     def rouse(self, variable: str) -> None:
         """That variable has changed; or, without a name, a letter has come or a handler has acted."""

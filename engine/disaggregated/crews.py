@@ -1,35 +1,32 @@
-"""The crews of the live engine: which roles each process has, and what it tells the others beside the protocol."""
+"""The crews of the engine, in either runtime: which roles each process has, and what it tells the others beside the protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from protocol.types import Value
 
 from ..clock import Clock
-from ..driver import Step
 from ..generation import Generation
+from ..model.kv_cache import KvCache
 from ..model.named import config_of, weights_of
 from ..model.shard import Chunk, Forward, Shard
 from ..model.shared_exchange import SharedExchange
 from ..model.threads import share_cores
 from ..model.weights import Floats
 from ..queue_server import Letter
-from ..roles.binding import after
 from ..runtime.placement import OUTSIDE, Composition, Crew, Desk, Part, Placement, Station
 from .arena import Arena
 from .decode_engine import DecodeEngine, DecodeGate
 from .messager import Messager
 from .plant import DECODE_BUILDER, PROTOCOL_BUILDER, Plant
 from .prefill_engine import PrefillEngine, PrepareThread
-from .ranks import DecodeRank, PrefillRank
+from .ranks import Computation, DecodeRank, PrefillRank
+from .rest import GateRest, WorkerRest
 from .router import Router
-
-IDLE_S = 0.2
-"""Longest pause of a loop that has nothing to do; it is woken by what it waits for."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +102,36 @@ class LiveComputation:
         return self.logits()
 
 
+class Memory(Protocol):
+    """Where the caches of an engine lie, and how the ranks of an instance compute together. Instance 0 is P, 1 + d is D number d."""
+
+    def cache(self, instance: int, rank: int) -> KvCache:
+        """The cache of a rank."""
+        ...
+
+    def computation(self, instance: int, rank: int, clock: Clock) -> Computation:
+        """A rank's part of its instance's forwards, for a rank that begins, or begins anew. `clock`: of its copy."""
+        ...
+
+
+class LiveMemory:
+    """The memory of the live engine: an arena that all processes map."""
+
+    def __init__(self, plant: Plant, arena: str):
+        self._plant, self._arena = plant, Arena(plant, arena)
+
+    def cache(self, instance: int, rank: int) -> KvCache:
+        """Mapped."""
+        return self._arena.cache(instance, rank)
+
+    def computation(self, instance: int, rank: int, clock: Clock) -> LiveComputation:
+        """The rank has a share of the cores."""
+        plant = self._plant
+        share_cores(plant.ranks * (1 + plant.decodes))
+        weights = plant.part(weights_of(config_of(plant.config.name)), rank)
+        return LiveComputation(Shard(weights, self.cache(instance, rank)), self._arena.exchange(instance, rank))
+
+
 class RouterCrew(Crew):
     """The router: hears of generations from the outside."""
 
@@ -132,42 +159,20 @@ class PrefillCrew(Crew):
         self._desk.post(OUTSIDE, Held(pool.blocks - pool.free, len(self._engine.tables)))
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
-        return [] if machine == "timer" else [PrepareThread(self._engine) if machine == "prepare" else self._engine]
-
-
-class WorkerRest:
-    """The pause of a rank that has seen no batch."""
-
-    def __init__(self, clock: Clock):
-        self._clock = clock
-
-    @after("worker.see_no_batch")
-    def rest(self, step: Step) -> None:
-        """Until a batch is put."""
-        self._clock.doze(IDLE_S, "queue_filled")
-
-
-class GateRest:
-    """The pause of a gate that has nothing to schedule."""
-
-    def __init__(self, clock: Clock):
-        self._clock = clock
-
-    @after("gate.schedule_nothing")
-    def rest(self, step: Step) -> None:
-        """Until something has changed, or a handler of this process has acted."""
-        self._clock.doze(IDLE_S)
+        if machine == "timer":
+            return []
+        rest = [GateRest(self._desk.clock(machine, copy))] if machine == "gate" else []
+        return [PrepareThread(self._engine) if machine == "prepare" else self._engine, *rest]
 
 
 class RankCrew(Crew):
     """A rank of P (instance 0), or of a D."""
 
-    def __init__(self, plant: Plant, arena: str, instance: int, rank: int, desk: Desk):
-        share_cores(plant.ranks * (1 + plant.decodes))
-        memory, weights = Arena(plant, arena), plant.part(weights_of(config_of(plant.config.name)), rank)
-        computation = LiveComputation(Shard(weights, memory.cache(instance, rank)), memory.exchange(instance, rank))
+    def __init__(self, plant: Plant, memory: Callable[[], Memory], instance: int, rank: int, desk: Desk):
+        clock = desk.clock("worker", (rank,))
+        computation = memory().computation(instance, rank, clock)
         self._role = PrefillRank(rank, plant.withdraw, computation) if instance == 0 else DecodeRank(rank, computation)
-        self._rest = WorkerRest(desk.clock("worker", (rank,)))
+        self._rest = WorkerRest(clock)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return [self._role, self._rest]
@@ -176,9 +181,9 @@ class RankCrew(Crew):
 class MessagerCrew(Crew):
     """The messager of a rank."""
 
-    def __init__(self, plant: Plant, arena: str, rank: int, desk: Desk):
-        memory = Arena(plant, arena)
-        source, *targets = (memory.cache(instance, rank) for instance in range(1 + plant.decodes))
+    def __init__(self, plant: Plant, memory: Callable[[], Memory], rank: int, desk: Desk):
+        caches = memory()
+        source, *targets = (caches.cache(instance, rank) for instance in range(1 + plant.decodes))
         self._role = Messager(rank, plant.shape, source, targets)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
@@ -204,8 +209,12 @@ class DecodeCrew(Crew):
             self._engine.finish_step(letter.content)
 
 
-def placement_of(plant: Plant, arena: str) -> Placement:
-    """A process for the router, P's engine and each D's, and for each rank's worker and messager."""
+def placement_of(plant: Plant, memory: Callable[[], Memory]) -> Placement:
+    """A process for the router, P's engine and each D's, and for each rank's worker and messager.
+
+    Args:
+        memory: asked in each process that needs it; picklable where processes are real.
+    """
     protocol = Composition(PROTOCOL_BUILDER, plant.protocol_config)
     systems = {"": protocol} | {f"decode{d}": Composition(DECODE_BUILDER, plant.decode_config) for d in range(plant.decodes)}
     threads = ("prepare", "gate", "token_processor", "completer", "connector", *(["timer"] if plant.mortal else []))
@@ -214,14 +223,14 @@ def placement_of(plant: Plant, arena: str) -> Placement:
         Station("prefill engine", tuple(Part(name) for name in threads), partial(PrefillCrew, plant)),
     ]
     for r in range(plant.ranks):
-        stations.append(Station(f"prefill worker {r}", (Part("worker", (r,)),), partial(RankCrew, plant, arena, 0, r)))
+        stations.append(Station(f"prefill worker {r}", (Part("worker", (r,)),), partial(RankCrew, plant, memory, 0, r)))
         parts = tuple(Part(name, (r,)) for name in ("registrar", "consumer", "sender"))
-        stations.append(Station(f"messager {r}", parts, partial(MessagerCrew, plant, arena, r)))
+        stations.append(Station(f"messager {r}", parts, partial(MessagerCrew, plant, memory, r)))
     for d in range(plant.decodes):
         name = f"decode engine {d}"
         parts = (*(Part(machine, (d,)) for machine in ("listener", "decode_loop", "decode_worker")), Part("gate", system=f"decode{d}"))
         stations.append(Station(name, parts, partial(DecodeCrew, plant, d)))
         for r in range(plant.ranks):
-            crew = partial(RankCrew, plant, arena, 1 + d, r)
+            crew = partial(RankCrew, plant, memory, 1 + d, r)
             stations.append(Station(f"decode {d} worker {r}", (Part("worker", (r,), f"decode{d}"),), crew, name, dies_with=name))
     return Placement(systems, tuple(stations))

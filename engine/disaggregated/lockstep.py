@@ -1,37 +1,42 @@
 """The disaggregated engine in one process and one thread: every copy of every machine, in the order that a policy gives.
 
-The same roles as in the live engine; only what carries collectives and messages between processes is another. Same seed, same
-bytes.
+The same placement, crews and roles as in the live engine; only what carries collectives between ranks is another. Same seed, same
+bytes. Rows take no virtual time; forwards take what `Cost` says, nothing by default.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from protocol.system import System
-
-from ..clock import VirtualClock
-from ..driver import Driver
+from ..audit import Record
+from ..clock import Clock
 from ..errors import EngineError
 from ..generation import Finish, Generation, Token
 from ..model.group import Group
 from ..model.kv_cache import KvCache
 from ..model.shard import Chunk, Forward, Shard
 from ..model.weights import Floats, Weights
-from ..roles.binding import Bindings
-from ..runtime.agent import Agent
-from ..store import Store
-from .decode_engine import DecodeEngine, DecodeGate
+from ..runtime.ensemble import Ensemble
+from ..runtime.policy import Policy, SeededRandom
+from .crews import Abort, GivenUp, Held, Inspect, Submit, placement_of
 from .job import Closed, Produced
-from .messager import Messager
 from .plant import Plant
-from .prefill_engine import PrefillEngine, PrepareThread
-from .ranks import DecodeRank, PrefillRank
-from .router import Router
+
+SETTLE_S = 1.0
+"""Virtual time that processes get to put everything away when the last answer is there."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a forward takes in virtual time: seconds each, and a token."""
+
+    forward_s: float = 0.0
+    token_s: float = 0.0
+
+    def of(self, batch: Sequence[Chunk]) -> float:
+        """Seconds of a forward over the batch."""
+        return self.forward_s + self.token_s * sum(len(chunk.tokens) for chunk in batch)
 
 
 class Forwards:
@@ -53,18 +58,19 @@ class Forwards:
 class LockstepComputation:
     """One rank's part of an instance's forwards."""
 
-    def __init__(self, forwards: Forwards, rank: int):
-        self._forwards, self._rank = forwards, rank
+    def __init__(self, forwards: Forwards, rank: int, clock: Clock, cost: Cost):
+        self._forwards, self._rank, self._clock, self._cost = forwards, rank, clock, cost
 
     def begin(self, number: int, batch: Sequence[Chunk]) -> None:
         """Start a forward."""
         self._group, self._all = self._forwards.join(number, batch)
-        self._next_layer = 0
+        self._next_layer, self._layer_s = 0, self._cost.of(batch) / self._all[0].layers
 
     def begin_layer(self) -> None:
         """Compute up to the attention of the next layer."""
         self._group.begin_layer(self._rank, self._next_layer)
         self._next_layer += 1
+        self._clock.sleep(self._layer_s)
 
     def is_ready(self) -> bool:
         """Whether every rank has begun every layer."""
@@ -77,116 +83,136 @@ class LockstepComputation:
     def run(self, number: int, batch: Sequence[Chunk]) -> Floats:
         """A whole forward, of all ranks at once: nobody sees how far each of them is."""
         group, _ = self._forwards.join(number, batch)
+        self._clock.sleep(self._cost.of(batch))
         return group.run()[self._rank]
 
 
-@dataclass
-class Answer:
-    """What a client has got."""
+class LockstepMemory:
+    """The caches of all ranks, in this process; a cache outlives its rank, what it was computing does not."""
 
-    generation: Generation
-    tokens: list[Token] = field(default_factory=list)
-    finish: Finish | None = None
+    def __init__(self, weights: Weights, plant: Plant, cost: Cost):
+        self._cost = cost
+        self._shards = [[self._shard(weights, plant, instance, rank) for rank in range(plant.ranks)] for instance in range(1 + plant.decodes)]
+        self._forwards = [Forwards(shards) for shards in self._shards]
+        self._computing: list[set[int]] = [set() for _ in self._shards]
+
+    def cache(self, instance: int, rank: int) -> KvCache:
+        """The cache of a rank."""
+        return self._shards[instance][rank].cache
+
+    def computation(self, instance: int, rank: int, clock: Clock) -> LockstepComputation:
+        """A rank that computes already begins anew, and the others of its instance with it."""
+        if rank in self._computing[instance]:
+            self._forwards[instance], self._computing[instance] = Forwards(self._shards[instance]), set()
+        self._computing[instance].add(rank)
+        return LockstepComputation(self._forwards[instance], rank, clock, self._cost)
+
+    @staticmethod
+    def _shard(weights: Weights, plant: Plant, instance: int, rank: int) -> Shard:
+        return Shard(plant.part(weights, rank), KvCache(plant.config, plant.ranks, plant.blocks(instance), plant.shape.block_size))
+
+
+Heard = Token | Finish
+"""What a client gets: a token, or the end."""
 
 
 class LockstepEngine:
-    """All copies of an engine, and its roles.
+    """An engine in this process.
 
     Args:
-        weights: the model. plant: its sizes. seed: of the order of turns.
+        weights: the model. plant: its sizes. seed: of the order of turns, where no `policy` gives it.
+        logged: the systems whose events are kept. cost: of forwards. told: called with a request's key when its client gets something.
     """
 
-    def __init__(self, weights: Weights, plant: Plant, seed: int = 0):
-        self._plant, self._rng = plant, random.Random(seed)
-        self.router = Router(plant.numbers, plant.shape, mortal=plant.mortal)
-        self.prefill = PrefillEngine(plant.slots, plant.shape)
-        self.decodes = [DecodeEngine(d, plant.sequences, plant.shape, self._receive) for d in range(plant.decodes)]
-        self.answers: dict[int, Answer] = {}
-        self._shards = [self._make_shards(weights, plant.slots), *(self._make_shards(weights, plant.sequences) for _ in self.decodes)]
-        forwards, numbers = Forwards(self._shards[0]), plant.withdraw
-        self._workers = [PrefillRank(r, numbers, LockstepComputation(forwards, r)) for r in range(plant.ranks)]
-        caches = [[shards[r].cache for shards in self._shards] for r in range(plant.ranks)]
-        self._messagers = [Messager(r, plant.shape, caches[r][0], caches[r][1:]) for r in range(plant.ranks)]
-        self.agents: list[Agent] = []
-        self._staff(plant.protocol(), self._protocol_role, self._receive)
-        for d in range(plant.decodes):
-            self._staff(plant.decode_ranks(), partial(self._decode_role, d, Forwards(self._shards[1 + d])), self.decodes[d].finish_step)
+    def __init__(
+        self,
+        weights: Weights,
+        plant: Plant,
+        seed: int = 0,
+        *,
+        policy: Policy | None = None,
+        logged: Iterable[str] = (),
+        cost: Cost = Cost(),
+        told: Callable[[int, Heard], None] = lambda key, heard: None,
+    ):
+        self.plant, self._told = plant, told
+        memory = LockstepMemory(weights, plant, cost)
+        turns = policy if policy is not None else SeededRandom(seed)
+        self.ensemble = Ensemble(placement_of(plant, lambda: memory), turns, logged)
+        self.answers: dict[int, Record] = {}
+        self._held: dict[str, Held] = {}
+
+    @property
+    def open(self) -> list[int]:
+        """The keys of the requests that have not ended."""
+        return [key for key, answer in self.answers.items() if not answer.ends]
 
     def submit(self, generation: Generation) -> int:
-        """Take a generation in."""
-        self._plant.check(generation)
+        """Take a generation in.
+
+        Raises:
+            DefinitionError: it is longer than the context.
+        """
+        self.plant.check(generation)
         key = len(self.answers) + 1
-        self.answers[key] = Answer(generation)
-        self.router.submit(key, generation)
+        self.answers[key] = Record(generation)
+        self.ensemble.send("router", Submit(key, generation))
         return key
 
     def abort(self, key: int) -> None:
         """Give a generation up."""
-        if self.router.abort(key):
-            self.answers[key].finish = Finish.ABORT
+        self.ensemble.send("router", Abort(key))
+        self._hear()
 
-    def run(self, most_rounds: int = 1_000_000) -> int:
-        """Turn until every number is free again: the rounds it took.
-
-        Raises:
-            EngineError: a whole round without a row fired, or too many rounds.
-        """
-        rounds = 0
-        while self.router.running or self.router.waiting:
-            rounds += 1
-            if not self._round() or rounds > most_rounds:
-                raise EngineError(f"the engine stands still after {rounds} rounds: {self.router.running} requests are under way")
-        return rounds
+    def turn(self) -> bool:
+        """One row; False when nobody who is awake has one to fire."""
+        fired = self.ensemble.turn()
+        self._hear()
+        return fired
 
     def step(self, rows: int) -> None:
-        """Turn until so many rows have fired since the start, or none can."""
-        while sum(agent.fired for agent in self.agents) < rows and self._round():
-            pass
+        """Turn until so many rows have fired since the start, or nothing more happens before somebody asks."""
+        while self.ensemble.fired < rows:
+            if not self.turn():
+                if not self.open:
+                    return
+                self.ensemble.pass_time()
 
-    def _round(self) -> int:
-        """A turn for every copy: how many rows have fired."""
-        return sum(agent.turn() for agent in self._rng.sample(self.agents, len(self.agents)))
+    def run(self, most_rows: int = 1_000_000) -> int:
+        """Turn until every request has ended and everything is put away: the rows that it took.
+
+        Raises:
+            EngineError: nothing happens any more, or nothing new, or it took too many rows; who waits for what.
+        """
+        while self.open:
+            if not self.turn():
+                self.ensemble.pass_time()
+            if self.ensemble.fired > most_rows:
+                raise EngineError(f"{len(self.open)} requests have not ended after {most_rows:,} rows: {self.ensemble.standing()}")
+        until = self.ensemble.time.now + SETTLE_S
+        while self.turn() or self.ensemble.wakes <= until:
+            if self.ensemble.wakes <= until and not self.turn():
+                self.ensemble.pass_time(until)
+        return self.ensemble.fired
 
     def leaks(self) -> list[str]:
         """What is held although no request is under way: blocks, tables."""
-        pools = [("P", self.prefill.pool), *((f"D[{d}]", engine.pool) for d, engine in enumerate(self.decodes))]
-        return [f"{name}: {pool.blocks - pool.free} blocks" for name, pool in pools if pool.free < pool.blocks]
+        for name in ("prefill engine", *(f"decode engine {d}" for d in range(self.plant.decodes))):
+            self.ensemble.send(name, Inspect())
+        self._hear()
+        return [f"{name}: {held.blocks} blocks of {held.requests} requests" for name, held in self._held.items() if held != Held(0, 0)]
 
-    # -- assembly ------------------------------------------------------------------------------------------------------
-
-    def _make_shards(self, weights: Weights, sequences: int) -> list[Shard]:
-        plant = self._plant
-        blocks = sequences * plant.shape.blocks
-        caches = [KvCache(plant.config, plant.ranks, blocks, plant.shape.block_size) for _ in range(plant.ranks)]
-        return [Shard(plant.part(weights, rank), cache) for rank, cache in enumerate(caches)]
-
-    def _staff(self, system: System, role_of: Callable[[str, tuple[Any, ...]], object], deliver: Callable[[Any], None]) -> None:
-        driver = Driver(system, Store(system))
-        for (machine, where), copy in driver.copies.items():
-            bindings = Bindings(system, [role for role in [role_of(machine, where)] if role is not None], [machine])
-            self.agents.append(Agent(driver, copy, bindings, VirtualClock(), None, deliver))
-
-    def _protocol_role(self, machine: str, where: tuple[Any, ...]) -> object:
-        if machine == "router":
-            return self.router.lines[where[0]]
-        if machine == "prepare":
-            return PrepareThread(self.prefill)
-        if machine in ("gate", "token_processor", "completer", "connector"):
-            return self.prefill
-        if machine in ("listener", "decode_loop", "decode_worker"):
-            return self.decodes[where[0]]
-        rank = where[0]
-        if machine == "worker":
-            return self._workers[rank]
-        return self._messagers[rank]
-
-    def _decode_role(self, instance: int, forwards: Forwards, machine: str, where: tuple[Any, ...]) -> object:
-        if machine == "gate":
-            return DecodeGate(self.decodes[instance])
-        return DecodeRank(where[0], LockstepComputation(forwards, where[0]))
-
-    def _receive(self, message: Any) -> None:
-        if isinstance(message, Produced):
-            self.answers[message.key].tokens.append(message.token)
-        elif isinstance(message, Closed):
-            self.answers[message.key].finish = message.finish
+    def _hear(self) -> None:
+        received = self.ensemble.received
+        while received:
+            letter = received.popleft()
+            content = letter.content
+            if isinstance(content, Held):
+                self._held[letter.sender] = content
+            elif isinstance(content, Produced):
+                self.answers[content.key].tokens.append(content.token)
+                self._told(content.key, content.token)
+            elif isinstance(content, Closed | GivenUp):
+                finish = content.finish if isinstance(content, Closed) else Finish.ABORT
+                self.answers[content.key].ends.append(finish)
+                self._told(content.key, finish)

@@ -7,6 +7,7 @@ import queue
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import count
 
 from ..audit import Record
@@ -14,9 +15,10 @@ from ..clock import LiveClock
 from ..errors import EngineError
 from ..generation import Finish, Generation, Handle, Stats
 from ..meter import Usage
-from ..runtime.live import SEGMENT_PREFIX, LiveEngine, start
+from ..runtime.household import SEGMENT_PREFIX
+from ..runtime.live import LiveEngine, start
 from .arena import Arena
-from .crews import Abort, GivenUp, Held, Inspect, Submit, placement_of
+from .crews import Abort, GivenUp, Held, Inspect, LiveMemory, Submit, placement_of
 from .job import Begun, Closed, Produced
 from .plant import Plant
 
@@ -49,7 +51,7 @@ class Disaggregated:
         self.plant = plant
         self._arena = Arena.create(plant, f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
         try:
-            self.engine: LiveEngine = start(placement_of(plant, self._arena.name), logs, signals=signals)
+            self.engine: LiveEngine = start(placement_of(plant, partial(LiveMemory, plant, self._arena.name)), logs, signals=signals)
         except BaseException:
             self._arena.remove()
             raise

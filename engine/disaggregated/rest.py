@@ -1,0 +1,48 @@
+"""Rests: where the loops of ranks and gates, which poll, wait for what they look for instead of looking again.
+
+A rest moves no row and decides nothing: whoever rests is roused by the change that it waits for, and looks after `IDLE_S` anyway.
+"""
+
+from __future__ import annotations
+
+from ..clock import Clock
+from ..driver import Step
+from ..roles.binding import after
+
+IDLE_S = 0.2
+"""Longest pause of a loop that has nothing to do."""
+
+
+class WorkerRest:
+    """The pause of rank 0 before it looks for a batch; the others wait for it at a barrier."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+
+    @after("worker.find_batch", "worker.find_no_batch")
+    def look(self, step: Step) -> None:
+        """It has looked: what comes later is news."""
+        self._clock.forget()
+
+    @after("worker.lower_forward")
+    def rest(self, step: Step) -> None:
+        """Until a batch is put."""
+        self._clock.doze(IDLE_S, "queue_filled")
+
+
+class GateRest:
+    """The pauses of a gate: while a forward runs, and when there is nothing to schedule."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+
+    @after("gate.find_forward_running")
+    def wait(self, step: Step) -> None:
+        """Until the forward signal falls."""
+        self._clock.forget()
+        self._clock.doze(IDLE_S, "forward_signal")
+
+    @after("gate.schedule_nothing")
+    def rest(self, step: Step) -> None:
+        """Until something has changed, or a handler of this process has acted."""
+        self._clock.doze(IDLE_S)
