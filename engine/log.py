@@ -29,7 +29,7 @@ class LogPart:
     """The lines of one process, in the order in which it fired."""
 
     def __init__(self, stream: IO[str], process: str):
-        self._stream, self._process = stream, process
+        self._stream, self.process = stream, process
 
     def write(self, step: Step, began: float, ended: float) -> None:
         """One line for a fired row."""
@@ -38,10 +38,14 @@ class LogPart:
     def tell(self, copy: str, event: str, values: Cells, reads: Cells, writes: Cells, began: float, ended: float) -> None:
         """One line for a row that is known by what it did, as text."""
         line = {
-            "t": round(ended, 9), "began": round(began, 9), "process": self._process, "copy": copy, "event": event,
+            "t": round(ended, 9), "began": round(began, 9), "process": self.process, "copy": copy, "event": event,
             "values": values, "reads": reads, "writes": writes,
         }  # fmt: skip
         self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def go_on(self, stream: IO[str]) -> None:
+        """Write there from now on."""
+        self._stream = stream
 
     def flush(self) -> None:
         """Hand everything to the file."""

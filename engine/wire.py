@@ -13,14 +13,20 @@ from collections.abc import Iterator
 from typing import Any
 
 HEADER = struct.Struct("!I")
+TIMEVAL = struct.Struct("ll")
 READ_BYTES = 1 << 16
 
 
 class Wire:
-    """One end. The other one is gone when a method raises EOFError."""
+    """One end. The other one is gone when a method raises EOFError; who takes longer than `patience_s` to answer or to read is as good as gone."""
 
-    def __init__(self, end: socket.socket):
+    def __init__(self, end: socket.socket, patience_s: float | None = None):
         self._end = end
+        if patience_s is not None:
+            # Not `settimeout`, which would make every look that is not to wait wait for so long.
+            limit = TIMEVAL.pack(int(patience_s), int(patience_s % 1 * 1e6))
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                end.setsockopt(socket.SOL_SOCKET, option, limit)
         self._arrived = bytearray()
         self._unsent = bytearray()
         self._sending = threading.Lock()
@@ -38,7 +44,7 @@ class Wire:
         try:
             with self._sending:
                 self._end.sendall(_frame(message))
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, BlockingIOError):
             raise EOFError("the other end is gone") from None
 
     def receive(self) -> Any:
@@ -46,7 +52,10 @@ class Wire:
         while True:
             for message in self._whole(1):
                 return message
-            self._read(0)
+            try:
+                self._read(0)
+            except BlockingIOError:
+                raise EOFError("the other end does not answer") from None
 
     def arrived(self) -> list[Any]:
         """The messages that can be had without waiting."""

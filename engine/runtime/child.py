@@ -31,6 +31,7 @@ from ..queue_server import Client, QueueServer
 from ..roles.binding import Bindings
 from ..wire import Wire
 from .directory import Directory, Span, merged
+from .heartbeat import Heartbeat
 from .live_store import LiveStore
 from .placement import Crew, Placement
 from .segment import Segment
@@ -59,7 +60,7 @@ class Spec:
     """What a station's process needs.
 
     Args:
-        number: of its heartbeat. segment: the name of the shared memory, with so many heartbeats.
+        number: among the processes of the engine. segment: how many they are, and the name of the shared memory.
         queue: its end of the way to the queue server. logs: by system. returns: it has died before, and begins anew.
     """
 
@@ -100,11 +101,13 @@ def run_server(placement: Placement, segment: tuple[int, str], introductions: so
     try:
         directory = Directory(placement.build())
         memory = Segment.attach(directory, *segment)
+        heart = Heartbeat(memory, segment[0] - 1)
         try:
             server = QueueServer(directory, memory, introductions)
             control.send(("ready", None))
             server.serve()
         finally:
+            heart.end()
             memory.close()
     except Exception as error:
         _tell(control, error)
@@ -126,9 +129,11 @@ def _run(spec: Spec) -> None:
     systems = spec.placement.build()
     directory = Directory(systems)
     segment = Segment.attach(directory, *spec.segment)
+    heart = Heartbeat(segment, spec.number)
     try:
         _play(spec, directory, segment)
     finally:
+        heart.end()
         segment.close()
 
 

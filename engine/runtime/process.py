@@ -19,7 +19,7 @@ class Child:
     """Its name, its process and the end of its control pipe. `arguments` makes its target's arguments from the other end."""
 
     def __init__(self, name: str, target: Callable[..., None], arguments: Callable[[Connection], tuple[Any, ...]]):
-        self.name = name
+        self.name, self._verdict = name, ""
         self.control, theirs = SPAWN.Pipe()
         self.process: BaseProcess = SPAWN.Process(target=target, args=arguments(theirs), name=name, daemon=True)
         # The child inherits the mask for life: Ctrl-C is the supervisor's business, from the child's first instruction on.
@@ -41,6 +41,11 @@ class Child:
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
+
+    def shoot(self, verdict: str) -> None:
+        """Kill it without waiting, because of what is said of it: its end is seen like any other."""
+        self._verdict = verdict
+        self.process.kill()
 
     def tell(self, order: str) -> bool:
         """Give it an order; False when it has gone."""
@@ -70,7 +75,7 @@ class Child:
     def fate(self) -> str:
         """How it ended, in words."""
         code = self.process.exitcode or 0
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        how = self._verdict or (f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}")
         return f"{self.name} (process {self.process.pid}) {how}"
 
     def last_words(self) -> str:

@@ -2,6 +2,8 @@
 
 A process writes a line when its row has committed. One that is killed between the two leaves out a line about a row whose effects
 others have seen; the queue server knows that row, so its line is added when the process is buried.
+
+A system that begins anew begins a new *page*: its log is one file a life, each a whole log of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO
 
 from ..clock import LiveClock
@@ -31,6 +34,8 @@ class Logs:
         self._placement, self._directory, self._targets = placement, directory, dict(targets)
         self._parts: dict[tuple[str, str], IO[str]] = {}
         self._begun: dict[tuple[str, str], int] = {}
+        self._pages: dict[str, list[list[IO[str]]]] = {system: [] for system in self._targets}
+        self._own: dict[str, LogPart] = {}
 
     def begin(self, process: str) -> dict[str, LogFile]:
         """A process begins, or begins anew: its part of each system that is logged."""
@@ -42,12 +47,22 @@ class Logs:
 
     def of_process(self, process: str) -> dict[str, LogPart]:
         """The supervisor's own parts."""
-        return {system: LogPart(file.stream, process) for system, file in self.begin(process).items()}
+        self._own = {system: LogPart(file.stream, process) for system, file in self.begin(process).items()}
+        return self._own
+
+    def turn_page(self, system: str) -> None:
+        """The system begins anew; all its processes are dead."""
+        if system in self._targets:
+            self._pages[system].append([self._parts.pop(key) for key in list(self._parts) if key[1] == system])
+            for name, own in self._own.items():
+                if name == system:
+                    own.go_on(self._parts.setdefault((own.process, system), _unnamed()))
 
     def complete(self, process: str, last: Commit | None) -> None:
         """A process was killed: drop the line that it had half written, and add that of the last row that it committed, if there is none."""
-        written = {system: self._whole_lines(self._parts[process, system], self._begun[process, system]) for system in self._targets}
-        if last is None or last.note is None or last.note.system not in self._targets:
+        mine = [key for key in self._parts if key[0] == process]
+        written = {key[1]: self._whole_lines(self._parts[key], self._begun[key]) for key in mine}
+        if last is None or last.note is None or last.note.system not in written:
             return
         note = last.note
         if sum(json.loads(line)["copy"] == note.copy_name for line in written[note.system]) == note.fired:
@@ -66,17 +81,27 @@ class Logs:
             part.truncate(part.seek(part.tell() - len(cut.encode())))
         return lines
 
-    def merge(self) -> None:
-        """Write every log whole."""
+    def merge(self) -> list[Path]:
+        """Write every log whole, a file for each life of its system: which."""
+        written = []
         for system, target in self._targets.items():
-            parts = [part for (_, name), part in self._parts.items() if name == system]
-            merge(parts, target, self._placement.systems[system].described())
+            last = [part for (_, name), part in self._parts.items() if name == system]
+            for life, parts in enumerate([*self._pages[system], last], 1):
+                written.append(life_of(target, life))
+                merge(parts, written[-1], self._placement.systems[system].described())
+        return written
 
     def close(self) -> None:
         """Drop the parts."""
-        for part in self._parts.values():
+        for part in [*self._parts.values(), *(part for pages in self._pages.values() for page in pages for part in page)]:
             part.close()
-        self._parts = {}
+        self._parts, self._pages = {}, {system: [] for system in self._targets}
+
+
+def life_of(target: str | os.PathLike[str], life: int) -> Path:
+    """Where the log of that life (from 1) goes: the first one's to the target itself, as everything does that goes to a device."""
+    path = Path(target)
+    return path if life == 1 or (path.exists() and not path.is_file()) else path.with_name(f"{path.stem}.life{life}{path.suffix}")
 
 
 def _unnamed() -> IO[str]:

@@ -15,7 +15,8 @@ import pytest
 from checker.conform import judge
 from engine import run
 from engine.errors import EngineError
-from engine.runtime.live import SEGMENT_PREFIX, LiveEngine
+from engine.runtime.household import SEGMENT_PREFIX
+from engine.runtime.live import LiveEngine
 from engine.runtime.plan import Plan
 from engine.workload import Request
 from protocol import DefinitionError, TraceError

@@ -10,8 +10,9 @@ import pytest
 from checker.conform import conform
 from engine.errors import EngineError
 from engine.queue_server import Letter
-from engine.runtime.live import Died, LiveEngine, Returned, start
+from engine.runtime.live import LiveEngine, start
 from engine.runtime.placement import Composition, Part, Placement, Station
+from engine.runtime.supervision import Died, Returned
 from protocol import DefinitionError
 
 from .live_roles import BUILDER, EngineCrew, repaired, with_meeting

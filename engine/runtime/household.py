@@ -1,0 +1,181 @@
+"""A household: the processes of one live engine, and what they share - the segment, the parts of the logs, the ways to the queue server.
+
+One rule: whatever a household has made, `close` ends and removes. Who runs again when, and why, is the supervision's.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import Any
+
+from ..clock import LiveClock
+from ..errors import EngineError
+from ..queue_server import Client
+from ..wire import Wire
+from .child import Spec, run_server, run_station
+from .directory import Directory
+from .placement import OUTSIDE, Life, Placement
+from .process import Child
+from .segment import Segment
+from .written import Logs
+
+SEGMENT_PREFIX = "interlock-"
+QUEUE_SERVER = "queue server"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the processes of an engine are waited for, in seconds.
+
+    Args:
+        start_s: from a process's start to its being ready, its weights loaded. stop_s: from being told to stop to its end.
+        frozen_s: without a heartbeat, which a computation does not hold up: the process is stopped, or stuck in foreign code.
+        hung_s: without a turn, although its heart beats: the longest that one handler may take, a forward of D for instance.
+        attempts: how often processes that come back by one row may be lost meanwhile. pause_s: before the next attempt; doubled each time.
+    """
+
+    start_s: float = 60.0
+    stop_s: float = 10.0
+    frozen_s: float = 15.0
+    hung_s: float = 120.0
+    attempts: int = 5
+    pause_s: float = 0.1
+
+
+PATIENCE = Patience()
+
+
+class Household:
+    """The processes by name (`children`), and everything that is theirs together.
+
+    Raises:
+        DefinitionError: the placement does not fit its systems.
+    """
+
+    def __init__(self, placement: Placement, logs: Mapping[str, str | os.PathLike[str]], patience: Patience):
+        self.placement, self.patience, self.clock = placement, patience, LiveClock()
+        self.systems = placement.build()
+        placement.check(self.systems)
+        self.directory = Directory(self.systems)
+        self.logs = Logs(placement, self.directory, logs)
+        self.children: dict[str, Child] = {}
+        self.segment: Segment | None = None
+        self.client: Client | None = None
+        self._introductions: socket.socket | None = None
+        self._numbers = {s.name: k for k, s in enumerate(placement.stations)} | {QUEUE_SERVER: len(placement.stations)}
+
+    def open(self) -> None:
+        """Make the segment and start the queue server."""
+        name = f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+        self.segment = Segment.create(self.directory, len(self._numbers), name)
+        self._introductions, theirs = socket.socketpair()
+        with theirs:
+            self._start(Child(QUEUE_SERVER, run_server, lambda control: (self.placement, self._attach(), theirs, control)))
+        self.client = Client(Wire(self._introduce(OUTSIDE), self.patience.frozen_s), self.directory)
+
+    def launch(self, name: str, *, mortal: bool, returns: bool) -> None:
+        """Start the process of a station. `mortal`: whether its system knows of its death; `returns`: it has died before."""
+        with self._introduce(name) as end:
+            logs, number = self.logs.begin(name), self._numbers[name]
+            spec = lambda control: (Spec(self.placement, name, number, self._attach(), control, end, logs, mortal, returns),)  # noqa: E731
+            self._start(Child(name, run_station, spec))
+
+    def bury(self, name: str) -> None:
+        """End a process whatever it does, complete its log, and have the queue server forget it."""
+        assert self.client is not None
+        self.children[name].kill()
+        self.logs.complete(name, self.client.bury(name))
+        self.children.pop(name).end()
+
+    def reset(self, system: str) -> None:
+        """Give a system's cells their initial values: it begins anew, and so does its log."""
+        assert self.client is not None
+        self.client.reset(*self.directory.spans[system])
+        self.logs.turn_page(system)
+
+    def life(self, name: str) -> Life | None:
+        """Which process of a system the station is; None where no system knows how it could die."""
+        return None if name == QUEUE_SERVER else self.placement.life(self.placement.station(name), self.systems)
+
+    def homes(self, system: str) -> list[str]:
+        """The processes that run copies of a system."""
+        return [s.name for s in self.placement.stations if any(part.system == system for part in s.parts)]
+
+    def last_turn(self, name: str) -> float:
+        """When the process took its last turn; the queue server takes none."""
+        assert self.segment is not None
+        return self.segment.beats[self._numbers[name]]
+
+    def last_beat(self, name: str) -> float:
+        """When its heart beat last."""
+        assert self.segment is not None
+        return self.segment.pulses[self._numbers[name]]
+
+    def answer(self, asked: Child, expected: str, seconds: float) -> Any:
+        """What the child has to say with the expected message.
+
+        Raises:
+            EngineError: it says nothing, or something else; or, while the engine starts, some process ends.
+        """
+        while True:
+            ends = [c.process.sentinel for c in self.children.values() if c is asked or expected == "ready"]
+            ready = wait([asked.control, *ends], seconds)
+            if not ready:
+                raise EngineError(f"{asked.name} has not said {expected} for {seconds:g} s; try again on a machine that is less busy")
+            said = asked.heard() if asked.control in ready else None
+            if said is None or said[0] != expected:
+                raise self.early_end(f"{asked.name} failed: {said[1]}" if said is not None and said[0] == "failed" else None)
+            return said[1]
+
+    def early_end(self, said: str | None = None) -> EngineError:
+        """The error for an engine that a child has ended: who it was - one that was killed before one that merely lost its peer - and why."""
+        children = list(self.children.values())
+        said = said or next((text for text in (c.last_words() for c in children) if text), None)
+        if said is None:
+            dead = self._dead()
+            if not any(c.was_killed for c in dead):
+                self.children[QUEUE_SERVER].process.join(self.patience.stop_s)  # who has lost the server ends by itself, and may be seen first
+                dead = self._dead()
+            said = min(dead, key=lambda c: c.process.exitcode or 0).fate() if dead else "a process closed its pipe"
+        return EngineError(f"{said} before the run was over; the run is given up and no log is written, start it again")
+
+    def close(self) -> None:
+        """End every process at once, and remove what was made."""
+        for child in reversed(self.children.values()):
+            child.end()
+        self.children = {}
+        for owned in (self._introductions, self.client, self.logs, self.segment):
+            if owned is not None:
+                owned.close()
+        if self.segment is not None:
+            self.segment.unlink()
+        self._introductions = self.client = self.segment = None
+
+    def _start(self, child: Child) -> None:
+        self.children[child.name] = child
+
+    def _attach(self) -> tuple[int, str]:
+        assert self.segment is not None
+        return len(self._numbers), self.segment.name
+
+    def _introduce(self, name: str) -> socket.socket:
+        """A client's end of a way to the queue server, which gets the other."""
+        assert self._introductions is not None
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._introductions, [name.encode()], [theirs.fileno()])
+        return ours
+
+    def _dead(self) -> list[Child]:
+        """The children that have ended, waiting for the first."""
+        children = list(self.children.values())
+        ended = wait([c.process.sentinel for c in children], self.patience.stop_s)
+        dead = [c for c in children if c.process.sentinel in ended]
+        for child in dead:
+            child.process.join(self.patience.stop_s)  # the sentinel falls a moment before the exit code can be had
+        return dead
