@@ -113,6 +113,23 @@ def test_bad_words_are_one_line_and_exit_2(interlock, words: tuple[str, ...]) ->
     assert BAD_WORDS[words] in err
 
 
+@pytest.mark.parametrize(
+    ("package", "module", "extra", "words"),
+    [("httpx", "engine.load.http", "load", ("run", "--url", "http://127.0.0.1:9")), ("uvicorn", "engine.server.serve", "server", ("serve",))],
+)
+def test_a_missing_extra_is_one_line_with_its_name(
+    interlock,  # noqa: ANN001
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    module: str,
+    extra: str,
+    words: tuple[str, ...],
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    assert interlock(*words) == (2, "", f"interlock: the package {package} is missing; install interlock[{extra}]\n")
+
+
 def test_an_unknown_option_exits_2(interlock) -> None:  # noqa: ANN001
     assert interlock("check", "--no-such-option")[0] == 2
 

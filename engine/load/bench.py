@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from protocol import DefinitionError
 
 from ..audit import Audit, audit
 from ..deployment import Deployment
+from ..disaggregated.lockstep_service import LockstepService
 from ..disaggregated.service import Disaggregated
 from ..metrics import Measurement
 from ..model.named import config_of, weights_of
 from ..model.sampling import Sampling
 from ..workload import SYNTHETIC, Request, generate, load, sessions_of
+from . import virtual
 from .client import play
 from .service import ServiceGenerator
 from .traffic import Traffic
@@ -114,6 +117,35 @@ def run_in_process(
         service.close()
 
 
+def run_in_lockstep(
+    requests: Sequence[Request],
+    traffic: Traffic,
+    service: LockstepService,
+    answers: Answers,
+    progress: Callable[[int], None],
+    logs: Mapping[str, Path] | None = None,
+    *,
+    audits: bool = False,
+) -> tuple[Measurement, int, Audit | None]:
+    """Play the requests against an engine in lockstep, client and engine on one virtual time; also tells how many rows it fired.
+
+    Args:
+        logs: where the event logs of systems go that the service keeps. audits: see `run_in_process`.
+
+    Raises:
+        EngineError: the engine stands still; who waits for what. TraceError: a log cannot be written.
+    """
+    engine = service.engine
+    last = frozenset[int]() if answers.ignore_eos else frozenset({engine.plant.config.last_token})
+    generator = ServiceGenerator(service, Sampling(answers.temperature), last)
+    with closing(service):
+        measured = virtual.run(play(requests, generator, traffic, progress=progress), engine.ensemble.time, service.wait)
+        engine.run()
+        found = audit(weights_of(engine.plant.config), engine.answers.values(), engine.leaks()) if audits else None
+        engine.ensemble.write_logs(logs or {})
+        return measured, engine.ensemble.fired, found
+
+
 def logs_of(log: Path, decode: int) -> dict[str, Path]:
     """Where the logs of a disaggregated engine go: the protocol's there, and beside it one for the ranks of each decode instance."""
     return {"": log} | {f"decode{d}": log.with_name(f"{log.stem}.decode{d}{log.suffix}") for d in range(decode)}
@@ -130,7 +162,7 @@ def run_over_http(
     try:
         from .http import connect
     except ImportError as error:
-        raise DefinitionError(f"the package {error.name} is missing, which --url needs; install it") from None
+        raise DefinitionError(f"the package {error.name} is missing; install interlock[load]") from None
 
     async def run() -> tuple[Measurement, str]:
         async with connect(url, model, {"temperature": answers.temperature, "ignore_eos": answers.ignore_eos}) as generator:

