@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from protocol import DefinitionError
 
+from .disaggregated.lockstep import FREE, Cost
+from .disaggregated.lockstep_service import LockstepService
 from .disaggregated.plant import Plant
 from .disaggregated.service import Disaggregated
 from .generation import Service
 from .in_process import InProcess
 from .model.config import ModelConfig
 from .model.named import config_of, weights_of
+from .runtime.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,20 @@ class Deployment:
             sequences=self.sequences,
             context_tokens=self.context_tokens,
         )
+
+    def in_lockstep(self, policy: Policy, *, logged: Iterable[str] = (), cost: Cost = FREE, without: str | None = None) -> LockstepService:
+        """The disaggregated engine in this process, on virtual time.
+
+        Args:
+            policy: whose turn it is. logged: the systems whose events are kept. cost: of forwards. without: see `Plant`.
+
+        Raises:
+            DefinitionError: no such model or rule, or the model cannot be cut so.
+        """
+        config = config_of(self.model)
+        if self.prefill < 1:
+            raise DefinitionError("the monolithic engine has no protocol and no turns; give --prefill 1")
+        return LockstepService(weights_of(config), replace(self._plant(config), without=without), policy, logged, cost)
 
     def _plant(self, config: ModelConfig) -> Plant:
         if self.prefill != 1:

@@ -37,6 +37,7 @@ class Plant:
         mortal: whether processes may die, and come back; the rows for it are driven then.
         spread_experts: whether each rank has whole experts, and tokens travel to them (expert parallelism over the ranks of an
             instance), or a part of every expert.
+        without: a rule of `protocol.machines.repaired` that the engine does not keep, to see what it is for; None keeps all.
 
     Raises:
         DefinitionError: the model cannot be cut so, or a number is below 1.
@@ -51,6 +52,7 @@ class Plant:
     threads: int = 2
     mortal: bool = False
     spread_experts: bool = False
+    without: str | None = None
 
     def __post_init__(self) -> None:
         self.config.check_ranks(self.ranks)
@@ -99,6 +101,7 @@ class Plant:
         return {
             "requests": self.numbers, "turns": TURNS, "ranks": self.ranks, "slots": self.slots, "layers": self.config.layers,
             "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True,
+            **({} if self.without is None else {"without": self.without}),
             **({"repeats": True, "crash": "any", "lives": LIVES} if self.mortal else {}),
         }  # fmt: skip
 

@@ -28,12 +28,12 @@ from .faults import SUPERVISOR, FaultRow, fault_rows
 from .lockstep import Lockstep, LockstepAgent
 from .novelty import Novelty
 from .placement import OUTSIDE, Crew, Life, Placement, Station
-from .policy import Policy
+from .policy import PATIENCE, Policy
 
 RETURN_S = 0.05
 """Virtual time from the death of a process to its return."""
-PATIENCE = 100
-"""Rows of every copy, on average, after which a run that has come to no new state goes round in a circle."""
+ROUNDS = 2 * PATIENCE
+"""Rows of every copy, on average, after which a run that has come to no new state goes round in a circle; by then each has lost its priority."""
 
 
 class EnsembleDesk:
@@ -122,7 +122,7 @@ class Ensemble:
         assert member.crew is not None
         member.crew.settle()
         self._hand_out()
-        if self._novelty.quiet > PATIENCE * len(self._agents):
+        if self._novelty.quiet > ROUNDS * len(self._agents):
             raise EngineError(f"the run goes round in a circle: {self.standing()}; check the system for a hang")
         return True
 

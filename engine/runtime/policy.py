@@ -18,8 +18,9 @@ from protocol.types import Boolean, Enum, Optional, Type, Value
 from ..driver import Copy, Driver
 from .agent import Offer
 
-PATIENCE = 1000
-"""Turns in a row after which a copy that nothing stops loses its priority: a loop that polls would keep the others from what it waits for."""
+PATIENCE = 100
+"""Turns after which a copy loses its priority: a loop that polls, or some that ask and refuse one another, would keep the rest from what they
+wait for."""
 
 
 class Policy(Protocol):
@@ -88,7 +89,8 @@ class Priorities(SeededRandom):
         super().__init__(seed)
         self._priority: dict[int, float] = {}
         self._points = set(self._rng.sample(range(1, rows + 1), min(changes, rows)))
-        self._lowest, self._turns, self._last, self._in_a_row = 0.0, 0, -1, 0
+        self._lowest, self._turns = 0.0, 0
+        self._had: dict[int, int] = {}
 
     def turn(self, able: Sequence[int]) -> int:
         """The able copy of highest priority; at a change point it is demoted first."""
@@ -97,13 +99,11 @@ class Priorities(SeededRandom):
                 self._priority[k] = self._rng.random()
         self._turns += 1
         chosen = max(able, key=self._priority.__getitem__)
-        self._in_a_row = self._in_a_row + 1 if chosen == self._last else 1
-        if self._turns in self._points or self._in_a_row > PATIENCE:
+        if self._turns in self._points or self._had.get(chosen, 0) == PATIENCE:
             self._lowest -= 1.0
-            self._priority[chosen] = self._lowest
+            self._priority[chosen], self._had[chosen] = self._lowest, 0
             chosen = max(able, key=self._priority.__getitem__)
-            self._in_a_row = 1
-        self._last = chosen
+        self._had[chosen] = self._had.get(chosen, 0) + 1
         return chosen
 
 

@@ -1,46 +1,23 @@
-"""Virtual time: an event loop that never waits, and a generator whose answers take exactly as long as they are told to."""
+"""A generator on virtual time, whose answers take exactly as long as they are told to."""
 
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from engine.clock import VirtualTime
+from engine.load import virtual
 from engine.load.generator import Failure, Heard
 
 Result = TypeVar("Result")
 
 
-class _Jump(selectors.DefaultSelector):
-    """Waiting is moving the loop's time on."""
-
-    loop: VirtualLoop
-
-    def select(self, timeout: float | None = None) -> Any:
-        assert timeout is not None, "everything waits for something that will never happen"
-        self.loop.now += timeout
-        return super().select(0)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop whose time starts at 0 and jumps to the next timer."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        selector = _Jump()
-        selector.loop = self
-        super().__init__(selector)
-
-    def time(self) -> float:
-        return self.now
-
-
 def run(main: Coroutine[Any, Any, Result]) -> Result:
-    """`asyncio.run` in virtual time."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(main)
+    """`asyncio.run` in virtual time, which jumps to the next timer."""
+    time = VirtualTime()
+    return virtual.run(main, time, time.advance)
 
 
 @dataclass
