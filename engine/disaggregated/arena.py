@@ -5,13 +5,20 @@ Instance 0 is P, instance 1 + d is D number d.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 
+from ..errors import EngineError
 from ..model.kv_cache import KvCache
 from ..model.shared_exchange import SharedExchange
+from .job import NewWeights
 from .plant import Plant
+
+PATH_BYTES, LENGTH_BYTES = 4096, 4
+"""Of the segment with the path of the weights in force, which begins with its length."""
 
 
 class Mapped(SharedMemory):
@@ -22,7 +29,7 @@ class Mapped(SharedMemory):
 
 
 class Arena:
-    """The memory of an engine: a segment for each rank's cache, and one for each instance's exchange."""
+    """The memory of an engine: a segment for each rank's cache, one for each instance's exchange, and one that names the weights."""
 
     def __init__(self, plant: Plant, name: str):
         self.name, self._plant = name, plant
@@ -37,6 +44,7 @@ class Arena:
         """
         arena = cls(plant, name)
         try:
+            arena._make(f"{name}-weights", PATH_BYTES)
             for instance in range(1 + plant.decodes):
                 arena._make(f"{name}-exchange-{instance}", SharedExchange.bytes_needed(plant.ranks, _floats(plant, instance)))
                 for rank in range(plant.ranks):
@@ -56,6 +64,21 @@ class Arena:
         """A rank's end of its instance's exchange, for the rank's process."""
         return SharedExchange(Mapped(f"{self.name}-exchange-{instance}"), rank, self._plant.ranks, _floats(self._plant, instance))
 
+    def publish(self, weights: NewWeights) -> None:
+        """Say which weights are in force. Called while no rank computes; one that begins anew meanwhile asks before its first batch."""
+        path = weights.path.encode()
+        if len(path) > PATH_BYTES - LENGTH_BYTES:
+            raise EngineError(f"the path {weights.path} has {len(path)} bytes, of at most {PATH_BYTES - LENGTH_BYTES}; give a shorter one")
+        with _opened(f"{self.name}-weights") as cells:
+            cells[LENGTH_BYTES : LENGTH_BYTES + len(path)] = path
+            cells[:LENGTH_BYTES] = len(path).to_bytes(LENGTH_BYTES, "little")
+
+    def weights(self) -> NewWeights:
+        """Which weights are in force."""
+        with _opened(f"{self.name}-weights") as cells:
+            length = int.from_bytes(cells[:LENGTH_BYTES], "little")
+            return NewWeights(bytes(cells[LENGTH_BYTES : LENGTH_BYTES + length]).decode())
+
     def remove(self) -> None:
         """Remove every segment that this object has made."""
         for memory in self._made:
@@ -65,6 +88,16 @@ class Arena:
 
     def _make(self, name: str, size: int) -> None:
         self._made.append(SharedMemory(name, create=True, size=size))
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[memoryview]:
+    memory = SharedMemory(name)
+    assert memory.buf is not None
+    try:
+        yield memory.buf
+    finally:
+        memory.close()
 
 
 def _floats(plant: Plant, instance: int) -> int:

@@ -12,7 +12,6 @@ from protocol.types import Value
 from ..clock import Clock
 from ..generation import Generation
 from ..model.kv_cache import KvCache
-from ..model.named import config_of, weights_of
 from ..model.shard import Chunk, Forward, Shard
 from ..model.shared_exchange import SharedExchange
 from ..model.threads import share_cores
@@ -21,7 +20,9 @@ from ..queue_server import Letter
 from ..runtime.placement import OUTSIDE, Composition, Crew, Desk, Part, Placement, Station
 from .arena import Arena
 from .decode_engine import DecodeEngine, DecodeGate
+from .job import NewWeights
 from .messager import Messager
+from .operator import Command, Operator
 from .plant import DECODE_BUILDER, PROTOCOL_BUILDER, Plant
 from .prefill_engine import PrefillEngine, PrepareThread
 from .ranks import Computation, DecodeRank, PrefillRank
@@ -67,12 +68,23 @@ class Held:
 class LiveComputation:
     """One rank's forwards, with the other ranks in processes of their own: a layer ends when all have computed it."""
 
-    def __init__(self, shard: Shard, exchange: SharedExchange):
-        self._shard, self._exchange = shard, exchange
+    def __init__(self, plant: Plant, arena: Arena, instance: int, rank: int):
+        self._plant, self._arena, self._rank = plant, arena, rank
+        self._cache, self._exchange = arena.cache(instance, rank), arena.exchange(instance, rank)
+        self.load(arena.weights())
+        self._is_fresh = True
         self._received: Any = None
 
+    def load(self, weights: NewWeights) -> None:
+        """Map the weights, and go on with the rank's part of them."""
+        self._weights, self._is_fresh = weights, False
+        self._shard = Shard(self._plant.part(self._plant.weights(weights), self._rank), self._cache)
+
     def begin(self, number: int, batch: Sequence[Chunk]) -> None:
-        """Start a forward."""
+        """Start a forward; the first with the weights that came into force while this process began, if any did."""
+        if self._is_fresh and self._arena.weights() != self._weights:
+            self.load(self._arena.weights())
+        self._is_fresh = False
         self._forward, self._received = Forward(self._shard, batch), None
 
     def begin_layer(self) -> None:
@@ -113,6 +125,10 @@ class Memory(Protocol):
         """A rank's part of its instance's forwards, for a rank that begins, or begins anew. `clock`: of its copy."""
         ...
 
+    def publish(self, weights: NewWeights) -> None:
+        """From now on ranks that begin anew begin with these weights."""
+        ...
+
 
 class LiveMemory:
     """The memory of the live engine: an arena that all processes map."""
@@ -126,24 +142,29 @@ class LiveMemory:
 
     def computation(self, instance: int, rank: int, clock: Clock) -> LiveComputation:
         """The rank has a share of the cores."""
-        plant = self._plant
-        share_cores(plant.ranks * (1 + plant.decodes))
-        weights = plant.part(weights_of(config_of(plant.config.name)), rank)
-        return LiveComputation(Shard(weights, self.cache(instance, rank)), self._arena.exchange(instance, rank))
+        share_cores(self._plant.ranks * (1 + self._plant.decodes))
+        return LiveComputation(self._plant, self._arena, instance, rank)
+
+    def publish(self, weights: NewWeights) -> None:
+        """In the arena."""
+        self._arena.publish(weights)
 
 
 class RouterCrew(Crew):
-    """The router: hears of generations from the outside."""
+    """The router and the operator: they hear from the outside."""
 
-    def __init__(self, plant: Plant, desk: Desk):
+    def __init__(self, plant: Plant, memory: Callable[[], Memory], desk: Desk):
         self._router, self._desk = Router(plant.numbers, plant.shape, mortal=plant.mortal), desk
+        self._operator = Operator(memory().publish)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
-        return [self._router.lines[copy[0]]]
+        return [self._operator if machine == "control" else self._router.lines[copy[0]]]
 
     def receive(self, letter: Letter) -> None:
         if isinstance(letter.content, Submit):
             self._router.submit(letter.content.key, letter.content.generation)
+        elif isinstance(letter.content, Command):
+            self._operator.take(letter.content)
         elif self._router.abort(letter.content.key):
             self._desk.post(OUTSIDE, GivenUp(letter.content.key))
 
@@ -219,7 +240,7 @@ def placement_of(plant: Plant, memory: Callable[[], Memory]) -> Placement:
     systems = {"": protocol} | {f"decode{d}": Composition(DECODE_BUILDER, plant.decode_config) for d in range(plant.decodes)}
     threads = ("prepare", "gate", "token_processor", "completer", "connector", *(["timer"] if plant.mortal else []))
     stations = [
-        Station("router", (Part("router"),), partial(RouterCrew, plant)),
+        Station("router", (Part("router"), Part("control")), partial(RouterCrew, plant, memory)),
         Station("prefill engine", tuple(Part(name) for name in threads), partial(PrefillCrew, plant)),
     ]
     for r in range(plant.ranks):

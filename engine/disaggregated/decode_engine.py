@@ -14,7 +14,7 @@ from ..generation import Finish, Token
 from ..model.kv_cache import BlockPool
 from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries, decides
-from .job import Job, Numbers, Produced, Shape, Tokens, Work
+from .job import Job, NewWeights, Numbers, Produced, Shape, Tokens, Work
 
 
 class Answer:
@@ -50,7 +50,8 @@ class DecodeEngine:
         self._instance, self._shape, self._deliver = instance, shape, deliver
         self.answers: dict[int, Answer] = {}
         self._ended: dict[int, Finish] = {}
-        self.pending: Work | None = None
+        self.pending: Work | NewWeights | None = None
+        self._is_updated = False
         self._tokens: Tokens | None = None
         self._steps = 0
 
@@ -105,6 +106,20 @@ class DecodeEngine:
         self._steps += 1
         self.pending, self._tokens = (Work(self._steps, tuple(rows), chunks, jobs), None) if rows else (None, {})
 
+    @after("decode_worker.begin_update")
+    def update(self, step: Step) -> None:
+        """Give the ranks new weights, as a step."""
+        self.pending, self._is_updated = step.cargo, False
+
+    def finish_update(self) -> None:
+        """Every rank is through with that step."""
+        self._is_updated = True
+
+    @decides("decode_worker.end_update")
+    def end_update(self, open_rows: Sequence[Outcome]) -> Outcome | None:
+        """Say so."""
+        return open_rows[0] if self._is_updated else None
+
     def finish_step(self, tokens: Tokens) -> None:
         """The step's forward is over."""
         self._tokens = tokens
@@ -137,7 +152,7 @@ class DecodeGate:
 
     def __init__(self, engine: DecodeEngine):
         self._engine = engine
-        self._work: Work | None = None
+        self._work: Work | NewWeights | None = None
 
     @decides("gate.schedule", "gate.schedule_nothing")
     def schedule(self, open_rows: Sequence[Outcome]) -> Outcome | None:
@@ -147,6 +162,13 @@ class DecodeGate:
         return next(outcome for outcome in open_rows if outcome.event == wanted)
 
     @carries("gate.put_batch")
-    def contents(self, outcome: Outcome) -> Work | None:
+    def contents(self, outcome: Outcome) -> Work | NewWeights | None:
         """What `put_tasks` puts."""
         return self._work
+
+    @after("gate.find_forward_over")
+    def see_through(self, step: Step) -> None:
+        """No rank is in the last batch any more."""
+        if isinstance(self._work, NewWeights):
+            self._work = None
+            self._engine.finish_update()

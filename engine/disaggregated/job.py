@@ -91,6 +91,13 @@ class Work:
         return Work(self.number, tuple(self.requests[k] for k in keep), chunks, jobs)
 
 
+@dataclass(frozen=True)
+class NewWeights:
+    """A batch without requests: the weights that a rank is to go on with. `path`: of their file; none for the model's own."""
+
+    path: str = ""
+
+
 Tokens = dict[int, Token]
 """A forward's result: by request number."""
 

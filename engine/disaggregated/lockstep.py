@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ..audit import Record
 from ..clock import Clock
@@ -20,7 +21,8 @@ from ..model.weights import Floats, Weights
 from ..runtime.ensemble import Ensemble
 from ..runtime.policy import Policy, SeededRandom
 from .crews import Abort, GivenUp, Held, Inspect, Submit, placement_of
-from .job import Closed, Produced
+from .job import Closed, NewWeights, Produced
+from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
 
 SETTLE_S = 1.0
@@ -62,8 +64,8 @@ class Forwards:
 class LockstepComputation:
     """One rank's part of an instance's forwards."""
 
-    def __init__(self, forwards: Forwards, rank: int, clock: Clock, cost: Cost):
-        self._forwards, self._rank, self._clock, self._cost = forwards, rank, clock, cost
+    def __init__(self, forwards: Forwards, rank: int, clock: Clock, cost: Cost, load: Callable[[NewWeights], None]):
+        self._forwards, self._rank, self._clock, self._cost, self._load = forwards, rank, clock, cost, load
 
     def begin(self, number: int, batch: Sequence[Chunk]) -> None:
         """Start a forward."""
@@ -84,6 +86,10 @@ class LockstepComputation:
         """The logits of the wanted rows."""
         return self._group.finish(self._rank)
 
+    def load(self, weights: NewWeights) -> None:
+        """Go on with these weights."""
+        self._load(weights)
+
     def run(self, number: int, batch: Sequence[Chunk]) -> Floats:
         """A whole forward, of all ranks at once: nobody sees how far each of them is."""
         group, _ = self._forwards.join(number, batch)
@@ -95,7 +101,7 @@ class LockstepMemory:
     """The caches of all ranks, in this process; a cache outlives its rank, what it was computing does not."""
 
     def __init__(self, weights: Weights, plant: Plant, cost: Cost):
-        self._cost = cost
+        self._cost, self._plant, self._first, self._in_force = cost, plant, weights, NewWeights()
         self._shards = [[self._shard(weights, plant, instance, rank) for rank in range(plant.ranks)] for instance in range(1 + plant.decodes)]
         self._forwards = [Forwards(shards) for shards in self._shards]
         self._computing: list[set[int]] = [set() for _ in self._shards]
@@ -109,7 +115,16 @@ class LockstepMemory:
         if rank in self._computing[instance]:
             self._forwards[instance], self._computing[instance] = Forwards(self._shards[instance]), set()
         self._computing[instance].add(rank)
-        return LockstepComputation(self._forwards[instance], rank, clock, self._cost)
+        self._load(instance, rank, self._in_force)
+        return LockstepComputation(self._forwards[instance], rank, clock, self._cost, partial(self._load, instance, rank))
+
+    def publish(self, weights: NewWeights) -> None:
+        """Remembered."""
+        self._in_force = weights
+
+    def _load(self, instance: int, rank: int, weights: NewWeights) -> None:
+        whole = self._plant.weights(weights) if weights.path else self._first
+        self._shards[instance][rank].weights = self._plant.part(whole, rank)
 
     @staticmethod
     def _shard(weights: Weights, plant: Plant, instance: int, rank: int) -> Shard:
@@ -120,7 +135,7 @@ Heard = Token | Finish
 """What a client gets: a token, or the end."""
 
 
-class LockstepEngine:
+class LockstepEngine(Operated):
     """An engine in this process.
 
     Args:
@@ -145,6 +160,7 @@ class LockstepEngine:
         self.ensemble = Ensemble(placement_of(plant, lambda: memory), turns, logged)
         self.answers: dict[int, Record] = {}
         self._held: dict[str, Held] = {}
+        self._obeyed: list[Order] = []
 
     @property
     def open(self) -> list[int]:
@@ -206,6 +222,17 @@ class LockstepEngine:
         self._hear()
         return [f"{name}: {held.blocks} blocks of {held.requests} requests" for name, held in self._held.items() if held != Held(0, 0)]
 
+    def _carry_out(self, command: Command) -> None:
+        self.ensemble.send("router", command)
+        self._obeyed.clear()
+        while command.order not in self._obeyed:
+            if not self.turn():
+                self.ensemble.pass_time()
+
+    def _abort_all(self) -> None:
+        for key in self.open:
+            self.abort(key)
+
     def _hear(self) -> None:
         received = self.ensemble.received
         while received:
@@ -213,6 +240,8 @@ class LockstepEngine:
             content = letter.content
             if isinstance(content, Held):
                 self._held[letter.sender] = content
+            elif isinstance(content, Obeyed):
+                self._obeyed.append(content.order)
             elif isinstance(content, Produced):
                 self.answers[content.key].tokens.append(content.token)
                 self._told(content.key, content.token)

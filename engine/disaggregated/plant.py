@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from protocol import DefinitionError
@@ -12,8 +13,10 @@ from protocol.system import System
 
 from ..generation import Generation
 from ..model.config import ModelConfig
+from ..model.named import weights_of
+from ..model.weight_file import mapped
 from ..model.weights import Weights
-from .job import Shape
+from .job import NewWeights, Shape
 
 PROTOCOL_BUILDER = f"{build_protocol.__module__}:{build_protocol.__name__}"
 DECODE_BUILDER = f"{build_forward_signal.__module__}:{build_forward_signal.__name__}"
@@ -67,6 +70,14 @@ class Plant:
         ranks = self.ranks
         return weights.expert_shard(rank, ranks, rank, ranks) if self.spread_experts else weights.shard(rank, ranks)
 
+    def weights(self, source: NewWeights) -> Weights:
+        """The whole model.
+
+        Raises:
+            DefinitionError: the file does not hold this model's weights, or the model was not fetched.
+        """
+        return mapped(Path(source.path), self.config) if source.path else weights_of(self.config)
+
     @property
     def numbers(self) -> int:
         """Requests that the engine knows at once: those that D decodes, and as many that are on their way."""
@@ -100,7 +111,7 @@ class Plant:
         """The arguments of the repaired protocol's builder."""
         return {
             "requests": self.numbers, "turns": TURNS, "ranks": self.ranks, "slots": self.slots, "layers": self.config.layers,
-            "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True,
+            "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True, "control": True,
             **({} if self.without is None else {"without": self.without}),
             **({"repeats": True, "crash": "any", "lives": LIVES} if self.mortal else {}),
         }  # fmt: skip

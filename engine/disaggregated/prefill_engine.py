@@ -12,7 +12,7 @@ from ..driver import Step
 from ..model.kv_cache import BlockPool
 from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries
-from .job import Begun, CacheTask, Job, Numbers, Shape, Tokens, Work
+from .job import Begun, CacheTask, Job, NewWeights, Numbers, Shape, Tokens, Work
 
 
 class PrefillEngine:
@@ -47,6 +47,16 @@ class PrefillEngine:
     def contents(self, outcome: Outcome) -> Work | None:
         """What `put_tasks` puts."""
         return self._work
+
+    @after("gate.schedule_update")
+    def update(self, step: Step) -> None:
+        """New weights are due, and no request is under way."""
+        self._weights: NewWeights = step.cargo
+
+    @carries("gate.put_update")
+    def weights(self, outcome: Outcome) -> NewWeights:
+        """Which weights they are."""
+        return self._weights
 
     @after("token_processor.read_tokens")
     def note(self, step: Step) -> None:

@@ -12,7 +12,7 @@ from ..model.sampling import choose
 from ..model.shard import Chunk
 from ..model.weights import Floats
 from ..roles.binding import Outcome, after, carries
-from .job import Tokens, Work
+from .job import NewWeights, Tokens, Work
 
 
 class Computation(Protocol):
@@ -38,6 +38,10 @@ class Computation(Protocol):
         """A whole forward, from its start to its logits."""
         ...
 
+    def load(self, weights: NewWeights) -> None:
+        """Go on with these weights; no forward is under way."""
+        ...
+
 
 def token_of(logits: Floats, work: Work, place: int, drawn: int) -> Token:
     """The next token of a request of the batch, which has drawn so many."""
@@ -56,12 +60,20 @@ class PrefillRank:
 
     @after("worker.read_batch", "worker.read_last_batch")
     def take(self, step: Step) -> None:
-        """The batch, without what is withdrawn."""
+        """The batch, without what is withdrawn; or new weights."""
+        if isinstance(step.cargo, NewWeights):
+            self._weights = step.cargo
+            return
         work: Work = step.cargo
         self._work = work.only([q for q in work.requests if step.left("worker_hand", self._rank, q) != self._withdraw])
         self._tokens = None
         if self._work.requests:
             self._computation.begin(work.number, self._work.chunks)
+
+    @after("worker.load_weights")
+    def load(self, step: Step) -> None:
+        """Go on with the new weights."""
+        self._computation.load(self._weights)
 
     @after("worker.write_layer")
     def write(self, step: Step) -> None:
@@ -82,7 +94,7 @@ class DecodeRank:
 
     def __init__(self, rank: int, computation: Computation):
         self._rank, self._computation = rank, computation
-        self._work: Work | None = None
+        self._work: Work | NewWeights | None = None
         self._logits: Floats | None = None
 
     @after("worker.read_batch", "worker.read_last_batch")
@@ -92,15 +104,17 @@ class DecodeRank:
 
     @after("worker.start_forward")
     def forward(self, step: Step) -> None:
-        """All layers."""
-        if self._work is not None:
+        """All layers; or new weights."""
+        if isinstance(self._work, NewWeights):
+            self._computation.load(self._work)
+        elif self._work is not None:
             self._logits = self._computation.run(self._work.number, self._work.chunks)
 
     @after("worker.finish_forward")
     def report(self, step: Step) -> Tokens | None:
         """The next tokens, once an instance."""
         work, self._work = self._work, None
-        if work is None or self._rank != 0:
+        if not isinstance(work, Work) or self._rank != 0:
             return None
         logits = self._logits
         assert logits is not None

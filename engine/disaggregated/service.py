@@ -20,6 +20,7 @@ from ..runtime.live import LiveEngine, start
 from .arena import Arena
 from .crews import Abort, GivenUp, Held, Inspect, LiveMemory, Submit, placement_of
 from .job import Begun, Closed, Produced
+from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
 
 ANSWER_S = 10.0
@@ -28,7 +29,7 @@ LISTEN_S = 0.2
 """How long the listening thread waits for a letter before it looks whether it is to end."""
 
 
-class Disaggregated:
+class Disaggregated(Operated):
     """A `generation.Service` over one prefill instance and some decode instances, each in processes of its own.
 
     Args:
@@ -58,6 +59,7 @@ class Disaggregated:
         self._keys, self._lock = count(1), threading.Lock()
         self._handles: dict[int, Handle] = {}
         self._keeps, self._held = keeps_records, queue.SimpleQueue[tuple[str, Held]]()
+        self._orders, self._obeyed = threading.RLock(), queue.SimpleQueue[Order | EngineError]()
         self.records: dict[int, Record] = {}
         self._begun: set[int] = set()
         self._failure: EngineError | None = None
@@ -103,6 +105,21 @@ class Disaggregated:
             taken = sum(shape.blocks_for(self._handles[key].generation.tokens) for key in self._begun)
             return Stats(running, len(self._handles) - running, taken / (self.plant.decodes * self.plant.blocks(1)))
 
+    def pause(self, *, abort: bool = False) -> None:
+        """Begin no further request, and return when none is under way; see `Operated`."""
+        with self._orders:
+            super().pause(abort=abort)
+
+    def resume(self) -> None:
+        """Begin what has waited; see `Operated`."""
+        with self._orders:
+            super().resume()
+
+    def update_weights(self, path: str | os.PathLike[str]) -> None:
+        """Give every rank the weights of a file; see `Operated`."""
+        with self._orders:
+            super().update_weights(path)
+
     def leaks(self) -> list[str]:
         """What the engines hold; to be asked when no request is under way.
 
@@ -137,6 +154,21 @@ class Disaggregated:
         with self._lock:
             self._end_all(Finish.ABORT, "")
 
+    def _carry_out(self, command: Command) -> None:
+        with self._lock:
+            self._check_open()
+        self.engine.send("router", command)
+        answer = self._obeyed.get()
+        if isinstance(answer, EngineError):
+            self._obeyed.put(answer)
+            raise answer
+
+    def _abort_all(self) -> None:
+        with self._lock:
+            handles = list(self._handles.values())
+        for handle in handles:
+            self.abort(handle)
+
     # -- the listening thread ------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
@@ -146,6 +178,7 @@ class Disaggregated:
             except EngineError as error:
                 with self._lock:
                     self._failure = error
+                    self._obeyed.put(error)
                     self._end_all(Finish.ERROR, str(error))
                 return
             if letter is not None:
@@ -155,6 +188,8 @@ class Disaggregated:
     def _hear(self, content: object, sender: str) -> None:
         if isinstance(content, Held):
             self._held.put((sender, content))
+        elif isinstance(content, Obeyed):
+            self._obeyed.put(content.order)
         elif isinstance(content, Begun):
             self._begin(content.keys)
         elif isinstance(content, Produced):
