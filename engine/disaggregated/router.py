@@ -73,9 +73,9 @@ class Line:
         wanted = (self._shape.chunks_for(len(self.job.prompt)),)
         return next((outcome for outcome in open_rows if outcome.event == "register" and outcome.values == wanted), None)
 
-    @carries("router.post_to_decode", "router.post_next", "router.post_to_prefill")
+    @carries("router.post_to_decode", "router.post_next", "router.post_to_prefill", "router.abort_at_decode")
     def contents(self, outcome: Outcome) -> Job | None:
-        """The request itself."""
+        """The request itself; an abort that leaves D's entry open stores there, and would take away what the post has laid down."""
         return self.job
 
     @after("router.receive_answer")
