@@ -23,7 +23,8 @@ def replay(
     all_hazards: Annotated[bool, typer.Option("--all", help="Every scenario of docs/damage.md: the page, with -o into a file.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of prompts, and of the schedule after the path.")] = 0,
     hold: Annotated[bool, typer.Option("--late", help="Also hold the last step of the path back, and tell the worst.")] = False,
-    rough: Annotated[int, typer.Option(min=0, help="Also so many runs without a path, under rough schedules (--all: 40).")] = 0,
+    rough: Annotated[int, typer.Option(min=0, help="Also so many runs without a path, under rough schedules (--all: 40; --holding: 3).")] = 0,
+    holding: Annotated[bool, typer.Option("--holding", help="Walk every version that holds under rough schedules: none may do damage.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="With --all: write the page to a file.")] = None,
 ) -> None:
     """Drive the engine with tensors along a counterexample; what it does to the answers. Exit code 1: there is damage."""
@@ -31,8 +32,10 @@ def replay(
     from engine.replay import replay as drive
     from engine.replay.report import comparison, exposure_text, late_story, story
 
-    if all_hazards == bool(name):
-        raise DefinitionError("replay: name a trace or a scenario, or give --all for the page (and not both)")
+    if all_hazards + holding + bool(name) != 1:
+        raise DefinitionError("replay: name a trace or a scenario, or give --all for the page, or --holding (one of them)")
+    if holding:
+        raise typer.Exit(_walk_holding(seed, rough or 3))
     if all_hazards:
         _replay_all(seed, rough or 40, output)
         return
@@ -91,3 +94,26 @@ def _replay_all(seed: int, rough: int, output: Path | None) -> None:
     else:
         write_whole(output, text)
         print(f"written to {output}")
+
+
+def _walk_holding(seed: int, runs: int) -> int:
+    """Rough walks of every version that holds; the exit code."""
+    from engine.replay.cross_check import holding
+    from engine.replay.registry import SUBJECTS
+    from engine.replay.report import damage_text
+
+    rows, failures = [], list[str]()
+    with Progress("replay") as progress:
+        for build in SUBJECTS:
+            versions, tokens = holding(build), 0
+            for number, version in enumerate(versions, 1):
+                progress.show(f"{build.__module__}: {number} of {len(versions)}")
+                for walk in range(seed, seed + runs):
+                    damage = version.walk(walk)
+                    tokens += damage.tokens
+                    if not damage.harmless:
+                        failures.append(f"{version}, seed {walk}: {damage_text(damage)}")
+            rows.append([build.__module__.rpartition(".")[2], f"{len(versions)}", f"{len(versions) * runs}", f"{tokens:,}"])
+    print_table("walks of the versions that hold", ["builder", ">versions", ">walks", ">tokens told"], rows)
+    print_prose(failures or ["No walk does damage."])
+    return 1 if failures else 0

@@ -85,6 +85,21 @@ def late_story(replay: Replay, held: Late) -> str:
     )
 
 
+def damage_text(damage: Damage) -> str:
+    """What is wrong, in one line; "" where nothing is."""
+    told = [
+        (damage.hit, f"{damage.hit} of {damage.tokens} tokens of another probability"),
+        (damage.mismatched, f"{damage.mismatched} unlike the reference's"),
+        (damage.unanswered, f"{_names(damage.unanswered)} never answered"),
+        (any(damage.leaked.values()), f"{_leaks(damage)} kept"),
+        (damage.overwritten, f"{damage.overwritten:,} bytes over another's"),
+        (damage.stray, f"{damage.stray:,} bytes into free blocks"),
+        (any(damage.distances), "draws from another distribution"),
+        (not damage.requests and damage.waiting, "; ".join(damage.waiting)),
+    ]
+    return ", ".join(text for wrong, text in told if wrong)
+
+
 def growth(before: Damage, after: Damage) -> str:
     """How many times k3_kl_mean has grown; of an exact engine, the order of magnitude over the noise that any machine stays below."""
     if before.k3_mean < EXACT_NOISE:

@@ -36,8 +36,8 @@ class ForwardSignal(World):
 
     @staticmethod
     def harmless(config: dict[str, Any]) -> dict[str, Any]:
-        """Ours."""
-        return {"variant": "repaired"}
+        """Ours, with its barrier at the top of the loop."""
+        return {"variant": "repaired", "loop_top_barrier": True}
 
     @staticmethod
     def engine_bounds(config: dict[str, Any]) -> dict[str, Any]:
@@ -111,8 +111,11 @@ class ForwardSignal(World):
             self._end(self.forwards[-1])
         batch = [] if number is None else self.put[number]
         for q in batch:
-            self.tables[q] = self.engine.hold(q, PROMPT_BLOCKS + ANSWER_BLOCKS)
-        running = [q for q in self.tables if self.answers[q].tokens and not self.answers[q].over]
+            if q in self.tables:
+                self.noted["request inserted again by a batch that was read twice"] += 1
+            else:
+                self.tables[q] = self.engine.hold(q, PROMPT_BLOCKS + ANSWER_BLOCKS)
+        running = [q for q in self.tables if self.answers[q].tokens and not self.answers[q].over and q not in batch]
         while number is None and (early := [q for q in running if len(self.answers[q].tokens) < ANSWER_TOKENS - 1]):
             self.decode("engine", {q: self.tables[q] for q in early})
         chunks = []

@@ -23,12 +23,18 @@ TABLE_BLOCKS = PROMPT_BLOCKS + ANSWER_BLOCKS
 
 @dataclass
 class Work:
-    """What the worker has in a slot: whose, where, the answer so far, and from which of its tokens on nothing is reported yet."""
+    """What the worker has in a slot: whose, where, the answer so far, from which of its tokens on nothing is reported yet, what is cached."""
 
     request: int
     table: tuple[int, ...]
     answer: Answer
-    reported: int = 0
+    reported: int
+    cached: int
+
+    def chunk(self) -> Chunk:
+        """What is not cached yet: one token, or all of them where the request begins anew."""
+        start, self.cached = self.cached, len(self.answer.sequence)
+        return Chunk(self.answer.sequence[start:], start, self.table)
 
 
 class Lifecycle(World):
@@ -78,14 +84,16 @@ class Lifecycle(World):
 
     @after("rank.read_batch")
     def read(self, step: Step) -> None:
-        """A stop empties its slot; a fresh task takes its own over, whatever was in it."""
+        """A stop empties its slot; a fresh task takes its own over, whatever was in it, and begins anew behind the tokens that were told."""
         stop, run, slot, _, fresh, *_ = step.before("queue_tasks")[0]
         if stop is not None:
             self.work.pop(stop, None)
         if run is not None and fresh:
             blocks = [b for b in range(self.blocks) if step.after("rank_block", slot, b)]
-            begun = self.first.pop(run, None) or Answer(self.answers[run].prompt)
-            self.work[slot] = Work(run, self.table(blocks[0]), begun, len(begun.tokens))
+            told = self.answers[run]
+            arrived = self.first.pop(run, None)
+            begun = arrived or Answer(told.prompt, list(told.tokens), list(told.logs))
+            self.work[slot] = Work(run, self.table(blocks[0]), begun, len(begun.tokens), len(begun.prompt) if arrived else 0)
             self.work = dict(sorted(self.work.items()))
 
     @after("rank.begin_step")
@@ -93,10 +101,7 @@ class Lifecycle(World):
         """A share of the answer of every slot that is not done."""
         for _ in range(self.share):
             running = [w for w in self.work.values() if len(w.answer.tokens) < ANSWER_TOKENS]
-            batch = []
-            for work in running:
-                sequence, done = work.answer.sequence, bool(work.answer.tokens)
-                batch.append((work.request, Chunk(sequence[-1:] if done else sequence, len(sequence) - 1 if done else 0, work.table)))
+            batch: list[tuple[object, Chunk]] = [(work.request, work.chunk()) for work in running]
             for work, logits in zip(running, self.engine.step(batch) if batch else ()):
                 work.answer.add(logits)
 

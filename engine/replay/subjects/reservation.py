@@ -23,8 +23,9 @@ class Reservation(World):
 
     @staticmethod
     def harmless(config: dict[str, Any]) -> dict[str, Any]:
-        """Asked for once, nobody frees but the end of decoding, nobody gives up, and there is room for all."""
-        return {"variant": "single", "time_outs": 0, "aborts": 0, "decode_places": config.get("requests", 1)}
+        """Asked for once, nobody frees but the end of decoding, nobody gives up or dies, nothing is lost, and there is room for all."""
+        faults = ("time_outs", "aborts", "losses", "write_errors", "prefill_crashes", "decode_crashes", "rank_crashes")
+        return {"variant": "single", "decode_places": config.get("requests", 1), "lives": 1, **dict.fromkeys(faults, 0)}
 
     def start(self) -> None:
         """Blocks on P for every request; on D, a place's blocks for every place."""

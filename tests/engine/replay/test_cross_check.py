@@ -1,0 +1,79 @@
+"""Machines against tensors: no walk and no witness of a version that holds does damage, and some walk of a violating version does.
+
+About 20 s. `interlock replay --holding` is the whole of it: every configuration, as many walks as are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from engine.model.numerics import exact
+from engine.replay.cross_check import Version, holding
+from engine.replay.registry import SUBJECTS
+from engine.replay.replay import run
+from engine.replay.schedule import Schedule
+from protocol.catalogue import Scenario, find_scenario, scenarios
+from protocol.system import System
+
+from .paths import found
+
+VERSIONS_MAX = 4
+"""Configurations of a builder that are walked here, spread over all that the catalogue has."""
+DAMAGED = (
+    "sending-error-of-one-rank-in-e0",
+    "engine-threads-zero-threads-in-r",
+    "repaired-early-zero-without-top-barriers-tp2",
+    "layer0-signal-slot-reused-in-e1",
+    "lifecycle-lost-block-written-on-decode-in-unkept",
+    "prefix-cache-overtaken-in-e1-7364",
+    "decode-running-request-reclaimed-in-monitored",
+    "buffers-top-p-ignored-in-unswapped",
+    "sending-old-task-serves-the-next-request-in-e1",
+)
+"""Violated scenarios of each builder, in which a rough walk does damage soon."""
+SEEDS_MAX = 40
+SMALL = 20_000
+"""Distinct states of a scenario whose witness is replayed here."""
+
+
+def holds_whole(scenario: Scenario) -> bool:
+    """Whether the scenario's own configuration is the version that holds."""
+    return all(scenario.config.get(name, value) == value for name, value in SUBJECTS[scenario.build].harmless(scenario.config).items())
+
+
+BUILDERS = {build.__module__.rpartition(".")[2]: build for build in SUBJECTS}
+WITNESSES = [
+    s.name
+    for s in scenarios().values()
+    if s.build in SUBJECTS and s.property.startswith("some_") and s.expected == "holds" and (s.distinct or 0) < SMALL and holds_whole(s)
+]
+
+
+def spread(versions: list[Version]) -> list[Version]:
+    return versions[:: max(1, -(-len(versions) // VERSIONS_MAX))]
+
+
+@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+def test_no_walk_does_damage_where_the_properties_hold(build: Callable[..., System]) -> None:
+    for seed, version in enumerate(spread(holding(build))):
+        damage = version.walk(seed)
+        assert damage.harmless and damage.k3_mean < 1e-9, f"{version}, seed {seed}: {damage}"
+
+
+def test_every_subject_has_a_version_that_does_damage() -> None:
+    assert {find_scenario(name).build for name in DAMAGED} == set(SUBJECTS)
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_some_walk_does_damage_where_they_do_not(name: str) -> None:
+    scenario = find_scenario(name)
+    assert any(not Version(scenario, scenario.config).walk(seed).harmless for seed in range(SEEDS_MAX))
+
+
+@pytest.mark.parametrize("name", WITNESSES)
+def test_no_witness_does_damage_where_the_properties_hold(name: str) -> None:
+    scenario = scenarios()[name]
+    (damage,) = run(SUBJECTS[scenario.build], scenario.system(), scenario.config, Schedule(0), found(name), seed=0, kept=(exact,))
+    assert damage.harmless and damage.k3_mean < 1e-9, f"{name}, seed 0: {damage}"
