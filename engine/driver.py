@@ -211,6 +211,12 @@ class Driver:
         """The numbers of the system's variables, as its writes and reads tell them."""
         return self.store.numbering
 
+    def prepare(self, copy: Copy) -> None:
+        """Compile every row of the copy; one that is not prepared is compiled when it is first looked at, which takes milliseconds."""
+        for actions in copy.rows.values():
+            for action in actions:
+                self._row(action)
+
     def enabled(self, copy: Copy, *actions: Action) -> Iterator[Instance]:
         """The rows of the copy (or some of those that can leave its state) that could fire now, in canonical order, one by one.
 

@@ -13,7 +13,6 @@ from ..clock import Clock
 from ..generation import Generation
 from ..model.kv_cache import KvCache
 from ..model.shard import Chunk, Forward, Shard
-from ..model.shared_exchange import SharedExchange
 from ..model.threads import share_cores
 from ..model.weights import Floats
 from ..queue_server import Letter
@@ -142,7 +141,7 @@ class LiveMemory:
 
     def computation(self, instance: int, rank: int, clock: Clock) -> LiveComputation:
         """The rank has a share of the cores."""
-        share_cores(self._plant.ranks * (1 + self._plant.decodes))
+        share_cores(self._plant.cells * self._plant.ranks * (1 + self._plant.decodes))
         return LiveComputation(self._plant, self._arena, instance, rank)
 
     def publish(self, weights: NewWeights) -> None:

@@ -156,10 +156,11 @@ class DecodeGate:
 
     @decides("gate.schedule", "gate.schedule_nothing")
     def schedule(self, open_rows: Sequence[Outcome]) -> Outcome | None:
-        """The step that is due, if one is."""
+        """The step that is due; nothing before one is."""
+        if self._engine.pending is None:
+            return None
         self._work, self._engine.pending = self._engine.pending, None
-        wanted = "schedule_nothing" if self._work is None else "schedule"
-        return next(outcome for outcome in open_rows if outcome.event == wanted)
+        return next(outcome for outcome in open_rows if outcome.event == "schedule")
 
     @carries("gate.put_batch")
     def contents(self, outcome: Outcome) -> Work | NewWeights | None:

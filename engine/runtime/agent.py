@@ -9,6 +9,7 @@ that has fired least recently is tried first, so that each row of the copy that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from typing import Any
 
 from protocol import DefinitionError
@@ -39,6 +40,7 @@ class Agent:
         self._bindings, self._clock = bindings, clock
         self._log, self._deliver = log, deliver
         self._last: dict[int, int] = {}
+        self._plans: dict[IntEnum, list[tuple[Action, Handler | None]]] = {}
         self.order: Callable[[list[Offer]], list[Offer]] = lambda offers: offers
         self.pick: Callable[[Sequence[Instance]], Instance] = lambda instances: instances[0]
         self.fired = 0
@@ -59,11 +61,8 @@ class Agent:
         """
         offers: list[Offer] = []
         of_handlers: dict[Handler, Offer] = {}
-        for action in self.copy.rows[self.copy.state]:
-            if not self.fires(action):
-                continue
-            found = [i for i in self.driver.enabled(self.copy, action) if self._is_due(i)]
-            handler = self._handler(action)
+        for action, handler in self._plan():
+            found = [i for i in self._enabled(action) if self._is_due(i)]
             if found and handler is not None:
                 if handler not in of_handlers:
                     offers.append(of_handlers.setdefault(handler, []))
@@ -77,6 +76,18 @@ class Agent:
     def take(self, instance: Instance) -> bool:
         """Fire this very row, whoever decides it; False when it is not enabled."""
         return self._fire(instance)
+
+    def _plan(self) -> list[tuple[Action, Handler | None]]:
+        """The rows that can leave the copy's state and fire by the agent's doing, each with who decides it."""
+        state = self.copy.state
+        plan = self._plans.get(state)
+        if plan is None:
+            plan = self._plans[state] = [(action, self._handler(action)) for action in self.copy.rows[state] if self.fires(action)]
+        return plan
+
+    def _enabled(self, action: Action) -> Offer:
+        """The instances of a row that can leave the copy's state that could fire now."""
+        return list(self.driver.enabled(self.copy, action))
 
     def _recency(self, offer: Offer) -> tuple[bool, int]:
         """What has been observed comes first, then what has waited longest."""

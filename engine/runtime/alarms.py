@@ -30,6 +30,8 @@ class Alarms:
     def wind(self, now: float) -> None:
         """Set the alarm of each timer's row that could fire, and stop those of the others."""
         rows = self._rows[self._copy.state]
+        if not rows and not self._due:
+            return
         able = list(self._driver.enabled(self._copy, *rows)) if rows else []
         self._due = {i: self._due.get(i, now + self._timers.get(i.action.name, TIMER_S)) for i in able}
 
@@ -48,4 +50,4 @@ class Alarms:
     @property
     def next(self) -> float:
         """When the first of them goes off; infinity where none is set."""
-        return min(self._due.values(), default=math.inf)
+        return min(self._due.values()) if self._due else math.inf

@@ -20,6 +20,7 @@ from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import IO, Any
 
+from protocol.lower import Action
 from protocol.system import System
 from protocol.types import Value
 
@@ -147,20 +148,23 @@ def _play(spec: Spec, directory: Directory, segment: Segment) -> None:
     names = {part.system for part in station.parts}
     stores = {name: LiveStore(name, directory, segment, client, recorded=spec.mortal and name in spec.logs) for name in names}
     drivers = {name: Driver(systems[name], stores[name]) for name in names}
-    players, watched = [], list[tuple[Span, Player]]()
+    players, mentioned, guarding = [], list[Span](), list[tuple[Span, Player, Action]]()
     for part in station.parts:
         system = systems[part.system]
         for copy in part.copies(system):
+            drivers[part.system].prepare(drivers[part.system].copies[part.machine, copy])
             player = _player(spec, part.system, system, drivers[part.system], stores[part.system], part.machine, copy, crew, desk, meter)
             players.append(player)
-            watched += [(span, player) for span in directory.spans_of(part.system, system.machine(part.machine), copy)]
-    client.watch(merged(span for span, _ in watched))
+            mentioned += directory.spans_of(part.system, system.machine(part.machine), copy)
+            for action in player.actions:
+                guarding += [(span, player, action) for span in directory.guard_spans(part.system, action, copy)]
+    client.watch(merged(mentioned))
     spec.control.send(("ready", None))
     if spec.control.recv() == "go":
         variables = [variable.name for variable in directory.variables]
         beat = partial(segment.beats.__setitem__, spec.number)
         meter.begin()
-        Turns(players, watched, stores.values(), client, crew, spec.control, beat, variables).run()
+        Turns(players, guarding, stores.values(), client, crew, spec.control, beat, variables).run()
     crew.close()
     spec.control.send(("stopped", meter.usage(sum(player.fired for player in players))))
 

@@ -12,7 +12,8 @@ from enum import IntEnum
 from typing import Any
 
 from protocol import DefinitionError
-from protocol.expr import Literal, Me
+from protocol.expr import Cell, Literal, Me
+from protocol.lower import Action
 from protocol.machine import Machine
 from protocol.system import System, action_cells
 from protocol.types import Array, Enum, Optional, Record, Scalar, Sequence, Type, Value, flat_index, product_size
@@ -96,15 +97,19 @@ class Directory:
 
     def spans_of(self, name: str, machine: Machine, copy: tuple[Value, ...]) -> set[Span]:
         """The shared cells that rows of the copy mention, as closely as their leading indices tell. `name`: of the system."""
-        bind, system = dict(zip(machine.copies, copy)), self.systems[name]
-        found = set()
-        for action in system.actions:
-            if action.machine is machine:
-                for cell in action_cells(action):
-                    number = self.spans[name][0] + system.position[id(cell.variable)]
-                    if self.is_shared[number]:
-                        found.add((number, *_range(cell.variable, tuple(_known(cell.indices, bind)))))
-        return merged(found)
+        actions = [action for action in self.systems[name].actions if action.machine is machine]
+        found = self._spans_of((cell for action in actions for cell in action_cells(action)), name, machine, copy)
+        return merged(span for span in found if self.is_shared[span[0]])
+
+    def guard_spans(self, name: str, action: Action, copy: tuple[Value, ...]) -> set[Span]:
+        """The cells on which it depends whether a row of the copy is enabled in a state that it can leave, private ones among them."""
+        cells = (part for part in action.guard.walk() if isinstance(part, Cell) and part.variable is not action.machine.state)
+        return merged(self._spans_of(cells, name, action.machine, copy))
+
+    def _spans_of(self, cells: Iterable[Cell], name: str, machine: Machine, copy: tuple[Value, ...]) -> Iterator[Span]:
+        bind, position, first = dict(zip(machine.copies, copy)), self.systems[name].position, self.spans[name][0]
+        for cell in cells:
+            yield first + position[id(cell.variable)], *_range(cell.variable, tuple(_known(cell.indices, bind)))
 
 
 def merged(spans: Iterable[Span]) -> set[Span]:

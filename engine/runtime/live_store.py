@@ -81,7 +81,7 @@ class LiveStore(Store):
         self.note: Note | None = None
         """What the log would say of the row that is being fired, beside its cells."""
         self.written: list[Key] = []
-        """Shared cells that rows of this process have stored to since this was last emptied."""
+        """Cells that rows of this process have stored to since this was last emptied."""
 
     def begin(self, action: Action, *, firing: bool = True) -> None:
         """Start a row."""
@@ -108,7 +108,7 @@ class LiveStore(Store):
         for number, place, value in writes:
             if not self._directory.is_shared[self._first + number]:
                 self._cells[number][place] = value
-        self.written += shared
+        self.written += [(self._first + number, place) for number, place, _ in writes]
         return found
 
     def _shared(self, cells: Iterable[Write]) -> dict[Key, Any]:

@@ -73,6 +73,7 @@ class LockstepAgent(Agent):
     def begin_anew(self, bindings: Bindings, clock: VirtualClock, deliver: Callable[[Any], None]) -> None:
         """Its process runs again, and remembers nothing."""
         self._bindings, self._clock, self.clock, self._deliver = bindings, clock, clock, deliver
+        self._plans.clear()
 
     def _is_due(self, instance: Instance) -> bool:
         return self._alarms.is_due(instance, self.clock.now())

@@ -1,25 +1,26 @@
 """Turns: the copies of one live process, one row at a time, and nothing at all while no row of theirs can fire.
 
-A copy is looked at again when a cell that its rows mention has changed, a letter has come, or a time that it waits for is
-here. A polling loop that went round without news is not gone round again before there are some: the same look would come to the same.
+A copy is looked at again when a cell in a guard of its rows has changed, a letter has come, or a time that it waits for is
+here; a row that was found not to be enabled, when a cell in its own guard has. A polling loop that went round without news is not
+gone round again before there are some: the same look would come to the same.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from select import POLLIN, poll
 from typing import Any
 
-from protocol.lower import Instance
+from protocol.lower import Action, Instance
 
-from ..clock import LiveClock
+from ..clock import LiveClock, Sleeper
 from ..driver import Copy, Driver
 from ..log import LogPart
 from ..queue_server import Client
 from ..roles.binding import Bindings
-from .agent import Agent
+from .agent import Agent, Offer
 from .alarms import Alarms
 from .directory import Key, Span
 from .live_store import LiveStore, Note, Stale
@@ -30,36 +31,14 @@ ROUNDS_BETWEEN_LOOKS = 64
 LOOK_S = 1.0
 """The longest time without a turn: a heartbeat, and a second look at everything."""
 
+ALL_ROWS = -1
+NOTHING: Offer = []
 
-class CopyClock(LiveClock):
+
+class CopyClock(Sleeper, LiveClock):
     """One copy's clock: who sleeps gets no turn until then, and holds nobody else of the process up."""
 
-    def __init__(self) -> None:
-        self.wakes = 0.0
-        self._waits_for: frozenset[str] | None = None
-        self._changed: set[str] = set()
-
-    def sleep(self, seconds: float) -> None:
-        """Give the copy no turn for so long."""
-        self.wakes, self._waits_for = self.now() + max(0.0, seconds), None
-
-    def doze(self, seconds: float, *variables: str) -> None:
-        """Give the copy no turn for so long, or until it is roused; see `clock.Clock`. What changed since the last time counts."""
-        waits_for, changed = frozenset(variables), self._changed
-        self._changed = set()
-        if not _concerns(changed, waits_for):
-            self.sleep(seconds)
-            self._waits_for = waits_for
-
-    def rouse(self, variable: str) -> None:
-        """That variable has changed; or, without a name, a letter has come."""
-        self._changed.add(variable)
-        if self._waits_for is not None and _concerns({variable}, self._waits_for):
-            self.wakes, self._waits_for = 0.0, None
-
-
-def _concerns(changed: Set[str], waits_for: Set[str]) -> bool:
-    return bool(changed) if not waits_for else bool(changed & waits_for) or "" in changed
+    now = LiveClock.now
 
 
 class Player(Agent):
@@ -79,7 +58,10 @@ class Player(Agent):
         super().__init__(driver, copy, bindings, clock, log, deliver)
         self.name, self._own, self._store, self._alarms = copy.name, clock, store, Alarms(driver, copy, timers)
         self._ready, self._news, self._in_vain = True, False, False
-        self.asks = any(self._handler(action) is not None for rows in copy.rows.values() for action in rows)
+        self.actions = list({action.number: action for rows in copy.rows.values() for action in rows}.values())
+        self._bits = {action.number: 1 << k for k, action in enumerate(self.actions)}
+        self._closed = 0
+        self.asks = any(self._handler(action) is not None for action in self.actions)
         """Whether some of its rows wait for a handler's word."""
         self.has_acted = False
         """Whether a handler has acted in its last turn."""
@@ -87,10 +69,19 @@ class Player(Agent):
     @property
     def wakes(self) -> float:
         """When it wants a turn: 0 for now, infinity for not before there are news."""
-        return min(self._own.wakes if self._ready else math.inf, self._alarms.next)
+        own = self._own.wakes if self._ready else math.inf
+        return own if own <= 0 else min(own, self._alarms.next)
+
+    def bit(self, action: Action) -> int:
+        """What stands for the row in a set of the copy's rows."""
+        return self._bits[action.number]
+
+    def reopen(self, rows: int) -> None:
+        """Cells in the guards of these rows have changed."""
+        self._closed &= ~rows
 
     def rouse(self, variable: str = "") -> None:
-        """That variable, which its rows mention, has changed; or a letter has come."""
+        """That variable, which guards of its rows mention, has changed; or a letter has come."""
         self._news = self._ready
         self._ready = True
         self._own.rouse(variable)
@@ -107,6 +98,15 @@ class Player(Agent):
         if self._own.wakes > self._own.now():
             self._ready = True
         return fired
+
+    def _enabled(self, action: Action) -> Offer:
+        bit = self._bits[action.number]
+        if self._closed & bit:
+            return NOTHING
+        found = super()._enabled(action)
+        if not found:
+            self._closed |= bit
+        return found
 
     def _rest(self) -> None:
         self._in_vain = True
@@ -133,7 +133,7 @@ class Turns:
     """The players of a process, and what they wait for.
 
     Args:
-        watched: which player's rows mention which cells.
+        guarding: which cells the guards of a player's rows mention.
         control: readable when the process is to stop.
         beat: told the time of every round. names: of the variables, by number.
     """
@@ -141,7 +141,7 @@ class Turns:
     def __init__(
         self,
         players: Sequence[Player],
-        watched: Iterable[tuple[Span, Player]],
+        guarding: Iterable[tuple[Span, Player, Action]],
         stores: Iterable[LiveStore],
         client: Client,
         crew: Crew,
@@ -152,9 +152,12 @@ class Turns:
         self._names = names
         self._players, self._stores, self._client, self._crew, self._control, self._beat = players, list(stores), client, crew, control, beat
         self._clock = LiveClock()
-        self._watching: dict[int, list[tuple[int, int, Player]]] = {}
-        for (number, first, end), player in watched:
-            self._watching.setdefault(number, []).append((first, end, player))
+        rows: dict[tuple[Span, Player], int] = {}
+        for span, player, action in guarding:
+            rows[span, player] = rows.get((span, player), 0) | player.bit(action)
+        self._watching: dict[int, list[tuple[int, int, Player, int]]] = {}
+        for ((number, first, end), player), bits in rows.items():
+            self._watching.setdefault(number, []).append((first, end, player, bits))
         self._poll = poll()
         self._poll.register(client.fileno(), POLLIN)
         self._poll.register(control.fileno(), POLLIN)
@@ -210,9 +213,11 @@ class Turns:
 
     def _rouse(self, keys: Iterable[Key], author: Player | None) -> None:
         for number, place in keys:
-            for first, end, player in self._watching.get(number, ()):
-                if first <= place < end and player is not author:
-                    player.rouse(self._names[number])
+            for first, end, player, rows in self._watching.get(number, ()):
+                if first <= place < end:
+                    player.reopen(rows)
+                    if player is not author:
+                        player.rouse(self._names[number])
 
     def _wait(self) -> bool:
         """Until there are news or somebody's time has come; whether to stop."""
@@ -224,7 +229,9 @@ class Turns:
         if self._client.fileno() in ready:
             self._client.take_news()
         elif left > LOOK_S:
+            # Who has stored to a register and was killed before it could say so leaves a change that nobody hears of.
             for player in self._players:
+                player.reopen(ALL_ROWS)
                 player.rouse()
         self._spread()
         return False
