@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from protocol import DefinitionError
 
+from .disaggregated.cells import Cells, share
 from .disaggregated.lockstep import FREE, Cost
 from .disaggregated.lockstep_service import LockstepService
 from .disaggregated.plant import Plant
-from .disaggregated.service import Disaggregated
 from .generation import Service
 from .in_process import InProcess
 from .model.config import ModelConfig
@@ -60,8 +60,7 @@ class Deployment:
         """
         config = config_of(self.model)
         if self.prefill > 0:
-            plant = self._plant(config)
-            return Disaggregated(plant, logs, keeps_records=keeps_records, signals=signals)
+            return Cells(self._plants(config), logs, keeps_records=keeps_records, signals=signals)
         if self.decode != 1 or self.expert_parallel not in (1, self.tensor_parallel):
             raise DefinitionError("the monolithic engine is one instance; give --decode 1, and --ep 1 or as many as --tp")
         return InProcess(
@@ -82,13 +81,19 @@ class Deployment:
             DefinitionError: no such model or rule, or the model cannot be cut so.
         """
         config = config_of(self.model)
-        if self.prefill < 1:
-            raise DefinitionError("the monolithic engine has no protocol and no turns; give --prefill 1")
+        if self.prefill != 1:
+            raise DefinitionError(f"--prefill {self.prefill}: in lockstep there is one prefill instance; give --prefill 1")
         return LockstepService(weights_of(config), replace(self._plant(config), without=without), policy, logged, cost)
 
+    def _plants(self, config: ModelConfig) -> list[Plant]:
+        """The cells: a prefill instance each, and its share of the decode instances."""
+        if self.decode < self.prefill:
+            text = f"--prefill {self.prefill} --decode {self.decode}: each prefill instance hands over to decode instances of its own"
+            raise DefinitionError(f"{text}; give --decode at least {self.prefill}")
+        plant = replace(self._plant(config), cells=self.prefill)
+        return [replace(plant, decodes=decodes) for decodes in share(self.decode, self.prefill)]
+
     def _plant(self, config: ModelConfig) -> Plant:
-        if self.prefill != 1:
-            raise DefinitionError(f"--prefill {self.prefill}: the protocol has one prefill instance; give 1, or 0 for the monolithic engine")
         if self.expert_parallel not in (1, self.tensor_parallel):
             raise DefinitionError(f"--ep {self.expert_parallel}: an instance spreads its experts over all its ranks; give 1, or as many as --tp")
         spread = self.expert_parallel > 1

@@ -22,11 +22,11 @@ PROTOCOL_BUILDER = f"{build_protocol.__module__}:{build_protocol.__name__}"
 DECODE_BUILDER = f"{build_forward_signal.__module__}:{build_forward_signal.__name__}"
 BLOCK_SIZE = 16
 LIVES = 4
-"""How often P, or a D, may die before the engine gives up, plus one."""
+"""How often P, or a D, may die, plus one; an engine is renewed before it comes to that."""
 CHUNKS = 8
 """Chunks of the longest prompt."""
 TURNS = 1 << 10
-"""How often a number is used; an engine that runs longer is to be started again."""
+"""How often a number is used; an engine is renewed before all are used up."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Plant:
         sequences: requests at once on each D. context_tokens: the longest prompt and answer together.
         slots: requests at once on P. threads: that prepare requests.
         mortal: whether processes may die, and come back; the rows for it are driven then.
+        turns: how often a number is used. lives: how often P, or a D, may die, plus one. cells: how many such engines share the machine's cores.
         spread_experts: whether each rank has whole experts, and tokens travel to them (expert parallelism over the ranks of an
             instance), or a part of every expert.
         without: a rule of `protocol.machines.repaired` that the engine does not keep, to see what it is for; None keeps all.
@@ -54,6 +55,9 @@ class Plant:
     slots: int = 4
     threads: int = 2
     mortal: bool = False
+    turns: int = TURNS
+    lives: int = LIVES
+    cells: int = 1
     spread_experts: bool = False
     without: str | None = None
 
@@ -110,10 +114,10 @@ class Plant:
     def protocol_config(self) -> dict[str, Any]:
         """The arguments of the repaired protocol's builder."""
         return {
-            "requests": self.numbers, "turns": TURNS, "ranks": self.ranks, "slots": self.slots, "layers": self.config.layers,
+            "requests": self.numbers, "turns": self.turns, "ranks": self.ranks, "slots": self.slots, "layers": self.config.layers,
             "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True, "control": True,
             **({} if self.without is None else {"without": self.without}),
-            **({"repeats": True, "crash": "any", "lives": LIVES} if self.mortal else {}),
+            **({"repeats": True, "crash": "any", "lives": self.lives} if self.mortal else {}),
         }  # fmt: skip
 
     @property

@@ -6,9 +6,12 @@ import os
 import queue
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 from ..audit import Record
 from ..clock import LiveClock
@@ -17,6 +20,7 @@ from ..generation import Finish, Generation, Handle, Stats
 from ..meter import Usage
 from ..runtime.household import SEGMENT_PREFIX
 from ..runtime.live import LiveEngine, start
+from ..runtime.supervision import Died
 from .arena import Arena
 from .crews import Abort, GivenUp, Held, Inspect, LiveMemory, Submit, placement_of
 from .job import Begun, Closed, Produced
@@ -27,6 +31,8 @@ ANSWER_S = 10.0
 """How long an engine's process may take to answer a question."""
 LISTEN_S = 0.2
 """How long the listening thread waits for a letter before it looks whether it is to end."""
+LOOK_AGAIN_S = 0.05
+"""Before an engine that still holds something is asked again."""
 
 
 class Disaggregated(Operated):
@@ -36,6 +42,7 @@ class Disaggregated(Operated):
         plant: the engine's sizes. keeps_records: whether everything that was generated is kept, for an audit.
         logs: where the event log of the protocol goes when the engine is stopped in good order.
         signals: whether Ctrl-C and SIGTERM end the engine.
+        changed: called, from any thread, when the engine has failed, is worn, or has no request any more.
 
     Raises:
         EngineError: a process did not start; nothing is left then.
@@ -48,8 +55,9 @@ class Disaggregated(Operated):
         *,
         keeps_records: bool = False,
         signals: bool = False,
+        changed: Callable[[], None] = lambda: None,
     ):
-        self.plant = plant
+        self.plant, self._changed = plant, changed
         self._arena = Arena.create(plant, f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
         try:
             self.engine: LiveEngine = start(placement_of(plant, partial(LiveMemory, plant, self._arena.name)), logs, signals=signals)
@@ -62,7 +70,9 @@ class Disaggregated(Operated):
         self._orders, self._obeyed = threading.RLock(), queue.SimpleQueue[Order | EngineError]()
         self.records: dict[int, Record] = {}
         self._begun: set[int] = set()
-        self._failure: EngineError | None = None
+        self._taken, self._deaths = 0, Counter[str]()
+        self.failure: EngineError | None = None
+        """What has ended the engine; None while it goes on."""
         self._closed = False
         self._thread = threading.Thread(target=self._listen, name="interlock-service", daemon=True)
         self._thread.start()
@@ -80,14 +90,45 @@ class Disaggregated(Operated):
         """
         self.plant.check(generation)
         handle = Handle(generation)
+        self.take(handle)
+        return handle
+
+    def take(self, handle: Handle) -> None:
+        """Start the generation of a handle, which somebody has already.
+
+        Raises:
+            EngineError: the engine has ended.
+        """
         with self._lock:
             self._check_open()
             key = next(self._keys)
+            self.engine.send("router", Submit(key, handle.generation))
+            self._taken += 1
             self._handles[key] = handle
             if self._keeps:
-                self.records[key] = Record(generation)
-        self.engine.send("router", Submit(key, generation))
-        return handle
+                self.records[key] = Record(handle.generation)
+        if self.is_worn:
+            self._changed()
+
+    @property
+    def under_way(self) -> int:
+        """Requests that have not ended."""
+        return len(self._handles)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a number is left for one more request, ever."""
+        return self._taken < self.plant.numbers * self.plant.turns
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether it should be replaced: half of its numbers may be used up by now, or a process has but one life to lose."""
+        return 2 * self._taken >= self.plant.numbers * self.plant.turns or max(self._deaths.values(), default=0) > max(0, self.plant.lives - 3)
+
+    @property
+    def written(self) -> list[Path]:
+        """The event logs that `stop` has written."""
+        return self.engine.written
 
     def abort(self, handle: Handle) -> None:
         """End a generation early."""
@@ -121,11 +162,18 @@ class Disaggregated(Operated):
             super().update_weights(path)
 
     def leaks(self) -> list[str]:
-        """What the engines hold; to be asked when no request is under way.
+        """What the engines hold, and go on holding; to be asked when no request is under way.
 
         Raises:
             EngineError: the engine has ended, or an engine's process does not answer.
         """
+        # A request has ended for its client a moment before P or D has let go of all that is its.
+        until = LiveClock().now() + ANSWER_S
+        while (held := self._look_for_leaks()) and LiveClock().now() < until:
+            time.sleep(LOOK_AGAIN_S)
+        return held
+
+    def _look_for_leaks(self) -> list[str]:
         engines = ["prefill engine", *(f"decode engine {d}" for d in range(self.plant.decodes))]
         for name in engines:
             self.engine.send(name, Inspect())
@@ -152,6 +200,7 @@ class Disaggregated(Operated):
         self.engine.close()
         self._arena.remove()
         with self._lock:
+            self._obeyed.put(EngineError("the engine has been closed; start it again"))
             self._end_all(Finish.ABORT, "")
 
     def _carry_out(self, command: Command) -> None:
@@ -177,17 +226,22 @@ class Disaggregated(Operated):
                 letter = self.engine.received(LISTEN_S)
             except EngineError as error:
                 with self._lock:
-                    self._failure = error
+                    self.failure = error
                     self._obeyed.put(error)
                     self._end_all(Finish.ERROR, str(error))
+                self._changed()
                 return
             if letter is not None:
                 with self._lock:
                     self._hear(letter.content, letter.sender)
+                if isinstance(letter.content, (GivenUp, Closed, Died)) and (self.is_worn or not self._handles):
+                    self._changed()
 
     def _hear(self, content: object, sender: str) -> None:
         if isinstance(content, Held):
             self._held.put((sender, content))
+        elif isinstance(content, Died):
+            self._deaths.update(content.names)
         elif isinstance(content, Obeyed):
             self._obeyed.put(content.order)
         elif isinstance(content, Begun):
@@ -230,7 +284,7 @@ class Disaggregated(Operated):
             self._thread.join()
 
     def _check_open(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         if self._closed:
             raise EngineError("the engine has been closed; start it again")

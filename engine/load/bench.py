@@ -12,8 +12,8 @@ from protocol import DefinitionError
 
 from ..audit import Audit, audit
 from ..deployment import Deployment
+from ..disaggregated.cells import Cells
 from ..disaggregated.lockstep_service import LockstepService
-from ..disaggregated.service import Disaggregated
 from ..metrics import Measurement
 from ..model.named import config_of, weights_of
 from ..model.sampling import Sampling
@@ -107,11 +107,11 @@ def run_in_process(
     service = wanted.start(logs, keeps_records=audits, signals=True)
     try:
         measured = asyncio.run(play(requests, ServiceGenerator(service, sampling, last), traffic, progress=progress))
-        if not isinstance(service, Disaggregated):
+        if not isinstance(service, Cells):
             return measured, 0, None
         leaks = service.leaks() if audits else []
         fired = service.stop().rows
-        found = audit(weights_of(config_of(wanted.model)), service.records.values(), leaks) if audits else None
+        found = audit(weights_of(config_of(wanted.model)), service.records, leaks) if audits else None
         return measured, fired, found
     finally:
         service.close()

@@ -14,7 +14,7 @@ from checker.conform import conform
 from engine.audit import audit
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.service import Disaggregated
-from engine.generation import Finish, Generation, Handle
+from engine.generation import Finish, Generation, Handle, Service
 from engine.model.config import TINY
 from engine.model.weights import seeded
 from protocol import DefinitionError
@@ -91,7 +91,7 @@ def test_whoever_is_killed_comes_back_and_every_request_ends(tmp_path: Path) -> 
     assert judged.conforms, judged.reason
 
 
-async def first_token(service: Disaggregated) -> None:
+async def first_token(service: Service) -> None:
     """Until P and D both work: what is asked before is answered with an error."""
     while True:
         handle = service.submit(Generation((1, 2), 1))
@@ -99,6 +99,6 @@ async def first_token(service: Disaggregated) -> None:
             return
 
 
-async def after_return(service: Disaggregated, wanted: list[Generation]) -> set[Finish | None]:
+async def after_return(service: Service, wanted: list[Generation]) -> set[Finish | None]:
     await first_token(service)
     return set(await asyncio.gather(*(read(service.submit(generation)) for generation in wanted)))

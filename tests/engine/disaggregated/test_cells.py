@@ -1,0 +1,156 @@
+"""Cells: engines that are renewed before they wear out, that are started again when they have failed, and that share requests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from checker.conform import conform
+from engine.audit import audit
+from engine.deployment import Deployment
+from engine.disaggregated import cells
+from engine.disaggregated.cells import Cells, beside, share, total
+from engine.disaggregated.plant import Plant
+from engine.errors import EngineError
+from engine.generation import Finish, Generation, Handle, Stats
+from engine.model.config import TINY
+from engine.model.named import weights_of
+from protocol import DefinitionError
+
+from ..test_live import is_gone, process_numbers, segments
+from .test_service import after_return, read
+
+SMALL = Plant(TINY, sequences=2, context_tokens=64, mortal=True)
+PATIENCE_S = 120
+
+pytestmark = pytest.mark.live
+
+
+def ask(service: Cells, count: int, tokens: int = 3) -> list[Handle]:
+    return [service.submit(Generation((k % 250 + 1, 7, 9), tokens)) for k in range(count)]
+
+
+def finishes(service: Cells, wanted: Callable[[], list[Handle]]) -> list[Finish | None]:
+    async def run() -> list[Finish | None]:
+        return list(await asyncio.wait_for(asyncio.gather(*map(read, wanted())), PATIENCE_S))
+
+    return asyncio.run(run())
+
+
+def test_an_engine_is_renewed_before_its_numbers_are_used_up(tmp_path: Path) -> None:
+    """Four numbers, three turns each: forty requests need four engines at least, and nobody notices."""
+    with closing(Cells([Plant(TINY, sequences=2, context_tokens=64, mortal=True, turns=3)], {"": tmp_path / "log"}, keeps_records=True)) as service:
+        assert finishes(service, lambda: ask(service, 40)) == [Finish.LENGTH] * 40
+        found = audit(weights_of(TINY), service.records, service.leaks())
+        assert found.requests == 40 and found.healthy, found
+        service.stop()
+        assert len(service.written) >= 4 and service.written[:2] == [tmp_path / "log", tmp_path / "log.engine2"]
+        assert all(conform(log).conforms for log in service.written)
+    assert not segments()
+
+
+def test_an_engine_is_renewed_before_a_process_has_lost_its_last_life() -> None:
+    with closing(Cells([Plant(TINY, sequences=2, context_tokens=64, mortal=True, lives=2)], keeps_records=True)) as service:
+        for _ in range(3):
+            worn = service.cells[0].engines[-1]
+            worn.engine.children["decode engine 0"].process.kill()
+            while service.cells[0].engines[-1] is worn:
+                assert set(finishes(service, lambda: ask(service, 1))) <= {Finish.LENGTH, Finish.ERROR}
+        assert finishes(service, lambda: ask(service, 3)) == [Finish.LENGTH] * 3
+        assert service.leaks() == [] and service.cells[0].lost == 0
+
+
+@pytest.mark.parametrize("victim", ["queue server", "router"])
+def test_an_engine_that_has_failed_ends_its_requests_and_the_next_one_takes_over(victim: str) -> None:
+    with closing(Cells([SMALL], keeps_records=True)) as service:
+        first = service.cells[0].engines[0].engine
+        processes = process_numbers(first)
+
+        async def run() -> tuple[list[Handle], list[Handle]]:
+            handles = ask(service, 6, 30)
+            first.children[victim].process.kill()
+            await asyncio.wait_for(asyncio.gather(*map(read, handles)), PATIENCE_S)
+            late = ask(service, 3)
+            await asyncio.wait_for(asyncio.gather(*map(read, late)), PATIENCE_S)
+            return handles, late
+
+        handles, late = asyncio.run(run())
+        assert {handle.finish for handle in handles} <= {Finish.ERROR, Finish.LENGTH} and handles[-1].finish is Finish.ERROR
+        told = {handle.message for handle in handles if handle.finish is Finish.ERROR}
+        assert len(told) == 1 and told.pop().startswith(f"{victim} (process ")
+        assert {handle.finish for handle in late} == {Finish.LENGTH} and service.leaks() == []
+    assert all(map(is_gone, processes)) and not segments()
+
+
+def test_a_cell_that_cannot_be_started_again_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Cells([SMALL])) as service:
+        monkeypatch.setattr(cells, "RESTARTS", 1)
+        monkeypatch.setattr(cells, "PAUSE_S", 0.01)
+
+        def refuse(*args: object, **more: object) -> None:
+            raise EngineError("no room for another engine")
+
+        monkeypatch.setattr(cells, "Disaggregated", refuse)
+
+        async def run() -> list[Handle]:
+            handles = ask(service, 2, 30)
+            service.cells[0].engines[0].engine.children["queue server"].process.kill()
+            await asyncio.wait_for(asyncio.gather(*map(read, handles)), PATIENCE_S)
+            waiting = ask(service, 1)
+            await asyncio.wait_for(read(waiting[0]), PATIENCE_S)
+            return waiting
+
+        try:
+            assert "no room for another engine; it has been started again 1 times in vain" in asyncio.run(run())[0].message
+        except EngineError:
+            pass  # it gave up before it was asked
+        with pytest.raises(EngineError, match="no room for another engine; it has been started again 1 times in vain"):
+            service.stats()
+        with pytest.raises(EngineError, match="in vain"):
+            service.stop()
+    assert not segments()
+
+
+def test_requests_are_spread_over_cells_and_a_cell_fails_alone(tmp_path: Path) -> None:
+    deployment = Deployment(prefill=2, decode=3, sequences=2, context_tokens=64)
+    service = deployment.start({name: tmp_path / f"events{name}" for name in ("", "decode0", "decode1")}, keeps_records=True)
+    assert isinstance(service, Cells)
+    with closing(service):
+        assert [cell.plant.decodes for cell in service.cells] == [2, 1]
+
+        async def run() -> list[Handle]:
+            handles = ask(service, 9, 20)
+            assert [cell.under_way for cell in service.cells] == [6, 3]
+            number = service.cells[1].engines[0].engine.children["router"].process.pid
+            os.kill(number or 0, signal.SIGKILL)
+            await asyncio.wait_for(asyncio.gather(*map(read, handles)), PATIENCE_S)
+            return handles
+
+        handles = asyncio.run(run())
+        assert sorted(str(handle.finish) for handle in handles) == ["error"] * 3 + ["length"] * 6
+        assert asyncio.run(after_return(service, [Generation((3, 4), 2)] * 6)) == {Finish.LENGTH} and service.leaks() == []
+        service.stop()
+        names = {path.name for path in service.written}
+        assert names == {"events", "eventsdecode0", "eventsdecode1", "events.cell1.engine2", "eventsdecode0.cell1.engine2"}
+        assert all(conform(path).conforms for path in service.written)
+    assert not segments()
+
+
+def test_what_cannot_be_shared_is_refused() -> None:
+    with pytest.raises(
+        DefinitionError, match="--prefill 3 --decode 2: each prefill instance hands over to decode instances of its own; give --decode at"
+    ):
+        Deployment(prefill=3, decode=2).start()
+    assert [share(5, 2), share(4, 4), share(7, 3)] == [[3, 2], [1, 1, 1, 1], [3, 2, 2]]
+
+
+def test_sums_and_names(tmp_path: Path) -> None:
+    summed = total([Stats(1, 2, 0.25), Stats(3, 4, 0.5)])
+    assert (summed.running, summed.waiting, summed.kv_usage) == (4, 6, 0.5)
+    assert beside(tmp_path / "a.ndjson", "cell1") == tmp_path / "a.cell1.ndjson" and beside("/dev/null", "cell1") == Path("/dev/null")
