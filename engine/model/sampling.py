@@ -16,9 +16,13 @@ from .reference import log_softmax
 from .weights import Floats
 
 
+GREEDY_BELOW = 1e-5
+"""A lower temperature is 0: logits divided by it would leave the range of 32-bit floats."""
+
+
 @dataclass(frozen=True)
 class Sampling:
-    """How a request's tokens are chosen: temperature 0 is greedy; top_p in (0, 1]; seed of its own draws.
+    """How a request's tokens are chosen: temperature 0 (or nearly) is greedy; top_p in (0, 1]; seed of its own draws.
 
     Raises:
         DefinitionError: a number outside its range.
@@ -31,6 +35,8 @@ class Sampling:
     def __post_init__(self) -> None:
         if not (np.isfinite(self.temperature) and 0 <= self.temperature <= 2):
             raise DefinitionError(f"temperature={self.temperature}: give a number from 0 to 2")
+        if self.temperature < GREEDY_BELOW:
+            object.__setattr__(self, "temperature", 0.0)
         if not 0 < self.top_p <= 1:
             raise DefinitionError(f"top_p={self.top_p}: give a number above 0, at most 1")
 

@@ -114,6 +114,13 @@ def test_draws_follow_the_distribution_and_their_seed() -> None:
     assert drawn[:50] == [choose(logits, Sampling(1.0, 0.9, seed=4), i)[0] for i in range(50)]
 
 
+@pytest.mark.parametrize("temperature", [1e-5, 9e-6, 1e-30, 5e-324])
+@pytest.mark.filterwarnings("error")
+def test_a_temperature_near_zero_is_greedy(temperature: float) -> None:
+    logits = np.array([-800.0, 3.0, 900.0, 2.0], np.float32)
+    assert {choose(logits, Sampling(temperature, 0.9), i)[0] for i in range(20)} == {2}
+
+
 def test_k3_is_zero_where_both_agree_and_positive_elsewhere() -> None:
     logs = np.array([-1.0, -2.0])
     assert np.array_equal(k3(logs, logs), np.zeros(2))

@@ -16,27 +16,25 @@ from .conftest import CONTEXT, Address
 NUMBERS = st.sampled_from([-1, 0, 1, 2, 3, 20, 21, CONTEXT, 2**31, 2**63, -(2**63), 10**40]) | st.floats()
 ATOMS = st.none() | st.booleans() | NUMBERS | st.text(max_size=8)
 ANYTHING = st.recursive(ATOMS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=3), max_leaves=8)
-MESSAGE = st.fixed_dictionaries({"role": st.sampled_from(["system", "developer", "user", "assistant", "tool"]), "content": st.text(max_size=20)})
+TEXT = st.text(min_size=1, max_size=20)
+MESSAGE = st.fixed_dictionaries({"role": st.sampled_from(["system", "developer", "user", "assistant"]), "content": st.text(max_size=20)})
 
 # fmt: off
 SENSIBLE: dict[str, st.SearchStrategy[Any]] = {
-    "prompt":                st.text(max_size=20) | st.lists(st.integers(-1, 300), max_size=20) | st.lists(st.text(max_size=9), max_size=3),
-    "messages":              st.lists(MESSAGE, max_size=3),
-    "n":                     st.integers(0, 3),
-    "temperature":           st.floats(-0.5, 2.5),
-    "top_p":                 st.floats(-0.5, 1.5),
-    "seed":                  st.integers(),
-    "stop":                  st.text(max_size=2) | st.lists(st.text(max_size=2), max_size=5),
-    "stop_token_ids":        st.lists(st.integers(), max_size=3),
-    "logprobs":              st.integers(-1, 21) | st.booleans(),
-    "top_logprobs":          st.integers(-1, 21),
-    "stream":                st.booleans(),
-    "stream_options":        st.fixed_dictionaries({}, optional={"include_usage": st.booleans()}),
-    "ignore_eos":            st.booleans(),
-    "echo":                  st.booleans(),
-    "logit_bias":            st.dictionaries(st.text(max_size=3), NUMBERS, max_size=2),
-    "tools":                 st.lists(ANYTHING, max_size=1),
-    "response_format":       st.fixed_dictionaries({"type": st.text(max_size=4)}),
+    "prompt":          TEXT | st.lists(st.integers(0, 263), min_size=1, max_size=20) | st.lists(TEXT, min_size=1, max_size=3),
+    "messages":        st.lists(MESSAGE, min_size=1, max_size=3),
+    "n":               st.integers(1, 3),
+    "temperature":     st.floats(0, 2),
+    "top_p":           st.floats(1e-9, 1),
+    "seed":            st.integers(-(2**63), 2**63 - 1),
+    "stop":            TEXT | st.lists(TEXT, max_size=4),
+    "stop_token_ids":  st.lists(st.integers(), max_size=3),
+    "stream":          st.booleans(),
+    "stream_options":  st.fixed_dictionaries({}, optional={"include_usage": st.booleans()}),
+    "ignore_eos":      st.booleans(),
+    "echo":            st.just(False),
+    "logit_bias":      st.just({}),
+    "tools":           st.just([]),
 }
 # fmt: on
 
@@ -47,6 +45,8 @@ def bodies(draw: st.DrawFn, chat: bool) -> dict[str, Any]:
     needed = "messages" if chat else "prompt"
     chosen = draw(st.lists(st.sampled_from([name for name in SENSIBLE if name not in ("prompt", "messages")]), max_size=5, unique=True))
     body = {"model": "tiny", "max_tokens": draw(st.integers(1, 5))} | {name: draw(SENSIBLE[name]) for name in (needed, *chosen)}
+    if draw(st.booleans()):
+        body |= {"logprobs": True, "top_logprobs": draw(st.integers(0, 20))} if chat else {"logprobs": draw(st.integers(0, 20))}
     if draw(st.booleans()):
         body[draw(st.sampled_from([*body, *SENSIBLE, "model", "user"]) | st.text(max_size=8))] = draw(ANYTHING)
     return {"max_tokens": 3} | body
