@@ -15,7 +15,6 @@ from protocol import DefinitionError
 from .reference import log_softmax
 from .weights import Floats
 
-
 GREEDY_BELOW = 1e-5
 """A lower temperature is 0: logits divided by it would leave the range of 32-bit floats."""
 
