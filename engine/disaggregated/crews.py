@@ -13,7 +13,6 @@ from ..clock import Clock
 from ..generation import Generation
 from ..model.kv_cache import KvCache
 from ..model.shard import Chunk, Forward, Shard
-from ..model.shared_exchange import SharedExchange
 from ..model.threads import share_cores
 from ..model.weights import Floats
 from ..queue_server import Letter
