@@ -7,10 +7,11 @@ the only thing that both touch. Text, stop strings and HTTP are the client's; wh
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from protocol import DefinitionError
 
@@ -137,6 +138,45 @@ class Handle:
             self.finish = arrived
             raise StopAsyncIteration
         return arrived
+
+
+@runtime_checkable
+class Operable(Protocol):
+    """An engine as its operator sees it. Orders are given one after another; each returns when it is carried out."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether no request is begun."""
+        ...
+
+    def pause(self, *, abort: bool = False) -> None:
+        """Begin no further request, and return when none is under way; what comes meanwhile waits.
+
+        Args:
+            abort: give up what is under way, and what waits, instead of letting it end.
+
+        Raises:
+            EngineError: the engine has ended.
+        """
+        ...
+
+    def resume(self) -> None:
+        """Begin what has waited.
+
+        Raises:
+            EngineError: the engine has ended.
+        """
+        ...
+
+    def update_weights(self, path: str | os.PathLike[str]) -> None:
+        """Go on with the weights of a file. What is under way ends with the old ones; what waits gets the new ones.
+
+        An engine that is paused stays so. Cost: what is under way is waited for; the file is mapped, not copied.
+
+        Raises:
+            DefinitionError: the file does not hold weights of this model; nothing has changed. EngineError: the engine has ended.
+        """
+        ...
 
 
 class Service(Protocol):

@@ -8,8 +8,10 @@ arrival. A sequence takes the blocks of its longest answer when it is admitted, 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
+from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from .model.reference import log_softmax
 from .model.sampling import choose
 from .model.shard import Chunk, Shard, forward
 from .model.threads import share_cores
+from .model.weight_file import mapped
 from .model.weights import Floats, Weights
 
 logger = logging.getLogger(__name__)
@@ -102,7 +105,8 @@ class InProcess:
         if blocks is not None and blocks < whole:
             raise DefinitionError(f"blocks={blocks}: one context of {context_tokens} tokens takes {whole}; give as many or shorten it")
         count = sequences * whole if blocks is None else blocks
-        parts = [weights.expert_shard(r, ranks, r, ranks) if spread_experts else weights.shard(r, ranks) for r in range(ranks)]
+        self._ranks, self._spreads_experts = ranks, spread_experts
+        parts = self._parts(weights)
         try:
             self._shards = [Shard(part, KvCache(weights.config, ranks, count, block_size)) for part in parts]
         except (MemoryError, ValueError) as error:  # numpy has a limit of its own, far above any memory
@@ -114,7 +118,7 @@ class InProcess:
         self._waiting: deque[Handle] = deque()
         self._running: list[Sequence] = []
         self._aborted: set[Handle] = set()
-        self._closed = False
+        self.is_paused = self._closed = False
         self._thread = threading.Thread(target=self._work, name="interlock-in-process", daemon=True)
         self._thread.start()
 
@@ -131,7 +135,7 @@ class InProcess:
         with self._change:
             self._check_open()
             self._waiting.append(handle)
-            self._change.notify()
+            self._change.notify_all()
         return handle
 
     def abort(self, handle: Handle) -> None:
@@ -139,7 +143,7 @@ class InProcess:
         with self._change:
             if handle in self._waiting or any(s.handle is handle for s in self._running):
                 self._aborted.add(handle)
-                self._change.notify()
+                self._change.notify_all()
 
     def stats(self) -> Stats:
         """What runs, what waits, and how full the pool is."""
@@ -151,8 +155,40 @@ class InProcess:
         """Abort everything and end the thread, after the round that it is in."""
         with self._change:
             self._closed = True
-            self._change.notify()
+            self._change.notify_all()
         self._thread.join()
+
+    def pause(self, *, abort: bool = False) -> None:
+        """Begin no further generation, and return when none runs; see `Operable`."""
+        with self._change:
+            self._check_open()
+            self.is_paused = True
+            if abort:
+                self._aborted |= {*self._waiting, *(s.handle for s in self._running)}
+            self._change.notify_all()
+            self._change.wait_for(lambda: self._closed or not (self._running or self._aborted))
+
+    def resume(self) -> None:
+        """Begin what has waited; see `Operable`."""
+        with self._change:
+            self._check_open()
+            self.is_paused = False
+            self._change.notify_all()
+
+    def update_weights(self, path: str | os.PathLike[str]) -> None:
+        """Go on with the weights of a file; see `Operable`."""
+        weights = mapped(Path(path), self._shards[0].config)
+        was_paused = self.is_paused
+        self.pause()
+        for shard, part in zip(self._shards, self._parts(weights)):
+            shard.weights = part
+        if not was_paused:
+            self.resume()
+
+    def _parts(self, weights: Weights) -> list[Weights]:
+        """What each shard has of the model."""
+        ranks = range(self._ranks)
+        return [weights.expert_shard(r, len(ranks), r, len(ranks)) if self._spreads_experts else weights.shard(r, len(ranks)) for r in ranks]
 
     def _check_open(self) -> None:
         if self._closed:
@@ -170,6 +206,7 @@ class InProcess:
         finally:  # nothing is left here, unless this thread itself has a fault: then nobody may wait for it for ever
             with self._change:
                 self._closed = True
+                self._change.notify_all()
                 left = [*self._waiting, *(s.handle for s in self._running)]
             for handle in left:
                 handle.end(Finish.ERROR, "the engine's thread ended")
@@ -190,7 +227,7 @@ class InProcess:
         """Drop what was aborted, admit what fits, wait while nothing runs; False once the engine is closed and everything dropped."""
         while True:
             with self._change:
-                while not (self._closed or self._waiting or self._running):
+                while not (self._closed or self._aborted or self._running or (self._waiting and not self.is_paused)):
                     self._change.wait()
                 gone = {*self._waiting, *(s.handle for s in self._running)} if self._closed else self._aborted
                 self._aborted = set()
@@ -205,7 +242,7 @@ class InProcess:
 
     def _admit(self) -> None:
         with self._change:
-            while self._waiting and len(self._running) < self.sequences:
+            while self._waiting and len(self._running) < self.sequences and not self.is_paused:
                 blocks = self._blocks_for(self._waiting[0].generation.tokens)
                 if blocks > self._pool.free:
                     break
@@ -231,5 +268,6 @@ class InProcess:
             for sequence, _ in ended:
                 self._running.remove(sequence)
                 self._pool.give_back(sequence.blocks, id(sequence.handle))
+            self._change.notify_all()
         for sequence, finish in ended:
             sequence.handle.end(finish, message)

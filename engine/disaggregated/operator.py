@@ -100,20 +100,13 @@ class Operator:
 
 
 class Operated(ABC):
-    """An engine as its operator sees it. Orders are given one after another; each returns when it is carried out."""
+    """The orders of a `generation.Operable` over the protocol's rows."""
 
     plant: Plant
     is_paused: bool = False
 
     def pause(self, *, abort: bool = False) -> None:
-        """Begin no further request, and return when none is under way; what comes meanwhile waits.
-
-        Args:
-            abort: give up what is under way, and what waits, instead of letting it end.
-
-        Raises:
-            EngineError: the engine has ended.
-        """
+        """Begin no further request, and return when none is under way; see `Operable`."""
         if abort:
             self._abort_all()
         if not self.is_paused:
@@ -121,23 +114,13 @@ class Operated(ABC):
             self.is_paused = True
 
     def resume(self) -> None:
-        """Begin what has waited.
-
-        Raises:
-            EngineError: the engine has ended.
-        """
+        """Begin what has waited; see `Operable`."""
         if self.is_paused:
             self._carry_out(Command(Order.RESUME))
             self.is_paused = False
 
     def update_weights(self, path: str | os.PathLike[str]) -> None:
-        """Give every rank the weights of a file. What is under way ends with the old ones; what waits gets the new ones.
-
-        An engine that is paused stays so. Cost: what is under way is waited for; the file is mapped, not copied.
-
-        Raises:
-            DefinitionError: the file does not hold weights of this model; nothing has changed. EngineError: the engine has ended.
-        """
+        """Give every rank the weights of a file; see `Operable`."""
         weights = NewWeights(str(Path(path).resolve()))
         self.plant.weights(weights)
         was_paused = self.is_paused

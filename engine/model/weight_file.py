@@ -56,13 +56,13 @@ def mapped(path: Path, config: ModelConfig) -> Weights:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(LENGTH_BYTES), "little")
             header = json.loads(file.read(length)) if length <= LONGEST_HEADER else None
+        if not isinstance(header, dict):
+            raise ValueError("the header is no object")
         data = np.memmap(path, np.uint8, "r", offset=LENGTH_BYTES + length)
     except OSError as error:
         raise DefinitionError(f"the weights {path} cannot be read: {error.strerror or error}") from None
-    except ValueError:
+    except (ValueError, OverflowError):  # no JSON, or nothing behind the header
         raise DefinitionError(f"{path} holds no weights; give a safetensors file") from None
-    if not isinstance(header, dict):
-        raise DefinitionError(f"{path} holds no weights; give a safetensors file")
     arrays = {}
     for name, shape in shapes(config):
         size = 4 * int(np.prod(shape))

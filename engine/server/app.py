@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from typing import TypeVar
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
@@ -24,11 +25,12 @@ from protocol import DefinitionError, ProtocolError
 
 from ..clock import Clock, LiveClock
 from ..errors import EngineError
-from ..generation import Generation, Service
+from ..generation import Generation, Operable, Service
 from ..model.config import ModelConfig
 from ..model.sampling import Sampling
 from ..vocabulary import Vocabulary
 from .answer import Answer, Choice
+from .control import control_routes
 from .form import ChatForm, CompletionForm, Form, Json
 from .problem import Problem, invalid, of_validation
 from .schema import CHOICES_MAX, ChatBody, CompletionBody, Tokens, Wanted
@@ -180,9 +182,15 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-def make_app(server: Server) -> FastAPI:
-    """The application."""
+def make_app(server: Server, *, control: bool = False) -> FastAPI:
+    """The application.
+
+    Args:
+        control: whether it has the operator's endpoints, for an engine that can be operated.
+    """
     app = FastAPI(openapi_url=None)
+    if control and isinstance(server.service, Operable):
+        app.include_router(control_routes(server.service))
 
     @app.post("/v1/completions")
     async def completions(request: Request) -> Response:
@@ -216,7 +224,7 @@ def make_app(server: Server) -> FastAPI:
         problem = problem_of(error)
         return JSONResponse(problem.as_json(), problem.status)
 
-    for kind in (Problem, ProtocolError, HTTPException, Exception):
+    for kind in (Problem, ProtocolError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, handle)
     return app
 
@@ -225,6 +233,9 @@ def problem_of(error: Exception) -> Problem:
     """What the client is told of an error."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return invalid(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
     if isinstance(error, HTTPException):
         return Problem(error.status_code, f"{error.detail}; the endpoints are those of the OpenAI API")
     if isinstance(error, DefinitionError):

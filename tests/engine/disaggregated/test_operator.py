@@ -106,7 +106,7 @@ def test_a_rank_that_died_begins_with_the_weights_in_force(new_file: Path) -> No
 def test_a_file_of_something_else_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     engine = LockstepEngine(OLD, Plant(MODEL, context_tokens=96))
     wrong = tmp_path / "wrong.safetensors"
-    wrong.write_bytes(b"\x02\0\0\0\0\0\0\0{} ")
+    wrong.write_bytes(b"\x02\0\0\0\0\0\0\0{}" + bytes(8))
     for path, message in ((wrong, "has no array embedding of 264x96 32-bit floats"), (tmp_path / "none", "cannot be read")):
         with pytest.raises(DefinitionError, match=message):
             engine.update_weights(path)

@@ -65,7 +65,7 @@ class Address:
 @contextmanager
 def serving(service: Service, config: ModelConfig = TINY) -> Iterator[Address]:
     """A server over this engine, which is closed with it."""
-    server = uvicorn_for(make_app(Server(service, config, ByteVocabulary())))
+    server = uvicorn_for(make_app(Server(service, config, ByteVocabulary()), control=True))
     with open_socket("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
