@@ -8,6 +8,7 @@ from protocol.machines.buffers.sampling_mirror import build as sampling_mirror
 from protocol.machines.engine_threads.engine_threads import build as engine_threads
 from protocol.machines.hand_over.layer0_signal import build as layer0_signal
 from protocol.machines.lifecycle.lifecycle import build as lifecycle
+from protocol.machines.network.lease import build as lease
 from protocol.machines.network.reservation import build as reservation
 from protocol.machines.preparation.prefix_cache import build as prefix_cache
 from protocol.machines.sending.chunked_send import build as chunked_send
@@ -19,6 +20,7 @@ from .subjects.chunked_send import ChunkedSend
 from .subjects.engine_threads import EngineThreads
 from .subjects.forward_signal import ForwardSignal
 from .subjects.hand_over import HandOver
+from .subjects.lease import Lease
 from .subjects.lifecycle import Lifecycle
 from .subjects.prefix_cache import PrefixCache
 from .subjects.reservation import Reservation
@@ -31,6 +33,7 @@ SUBJECTS: dict[Callable[..., System], type[World]] = {
     engine_threads: EngineThreads,
     forward_signal: ForwardSignal,
     layer0_signal: HandOver,
+    lease: Lease,
     lifecycle: Lifecycle,
     prefix_cache: PrefixCache,
     reservation: Reservation,

@@ -54,8 +54,8 @@ class Step:
         return {p.name: v for p, v in zip(self.instance.action.row.choose, self.instance.values)}
 
     def touches(self, variable: str) -> bool:
-        """Whether a handler of the row may look at that variable."""
-        return variable in _seen_by(self.instance.action.machine, self.instance.action.row)
+        """Whether a handler of the row may look at that variable; a ghost that no property asks about is in no system."""
+        return variable in _seen_by(self.instance.action.machine, self.instance.action.row) and any(v.name == variable for v in self.system.variables)
 
     def before(self, variable: str, *where: Value) -> Value:
         """The value of a cell in the state that the row read."""

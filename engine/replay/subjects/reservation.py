@@ -13,12 +13,11 @@ from ...model.weights import Floats
 from ...roles.binding import after
 from ..instance import layer_groups
 from ..walk import Step
-from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, World
+from ..world import PROMPT_BLOCKS
+from .places import PLACE_BLOCKS, Places
 
-PLACE_BLOCKS = PROMPT_BLOCKS + ANSWER_BLOCKS
 
-
-class Reservation(World):
+class Reservation(Places):
     """One P, one D with places."""
 
     @staticmethod
@@ -37,10 +36,6 @@ class Reservation(World):
         self.here: dict[int, tuple[int, ...]] = {}
         for q in range(requests):
             self.request(q, q)
-
-    def place(self, number: int) -> tuple[int, ...]:
-        """The blocks of a place."""
-        return tuple(range(number * PLACE_BLOCKS, (number + 1) * PLACE_BLOCKS))
 
     @after("asker.prepare")
     def prepare(self, step: Step) -> None:
@@ -88,10 +83,7 @@ class Reservation(World):
     def end(self, step: Step) -> None:
         """The request has its last token, and its place goes back."""
         (q,) = step.copy
-        while len(self.answers[q].tokens) < ANSWER_TOKENS:
-            self.decode("decode", {q: self.running[q]})
-        self.answers[q].over = True
-        del self.running[q]
+        self.complete(q)
         self.instances["decode"].free(q, self.place(step.before("request_place", q)))
 
     @after("decode_loop.fail")
@@ -103,13 +95,6 @@ class Reservation(World):
     def tell(self, step: Step) -> None:
         """The client gets an error."""
         self.answers[step.before("answered_request")].over = True
-
-    def turn(self) -> bool:
-        """A forward of D over what runs and has tokens to come; a row ends each."""
-        tables = {q: table for q, table in self.running.items() if len(self.answers[q].tokens) < ANSWER_TOKENS}
-        if tables:
-            self.decode("decode", tables)
-        return bool(tables)
 
     def roles(self) -> list[object]:
         """With the monitor's and the aborts' rows, where they exist."""
