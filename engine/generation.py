@@ -70,12 +70,40 @@ class Token:
 
 
 @dataclass(frozen=True)
+class PrefixUse:
+    """What a prefix cache has been good for.
+
+    Args:
+        queries: tokens of prompts that were looked up. hits: those of them that were found, and not computed again.
+        evictions: blocks that made room for others.
+    """
+
+    queries: int = 0
+    hits: int = 0
+    evictions: int = 0
+
+    def __add__(self, other: PrefixUse) -> PrefixUse:
+        return PrefixUse(self.queries + other.queries, self.hits + other.hits, self.evictions + other.evictions)
+
+    @property
+    def hit_rate(self) -> float:
+        """The share of the tokens that were found; 0 of none."""
+        return self.hits / self.queries if self.queries else 0.0
+
+
+@dataclass(frozen=True)
 class Stats:
-    """What an engine is doing: generations under way, generations that were not scheduled yet, the share of KV blocks taken (0 to 1)."""
+    """What an engine is doing.
+
+    Args:
+        running, waiting: generations under way; those that were not scheduled yet. kv_usage: the share of KV blocks taken (0 to 1).
+        prefix: the use of its prefix cache since the start; of none where there is none.
+    """
 
     running: int
     waiting: int
     kv_usage: float
+    prefix: PrefixUse = PrefixUse()
 
 
 class Handle:

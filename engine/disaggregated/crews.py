@@ -172,11 +172,11 @@ class PrefillCrew(Crew):
     """P's engine."""
 
     def __init__(self, plant: Plant, desk: Desk):
-        self._engine, self._desk = PrefillEngine(plant.slots, plant.shape), desk
+        self._engine, self._desk = PrefillEngine(plant), desk
 
     def receive(self, letter: Letter) -> None:
-        pool = self._engine.pool
-        self._desk.post(OUTSIDE, Held(pool.blocks - pool.free, len(self._engine.tables)))
+        cache = self._engine.cache
+        self._desk.post(OUTSIDE, Held(cache.blocks - cache.free, len(cache)))
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         if machine == "timer":
@@ -191,7 +191,7 @@ class RankCrew(Crew):
     def __init__(self, plant: Plant, memory: Callable[[], Memory], instance: int, rank: int, desk: Desk):
         clock = desk.clock("worker", (rank,))
         computation = memory().computation(instance, rank, clock)
-        self._role = PrefillRank(rank, plant.withdraw, computation) if instance == 0 else DecodeRank(rank, computation)
+        self._role = PrefillRank(computation) if instance == 0 else DecodeRank(rank, computation)
         self._rest = WorkerRest(clock)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:

@@ -84,9 +84,9 @@ class Work:
     chunks: tuple[Chunk, ...]
     jobs: tuple[Job, ...]
 
-    def only(self, requests: Sequence[int]) -> Work:
-        """The same work for some of its requests."""
-        keep = [k for k, q in enumerate(self.requests) if q in requests]
+    def to_compute(self) -> Work:
+        """The same work without chunks that have no tokens."""
+        keep = [k for k, chunk in enumerate(self.chunks) if chunk.tokens]
         chunks, jobs = tuple(self.chunks[k] for k in keep), tuple(self.jobs[k] for k in keep)
         return Work(self.number, tuple(self.requests[k] for k in keep), chunks, jobs)
 

@@ -13,7 +13,7 @@ from functools import partial
 from ..audit import Record
 from ..clock import Clock
 from ..errors import EngineError
-from ..generation import Finish, Generation, Token
+from ..generation import Finish, Generation, PrefixUse, Token
 from ..model.group import Group
 from ..model.kv_cache import KvCache
 from ..model.shard import Chunk, Forward, Shard

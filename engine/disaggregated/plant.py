@@ -39,6 +39,7 @@ class Plant:
         slots: requests at once on P. threads: that prepare requests.
         mortal: whether processes may die, and come back; the rows for it are driven then.
         turns: how often a number is used. lives: how often P, or a D, may die, plus one. cells: how many such engines share the machine's cores.
+        prefix_cache: whether P keeps the KV blocks of prompts for others that begin alike.
         spread_experts: whether each rank has whole experts, and tokens travel to them (expert parallelism over the ranks of an
             instance), or a part of every expert.
         without: a rule of `protocol.machines.repaired` that the engine does not keep, to see what it is for; None keeps all.
@@ -58,6 +59,7 @@ class Plant:
     turns: int = TURNS
     lives: int = LIVES
     cells: int = 1
+    prefix_cache: bool = True
     spread_experts: bool = False
     without: str | None = None
 

@@ -2,6 +2,10 @@
 
 When anything happens is the protocol's: a table is made when a request gets its slot, a batch is what `schedule` has counted
 up, and blocks go back when the completer has let the slot go.
+
+A request begins with the cached blocks that its prompt begins with. They are not computed again, and are sent to D like all
+others. A block is published when the forward that computed it is known to be over, by the gate or by the token processor, whoever
+learns of it first; earlier, others would read what nobody has written (hazard H-08).
 """
 
 from __future__ import annotations
@@ -9,22 +13,27 @@ from __future__ import annotations
 from typing import Any
 
 from ..driver import Step
+from ..generation import PrefixUse
 from ..model.kv_cache import BlockPool
+from ..model.prefix_cache import PrefixCache
 from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries
-from .job import Begun, CacheTask, Job, NewWeights, Numbers, Shape, Tokens, Work
+from .job import Begun, CacheTask, Job, NewWeights, Numbers, Tokens, Work
+from .plant import Plant
 
 
 class PrefillEngine:
-    """Handlers of the gate, the token processor, the completer and the connector; one for all."""
+    """Handlers of the gate, the token processor, the completer and the connector; one for all.
 
-    def __init__(self, slots: int, shape: Shape):
-        self.pool = BlockPool(slots * shape.blocks)
-        self._shape = shape
+    `cache` has the block tables: of every request that holds a slot one, under its key.
+    """
+
+    def __init__(self, plant: Plant):
+        self._shape, self._withdraw, self._publishes = plant.shape, plant.withdraw, plant.prefix_cache
+        self.cache = PrefixCache(BlockPool(plant.blocks(0)), plant.shape.block_size)
         self._work: Work | None = None
         self._forwards = 0
         self.jobs: dict[int, Job] = {}
-        self.tables: dict[int, Numbers] = {}
         self.targets: dict[int, Numbers] = {}
         self._first_tokens: Tokens = {}
 
@@ -34,10 +43,19 @@ class PrefillEngine:
         if step.cargo is not None and step.cargo[0] == self.key_of(step.chosen["request"]):
             self.targets[step.chosen["request"]] = step.cargo[1]
 
+    @after("gate.find_forward_over")
+    def publish_chunks(self, step: Step) -> None:
+        """All ranks have computed the last batch. A request of it may be over by now, and its number another's."""
+        work, self._work = self._work, None
+        for chunk, job in zip(work.chunks, work.jobs) if work is not None else ():
+            self._publish(job, chunk.start + len(chunk.tokens))
+
     @after("gate.schedule")
     def schedule(self, step: Step) -> Begun:
-        """The chunks that the row has counted up; a withdrawal is among them, and no rank computes it."""
-        counted = {where[0]: number for (variable, where), number in step.stored.items() if variable.name == "scheduled_chunks"}
+        """The chunks that the row has counted up; what it withdraws, no rank computes."""
+        stored = [(variable.name, where, value) for (variable, where), value in step.stored.items()]
+        withdrawn = {where for name, where, task in stored if name == "gate_batch" and task == self._withdraw}
+        counted = {where[0]: number for name, where, number in stored if name == "scheduled_chunks" and where not in withdrawn}
         self._forwards += 1
         chunks = tuple(self._chunk(q, number) for q, number in counted.items())
         self._work = Work(self._forwards, tuple(counted), chunks, tuple(self.jobs[q] for q in counted))
@@ -60,8 +78,10 @@ class PrefillEngine:
 
     @after("token_processor.read_tokens")
     def note(self, step: Step) -> None:
-        """The first tokens of the prompts that are through."""
+        """The first tokens of the prompts that are through, and whose blocks all ranks have computed."""
         self._first_tokens |= step.cargo
+        for q in step.cargo:
+            self._publish(self.jobs[q], len(self.jobs[q].prompt))
 
     @carries("completer.release_sent")
     def first_token(self, outcome: Outcome) -> Any:
@@ -72,21 +92,40 @@ class PrefillEngine:
     def release(self, step: Step) -> None:
         """P is through with the request's cache."""
         q = step.chosen["request"]
-        self.pool.give_back(self.tables.pop(q), q)
+        self.cache.release(self.jobs[q].key)
         self._first_tokens.pop(q, None)
 
-    def hold(self, q: int) -> None:
-        """The request has a slot: give it blocks."""
-        self.tables[q] = tuple(self.pool.take(self._shape.blocks_for(len(self.jobs[q].prompt)), q))
+    def hold(self, q: int) -> PrefixUse | None:
+        """The request has a slot: give it blocks, the cached ones of its prompt first. What was found, with a cache to look in.
+
+        There is always room: what requests with slots do not hold, is free or can be evicted.
+        """
+        job, before = self.jobs[q], self.cache.evictions
+        lease = self.cache.take(job.key, job.prompt, self._shape.blocks_for(len(job.prompt)))
+        return PrefixUse(len(job.prompt), lease.cached_tokens, self.cache.evictions - before) if self._publishes else None
+
+    def table(self, q: int) -> Numbers:
+        """The blocks of a request that holds a slot."""
+        return tuple(self.cache.lease(self.jobs[q].key).table)
+
+    def clear_prefix_cache(self) -> None:
+        """Other weights: what has been computed with the old ones is not found any more, nor published."""
+        self.cache.clear()
 
     def key_of(self, q: int) -> int | None:
         """Which request the number stands for here."""
         return self.jobs[q].key if q in self.jobs else None
 
     def _chunk(self, q: int, number: int) -> Chunk:
-        prompt = self.jobs[q].prompt
+        """That chunk of the prompt without what is cached; perhaps nothing is left of it."""
+        prompt, lease = self.jobs[q].prompt, self.cache.lease(self.jobs[q].key)
         part = self._shape.chunk(prompt, number)
-        return Chunk(prompt[part.start : part.stop], part.start, self.tables[q], int(part.stop == len(prompt)))
+        start = min(max(part.start, lease.cached_tokens), part.stop)
+        return Chunk(prompt[start : part.stop], start, tuple(lease.table), int(part.stop == len(prompt)))
+
+    def _publish(self, job: Job, computed_tokens: int) -> None:
+        if self._publishes and job.key in self.cache:
+            self.cache.publish(job.key, computed_tokens)
 
 
 class PrepareThread:
@@ -102,13 +141,13 @@ class PrepareThread:
         self._engine.jobs[step.cargo.number] = step.cargo
 
     @after("prepare.hold")
-    def hold(self, step: Step) -> None:
+    def hold(self, step: Step) -> PrefixUse | None:
         """The request has a slot of P."""
-        self._held = step.chosen["request"]
-        self._engine.hold(self._held)
+        q = self._held = step.chosen["request"]
+        return self._engine.hold(q)
 
     @carries("prepare.put_task")
     def task(self, outcome: Outcome) -> CacheTask | None:
         """What the messagers are to do."""
         q = self._held
-        return None if q is None else CacheTask(q, self._engine.jobs[q], self._engine.tables[q], self._engine.targets[q])
+        return None if q is None else CacheTask(q, self._engine.jobs[q], self._engine.table(q), self._engine.targets[q])

@@ -53,22 +53,20 @@ def token_of(logits: Floats, work: Work, place: int, drawn: int) -> Token:
 class PrefillRank:
     """Handlers of one worker of P."""
 
-    def __init__(self, rank: int, withdraw: int, computation: Computation):
-        self._rank, self._withdraw, self._computation = rank, withdraw, computation
+    def __init__(self, computation: Computation):
+        self._computation = computation
         self._work: Work | None = None
         self._tokens: Tokens | None = None
 
     @after("worker.read_batch", "worker.read_last_batch")
     def take(self, step: Step) -> None:
-        """The batch, without what is withdrawn; or new weights."""
+        """The batch, without the chunks that were cached whole; or new weights."""
         if isinstance(step.cargo, NewWeights):
             self._weights = step.cargo
             return
-        work: Work = step.cargo
-        self._work = work.only([q for q in work.requests if step.left("worker_hand", self._rank, q) != self._withdraw])
-        self._tokens = None
+        self._work, self._tokens = step.cargo.to_compute(), None
         if self._work.requests:
-            self._computation.begin(work.number, self._work.chunks)
+            self._computation.begin(self._work.number, self._work.chunks)
 
     @after("worker.load_weights")
     def load(self, step: Step) -> None:
@@ -77,13 +75,14 @@ class PrefillRank:
 
     @after("worker.write_layer")
     def write(self, step: Step) -> None:
-        """The next layer."""
-        self._computation.begin_layer()
+        """The next layer, of what is not cached."""
+        if self._work is not None and self._work.requests:
+            self._computation.begin_layer()
 
     @carries("worker.emit_tokens")
     def tokens(self, outcome: Outcome) -> Tokens | None:
         """The first tokens of the prompts that are through."""
-        if self._tokens is None and self._work is not None and self._computation.is_ready():
+        if self._tokens is None and self._work is not None and self._work.requests and self._computation.is_ready():
             work, rows = self._work, iter(self._computation.logits())
             self._tokens = {q: token_of(next(rows), work, k, 0) for k, q in enumerate(work.requests) if work.chunks[k].outputs}
         return self._tokens

@@ -47,6 +47,29 @@ class PrefixCache:
         self._leases: dict[Hashable, Lease] = {}
         self.queries = self.hits = self.evictions = 0
 
+    def __contains__(self, owner: Hashable) -> bool:
+        """Whether the owner holds a table."""
+        return owner in self._leases
+
+    def __len__(self) -> int:
+        """How many hold one."""
+        return len(self._leases)
+
+    def lease(self, owner: Hashable) -> Lease:
+        """What the owner holds.
+
+        Raises:
+            DefinitionError: nothing.
+        """
+        if owner not in self._leases:
+            raise DefinitionError(f"{owner} holds no blocks; take some first")
+        return self._leases[owner]
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of the pool."""
+        return self._pool.blocks
+
     @property
     def free(self) -> int:
         """Blocks that `take` can give: those that nobody holds, and cached ones that nobody uses."""

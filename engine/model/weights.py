@@ -96,15 +96,19 @@ def shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "head", (h, config.vocabulary)
 
 
+PEAKED = 4.0
+"""Factor of a seeded output projection: without it, seeded weights predict next to nothing, and a damaged cache would hardly show."""
+
+
 def seeded(config: ModelConfig, seed: int = 0) -> Weights:
-    """Weights drawn from a seed, scaled so that activations keep their size; norms are near one."""
+    """Weights drawn from a seed, scaled so that activations keep their size, and logits are as peaked as a trained model's; norms are near one."""
     generator = np.random.default_rng(seed)
     arrays = {}
     for name, shape in shapes(config):
         if name.endswith("norm"):
             arrays[name] = (1 + 0.1 * generator.standard_normal(shape)).astype(np.float32)
         else:
-            scale = 1.0 if name == "embedding" else 1 / np.sqrt(shape[0])
+            scale = 1.0 if name == "embedding" else (PEAKED if name == "head" else 1) / np.sqrt(shape[0])
             arrays[name] = (scale * generator.standard_normal(shape)).astype(np.float32)
     return Weights(config, arrays)
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from protocol.catalogue import hazards
 
+from ..model.weights import PEAKED
 from .damage import HIT
-from .instance import BLOCK_SIZE, PEAKED
+from .instance import BLOCK_SIZE
 from .replay import Exposure, Late, Replay
 from .report import REVERTED, comparison, enough, exposure_text, growth, is_reverted, k3_text, late_story, story
 from .schedule import FAULT_CHANCE, SPEEDS
@@ -100,7 +101,7 @@ def _head() -> str:
         "measures. The handlers know no hazard: they compute, copy, free and tell what a row says, with whatever lies in the blocks.",
     )
     how = _prose(
-        f"The model is the tiny one (four layers, two tensor-parallel ranks; seeded weights, logits {PEAKED} times as peaked, so that it",
+        f"The model is the tiny one (four layers, two tensor-parallel ranks; seeded weights, logits {PEAKED:g} times as peaked, so that it",
         f"predicts something). A prompt has {PROMPT_BLOCKS * BLOCK_SIZE} tokens, an answer {ANSWER_TOKENS}, and every block holds the keys",
         "and values of an earlier prompt from the start. *Wrong*: unlike the greedy answer of a monolithic pass. *Hit*: the engine's",
         f"log-probability is off by more than {HIT}. k3_kl_mean is taken over the tokens told, against the monolithic pass over the same",
