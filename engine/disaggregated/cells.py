@@ -371,7 +371,7 @@ class Cells:
 
 def total(stats: Sequence[Stats]) -> Stats:
     """All together; the share of KV blocks is the largest."""
-    sums = {f.name: sum(getattr(each, f.name) for each in stats) for f in fields(Stats)}
+    sums = {f.name: reduce(add, (getattr(each, f.name) for each in stats)) for f in fields(Stats)}
     return Stats(**sums | {"kv_usage": max(each.kv_usage for each in stats)})
 
 

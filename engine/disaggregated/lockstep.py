@@ -161,6 +161,7 @@ class LockstepEngine(Operated):
         self.answers: dict[int, Record] = {}
         self._held: dict[str, Held] = {}
         self._obeyed: list[Order] = []
+        self.prefix = PrefixUse()
 
     @property
     def open(self) -> list[int]:
@@ -242,6 +243,8 @@ class LockstepEngine(Operated):
                 self._held[letter.sender] = content
             elif isinstance(content, Obeyed):
                 self._obeyed.append(content.order)
+            elif isinstance(content, PrefixUse):
+                self.prefix += content
             elif isinstance(content, Produced):
                 self.answers[content.key].tokens.append(content.token)
                 self._told(content.key, content.token)

@@ -40,11 +40,11 @@ class LockstepService:
             self.engine.abort(key)
 
     def stats(self) -> Stats:
-        """Generations with a first token, those without, and the share of D's blocks that are promised to the former."""
+        """Generations with a first token, those without, the share of D's blocks that are promised to the former, and P's prefix cache."""
         plant, answers = self.engine.plant, self.engine.answers
         begun = [key for key in self._handles if answers[key].tokens]
         taken = sum(plant.shape.blocks_for(answers[key].generation.tokens) for key in begun)
-        return Stats(len(begun), len(self._handles) - len(begun), taken / (plant.decodes * plant.blocks(1)))
+        return Stats(len(begun), len(self._handles) - len(begun), taken / (plant.decodes * plant.blocks(1)), self.engine.prefix)
 
     def close(self) -> None:
         """Drop what runs."""

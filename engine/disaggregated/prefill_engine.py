@@ -68,8 +68,9 @@ class PrefillEngine:
 
     @after("gate.schedule_update")
     def update(self, step: Step) -> None:
-        """New weights are due, and no request is under way."""
+        """New weights are due, and no request is under way: what was computed with the old ones is not found any more."""
         self._weights: NewWeights = step.cargo
+        self.cache.clear()
 
     @carries("gate.put_update")
     def weights(self, outcome: Outcome) -> NewWeights:
@@ -107,10 +108,6 @@ class PrefillEngine:
     def table(self, q: int) -> Numbers:
         """The blocks of a request that holds a slot."""
         return tuple(self.cache.lease(self.jobs[q].key).table)
-
-    def clear_prefix_cache(self) -> None:
-        """Other weights: what has been computed with the old ones is not found any more, nor published."""
-        self.cache.clear()
 
     def key_of(self, q: int) -> int | None:
         """Which request the number stands for here."""

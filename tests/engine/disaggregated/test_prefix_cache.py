@@ -6,11 +6,13 @@ import random
 
 import pytest
 
+from engine.disaggregated.crews import PrefillCrew
 from engine.disaggregated.lockstep import LockstepComputation, LockstepEngine
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.prefill_engine import PrefillEngine
 from engine.generation import Finish, Generation, PrefixUse
 from engine.model.config import TINY
+from engine.model.prefix_cache import PrefixCache
 from engine.model.reference import greedy
 from engine.model.weights import seeded
 
@@ -22,15 +24,21 @@ def engine_of(seed: int = 0, **sizes: object) -> LockstepEngine:
     return LockstepEngine(WEIGHTS, Plant(TINY, 2, sequences=3, context_tokens=128, **sizes), seed=seed)  # type: ignore[arg-type]
 
 
+def cache_of(engine: LockstepEngine) -> PrefixCache:
+    crew = engine.ensemble._members["prefill engine"].crew
+    assert isinstance(crew, PrefillCrew)
+    return crew._engine.cache
+
+
 def ask(engine: LockstepEngine, *prompts: tuple[int, ...]) -> None:
     """Answer the prompts, all at once, and compare with the monolithic pass."""
     wanted = {engine.submit(Generation(prompt, 3)): prompt for prompt in prompts}
     engine.run(50_000)
     for key, prompt in wanted.items():
         answer = engine.answers[key]
-        assert answer.finish is Finish.LENGTH
+        assert answer.ends == [Finish.LENGTH]
         assert [token.id for token in answer.tokens] == greedy(WEIGHTS, prompt, 3)
-    engine.prefill.cache.check()
+    cache_of(engine).check()
     assert engine.leaks() == []
 
 
@@ -77,9 +85,9 @@ def test_chunks_are_found_while_later_chunks_of_their_prompt_are_computed() -> N
     engine = engine_of()
     first, second = tuple(range(100)), (*range(100), 9)
     engine.submit(Generation(first, 3))
-    while not engine.prefill.cache.match(second):
-        engine.step(sum(agent.fired for agent in engine.agents) + 1)
-    assert len(engine.prefill.cache.match(second)) < len(first) // 16
+    while not cache_of(engine).match(second):
+        engine.turn()
+    assert len(cache_of(engine).match(second)) < len(first) // 16
     ask(engine, second)
     assert engine.prefix.hits > 0
 
@@ -98,17 +106,9 @@ def test_an_abort_gives_its_share_of_a_block_back() -> None:
     ask(engine, SYSTEM_PROMPT)
     for after_rows in range(40, 400, 40):
         doomed = engine.submit(Generation((*SYSTEM_PROMPT, after_rows % 256, *range(60)), 3))
-        engine.step(sum(agent.fired for agent in engine.agents) + after_rows)
+        engine.step(engine.ensemble.fired + after_rows)
         engine.abort(doomed)
         ask(engine, (*SYSTEM_PROMPT, 1, after_rows % 256))
-
-
-def test_other_weights_clear_it() -> None:
-    engine = engine_of()
-    ask(engine, SYSTEM_PROMPT)
-    engine.prefill.clear_prefix_cache()
-    ask(engine, SYSTEM_PROMPT)
-    assert engine.prefix.hits == 0
 
 
 def test_without_it_nothing_is_found_or_told(computed: list[int]) -> None:
@@ -132,8 +132,8 @@ def test_what_an_aborted_request_has_not_computed_is_not_found(early: bool, monk
         monkeypatch.setattr(PrefillEngine, "hold", publishing)
     engine, prompt = engine_of(), tuple(range(100))
     doomed = engine.submit(Generation(prompt, 3))
-    while doomed not in engine.prefill.cache:
-        engine.step(sum(agent.fired for agent in engine.agents) + 1)
+    while doomed not in cache_of(engine):
+        engine.turn()
     engine.abort(doomed)
     engine.run(20_000)
     if early:

@@ -87,7 +87,8 @@ def test_prompts_times_n_are_answered_in_order(server: Address) -> None:
     wanted = [expected(prompt, 8, Sampling(1.0, 1.0, seed)) for prompt in ("one", "three") for seed in (5, 6, 7)]
     assert [choice.text for choice in answer.choices] == list(map(text_of, wanted))
     assert [choice.finish_reason for choice in answer.choices] == ["length" if len(tokens) == 8 else "stop" for tokens in wanted]
-    assert answer.usage is not None and (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (10, sum(min(8, len(tokens) + 1) for tokens in wanted))
+    generated = sum(min(8, len(tokens) + 1) for tokens in wanted)
+    assert answer.usage is not None and (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (10, generated)
 
 
 def test_a_prompt_of_tokens_is_taken_as_it_is(server: Address) -> None:
