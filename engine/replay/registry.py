@@ -11,6 +11,7 @@ from protocol.machines.lifecycle.lifecycle import build as lifecycle
 from protocol.machines.network.lease import build as lease
 from protocol.machines.network.reservation import build as reservation
 from protocol.machines.preparation.prefix_cache import build as prefix_cache
+from protocol.machines.preparation.preparation import build as preparation
 from protocol.machines.sending.chunked_send import build as chunked_send
 from protocol.machines.sending.slot_reuse import build as slot_reuse
 from protocol.machines.signalling.forward_signal import build as forward_signal
@@ -23,6 +24,7 @@ from .subjects.hand_over import HandOver
 from .subjects.lease import Lease
 from .subjects.lifecycle import Lifecycle
 from .subjects.prefix_cache import PrefixCache
+from .subjects.preparation import Preparation
 from .subjects.reservation import Reservation
 from .subjects.sampling_mirror import SamplingMirror
 from .subjects.slot_reuse import SlotReuse
@@ -36,6 +38,7 @@ SUBJECTS: dict[Callable[..., System], type[World]] = {
     lease: Lease,
     lifecycle: Lifecycle,
     prefix_cache: PrefixCache,
+    preparation: Preparation,
     reservation: Reservation,
     sampling_mirror: SamplingMirror,
     slot_reuse: SlotReuse,

@@ -208,6 +208,7 @@ def run(
             handler = bound.after(step.name)
             if handler is not None:
                 handler(step)
+            world.settled(step)
 
     walk = Walk(system, act)
     if trace is not None:

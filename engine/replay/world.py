@@ -101,6 +101,9 @@ class World(ABC):
     def committed(self, step: Step) -> None:  # noqa: B027 - most worlds have nothing to note
         """Called with every step, before its own handler."""
 
+    def settled(self, step: Step) -> None:  # noqa: B027 - most worlds have nothing to give back
+        """Called with every step, after its own handler."""
+
     def index(self, machine: str, name: str) -> Index:
         """The index type of that name over which a machine has copies."""
         return next(over for over in self.system.machine(machine).copies if over.name == name)
@@ -144,6 +147,13 @@ class World(ABC):
             batch.append((request, Chunk((sequence[-1],), len(sequence) - 1, table)))
         for request, logits in zip(list(tables), self.instances[instance].step(batch)):
             self.answers[request].add(logits)
+
+    def complete(self, request: object, instance: str = "decode") -> None:
+        """The request runs to its last token, and its client has it all; its blocks are the caller's."""
+        while len(self.answers[request].tokens) < ANSWER_TOKENS:
+            self.decode(instance, {request: self.running[request]})
+        self.answers[request].over = True
+        del self.running[request]
 
     def finish(self, request: object) -> None:
         """The last token: D gives its blocks back."""

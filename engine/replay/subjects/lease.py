@@ -75,10 +75,13 @@ class Lease(Places):
         self.answers[q].add(self.first[q])
         self.insert(q, self.place(step.before("held_place", q)))
 
-    def committed(self, step: Step) -> None:
-        """Decoding ends before its place goes back; then whose place is whose, who has an answer, and what P gives back."""
-        if step.name == "reservation.finish":
-            self.complete(step.copy[0])
+    @after("reservation.finish")
+    def end(self, step: Step) -> None:
+        """The last token."""
+        self.complete(step.copy[0])
+
+    def settled(self, step: Step) -> None:
+        """Whose place is whose, who has an answer, and what P gives back."""
         if step.touches("place_holder"):
             for number in range(self.places):
                 self._occupy(number, step.after("place_holder", number))

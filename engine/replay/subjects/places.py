@@ -23,10 +23,3 @@ class Places(World):
         if tables:
             self.decode("decode", tables)
         return bool(tables)
-
-    def complete(self, request: object) -> None:
-        """The request runs to its last token, and its client has it all."""
-        while len(self.answers[request].tokens) < ANSWER_TOKENS:
-            self.decode("decode", {request: self.running[request]})
-        self.answers[request].over = True
-        del self.running[request]
