@@ -21,17 +21,18 @@ class Language(StrEnum):
 
 def diagram(
     name: Name,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .mmd, .dot, .svg or .html file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .mmd, .dot, .svg, .html or .md file; the last two have every row too.")],
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Draw the machines of a system, and the variables between them."""
     from protocol.catalogue.target import resolve
+    from protocol.render import FORMATS
     from protocol.render import diagram as draw
     from protocol.trace import write_whole
 
     kind = output.suffix.lstrip(".")
-    if kind not in ("mmd", "dot", "svg", "html"):
-        raise DefinitionError(f"{output}: name a file that ends in .mmd, .dot, .svg or .html")
+    if kind not in FORMATS:
+        raise DefinitionError(f"{output}: name a file that ends in {', '.join(f'.{name}' for name in FORMATS[:-1])} or .{FORMATS[-1]}")
     write_whole(output, draw(resolve(name, settings).system, kind))
     print(f"written to {output}")
 

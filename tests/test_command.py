@@ -14,6 +14,7 @@ import command.check as check_command
 from interlock import main
 from protocol.catalogue import hazards, scenarios
 from protocol.catalogue.target import Target
+from protocol.render import FORMATS
 
 COMMIT = f"{Path(__file__).parent}/reference/two_phase_commit.py:build"
 DINING = f"{Path(__file__).parent}/reference/dining.py:build"
@@ -96,7 +97,7 @@ BAD_WORDS = {
     ("check", COMMIT, "--set", "ranks=3"): "no argument 'ranks'; it has resource_managers",
     ("check", COMMIT, "--set", "resource_managers=many"): "takes a whole number",
     ("check", COMMIT, "--set", "resource_managers"): "write key=value",
-    ("diagram", COMMIT, "-o", "picture.bmp"): "ends in .mmd, .dot, .svg or .html",
+    ("diagram", COMMIT, "-o", "picture.bmp"): "ends in .mmd, .dot, .svg, .html or .md",
     ("explain", "no-such-trace.json"): "No such file",
     ("show", "h18"): "there is no hazard 'h18'; did you mean H18 (get_requests skips a request for ever (T1))",
     ("show", "H-99"): "there is no hazard 'H-99'",
@@ -151,7 +152,7 @@ def test_a_foreign_trace_exits_2(interlock, tmp_path: Path, content: str) -> Non
     assert "trace.json" in err
 
 
-@pytest.mark.parametrize("suffix", ["mmd", "dot", "svg", "html"])
+@pytest.mark.parametrize("suffix", FORMATS)
 def test_diagrams_are_written(interlock, tmp_path: Path, suffix: str) -> None:  # noqa: ANN001
     path = tmp_path / f"picture.{suffix}"
     assert interlock("diagram", COMMIT, "-o", path)[0] == 0

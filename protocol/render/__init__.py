@@ -10,11 +10,11 @@ from ..errors import DefinitionError
 from ..machine import Machine
 from ..system import System
 
-FORMATS = ("mmd", "dot", "svg", "html")
+FORMATS = ("mmd", "dot", "svg", "html", "md")
 
 
 def diagram(system: System, format: str, machine: Machine | None = None) -> str:
-    """The picture of a system, or of one of its machines, as text in one of `FORMATS`.
+    """The picture of a system, or of one of its machines, as text in one of `FORMATS`; html and md have its rows too.
 
     Raises:
         DefinitionError: an unknown format, or a missing renderer (svg, html).
@@ -33,6 +33,10 @@ def diagram(system: System, format: str, machine: Machine | None = None) -> str:
         from .svg import machine_svg, system_svg
 
         return system_svg(system) if machine is None else machine_svg(system, machine)
+    if format == "md":
+        from .page import machine_section, system_page
+
+        return system_page(system) if machine is None else machine_section(system, machine)
     from .html import system_html
 
     return system_html(system, [machine] if machine is not None else system.machines)

@@ -30,13 +30,14 @@ from protocol import (
     unlocked,
     world,
 )
-from protocol.catalogue import hazards, scenarios
-from protocol.render import FORMATS, diagram
+from protocol.catalogue import Scenario, hazards, scenarios
+from protocol.render import diagram
 from protocol.render.catalogue import tallies
 from protocol.render.catalogue_page import catalogue_page, scenario_pages
 from protocol.render.dot import composition_dot
 from protocol.render.mermaid import composition_mermaid, escaped
-from protocol.render.pages import FOLDER, GENERATED, Version, machine_page, pages, stale_docs, system_page, versions, write_docs
+from protocol.render.page import machine_section, system_page
+from protocol.render.pages import FOLDER, GENERATED, Version, pages, stale_docs, subject_page, versions, write_docs
 from protocol.render.picture import EFFECT_WIDTH, GUARD_WIDTH, actor_colours, edges_of, links_of
 from protocol.render.sequence import sequence_mermaid, sequence_svg, sequence_text, trace_rows, trace_table
 from protocol.render.svg import render_dot
@@ -212,7 +213,7 @@ def test_assumed_atomic_rows_are_listed_on_the_page() -> None:
     system = SYSTEMS["every_medium"]
     machine = system.machine("worker")
     assert assumed_atomic(machine) == [("both", "<why>")]
-    page = machine_page(system, machine)
+    page = machine_section(system, machine)
     assert "- `both`: <why>" in page and "`NEVER_USED`" in page
 
 
@@ -234,12 +235,25 @@ def test_html_is_complete_and_self_contained(system: System) -> None:
         assert all(row.event in page for row in machine.rows)
 
 
-def test_page_of_a_variant_lists_only_what_differs() -> None:
-    here, there = two_phase_commit.build(2), two_phase_commit.build(2)
-    here.machine("tm").rows[2].cite = "changed"
-    page = system_page(here, Version("group", "other", here, "n=2"), there)
-    assert "2 rows are alike" in page and "As in the repaired variant" in page
-    assert page.count("| + |") == page.count("| - |") == 1
+@each_system
+def test_page_of_a_system_has_everything(system: System) -> None:
+    page = system_page(system)
+    assert page.count("```mermaid\n") == len(system.machines) + 1
+    assert all(rows_markdown(machine) in page for machine in system.machines)
+    assert all(f"| `{row[0]}` |" in page for row in variable_table(system)) and all(f"| `{p.name}` |" in page for p in system.properties)
+
+
+def test_page_of_a_subject_draws_the_last_variant_and_says_how_to_draw_the_others() -> None:
+    def build(changed: bool) -> System:
+        system = two_phase_commit.build(2)
+        if changed:
+            system.machine("tm").rows[2].cite = "changed"
+        return system
+
+    mine = [Scenario(f"asked-in-{v}", "group", build, "consistent", "holds", (), v, "", {"changed": v == "other"}) for v in ("other", "ours")]
+    page = subject_page([Version("subject", scenario.variant, scenario) for scenario in mine])
+    assert page.startswith("# subject\n") and "The variant ours" in page and "built by `changed=False`" in page and "| changed |" not in page
+    assert page.endswith("| other | tm +1 -1 | `interlock diagram asked-in-other -o page.md` |\n")
 
 
 def test_every_scenario_is_on_the_page_of_its_group() -> None:
@@ -297,7 +311,7 @@ def test_stale_pages_are_found_and_mended(tmp_path: Path) -> None:
 def test_group_of_one_question_names_its_pages_by_itself() -> None:
     drawn = versions(s for s in scenarios().values() if s.group in ("forward-signal", "intake", "buffers"))
     assert {"forward-signal", "intake-batching", "intake-recycle", "buffers-routing-file"} <= {version.subject for version in drawn}
-    assert len({version.slug for version in drawn}) == len(drawn)
+    assert len({(version.subject, version.variant) for version in drawn}) == len(drawn)
 
 
 # -- sequence diagrams -----------------------------------------------------------------------------------------------
@@ -375,7 +389,3 @@ def test_path_without_steps_is_drawn(form: object) -> None:
 def test_svg_is_the_same_bytes_again_and_escapes_its_texts() -> None:
     assert sequence_svg(path_trace()) == sequence_svg(path_trace())
     assert "Everybody &lt;agrees&gt;." in sequence_svg(path_trace())
-
-
-def test_formats_are_those_of_the_command() -> None:
-    assert FORMATS == ("mmd", "dot", "svg", "html")
