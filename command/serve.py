@@ -13,7 +13,7 @@ def serve(
     model: Annotated[str, typer.Option(help="tiny, tiny-experts or smollm2.")] = "tiny",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
-    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances: 1; 0 is --monolithic.")] = 1,
+    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances, each with decode instances of its own; 0 is --monolithic.")] = 1,
     decode: Annotated[int, typer.Option(min=1, help="Decode instances.")] = 1,
     tp: Annotated[int, typer.Option(min=1, help="Tensor-parallel ranks of an instance.")] = 1,
     ep: Annotated[int, typer.Option(min=1, help="Ranks that share the experts, whole ones each (with --monolithic); 1: each has a part of all.")] = 1,
@@ -21,6 +21,7 @@ def serve(
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once.")] = 8,
     max_model_len: Annotated[int, typer.Option(min=2, help="Tokens of the longest prompt and answer together.")] = 2048,
     seed: Annotated[int, typer.Option(help="Where requests without a seed draw theirs.")] = 0,
+    control: Annotated[bool, typer.Option("--control", help="Also the operator's endpoints: /pause, /resume, /is_paused, /update_weights.")] = False,
 ) -> None:
     """Serve a model with the OpenAI API, by prefill and decode processes that the repaired protocol drives; Ctrl-C ends it."""
     from engine.deployment import Deployment
@@ -30,4 +31,4 @@ def serve(
     except ImportError as error:
         raise DefinitionError(f"the package {error.name} is missing; install interlock[server]") from None
     wanted = Deployment(model, 0 if monolithic else prefill, decode, tp, ep, max_num_seqs, max_model_len)
-    serve_deployment(wanted, host, port, seed=seed, say=lambda text: print(text, flush=True))
+    serve_deployment(wanted, host, port, seed=seed, control=control, say=lambda text: print(text, flush=True))

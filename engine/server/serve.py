@@ -56,11 +56,12 @@ def open_socket(host: str, port: int) -> socket.socket:
         raise DefinitionError(f"{host}:{port}: {error.strerror or error}; choose another --host or --port") from error
 
 
-def serve_deployment(wanted: Deployment, host: str, port: int, *, seed: int, say: Callable[[str], None]) -> None:
+def serve_deployment(wanted: Deployment, host: str, port: int, *, seed: int, control: bool = False, say: Callable[[str], None]) -> None:
     """Start an engine and serve it until SIGINT or SIGTERM.
 
     Args:
-        wanted: the engine. host, port: where; port 0 is any free one. seed: see `Server`. say: told the address once it serves.
+        wanted: the engine. host, port: where; port 0 is any free one. seed: see `Server`. control: see `make_app`.
+        say: told the address once it serves.
 
     Raises:
         DefinitionError: a bad argument, or the address cannot be had. EngineError: the engine does not start.
@@ -71,7 +72,7 @@ def serve_deployment(wanted: Deployment, host: str, port: int, *, seed: int, say
         service = wanted.start()
         try:
             address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-            app = make_app(Server(service, config, vocabulary, seed=seed))
+            app = make_app(Server(service, config, vocabulary, seed=seed), control=control)
             serve(app, service, listener, lambda: say(f"{wanted} serves at {address}/v1; Ctrl-C ends it"))
         finally:
             for number in STOPPING:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from ..errors import EngineError
 from ..generation import Finish, Service, Stats
@@ -12,12 +16,35 @@ NEXT_TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 
 WHOLE_S = (0.05, 0.1, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0)
 
 
+class EngineFigures(Collector):
+    """What the engine says of itself, asked once for each reading."""
+
+    def __init__(self, service: Service, model: str):
+        self._service, self._model = service, model
+
+    def collect(self) -> Iterable[Metric]:
+        """Gauges of what it is doing, and the use of its prefix cache."""
+        try:
+            stats = self._service.stats()
+        except EngineError:
+            stats = Stats(0, 0, 0.0)  # the engine has ended: /health says so
+        yield self._figure(GaugeMetricFamily, "num_requests_running", "Requests under way.", stats.running)
+        yield self._figure(GaugeMetricFamily, "num_requests_waiting", "Requests that were not scheduled yet.", stats.waiting)
+        yield self._figure(GaugeMetricFamily, "kv_cache_usage_perc", "Share of the KV blocks that is taken; 1 is all.", stats.kv_usage)
+        yield self._figure(CounterMetricFamily, "prefix_cache_queries", "Prompt tokens looked up in the prefix cache.", stats.prefix.queries)
+        yield self._figure(CounterMetricFamily, "prefix_cache_hits", "Prompt tokens found in the prefix cache.", stats.prefix.hits)
+
+    def _figure(self, kind: type[GaugeMetricFamily] | type[CounterMetricFamily], name: str, about: str, value: float) -> Metric:
+        family = kind(f"interlock:{name}", about, labels=["model_name"])
+        family.add_metric([self._model], value)
+        return family
+
+
 class Telemetry:
     """The figures of one server; a server has its own registry, so that several fit in a process."""
 
     def __init__(self, service: Service, model: str):
         self.registry = CollectorRegistry()
-        self._service = service
 
         def histogram(name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(f"interlock:{name}", about, ["model_name"], buckets=buckets, registry=self.registry).labels(model)
@@ -37,19 +64,7 @@ class Telemetry:
         self.generated_tokens = counter("generation_tokens", "Tokens generated.")
         ended = Counter("interlock:request_success", "Requests ended, by reason.", ["model_name", "finished_reason"], registry=self.registry)
         self.ended = {finish: ended.labels(model, finish.value) for finish in Finish}
-        self._gauge("num_requests_running", "Requests under way.", model, "running")
-        self._gauge("num_requests_waiting", "Requests that were not scheduled yet.", model, "waiting")
-        self._gauge("kv_cache_usage_perc", "Share of the KV blocks that is taken; 1 is all.", model, "kv_usage")
-
-    def _gauge(self, name: str, about: str, model: str, field: str) -> None:
-        gauge = Gauge(f"interlock:{name}", about, ["model_name"], registry=self.registry).labels(model)
-        gauge.set_function(lambda: float(getattr(self._stats(), field)))
-
-    def _stats(self) -> Stats:
-        try:
-            return self._service.stats()
-        except EngineError:
-            return Stats(0, 0, 0.0)  # the engine has ended: /health says so
+        self.registry.register(EngineFigures(service, model))
 
     def page(self) -> bytes:
         """The text that Prometheus reads."""
