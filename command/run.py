@@ -10,6 +10,7 @@ import typer
 
 from protocol.errors import DefinitionError
 
+from .lockstep import Lockstep, Turns
 from .options import JsonFile
 from .printing import write_json
 from .progress import Progress
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 EVENTS = Path("events.ndjson")
 """Where the event log of a run goes if nothing is said."""
+OURS = "repaired"
 FAILURES_SHOWN = 10
 """Of a run, on standard error; all are counted."""
 
@@ -55,6 +57,13 @@ def run(
     save_detailed: Annotated[bool, typer.Option("--save-detailed", help="With --json: every request too.")] = False,
     log: Annotated[Path | None, typer.Option(help="The event log, one JSON object a line; else events.ndjson.")] = None,
     timeline: Annotated[Path | None, typer.Option(help="A picture of every row fired, for ui.perfetto.dev or chrome://tracing.")] = None,
+    lockstep: Annotated[bool, typer.Option("--lockstep", help="In this process, on virtual time: 5 ms a forward, 40 us a row.")] = False,
+    policy: Annotated[Turns, typer.Option(help="With --lockstep: whose turn it is; random and pct draw from --seed.")] = Turns.ROUND_ROBIN,
+    changes: Annotated[int, typer.Option(min=0, help="Change points of --policy pct.")] = 3,
+    record: Annotated[Path | None, typer.Option(help="With --lockstep: write every choice of the policy to a file.")] = None,
+    recorded: Annotated[Path | None, typer.Option(help="With --lockstep: make the choices of such a file again.")] = None,
+    without: Annotated[str | None, typer.Option(help="With --lockstep: leave a rule of the repaired protocol out (docs/repaired.md).")] = None,
+    variant: Annotated[str, typer.Option(help="With --prefill 0: A, B or B' of #6680 instead of ours.")] = OURS,
     json_file: JsonFile = "",
 ) -> None:
     """Play a workload and measure it: on the live engine that the repaired protocol drives, on --monolithic, or on the server at --url."""
@@ -64,13 +73,21 @@ def run(
     from engine.load.table import Selection
     from engine.load.traffic import Traffic
     from engine.log import check_target
+    from engine.runtime.plan import Plan
     from engine.timeline import write_timeline
 
     if url and monolithic:
         raise DefinitionError("--url and --monolithic: give one of them")
     if audit and (url or monolithic or not prefill):
         raise DefinitionError("--audit: only the disaggregated engine keeps what it generates; leave out --url, --monolithic and --prefill 0")
+    if not lockstep and (record, recorded, without) != (None, None, None):
+        raise DefinitionError("--record, --recorded and --without: only a run in lockstep chooses its turns; give --lockstep")
+    if lockstep and (url or monolithic):
+        raise DefinitionError("--lockstep: only the engine that the protocol drives has turns; leave out --url or --monolithic")
+    if variant != OURS and (url or monolithic or prefill):
+        raise DefinitionError("--variant: of the gate and its ranks; give --prefill 0, or leave a rule of the whole protocol out by --without")
     prefill = 0 if url or monolithic else prefill
+    alone = Lockstep(policy, seed, changes, record, recorded, without)
     if (url or monolithic) and (log is not None or timeline is not None):
         raise DefinitionError("--log and --timeline: only the engine that the protocol drives has events; leave out --url or --monolithic")
     selection = Selection.parse(percentile_metrics, metric_percentiles, goodput)
@@ -93,15 +110,21 @@ def run(
         elif monolithic or prefill:
             context = max_model_len or max(2, bench.context_of(requests))
             wanted = Deployment(model or "tiny", prefill, decode, ranks, 1, max_num_seqs, context)
-            measured, fired, found = bench.run_in_process(requests, traffic, wanted, answers, progress, logs, audits=audit)
-            details = {"model_id": wanted.model, "ranks": ranks}
-            if prefill:
-                details |= {"prefill": prefill, "decode": decode, "rows_fired": fired}
+            details = {"model_id": wanted.model, "ranks": ranks} | ({"prefill": prefill, "decode": decode} if prefill else {})
+            if lockstep:
+                measured, told, found = alone.play(requests, traffic, wanted, answers, progress, logs, audit)
+                details |= told
+            else:
+                measured, fired, found = bench.run_in_process(requests, traffic, wanted, answers, progress, logs, audits=audit)
+                details |= {"rows_fired": fired} if prefill else {}
         else:
             drawn = seed if source.synthetic or not traffic.timed else None
             timed = bench.at_their_times(requests, traffic)
-            report = run_engine(timed, ranks=ranks, speed=speed, log_path=logs[""], seed=drawn, progress=progress)
-            measured, details = report.measurement, report.details()
+            if lockstep:
+                measured, details = alone.signal(timed, Plan(ranks, "mixed", variant), speed, logs[""])
+            else:
+                report = run_engine(timed, ranks=ranks, variant=variant, speed=speed, log_path=logs[""], seed=drawn, progress=progress)
+                measured, details = report.measurement, report.details()
     if timeline is not None:
         write_timeline(list(logs.values()), timeline)
     _tell_run(str(source), measured, traffic, selection, details, json_file, save_detailed)

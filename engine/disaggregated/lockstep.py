@@ -1,7 +1,7 @@
 """The disaggregated engine in one process and one thread: every copy of every machine, in the order that a policy gives.
 
 The same placement, crews and roles as in the live engine; only what carries collectives between ranks is another. Same seed, same
-bytes. Rows take no virtual time; forwards take what `Cost` says, nothing by default.
+bytes. Forwards and rows take the virtual time that `Cost` says, nothing by default.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ..model.group import Group
 from ..model.kv_cache import KvCache
 from ..model.shard import Chunk, Forward, Shard
 from ..model.weights import Floats, Weights
+from ..roles.rank import FORWARD_S, TOKEN_S
 from ..runtime.ensemble import Ensemble
 from ..runtime.policy import Policy, SeededRandom
 from .crews import Abort, GivenUp, Held, Inspect, Submit, placement_of
@@ -31,10 +32,11 @@ SETTLE_S = 1.0
 
 @dataclass(frozen=True)
 class Cost:
-    """What a forward takes in virtual time: seconds each, and a token."""
+    """What a forward takes in virtual time: seconds each, and a token; and what a row takes."""
 
     forward_s: float = 0.0
     token_s: float = 0.0
+    row_s: float = 0.0
 
     def of(self, batch: Sequence[Chunk]) -> float:
         """Seconds of a forward over the batch."""
@@ -42,7 +44,9 @@ class Cost:
 
 
 FREE = Cost()
-"""Forwards that take no time."""
+"""Nothing takes time."""
+USUAL = Cost(FORWARD_S, TOKEN_S, 4e-5)
+"""The stand-in's forwards, and about what a row takes in lockstep."""
 
 
 class Forwards:
@@ -157,7 +161,7 @@ class LockstepEngine(Operated):
         self.plant, self._told = plant, told
         memory = LockstepMemory(weights, plant, cost)
         turns = policy if policy is not None else SeededRandom(seed)
-        self.ensemble = Ensemble(placement_of(plant, lambda: memory), turns, logged)
+        self.ensemble = Ensemble(placement_of(plant, lambda: memory), turns, logged, cost.row_s)
         self.answers: dict[int, Record] = {}
         self._held: dict[str, Held] = {}
         self._obeyed: list[Order] = []

@@ -69,13 +69,15 @@ class Ensemble:
     """All processes of a placement.
 
     Args:
-        policy: whose turn it is. logged: the systems whose events are kept, for a log.
+        policy: whose turn it is. logged: the systems whose events are kept, for a log. row_s: virtual time that a row takes; where somebody
+            sleeps while others ask and refuse one another, nothing else moves time on.
 
     Raises:
         DefinitionError: the placement does not fit its systems, or a row that needs a handler has none.
     """
 
-    def __init__(self, placement: Placement, policy: Policy, logged: Iterable[str] = ()):
+    def __init__(self, placement: Placement, policy: Policy, logged: Iterable[str] = (), row_s: float = 0.0):
+        self._row_s = row_s
         self.placement, self._systems = placement, placement.build()
         placement.check(self._systems)
         self.time = VirtualTime()
@@ -122,6 +124,8 @@ class Ensemble:
         assert member.crew is not None
         member.crew.settle()
         self._hand_out()
+        if self._row_s:
+            self.advance(self.time.now + self._row_s)
         if self._novelty.quiet > ROUNDS * len(self._agents):
             raise EngineError(f"the run goes round in a circle: {self.standing()}; check the system for a hang")
         return True

@@ -1,7 +1,7 @@
 """Policies: who has the next turn in lockstep, and which of its rows it takes. The same seed gives the same run.
 
 `RoundRobin` is for engines that shall get on; `SeededRandom` and `Priorities` (PCT) look for interleavings that go wrong; `Recorded` goes along a
-path that the checker has found.
+path that the checker has found. `recording.py` has those that write down what another chose, and do it again.
 """
 
 from __future__ import annotations

@@ -1,0 +1,112 @@
+"""`interlock run --lockstep`: the engine in this process, one row at a time, on virtual time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from protocol.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from engine.audit import Audit
+    from engine.deployment import Deployment
+    from engine.load.bench import Answers
+    from engine.load.traffic import Traffic
+    from engine.metrics import Measurement
+    from engine.runtime.plan import Plan
+    from engine.runtime.policy import Policy
+    from engine.runtime.recording import Recorder
+    from engine.workload import Request
+
+ROWS_REQUEST, ROWS_TOKEN = 250, 25
+"""About how many rows a request and each token of its answer take, for the change points of PCT."""
+
+
+class Turns(StrEnum):
+    """The policies by name."""
+
+    ROUND_ROBIN = "round-robin"
+    RANDOM = "random"
+    PCT = "pct"
+
+    def policy(self, seed: int, changes: int, rows: int) -> Policy:
+        """A new policy; `changes` and `rows` are of PCT, see `Priorities`."""
+        from engine.runtime.policy import Priorities, RoundRobin, SeededRandom
+
+        if self is Turns.ROUND_ROBIN:
+            return RoundRobin()
+        return SeededRandom(seed) if self is Turns.RANDOM else Priorities(seed, changes, rows)
+
+
+@dataclass(frozen=True)
+class Lockstep:
+    """What a command line says of a run in lockstep.
+
+    Args:
+        turns, seed, changes: the policy. record: where its choices go. recorded: whose choices are made again, instead of a policy's.
+        without: a rule of the repaired protocol to leave out.
+    """
+
+    turns: Turns
+    seed: int
+    changes: int
+    record: Path | None
+    recorded: Path | None
+    without: str | None
+
+    def __str__(self) -> str:
+        who = f"choices of {self.recorded}" if self.recorded is not None else f"{self.turns.value}, seed {self.seed}"
+        return who if self.without is None else f"{who}, without {self.without}"
+
+    def policy(self, requests: Sequence[Request]) -> Recorder:
+        """The policy for these requests; it keeps its choices."""
+        from engine.runtime.recording import Recorder, Repeated, load_choices
+
+        rows = ROWS_REQUEST * len(requests) + ROWS_TOKEN * sum(request.output_tokens for request in requests)
+        chosen: Policy = self.turns.policy(self.seed, self.changes, rows)
+        return Recorder(Repeated(load_choices(self.recorded)) if self.recorded is not None else chosen)
+
+    def play(
+        self,
+        requests: Sequence[Request],
+        traffic: Traffic,
+        wanted: Deployment,
+        answers: Answers,
+        progress: Callable[[int], None],
+        logs: Mapping[str, Path],
+        audits: bool,
+    ) -> tuple[Measurement, dict[str, Any], Audit | None]:
+        """The disaggregated engine; also what the table says beside its figures."""
+        from engine.disaggregated.lockstep import USUAL
+        from engine.load import bench
+
+        policy = self.policy(requests)
+        service = wanted.in_lockstep(policy, logged=logs, cost=USUAL, without=self.without)
+        try:
+            measured, fired, found = bench.run_in_lockstep(requests, traffic, service, answers, progress, logs, audits=audits)
+        finally:
+            self._keep(policy)
+        return measured, {"turns": str(self), "rows_fired": fired}, found
+
+    def signal(self, requests: Sequence[Request], plan: Plan, speed: float, log: Path) -> tuple[Measurement, dict[str, Any]]:
+        """The gate and its ranks, without tensors."""
+        from engine.runtime.forward_signal import run_lockstep
+        from protocol.trace import write_whole
+
+        if self.without is not None:
+            raise DefinitionError("--without: a rule of the whole protocol; leave out --prefill 0, or choose a --variant")
+        policy, text = self.policy(requests), io.StringIO()
+        report = run_lockstep(requests, plan, speed=speed, seed=self.seed, log=text, policy=policy)
+        write_whole(log, text.getvalue())
+        self._keep(policy)
+        return report.measurement, report.details() | {"turns": str(self)}
+
+    def _keep(self, policy: Recorder) -> None:
+        from engine.runtime.recording import save_choices
+
+        if self.record is not None:
+            save_choices(policy.choices, self.record)
