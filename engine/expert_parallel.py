@@ -4,34 +4,38 @@ Every layer with experts exchanges tokens between all ranks of all instances, so
 idle instance comes along is the protocol's business: with empty batches (#6680) or by the repaired round it does; without them
 the busy one waits for ever, and the run ends with a `Stall` that says which rank waits in which barrier, and for whom.
 
+Experts may be moved between ranks while requests run: all ranks meet in a broadcast of load balancing, behind every forward or, as before
+#6680, at the top of the loop, where it stalls (H8).
+
 A turn is one row of one copy.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
+from protocol import DefinitionError
 from protocol.machines.collectives.expert_round import build
 from protocol.machines.collectives.meeting import GROUPS, TENSOR, Call
 from protocol.types import Value
 
 from .clock import VirtualClock, VirtualTime
-from .driver import Driver, Step
-from .model.group import Group
+from .driver import Driver
+from .expert_balance import Balancer, Rebalance
+from .expert_ranks import BALANCING, Communicator, ExpertRank, Place, Result, Work
+from .model.experts import ExpertPlacement
 from .model.kv_cache import BlockPool, KvCache
-from .model.sampling import Sampling, choose
-from .model.shard import Chunk, Forward, Shard
+from .model.shard import Chunk, Shard
 from .model.weights import Weights
-from .roles.binding import Bindings, Outcome, after, carries, decides
+from .roles.binding import Bindings, Outcome, carries, decides
 from .runtime.lockstep import Lockstep, LockstepAgent
 from .runtime.policy import Policy, RoundRobin
 from .store import Store
 
-Place = tuple[int, int]
-"""An instance and a rank of it."""
 Key = tuple[str, tuple[Value, ...]]
 """A machine and the indices of a copy."""
 BLOCK_SIZE = 4
@@ -40,26 +44,21 @@ CHUNK_TOKENS = 8
 """The most tokens of a prompt in one forward."""
 PATIENCE = 2000
 """Turns without a request's progress after which a run is stalled; a forward takes fewer than two hundred."""
+COUNTED = 64
+"""Visits of tokens to experts before a new placement is thought of."""
 TURN_S = 0.0001
 """Virtual time of a turn."""
-BARRIERS = {Call.TOP: "TPB#0", Call.FLAG: "TPB#1", Call.READ: "TPB#2'", Call.SKIP: "TPB#1b", Call.MEET: "EPB", Call.FORWARD: "the all-to-all"}
+BARRIERS = {
+    Call.TOP: "TPB#0",
+    Call.FLAG: "TPB#1",
+    Call.READ: "TPB#2'",
+    Call.SKIP: "TPB#1b",
+    Call.MEET: "EPB",
+    Call.FORWARD: "the all-to-all",
+    Call.STATUS: "the broadcast of load balancing",
+    Call.BALANCE: "the broadcast of load balancing",
+}
 """What the ranks of this run meet in, as the real code calls it."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """The contents of a batch: a chunk for each of these requests."""
-
-    requests: tuple[int, ...]
-    chunks: tuple[Chunk, ...]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of a batch: the next token of each request and its log-probability, None in the middle of a prompt."""
-
-    work: Work
-    tokens: tuple[tuple[int, float] | None, ...]
 
 
 @dataclass
@@ -101,7 +100,7 @@ class Stall:
     ranks: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join([f"no request has made progress for {PATIENCE} turns, after {self.turns}:", *(f"  {line}" for line in self.ranks)])
+        return "\n".join([f"no request makes progress any more, after {self.turns} turns:", *(f"  {line}" for line in self.ranks)])
 
 
 @dataclass(frozen=True)
@@ -109,38 +108,14 @@ class Run:
     """What a run came to.
 
     `requests`: of every instance. `forwards`: of every rank, by (instance, rank), those without requests among them. `stall`:
-    None when every request has its tokens.
+    None when every request has its tokens. `rebalances`: the placements of experts that were gone over to.
     """
 
     requests: tuple[tuple[Running, ...], ...]
     forwards: dict[Place, int]
     turns: int
     stall: Stall | None
-
-
-class Communicator:
-    """The ranks' common transport: the n-th forward of every rank is one forward of all."""
-
-    def __init__(self, instances: int, ranks: int):
-        self._instances, self._ranks = instances, ranks
-        self._begun: dict[Place, list[Forward]] = {place: [] for place in product(range(instances), range(ranks))}
-        self._groups: list[Group] = []
-
-    def begin(self, instance: int, rank: int, forward: Forward) -> None:
-        """The rank has entered its next forward."""
-        self._begun[instance, rank].append(forward)
-
-    def finish(self, instance: int, rank: int) -> Forward:
-        """The rank's last forward, ended; the row that calls this fires only when all have entered."""
-        number = len(self._begun[instance, rank]) - 1
-        if number == len(self._groups):
-            self._groups.append(Group([begun[number] for begun in self._begun.values()], self._ranks))
-            self._groups[number].run()
-        return self._begun[instance, rank][number]
-
-    def forwards(self) -> dict[Place, int]:
-        """How many every rank has entered."""
-        return {place: len(begun) for place, begun in self._begun.items()}
+    rebalances: tuple[Rebalance, ...] = ()
 
 
 class ExpertScheduler:
@@ -190,37 +165,6 @@ class ExpertScheduler:
         return Running(prompt, wanted, tuple(self._pool.take(-(-(len(prompt) + wanted) // BLOCK_SIZE), number)))
 
 
-class ExpertRank:
-    """A rank's handlers: it takes its batch, enters the forward of all, and ends it; rank 0 chooses the tokens."""
-
-    def __init__(self, instance: int, rank: int, shard: Shard, communicator: Communicator):
-        self._instance, self._rank, self._shard, self._communicator = instance, rank, shard, communicator
-        self._work: Work | None = None
-
-    @after("worker.read_batch", "worker.read_last_batch")
-    def take(self, step: Step) -> None:
-        """The batch has been read; its contents came with it, unless it is an empty one."""
-        empty = step.reads[f"queue_tasks[{self._instance}]"] == "EMPTY"
-        self._work = None if empty else step.cargo
-
-    @after("worker.start_forward")
-    def enter(self, step: Step) -> None:
-        """Enter the forward, with no rows if there is no work."""
-        chunks = () if self._work is None else self._work.chunks
-        self._communicator.begin(self._instance, self._rank, Forward(self._shard, chunks))
-
-    @after("worker.finish_forward")
-    def leave(self, step: Step) -> Result | None:
-        """The forward is over: the result, once an instance."""
-        ended, work = self._communicator.finish(self._instance, self._rank), self._work
-        self._work = None
-        if work is None or self._rank != 0:
-            return None
-        assert ended.logits is not None
-        rows = iter(ended.logits)
-        return Result(work, tuple(choose(next(rows), Sampling(), 0) if chunk.outputs else None for chunk in work.chunks))
-
-
 class _Watch:
     """Notices when a run is over, and when nothing gets on any more."""
 
@@ -244,8 +188,12 @@ class _Watch:
         if credited > self._credited:
             self._credited, self._progressed = credited, self.turns
         if self.turns - self._progressed == PATIENCE // 2:
-            self._fired = {key: agent.fired for key, agent in self._agents.items()}
+            self.stop()
         return self.complete or self.turns - self._progressed >= PATIENCE
+
+    def stop(self) -> None:
+        """From now on, whoever fires no row stands."""
+        self._fired = {key: agent.fired for key, agent in self._agents.items()}
 
     def stands(self, key: Key) -> bool:
         """Whether a copy has fired no row in the last half of a stalled run's patience."""
@@ -259,6 +207,8 @@ def run_experts(
     variant: str = "repaired",
     ranks: int = 2,
     policy: Policy | None = None,
+    balance: str | None = None,
+    redundant: int = 0,
 ) -> Run:
     """Generate greedily on several instances with so many tensor-parallel ranks each, to the last token or to a stall.
 
@@ -267,12 +217,15 @@ def run_experts(
         requests: of each instance: (prompt, how many tokens are wanted); none for an idle instance.
         variant: a version of `protocol.machines.collectives.loop.LOOPS`.
         policy: whose turn it is; round-robin if None.
+        balance: where in an iteration all ranks meet to balance the experts, one of `BALANCING`; None for never.
+        redundant: experts that every rank has beyond its even share, as replicas of those that have most to do; for `balance`.
 
     Raises:
-        DefinitionError: an unknown variant, or a model that cannot be spread so. EngineError: nobody can fire a row any more.
+        DefinitionError: an unknown variant or place, or a model that cannot be spread so.
     """
     instances = len(requests)
-    system = build(variant, instances, ranks, role="prefill").focused()
+    system = build(variant, instances, ranks, role="prefill", collective=balance).focused()
+    balancer = None if balance is None else Balancer(_first_placement(weights, instances * ranks, redundant), weights.config.experts, COUNTED)
     driver, communicator, time = Driver(system, Store(system)), Communicator(instances, ranks), VirtualTime()
     schedulers = [ExpertScheduler(mine) for mine in requests]
     agents: dict[Key, LockstepAgent] = {}
@@ -281,17 +234,44 @@ def run_experts(
         role: object = schedulers[instance]
         if machine == "worker":
             rank = int(where[1])
-            shard = weights.expert_shard(rank, ranks, instance * ranks + rank, instances * ranks)
-            role = ExpertRank(instance, rank, Shard(shard, KvCache(weights.config, ranks, BLOCKS, BLOCK_SIZE)), communicator)
+            place, cache = instance * ranks + rank, KvCache(weights.config, ranks, BLOCKS, BLOCK_SIZE)
+            if balance is None or balancer is None:
+                role = ExpertRank(instance, rank, Shard(weights.expert_shard(rank, ranks, place, instances * ranks), cache), communicator)
+            else:
+                shard = Shard(weights.placed_shard(rank, ranks, place, balancer.placement), cache)
+                role = BALANCING[balance](instance, rank, shard, communicator, weights, balancer)
         bindings = Bindings(system, [role], [machine])
         agents[machine, where] = LockstepAgent(driver, copy, bindings, VirtualClock(time), deliver=schedulers[instance].receive)
     watch = _Watch(agents, schedulers, time)
-    Lockstep(list(agents.values()), time, policy if policy is not None else RoundRobin()).run(watch.is_over)
+    _turn(Lockstep(list(agents.values()), time, policy if policy is not None else RoundRobin()), watch)
     stall = None
     if not watch.complete:
         places = list(product(range(instances), range(ranks)))
         stall = Stall(watch.turns, tuple(_whereabouts(driver, places, {place for place in places if watch.stands(("worker", place))})))
-    return Run(tuple(tuple(s.requests) for s in schedulers), communicator.forwards(), watch.turns, stall)
+    rebalances = () if balancer is None else tuple(balancer.history)
+    return Run(tuple(tuple(s.requests) for s in schedulers), communicator.forwards(), watch.turns, stall, rebalances)
+
+
+def _turn(copies: Lockstep, watch: _Watch) -> None:
+    """Until the run is over, or nobody can fire a row any more."""
+    while not watch.is_over():
+        if not copies.turn():
+            if copies.wakes == math.inf:
+                watch.stop()
+                return
+            copies.advance(copies.wakes)
+
+
+def _first_placement(weights: Weights, places: int, redundant: int) -> ExpertPlacement:
+    """Even, with replicas as if all experts had as much to do."""
+    config = weights.config
+    config.check_places(places)
+    if not 0 <= redundant <= config.experts - config.experts // places:
+        most = config.experts - config.experts // places
+        raise DefinitionError(f"redundant={redundant}: give 0 to {most}, where every one of {places} ranks has all {config.experts} experts")
+    if redundant == 0:
+        return ExpertPlacement.even(config.experts, places)
+    return ExpertPlacement.balanced([1.0] * config.experts, places, config.experts // places + redundant)
 
 
 def _whereabouts(driver: Driver, places: Sequence[Place], standing: set[Place]) -> list[str]:

@@ -6,6 +6,7 @@ A bfloat16 engine stores its weights and what every operation gives with 8 bits 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,4 +30,4 @@ def bfloat16(x: Floats) -> Floats:
 
 def bfloat16_weights(weights: Weights) -> Weights:
     """A copy of the weights, every number rounded to bfloat16."""
-    return Weights(weights.config, {name: bfloat16(array) for name, array in weights.arrays.items()}, weights.rank, weights.ranks, weights.experts)
+    return replace(weights, arrays={name: bfloat16(array) for name, array in weights.arrays.items()})

@@ -85,7 +85,7 @@ class Shard:
         x = self.embed(rows)
         for layer in range(self.config.layers):
             x = self.narrow(x + (yield AllReduce(layer, "attention", self.attention(x, layer, rows))))
-            if self.weights.experts is None:
+            if self.weights.placement is None:
                 partial = self.feed_forward(x, layer, captured)
             else:
                 partial = yield from self._spread_experts(x, layer, captured)
@@ -147,20 +147,22 @@ class Shard:
 
         The rows of an instance are dealt out to its ranks, so that no row travels twice; the partial sum is zero elsewhere.
         """
-        at, experts = f"layers.{layer}.feed", self.weights.experts
-        assert experts is not None
+        at, placement = f"layers.{layer}.feed", self.weights.placement
+        assert placement is not None
         own = np.arange(self.weights.rank, len(x), self.weights.ranks)
         normed = self._normed(x[own], f"{at}.norm")
         routes = self._route(normed, at)
         captured.append(routes)
         visits = [routes.visits(expert) for expert in range(self.config.experts)]
-        parcels = [normed[rows] for rows, _ in visits]
-        received = yield AllToAll(layer, "dispatch", tuple(tuple(parcels[k : k + len(experts)]) for k in range(0, len(visits), len(experts))))
-        served = tuple(tuple(feed(rows, self.weights, f"{at}.{e}", self.narrow) for e, rows in zip(experts, parcel)) for parcel in received)
+        sent = [[(rows[mine], share[mine]) for (rows, share), mine in ((visits[e], mine) for e, mine in part)] for part in placement.parts()]
+        received = yield AllToAll(layer, "dispatch", tuple(tuple(normed[rows] for rows, _ in parcel) for parcel in sent))
+        mine = placement.held[self.weights.place]
+        served = tuple(tuple(feed(rows, self.weights, f"{at}.{e}", self.narrow) for e, rows in zip(mine, parcel)) for parcel in received)
         returned = yield AllToAll(layer, "combine", served)
         partial = np.zeros_like(x)
-        for (rows, share), answer in zip(visits, (answer for parcel in returned for answer in parcel)):
-            partial[own[rows]] += share * answer
+        for parcel, answers in zip(sent, returned):
+            for (rows, share), answer in zip(parcel, answers):
+                partial[own[rows]] += share * answer
         return self.narrow(partial)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import ModelConfig
+from .experts import ExpertPlacement
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -27,14 +28,16 @@ ROWS = ("output", "down")
 class Weights:
     """The arrays of a model, or of one rank's shard of it.
 
-    `experts`: with expert parallelism, the experts that this rank has, whole; None when it has its part of each.
+    `placement`: with expert parallelism, which place has which experts whole, and `place` is this rank's; None when it has its
+    part of each.
     """
 
     config: ModelConfig
     arrays: Mapping[str, Floats]
     rank: int = 0
     ranks: int = 1
-    experts: range | None = None
+    place: int = 0
+    placement: ExpertPlacement | None = None
 
     def __getitem__(self, name: str) -> Floats:
         return self.arrays[name]
@@ -49,17 +52,23 @@ class Weights:
         return Weights(self.config, {name: _cut(name, array, rank, ranks) for name, array in self.arrays.items()}, rank, ranks)
 
     def expert_shard(self, rank: int, ranks: int, place: int, places: int) -> Weights:
-        """The part of a rank when experts are spread over `places` ranks of all instances, of which it is number `place`.
+        """The part of a rank when experts are spread evenly over `places` ranks of all instances, of which it is number `place`.
 
         Raises:
             DefinitionError: the model cannot be cut so.
         """
         self.config.check_places(places)
-        shard, experts = self.shard(rank, ranks), self.config.experts
-        own = range(place * experts // places, (place + 1) * experts // places)
-        arrays = {name: array for name, array in shard.arrays.items() if _expert_of(name) is None}
-        arrays.update((name, array) for name, array in self.arrays.items() if _expert_of(name) in own)
-        return Weights(self.config, arrays, rank, ranks, own)
+        return self.placed_shard(rank, ranks, place, ExpertPlacement.even(self.config.experts, places))
+
+    def placed_shard(self, rank: int, ranks: int, place: int, placement: ExpertPlacement) -> Weights:
+        """The part of a rank with the experts that the placement gives to its place.
+
+        Raises:
+            DefinitionError: the model cannot be cut into so many ranks.
+        """
+        arrays = {name: array for name, array in self.shard(rank, ranks).arrays.items() if _expert_of(name) is None}
+        arrays.update((name, array) for name, array in self.arrays.items() if _expert_of(name) in placement.held[place])
+        return Weights(self.config, arrays, rank, ranks, place, placement)
 
     @property
     def vocabulary(self) -> slice:

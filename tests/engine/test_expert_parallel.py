@@ -63,3 +63,32 @@ def test_two_runs_with_one_seed_are_alike() -> None:
 def test_a_model_without_experts_is_refused() -> None:
     with pytest.raises(DefinitionError, match="0 experts, which 4 ranks cannot share evenly"):
         run_experts(seeded(TINY), [BUSY, []])
+
+
+SKEWED = [([256, *[40 + k % 3 for k in range(30)]], 6), ([256, 41, 40, 42], 8)]
+
+
+@pytest.mark.parametrize(("variant", "place"), [("B", "end"), ("B'", "end"), ("repaired", "end"), ("repaired", "top")])
+def test_experts_move_and_no_token_changes(variant: str, place: str) -> None:
+    run = run_experts(WEIGHTS, [SKEWED, BUSY], variant=variant, policy=SeededRandom(2), balance=place, redundant=1)
+    check_answers(run)
+    assert run.rebalances and all(move.after < move.before for move in run.rebalances)
+    assert all(sorted(set().union(*move.placement.held)) == [0, 1, 2, 3] for move in run.rebalances)
+
+
+@pytest.mark.parametrize("variant", ["B", "B'"])
+def test_balancing_at_the_top_of_the_loop_stalls_where_a_busy_rank_waits_for_an_idle_one(variant: str) -> None:
+    """H8: an idle rank broadcasts for its next iteration, while a busy one waits for it in EPB; #6680 moved the broadcast for that."""
+    run = run_experts(WEIGHTS, [SKEWED, []], variant=variant, policy=SeededRandom(2), balance="top", redundant=1)
+    assert run.stall is not None
+    assert run.stall.ranks == (
+        "worker[0,0] waits in EPB (MEET) for worker[1,0], worker[1,1]",
+        "worker[0,1] waits in EPB (MEET) for worker[1,0], worker[1,1]",
+        "worker[1,0] waits in the broadcast of load balancing (STATUS) for worker[0,0], worker[0,1]",
+        "worker[1,1] waits in the broadcast of load balancing (STATUS) for worker[0,0], worker[0,1]",
+    )
+
+
+def test_more_redundant_experts_than_there_are_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="redundant=4: give 0 to 3, where every one of 4 ranks has all 4 experts"):
+        run_experts(WEIGHTS, [BUSY, []], balance="end", redundant=4)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 
@@ -20,9 +19,7 @@ from engine.model.reference import greedy
 from engine.model.weights import seeded
 from protocol import DefinitionError
 
-MODEL = replace(TINY_EXPERTS, name="tiny-experts-untied", tied=False)
-"""Its tokens depend on the whole prompt; those of a model with a tied embedding and random weights on little but the last token."""
-WEIGHTS = seeded(MODEL, 0)
+WEIGHTS = seeded(TINY_EXPERTS, 0)
 
 
 def generations(count: int, seed: int) -> list[Generation]:
@@ -33,7 +30,7 @@ def generations(count: int, seed: int) -> list[Generation]:
 
 @pytest.mark.parametrize("spread", [False, True])
 def test_the_tokens_are_those_of_the_monolithic_pass(spread: bool) -> None:
-    engine = LockstepEngine(WEIGHTS, Plant(MODEL, 2, 2, sequences=3, context_tokens=128, spread_experts=spread), seed=2)
+    engine = LockstepEngine(WEIGHTS, Plant(TINY_EXPERTS, 2, 2, sequences=3, context_tokens=128, spread_experts=spread), seed=2)
     wanted = {engine.submit(generation): generation for generation in generations(6, seed=3)}
     engine.run(20_000)
     for key, generation in wanted.items():
@@ -43,8 +40,9 @@ def test_the_tokens_are_those_of_the_monolithic_pass(spread: bool) -> None:
 
 
 def test_a_rank_has_whole_experts_of_its_own() -> None:
-    plant = Plant(MODEL, 2, spread_experts=True)
-    assert [plant.part(WEIGHTS, rank).experts for rank in range(2)] == [range(0, 2), range(2, 4)]
+    plant = Plant(TINY_EXPERTS, 2, spread_experts=True)
+    parts = [plant.part(WEIGHTS, rank) for rank in range(2)]
+    assert [part.placement and part.placement.held[part.place] for part in parts] == [(0, 1), (2, 3)]
 
 
 async def read(handle: Handle) -> Finish | None:
@@ -54,7 +52,7 @@ async def read(handle: Handle) -> Finish | None:
 
 
 def test_processes_exchange_tokens_with_the_experts_of_the_others() -> None:
-    service = Disaggregated(Plant(MODEL, 2, sequences=3, context_tokens=128, spread_experts=True), keeps_records=True)
+    service = Disaggregated(Plant(TINY_EXPERTS, 2, sequences=3, context_tokens=128, spread_experts=True), keeps_records=True)
 
     async def run() -> list[Finish | None]:
         return list(await asyncio.gather(*(read(service.submit(generation)) for generation in generations(6, seed=5))))

@@ -186,7 +186,7 @@ def test_shards_are_views_and_cover_the_model(shards: Sequence[Weights]) -> None
         assert all(np.shares_memory(array, whole[name]) for name, array in shard.arrays.items())
     cut = [name for name, array in shards[0].arrays.items() if name in whole.arrays and array.shape != whole[name].shape]
     assert all(sum(shard[name].size for shard in shards[: shards[0].ranks]) == whole[name].size for name in cut) and cut
-    experts = [e for shard in shards for e in shard.experts or ()]
+    experts = [e for shard in shards if shard.placement for e in shard.placement.held[shard.place]]
     assert experts == list(range(4)) or whole is DENSE
     parts = [shard.vocabulary for shard in shards[: shards[0].ranks]]
     assert [p.start for p in parts] == [0, *(p.stop for p in parts[:-1])] and parts[-1].stop == whole.config.vocabulary

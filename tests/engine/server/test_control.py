@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,7 @@ from engine.vocabulary import ByteVocabulary
 
 from .conftest import HTTP, serving
 
-MODEL = replace(TINY, tied=False)
-OLD, NEW = seeded(MODEL, 0), seeded(MODEL, 1)
+OLD, NEW = seeded(TINY, 0), seeded(TINY, 1)
 ASKED = {"model": "tiny", "prompt": [72, 101, 108, 108, 111], "max_tokens": 6, "temperature": 0, "ignore_eos": True}
 
 
@@ -32,12 +30,12 @@ def new_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def answers(weights: object) -> str:
     """What an engine that has had these weights from the start says."""
-    with serving(InProcess(weights, sequences=2, context_tokens=64), MODEL) as address:  # type: ignore[arg-type]
+    with serving(InProcess(weights, sequences=2, context_tokens=64), TINY) as address:  # type: ignore[arg-type]
         return str(address.post(ASKED).json()["choices"][0]["text"])
 
 
 def test_a_request_that_comes_during_a_pause_is_answered_with_the_new_weights(new_file: Path) -> None:
-    with serving(InProcess(OLD, sequences=2, context_tokens=64), MODEL) as address, ThreadPoolExecutor(1) as clients:
+    with serving(InProcess(OLD, sequences=2, context_tokens=64), TINY) as address, ThreadPoolExecutor(1) as clients:
         before = address.post(ASKED).json()["choices"][0]["text"]
         assert HTTP.post(f"{address.url}/pause").json() == {"status": "paused"}
         assert address.get("/is_paused").json() == {"is_paused": True}
@@ -51,7 +49,7 @@ def test_a_request_that_comes_during_a_pause_is_answered_with_the_new_weights(ne
 
 
 def test_a_pause_may_give_up_what_is_under_way() -> None:
-    with serving(InProcess(OLD, sequences=1, context_tokens=4096), MODEL) as address, ThreadPoolExecutor(1) as clients:
+    with serving(InProcess(OLD, sequences=1, context_tokens=4096), TINY) as address, ThreadPoolExecutor(1) as clients:
         long = clients.submit(address.post, {**ASKED, "max_tokens": 4000})
         while not address.figures().get("num_requests_running{}", 0.0):
             pass
@@ -69,7 +67,7 @@ def test_a_pause_may_give_up_what_is_under_way() -> None:
     ],
 )
 def test_a_bad_order_is_refused_in_openais_shape_and_changes_nothing(path: str, body: dict[str, str], message: str) -> None:
-    with serving(InProcess(OLD, sequences=1, context_tokens=64), MODEL) as address:
+    with serving(InProcess(OLD, sequences=1, context_tokens=64), TINY) as address:
         refused = HTTP.post(f"{address.url}/{path}", json=body)
         assert refused.status_code == 400 and message in refused.json()["error"]["message"]
         assert address.get("/is_paused").json() == {"is_paused": False}
@@ -78,7 +76,7 @@ def test_a_bad_order_is_refused_in_openais_shape_and_changes_nothing(path: str, 
 def test_the_endpoints_are_there_only_when_asked_for() -> None:
     service = InProcess(OLD, sequences=1, context_tokens=64)
     try:
-        client = TestClient(make_app(Server(service, MODEL, ByteVocabulary())))
+        client = TestClient(make_app(Server(service, TINY, ByteVocabulary())))
         assert client.post("/pause").status_code == 404
     finally:
         service.close()
