@@ -14,7 +14,9 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | turns, turns-suspected | the request's number is used again, for a second request, after aborts and given-up waits, or after suspicions |
 | refused, refused-at-last | a D without room: the request is refused and asked for again; P gives up in the end |
 | crash-of-decode, crash-and-abort | D crashes once and is started again; messages are lost; the client gives up |
-| crash-of-prefill, crash-of-rank | P dies, and may start again; one worker or messager of P dies, and P with it |
+| crash-of-prefill | P dies, and may start again; prompts of up to two chunks |
+| crash-of-rank | P's engine process, a worker or a messager dies, and P with it |
+| drafts | D's steps may accept more than one token of a request; its number is used again, and the client gives up |
 | crash-of-any | P and D die, one of them or both |
 | full | D number 0 takes no request; the other one does |
 | control, control-tp2, control-two | an operator pauses, resumes and gives all ranks new weights: on one rank, on two; two requests |
@@ -54,9 +56,10 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "refused-at-last": {"full": True, "deadlines": True},
     "crash-of-decode": {"crash": "decode", "repeats": True, "losses": True},
     "crash-and-abort": {"crash": "decode", "repeats": True, "aborts": True},
-    "crash-of-prefill": {"crash": "prefill", "turns": 2},
+    "crash-of-prefill": {"crash": "prefill", "turns": 2, "chunks": 2},
     "crash-of-rank": {"ranks": 2, "crash": "rank"},
     "crash-of-any": {"crash": "any", "repeats": True},
+    "drafts": {"drafts": True, "turns": 2, "aborts": True},
     "full": {"requests": 2, "decodes": 2, "full": True},
     "control": {"control": True},
     "control-tp2": {"control": True, "ranks": 2},
@@ -137,7 +140,7 @@ ASKED = {
 
 @dataclass(frozen=True)
 class RuleNote:
-    """What a rule of `machines/repaired/plane.py` is for.
+    """What a rule of `machines/repaired/bounds.py` is for.
 
     Args:
         says: the rule. instead: what versions of the real system do. hazards: what that does there.
@@ -220,6 +223,10 @@ RULES: dict[str, RuleNote] = {
         "Every message names its request and the turn of that number; one of another turn is only owed a reply.",
         "All epochs: an id that the client chose, or that is retried, means whatever the receiver holds under it.", ("H-20", "H-42", "H22"),
         "A message that was delayed from the last request speaks for the next one: its reservation is given away under its writes."),
+    "names_lives": RuleNote(
+        "What the router sends to P names the life of P in which it has posted the request; a P that has started again refuses it.",
+        "All epochs: whatever a process finds or is sent after a restart counts, as the kernel's signal queue, which survives it.", ("H-26",),
+        "P dies while it is being told and comes back: it takes a request whose prompt it does not have, and D decodes from half a cache."),
     "ends_steps": RuleNote(
         "D frees a reservation at one place, and only when no decode step of its own works on it.",
         "All epochs: an abort recycles slot and blocks while a step runs; its outputs are indexed by slot, which may have a new owner.",
@@ -328,6 +335,9 @@ WHOLE = [
     _kept("turns", "answered_at_most_once", 73_303, None),
     _kept("turns", "requests_answered", 73_303, None),
     _kept("turns", "reservations_come_back", 73_303, None),
+    _kept("drafts", "token_miscredited", 72_027, None),
+    _kept("drafts", "step_on_freed_reservation", 68_023, None),
+    _kept("drafts", "requests_answered", 68_023, None),
     _kept("turns-suspected", "foreign_written", 32_005, None),
     _kept("turns-suspected", "answered_at_most_once", 32_005, None),
     _kept("turns-suspected", "requests_answered", 32_005, None),
@@ -343,12 +353,13 @@ WHOLE = [
     _kept("crash-of-decode", "some_second_life_of_decode_decodes", 116_148, 44),
     _kept("crash-and-abort", "answered_at_most_once", 408_944, None),
     _kept("crash-and-abort", "requests_answered", 401_796, None),
-    _kept("crash-of-prefill", "foreign_written", 22_242, None),
-    _kept("crash-of-prefill", "freed_block_written", 22_242, None),
-    _kept("crash-of-prefill", "answered_at_most_once", 22_242, None),
-    _kept("crash-of-prefill", "requests_answered", 22_242, None),
-    _kept("crash-of-prefill", "reservations_come_back", 22_242, None),
-    _kept("crash-of-prefill", "some_second_life_of_prefill_prefills", 22_242, 32),
+    _kept("crash-of-prefill", "committed_unsent", 66_766, None),
+    _kept("crash-of-prefill", "foreign_written", 62_847, None),
+    _kept("crash-of-prefill", "freed_block_written", 62_847, None),
+    _kept("crash-of-prefill", "answered_at_most_once", 62_847, None),
+    _kept("crash-of-prefill", "requests_answered", 62_847, None),
+    _kept("crash-of-prefill", "reservations_come_back", 62_847, None),
+    _kept("crash-of-prefill", "some_second_life_of_prefill_prefills", 62_847, 32),
     _kept("crash-of-any", "committed_unsent", 242_547, None),
     _kept("crash-of-any", "foreign_written", 236_921, None),
     _kept("crash-of-any", "answered_at_most_once", 243_097, None),
@@ -363,10 +374,10 @@ WHOLE = [
     _kept("threads", "requests_decoded", 344_792, None),
     _kept("threads", "some_two_are_prepared_at_once", 344_792, 20),
     _kept("threads", "some_two_are_prefilled_together", 344_792, 25),
-    _kept("crash-of-rank", "gate_opens", 319_791, None),
-    _kept("crash-of-rank", "requests_answered", 319_791, None),
-    _kept("crash-of-rank", "foreign_written", 319_791, None),
-    _kept("crash-of-rank", "freed_block_written", 319_791, None),
+    _kept("crash-of-rank", "gate_opens", 458_079, None),
+    _kept("crash-of-rank", "requests_answered", 458_079, None),
+    _kept("crash-of-rank", "foreign_written", 458_079, None),
+    _kept("crash-of-rank", "freed_block_written", 458_282, None),
     _kept("control", "weights_mixed", 15_560, None),
     _kept("control", "at_work_while_paused", 6_548, None),
     _kept("control", "some_pause_during_work", 6_548, 11),
@@ -385,10 +396,10 @@ WHOLE = [
     _kept("control-two", "at_work_while_paused", 236_152, None),
     _kept("control-two", "pause_ends", 236_152, None),
     _kept("control-two", "requests_answered", 236_152, None),
-    _kept("control-turns", "weights_mixed", 632_304, None),
-    _kept("control-turns", "at_work_while_paused", 278_600, None),
-    _kept("control-turns", "pause_ends", 278_600, None),
-    _kept("control-turns", "requests_answered", 278_600, None),
+    _kept("control-turns", "weights_mixed", 619_808, None),
+    _kept("control-turns", "at_work_while_paused", 272_828, None),
+    _kept("control-turns", "pause_ends", 272_828, None),
+    _kept("control-turns", "requests_answered", 272_828, None),
     _kept("control-crash", "weights_mixed", 1_525_168, None, deep=True),
     _kept("control-crash", "pause_ends", 493_720, None),
     _kept("control-crash", "update_ends", 493_720, None),
@@ -481,16 +492,17 @@ LEFT_OUT = [
     _left_out("fences_writes", "suspected", "foreign_written", 40_303, 35),
     _left_out("fences_writes", "lives", "foreign_written", 110_592, 34),
     _left_out("fences_writes", "suspected", "key_without_reservation", 35_835, 9),
-    _left_out("dies_whole", "crash-of-rank", "gate_opens", 234_710, 22),
-    _left_out("dies_whole", "crash-of-rank", "requests_answered", 234_710, 22),
+    _left_out("dies_whole", "crash-of-rank", "gate_opens", 372_998, 22),
+    _left_out("dies_whole", "crash-of-rank", "requests_answered", 372_998, 22),
     _left_out("names_turns", "turns", "requests_answered", 129_706, 19),
     _left_out("names_turns", "turns", "first_tokens_committed", 137_032, 63),
+    _left_out("names_lives", "crash-of-prefill", "committed_unsent", 347_318, 44),
     _left_out("ends_steps", "abort", "step_on_freed_reservation", 10_721, 46),
     _left_out("ends_steps", "turns-aborts", "token_miscredited", 87_229, 93),
     _left_out("drains_before_pause", "control", "weights_mixed", 225_348, 51),
     _left_out("drains_before_pause", "control", "at_work_while_paused", 56_738, 13),
     _left_out("parks_early_signals", "control", "pause_ends", 6_724, 48),
-    _left_out("dies_whole", "control-rank", "update_ends", 13_180, 13),
+    _left_out("dies_whole", "control-rank", "update_ends", 31_368, 13),
     _left_out("holds_posts", "control", "weights_mixed", 221_796, 51),
     _left_out("holds_posts", "control", "at_work_while_paused", 56_738, 13),
 ]

@@ -25,7 +25,7 @@ of the composition assumes more atomicity than its medium gives (`assume_atomic`
 """
 
 _RULES = """\
-Every rule is a field of `Rules` in [`plane.py`](../protocol/machines/repaired/plane.py). To take one away and look:
+Every rule is a field of `Rules` in [`bounds.py`](../protocol/machines/repaired/bounds.py). To take one away and look:
 `interlock check protocol/machines/repaired/protocol.py:build --set without=counts_reports --set ranks=2`.
 """
 

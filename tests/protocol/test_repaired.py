@@ -10,21 +10,15 @@ import pytest
 from checker import Verdict, check
 from protocol import DefinitionError
 from protocol.catalogue.repaired import ASKED, LEFT_OUT, RULES, WHOLE
-from protocol.machines.repaired.plane import Rules
+from protocol.machines.repaired.bounds import Rules
 from protocol.machines.repaired.protocol import build
+
+from .paths import events, in_order, path_to
 
 
 def path_of(asked: str, **config: Any) -> list[str]:
     """The events of the shortest path to the violation of that property."""
-    found = check(build(**config).focused(asked)).findings[asked]
-    assert found.verdict is Verdict.VIOLATED and found.path is not None
-    return [step.action.row.event for step in found.path]
-
-
-def in_order(events: list[str], *wanted: str) -> bool:
-    """Whether the wanted events occur in this order."""
-    rest = iter(events)
-    return all(event in rest for event in wanted)
+    return events(path_to(build(**config), asked))
 
 
 def test_every_rule_has_a_note_and_its_hazard_comes_back_without_it() -> None:
@@ -52,50 +46,64 @@ def test_everything_is_asked_at_once_of_one_request_with_all_faults() -> None:
 
 
 def test_a_late_signal_is_thrown_away_without_parking() -> None:
-    events = path_of("requests_answered", without="parks_early_signals")
-    assert in_order(events, "put_task", "schedule", "signal_layer", "receive", "park_item", "register")
+    path = path_of("requests_answered", without="parks_early_signals")
+    assert in_order(path, "prepare.put_task", "gate.schedule", "worker.signal_layer", "consumer.receive", "consumer.park_item", "registrar.register")
 
 
 def test_the_first_report_speaks_for_all_without_counting() -> None:
-    events = path_of("committed_unsent", without="counts_reports", ranks=2)
-    assert events.count("report") == 1
-    assert in_order(events, "report", "collect", "release_sent", "receive_commit")
+    path = path_of("committed_unsent", without="counts_reports", ranks=2)
+    assert path.count("sender.report") == 1
+    assert in_order(path, "sender.report", "completer.collect", "completer.release_sent", "listener.receive_commit")
 
 
 def test_the_forward_signal_is_lowered_early_without_its_owner() -> None:
-    events = path_of("schedule_during_forward", without="lowers_behind_barrier", ranks=2)
-    assert in_order(events, "raise_forward", "lower_forward", "find_forward_over")
+    path = path_of("schedule_during_forward", without="lowers_behind_barrier", ranks=2)
+    assert in_order(path, "worker.raise_forward", "worker.lower_forward", "gate.find_forward_over")
 
 
 def test_blocks_of_an_aborted_request_are_written_without_the_drain() -> None:
-    events = path_of("freed_block_written", without="drains_before_cancel", aborts=True)
-    assert in_order(events, "schedule", "abort_at_prefill", "write_layer")
+    path = path_of("freed_block_written", without="drains_before_cancel", aborts=True)
+    assert in_order(path, "gate.schedule", "router.abort_at_prefill", "worker.write_layer")
 
 
 def test_a_repeated_ask_reserves_twice_without_the_memory_of_the_first() -> None:
-    events = path_of("reservations_counted", without="reserves_once", repeats=True, room=2)
-    assert in_order(events, "reserve", "reserve_again")
+    path = path_of("reservations_counted", without="reserves_once", repeats=True, room=2)
+    assert in_order(path, "decode_loop.reserve", "decode_loop.reserve_again")
 
 
 def test_a_closed_request_is_granted_anew_when_it_is_forgotten() -> None:
-    events = path_of("answered_at_most_once", without="reserves_posted", repeats=True)
-    assert events.count("answer") == 2
+    path = path_of("answered_at_most_once", without="reserves_posted", repeats=True)
+    assert path.count("decode_loop.answer") == 2
 
 
 def test_memory_of_another_life_is_written_without_the_fence() -> None:
-    events = path_of("foreign_written", without="fences_writes", crash="decode", repeats=True)
-    assert in_order(events, "grant", "crash_decode", "send_last_layer")
+    path = path_of("foreign_written", without="fences_writes", crash="decode", repeats=True)
+    assert in_order(path, "decode_loop.grant", "faults.crash_decode", "sender.send_last_layer")
 
 
 def test_a_wrong_suspicion_does_harm_without_the_fence() -> None:
-    events = path_of("foreign_written", without="fences_writes", suspicions=True)
-    assert in_order(events, "grant", "suspect", "release", "send_last_layer")
-    assert "crash_prefill" not in events
+    path = path_of("foreign_written", without="fences_writes", suspicions=True)
+    assert in_order(path, "decode_loop.grant", "decode_loop.suspect", "decode_worker.release", "sender.send_last_layer")
+    assert "faults.crash_prefill" not in path
+
+
+def test_half_a_cache_is_decoded_when_a_new_life_of_prefill_takes_what_was_meant_for_the_last() -> None:
+    path = path_of("committed_unsent", without="names_lives", crash="prefill", chunks=2)
+    assert in_order(path, "router.register", "faults.crash_prefill", "faults.restart_prefill", "router.post_to_prefill")
+
+
+def test_a_crash_forgets_as_much_however_often_a_number_is_used() -> None:
+    def stores(turns: int) -> dict[str, int]:
+        crashes = [a for a in build(crash="any", repeats=True, turns=turns).actions if a.row.event.startswith("crash_")]
+        return {a.row.event: len(a.stores) for a in crashes}
+
+    assert set(stores(2)) == {"crash_prefill", "crash_decode"}
+    assert stores(2) == stores(7)
 
 
 def test_a_step_goes_on_in_a_freed_reservation_when_the_end_does_not_wait_for_it() -> None:
-    events = path_of("step_on_freed_reservation", without="ends_steps", aborts=True)
-    assert in_order(events, "start_step", "abort_at_decode", "release")
+    path = path_of("step_on_freed_reservation", without="ends_steps", aborts=True)
+    assert in_order(path, "decode_worker.start_step", "router.abort_at_decode", "decode_worker.release")
 
 
 @pytest.mark.parametrize(
@@ -113,10 +121,11 @@ def test_bounds_are_judged(config: dict[str, Any], said: str) -> None:
 
 
 def test_a_pause_waits_for_what_is_under_way_and_new_weights_for_the_pause() -> None:
-    events = path_of("weights_mixed", without="drains_before_pause", control=True)
-    assert in_order(events, "write_layer", "pause", "update", "begin_update", "end_update", "start_step")
+    path = path_of("weights_mixed", without="drains_before_pause", control=True)
+    update = ("decode_worker.begin_update", "decode_worker.end_update")
+    assert in_order(path, "worker.write_layer", "control.pause", "control.update", *update, "decode_worker.start_step")
     held_back = path_of("at_work_while_paused", without="holds_posts", control=True)
-    assert in_order(held_back, "pause", "see_decode_idle", "post_to_decode", "see_prefill_idle", "hold")
+    assert in_order(held_back, "control.pause", "control.see_decode_idle", "router.post_to_decode", "control.see_prefill_idle", "prepare.hold")
 
 
 def test_everything_is_asked_at_once_of_a_controlled_request_that_is_given_up() -> None:

@@ -50,7 +50,7 @@ def token_processor(p: Plane, request: Machine) -> Machine:
         step("note_token", t.NOTING, t.NOTING, turn & ~alone, note),
         step("note_token", t.NOTING, t.READING, turn & alone, note),
     ]
-    return Machine("token_processor", t, rows, final=t.READING, process=p.prefill_process, doc="P.T: notes first tokens (4.9).")
+    return Machine("token_processor", t, rows, final=t.READING, process=p.engine_process, doc="P.T: notes first tokens (4.9).")
 
 
 def completer(p: Plane, request: Machine) -> Machine:
@@ -81,4 +81,4 @@ def completer(p: Plane, request: Machine) -> Machine:
         step("release_withdrawn", c.RELEASING,  c.COLLECTING, withdrawn, cancels, moves=move.withdrawn, under=lock, cite="ours: H-13"),
     ]
     # fmt: on
-    return Machine("completer", c, rows, final=c.COLLECTING, process=p.prefill_process, doc="P.FIN: the one place where P lets go (4.10).")
+    return Machine("completer", c, rows, final=c.COLLECTING, process=p.engine_process, doc="P.FIN: the one place where P lets go (4.10).")

@@ -53,7 +53,7 @@ def connector(p: Plane, request: Machine) -> Machine:
             hears("drop_late_settled", c, c, ~now, [settled.receive(0)],  cite="ours: of an earlier turn"),
         ]
     # fmt: on
-    return Machine("connector", Connector, rows, final=c, process=p.prefill_process, doc="P.RX and P.IO: D's replies (4.5).")
+    return Machine("connector", Connector, rows, final=c, process=p.engine_process, doc="P.RX and P.IO: D's replies (4.5).")
 
 
 def timer(p: Plane, request: Machine) -> Machine | None:
@@ -77,4 +77,4 @@ def timer(p: Plane, request: Machine) -> Machine | None:
         rows.append(wait("give_up", t, t, True, effects, moves=request[q].give_up, cite="9.2"))
     if not rows:
         return None
-    return Machine("timer", Timer, rows, final=t, process=p.prefill_process, doc="Says again what D has not answered; ends waits.")
+    return Machine("timer", Timer, rows, final=t, process=p.engine_process, doc="Says again what D has not answered; ends waits.")

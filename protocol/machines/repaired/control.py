@@ -50,7 +50,7 @@ def control(p: Plane, request: Machine, entry: Machine) -> Machine | None:
     over = all_of(p.request, lambda q: request.at(q).is_in(Stage.NEW, Stage.CLOSED))
     if not p.rules.drains_before_pause:
         idle = over = TRUE
-    prefill_lives = p.prefill_process.is_alive() if p.prefill_process else TRUE
+    prefill_lives = p.engine_process.is_alive() if p.engine_process else TRUE
     decode_lives = p.decode_process.is_alive(d) if p.decode_process else TRUE
     decode = partial(_row, choose=(d,), under=p.decode_lock[d])
     note, fresh = seen[d].set(True), ~seen[d]

@@ -98,8 +98,8 @@ def decode_loop(p: Plane, entry: Machine) -> Machine:
     if not p.rules.reserves_once:
         rows.append(reply("reserve_again", s, s, held & room, reserve, cite="8.1: overwrites silently, H-12"))
     abandon = partial(step, choose=(q,), moves=entry[d, q].abandon)
-    if p.prefill_process is not None:
-        gone = ~p.prefill_process.is_alive() | (p.prefill_life != p.asked_by[d, q])
+    if p.engine_process is not None:
+        gone = ~p.engine_process.is_alive() | (p.prefill_life != p.asked_by[d, q])
         rows.append(abandon("abandon", s, s, here & gone, [], cite="ours: its heartbeat has ended, or names a new life; 9.7"))
     if p.bounds.suspicions:
         rows.append(abandon("suspect", s, s, here, [], decided="timer", fair="none", cite="ours: a heartbeat that is only late; 9.7"))
@@ -122,7 +122,8 @@ def decode_worker(p: Plane, entry: Machine) -> Machine:
     next_one = batch[d, q] & all_of(p.request, lambda i: (i >= q) | ~batch[d, i])
     alone = all_of(p.request, lambda i: (i == q) | ~batch[d, i])
     drop = [batch[d, q].set(False), turn.set(0)]
-    credit = [*drop, when(turn != p.entry_turn[d, q], p.miscredited.set(True))]
+    note = when(turn != p.entry_turn[d, q], p.miscredited.set(True))
+    credit = [*drop, note]
     idle = ~batch[d, q] if p.rules.ends_steps else TRUE
     revoke = [p.open_key[d, q].set(None)] if p.rules.fences_writes else []
     free = [p.reserved[d].sub(1), *revoke, p.decode_holds[q].set(None)]
@@ -139,6 +140,9 @@ def decode_worker(p: Plane, entry: Machine) -> Machine:
             step("drop_token",        s.STEPPING, goes, which & (at != Entry.DECODING), drop, cite="6.5; ours: aborted meanwhile"),
         ]
     # fmt: on
+    if p.bounds.drafts:
+        more, cite = next_one & (at == Entry.DECODING), "10; ours: an accepted token of a step that has more"
+        rows.append(step("credit_draft", s.STEPPING, s.STEPPING, more, [note], decided="decided", fair="none", cite=cite))
     if p.bounds.control:
         due, load = p.decode_update_due[d], [p.decode_update_due[d].set(False), p.decode_weights[d].set(p.weights)]
         under = partial(_row, under=p.decode_lock[d], cite="ours: a step without requests")

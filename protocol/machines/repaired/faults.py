@@ -50,14 +50,18 @@ def _prefill_rows(p: Plane) -> list[Row]:
     if p.bounds.crash != "rank":
         rows.append(kill("crash_prefill", f, f, may, [prefill.crash()], "world", cite="9.7"))
     else:
+        engine = p.engine_process
         parts = [part for part in (p.worker_process, p.messager_process) if part is not None]
-        every = all_of(p.rank, lambda i: parts[0].is_alive(i) & parts[1].is_alive(i))
+        assert engine is not None
+        every = engine.is_alive() & all_of(p.rank, lambda i: parts[0].is_alive(i) & parts[1].is_alive(i))
+        rows.append(kill("crash_engine", f, f, may & every, [engine.crash()], "world", cite="9.7"))
         for name, part in zip(("worker", "messager"), parts):
             rows.append(kill(f"crash_{name}", f, f, may & every, [part.crash(r)], "world", choose=(r,), cite="H6, 9.6"))
         if p.rules.dies_whole:
-            end = [prefill.crash(), *(when(part.is_alive(i), part.crash(i)) for part in parts for i in p.rank)]
+            ranks = [when(part.is_alive(i), part.crash(i)) for part in parts for i in p.rank]
+            end = [prefill.crash(), when(engine.is_alive(), engine.crash()), *ranks]
             rows.append(kill("end_prefill", f, f, prefill.is_alive() & ~every, end, "supervisor", fair="weak", cite="ours"))
-            again += [part.restart(i) for part in parts for i in p.rank]
+            again += [engine.restart(), *(part.restart(i) for part in parts for i in p.rank)]
     rows.append(kill("restart_prefill", f, f, ~prefill.is_alive(), again, "supervisor", cite="ours: a new life"))
     return rows
 

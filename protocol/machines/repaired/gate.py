@@ -66,7 +66,7 @@ def gate(p: Plane, request: Machine) -> Machine:
     # fmt: on
     if p.bounds.control:
         rows += _update_rows(p, ~some, all_read)
-    return Machine("gate", g, rows, process=p.prefill_process, doc="P.S: schedules after the forward, everything at once.")
+    return Machine("gate", g, rows, process=p.engine_process, doc="P.S: schedules after the forward, everything at once.")
 
 
 def _update_rows(p: Plane, idle: Expr, all_read: Expr) -> list[Row]:

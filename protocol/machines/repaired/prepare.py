@@ -68,4 +68,4 @@ def prepare(p: Plane, request: Machine) -> Machine:
         _row("add",       s.PUT,     s.IDLE,    mine, done, choose=(q,), moves=move.add, under=lock, cite="4.8"),
     ]
     # fmt: on
-    return Machine("prepare", s, rows, copies=p.thread, final=s.IDLE, process=p.prefill_process, doc="P.F1 .. FN: preparation (5.2).")
+    return Machine("prepare", s, rows, copies=p.thread, final=s.IDLE, process=p.engine_process, doc="P.F1 .. FN: preparation (5.2).")

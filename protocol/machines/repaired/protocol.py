@@ -1,6 +1,6 @@
 """The repaired protocol, whole: from the router's post to the client's answer.
 
-Composition of every file of this folder; the rules are in `plane.py`, each with its reason where it is obeyed. What is asked:
+Composition of every file of this folder; the rules are in `bounds.py`, each with its reason where it is obeyed. What is asked:
 S1-S5, S7 and L1-L3 of the cache hand-over (CH-...), P1-P12 and P14 of the engine-worker side (EW-...). S6 belongs to the
 prefix cache, P1 (the senders' meetings) has no object here because senders do not meet, P13 belongs to the rounds of the data-parallel
 instances and P15 to the engine's threads: each has scenarios of its own group.
@@ -15,6 +15,7 @@ from ...expr import FALSE, Expr
 from ...machine import Machine
 from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
+from .bounds import Bounds, Rules
 from .completion import completer, token_processor
 from .connector import connector, timer
 from .control import control as operator
@@ -23,7 +24,7 @@ from .decode import decode_loop, decode_worker, listener
 from .faults import faults
 from .gate import Gate, gate
 from .messager import consumer, registrar, sender
-from .plane import HOLDING, RESERVING, Bounds, Entry, Plane, Report, Rules, Stage
+from .plane import HOLDING, RESERVING, Entry, Plane, Report, Stage
 from .prepare import prepare
 from .request import entry_machine, request_machine
 from .router import Router, router
@@ -51,16 +52,21 @@ def build(
     suspicions: bool = False,
     crash: str = "none",
     lives: int = 2,
+    drafts: bool = False,
     control: bool = False,
 ) -> System:
-    """The repaired protocol at these bounds; see `plane.Bounds`. `without` leaves one of `plane.Rules` out.
+    """The repaired protocol at these bounds; see `bounds.Bounds`. `without` leaves one of `bounds.Rules` out.
 
     Raises:
         DefinitionError: an unknown rule, or a bound outside its choices.
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
-    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash, lives, control)
-    p = Plane(Rules.all_but(without), bounds)
+    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash, lives, drafts, control)
+    return compose(Plane(Rules.all_but(without), bounds))
+
+
+def compose(p: Plane) -> System:
+    """The machines over that plane, and all that is asked of them."""
     request, entry = request_machine(p), entry_machine(p)
     routing, scheduling, working = router(p, request, entry), gate(p, request), worker(p)
     machines = [request, entry, routing, prepare(p, request), scheduling, working, registrar(p), consumer(p), sender(p)]

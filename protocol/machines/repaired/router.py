@@ -39,7 +39,11 @@ def router(p: Plane, request: Machine, entry: Machine) -> Machine:
     rows = []
     for d in p.decode:
         rows += _rows_at_decode(p, entry, d, life, prefill_life, turn)
-    alive = p.prefill_process.is_alive() & (p.prefill_life == prefill_life[q]) if p.prefill_process else TRUE
+    alive: Expr = TRUE
+    if p.engine_process is not None:
+        alive = p.engine_process.is_alive()
+        if p.rules.names_lives:
+            alive = alive & (p.prefill_life == prefill_life[q])
     at_prefill = partial(Row, actor="router", under=p.resources)
     register = [p.turn_of[q].set(turn[q]), p.prompt_chunks[q].set(length), p.whole[q].set(length * p.layers), p.forget_ghosts(q)]
     push = [p.intake.push(p.name(request=q, turn=turn[q]))]
