@@ -8,6 +8,7 @@ from protocol.machines.buffers.sampling_mirror import build as sampling_mirror
 from protocol.machines.engine_threads.engine_threads import build as engine_threads
 from protocol.machines.hand_over.layer0_signal import build as layer0_signal
 from protocol.machines.lifecycle.lifecycle import build as lifecycle
+from protocol.machines.lifecycle.prefill_scheduling import build as prefill_scheduling
 from protocol.machines.network.lease import build as lease
 from protocol.machines.network.reservation import build as reservation
 from protocol.machines.preparation.prefix_cache import build as prefix_cache
@@ -23,6 +24,7 @@ from .subjects.forward_signal import ForwardSignal
 from .subjects.hand_over import HandOver
 from .subjects.lease import Lease
 from .subjects.lifecycle import Lifecycle
+from .subjects.prefill_scheduling import PrefillScheduling
 from .subjects.prefix_cache import PrefixCache
 from .subjects.preparation import Preparation
 from .subjects.reservation import Reservation
@@ -37,6 +39,7 @@ SUBJECTS: dict[Callable[..., System], type[World]] = {
     layer0_signal: HandOver,
     lease: Lease,
     lifecycle: Lifecycle,
+    prefill_scheduling: PrefillScheduling,
     prefix_cache: PrefixCache,
     preparation: Preparation,
     reservation: Reservation,
