@@ -30,7 +30,7 @@ Progress = Callable[[int, int, float, int], None]
 Unit = tuple[tuple[str, ...], tuple[object, ...]]
 """A fairness unit: its name within a copy, and the copy."""
 
-VIOLATED_WHERE_TRUE = ("never", "illegal", "write_conflict", "lost_store")
+VIOLATED_WHERE_TRUE = ("never", "illegal", "write_conflict", "lost_store", "covers")
 UNLIMITED = Limits()
 BYTES_PER_STATE, BYTES_PER_EDGE = 600, 120
 """What a state of a small system and an edge cost in Python objects, roughly; for the memory budget only."""
@@ -175,7 +175,7 @@ class Search:
         try:
             return holds(self.system, self.states[state], expr)
         except OutOfRange as error:
-            if prop.kind in ("illegal", "write_conflict", "lost_store"):
+            if prop.kind in ("illegal", "write_conflict", "lost_store", "covers"):
                 return False  # made from guards: the row that leaves its type there is the violation
             told = self.told(self.path(state))
             raise DefinitionError(f"property {prop.name} cannot be evaluated: {error}; guard it; {told}") from error

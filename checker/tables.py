@@ -27,7 +27,7 @@ from .permutation import Permutation
 from .reduction import Candidate, candidates, touched_by
 from .symmetry import IDENTITY, Symmetry, find
 
-STATE_KINDS = ("always", "never", "sometimes", "illegal", "write_conflict", "lost_store")
+STATE_KINDS = ("always", "never", "sometimes", "illegal", "write_conflict", "lost_store", "covers")
 """Properties that look at one state."""
 
 

@@ -165,6 +165,8 @@ class Machine:
         fairness: "row" for a fairness unit per row and copy, "copy" for one unit per copy (any row).
         fair: the default fairness of its rows: none, weak or strong.
         restart: the state in which a restarted copy begins.
+        stands_for: the machines that this one replaces in a `Split`. It is unfair, and the rules of the media do not bind it: each of its
+            steps stands for a step of one of them.
     """
 
     def __init__(
@@ -184,6 +186,7 @@ class Machine:
         fairness: str = "row",
         fair: str | None = None,
         restart: Any = None,
+        stands_for: Sequence[str] = (),
         doc: str = "",
     ):
         self.name, self.states, self.rows, self.doc = name, states, list(rows), doc
@@ -192,7 +195,8 @@ class Machine:
         self.process, self.passive, self.environment = process, passive, environment
         self.initial = list(states)[0] if initial is None else initial
         self.restart = self.initial if restart is None else restart
-        self.fairness, self.fair = fairness, fair or ("none" if environment else "weak")
+        self.stands_for = tuple(stands_for)
+        self.fairness, self.fair = fairness, fair or ("none" if environment or stands_for else "weak")
         if not name.isidentifier():
             raise DefinitionError(f"machine {name!r}: give it a name that is an identifier")
         if fairness not in ("row", "copy"):

@@ -1,24 +1,37 @@
 """Properties: what a scenario asks of a system.
 
 `always`, `never`, `sometimes` and `leads_to` are stated by the author; `deadlock`, `hang`, `write_conflict` and
-`lost_store` are free: a scenario only names them. `range` needs no name, it is always checked. Exact meanings:
+`lost_store` are free: a scenario only names them; `covers` is asked by a `Split`. `range` needs no name, it is always checked. Exact meanings:
 docs/semantics.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import DefinitionError
 from .expr import FALSE, Expr, Literal, boolean
 from .types import Scalar
 from .variable import Medium, Variable
 
+if TYPE_CHECKING:
+    from .machine import Machine
+
+
+@dataclass(frozen=True)
+class Cover:
+    """What a `covers` asks about: machines of the system, those that stand for them elsewhere, and the variables that others see of them."""
+
+    machines: tuple[Machine, ...]
+    stand_in: tuple[Machine, ...]
+    shared: tuple[Variable, ...]
+
 
 @dataclass(frozen=True, eq=False)
 class Property:
-    """A named property. `kind` is one of always, never, sometimes, leads_to, deadlock, hang, write_conflict, lost_store, range, illegal."""
+    """A named property. `kind`: always, never, sometimes, leads_to, deadlock, hang, write_conflict, lost_store, covers, range, illegal."""
 
     kind: str
     name: str
@@ -27,6 +40,8 @@ class Property:
     """For leads_to: (label, p, q) per value of `each`."""
     variable: Variable | None = None
     """For write_conflict and lost_store: the variable that is watched."""
+    cover: Cover | None = None
+    """For covers: who stands for whom."""
     about: str = ""
 
     def __str__(self) -> str:
@@ -34,6 +49,9 @@ class Property:
             return f"{self.kind} {self.expr}"
         if self.kind == "leads_to":
             return "; ".join(f"{p} leads to {q}" for _, p, q in self.cases)
+        if self.cover is not None:
+            one, other = (", ".join(m.name for m in machines) for machines in (self.cover.stand_in, self.cover.machines))
+            return f"{one} covers {other}"
         return self.kind + (f" on {self.variable.name}" if self.variable is not None else "")
 
 
@@ -84,6 +102,11 @@ def write_conflict(variable: Variable, name: str = "", about: str = "") -> Prope
 def lost_store(variable: Variable, name: str = "", about: str = "") -> Property:
     """Violated where a store replaces a different value, stored by another copy, that no other copy has loaded."""
     return Property("lost_store", name or f"no_lost_store_on_{variable.name}", variable=_plain(variable), about=about)
+
+
+def covers(name: str, machines: Sequence[Machine], stand_in: Sequence[Machine], shared: Sequence[Variable], about: str = "") -> Property:
+    """Violated by a step of the machines that changes shared variables in a way in which the stand-in cannot change them there."""
+    return Property("covers", name, cover=Cover(tuple(machines), tuple(stand_in), tuple(shared)), about=about)
 
 
 def _plain(variable: Variable) -> Variable:

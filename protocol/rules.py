@@ -137,7 +137,7 @@ def _check_final(machine: Machine) -> None:
 
 
 def _barriers_passed(row: Row) -> list[Cell]:
-    return [e.barrier for e in row.guard.walk() if isinstance(e, Passed)]
+    return [e.barrier for e in _passes(row)]
 
 
 def _check_barrier_rows(machine: Machine) -> None:
@@ -188,6 +188,9 @@ def check_rules(system: System) -> None:
             raise DefinitionError(message, **_at(a.machine, a.row))
     owners: dict[int, Machine] = {}
     for machine in system.machines:
+        if machine.stands_for:
+            _check_stand_in(system, machine)
+            continue
         for row in machine.rows:
             _check_environment(machine, row)
             _check_ghosts(machine, row)
@@ -320,6 +323,30 @@ def _check_private(machine: Machine, row: Row, cell: Cell, owners: dict[int, Mac
     if variable.over[: len(machine.copies)] != machine.copies or not all(isinstance(i, Me) for i in leading):
         own = ", ".join(f"me({d})" for d in machine.copies)
         raise DefinitionError(f"touches {cell}, which is private: index it by the copy itself ({own})", **_at(machine, row))
+
+
+SEEN_BY_STAND_INS = ("always", "never", "covers", "illegal")
+"""The properties that mean something where machines are replaced by others that may do more."""
+
+
+def _check_stand_in(system: System, machine: Machine) -> None:
+    """What replaces other machines says what may happen to variables, and nothing of when or by whom."""
+    if machine.passive or machine.process is not None:
+        raise DefinitionError("stands for other machines: it has a thread, and lives in no process that could crash", machine=machine.name)
+    for row in machine.rows:
+        strange = [str(e) for e in row.effects if isinstance(e, (Arrive, BreakOpen, Crash, Restart))] + [str(p.barrier) for p in _passes(row)]
+        strange += [str(lock) for lock in (row.under, row.acquire, row.release) if lock is not None]
+        if strange or row.illegal:
+            what = strange[0] if strange else "an illegal message"
+            raise DefinitionError(f"stands for other machines and may only set, send, receive and move; not `{what}`", **_at(machine, row))
+    for prop in system.properties:
+        if prop.kind not in SEEN_BY_STAND_INS:
+            what = f"property {prop.name} ({prop.kind}) cannot be asked where {machine.name} stands for {', '.join(machine.stands_for)}"
+            raise DefinitionError(f"{what}: it may do more than they, and need not do what they do; ask the whole system")
+
+
+def _passes(row: Row) -> list[Passed]:
+    return [e for e in row.guard.walk() if isinstance(e, Passed)]
 
 
 def _check_ghosts(machine: Machine, row: Row) -> None:

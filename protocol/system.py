@@ -14,6 +14,7 @@ from itertools import combinations
 from typing import Any
 
 from .combine import conjunction, disjunction
+from .cover import watch_cover
 from .errors import DefinitionError
 from .expr import BOOL, Cell, Expr, Literal, Not, OneOf, Op
 from .lower import Action, Instance, Lowering
@@ -188,6 +189,8 @@ class System:
         for prop in self.properties:
             for expr in [prop.expr, *(e for _, p, q in prop.cases for e in (p, q))]:
                 read |= ghosts(expr)
+        for action in self.actions:  # what stands for others may look at ghosts
+            read |= ghosts(action.guard)
         stores = [s for a in self.actions for s in a.stores if s.cell.variable.medium is Medium.GHOST]
         grown = True
         while grown:
@@ -204,6 +207,10 @@ class System:
             return replace(prop, expr=write_conflict_on(prop.variable, self.actions))  # type: ignore[arg-type]
         if prop.kind == "lost_store":
             return replace(prop, expr=watch_stores(prop.variable, self.actions))  # type: ignore[arg-type]
+        if prop.cover is not None:
+            lowering = Lowering(self)
+            stand_in = [lowering.lower(k, m, row) for m in prop.cover.stand_in for k, row in enumerate(m.rows)]
+            return replace(prop, expr=watch_cover(prop.name, prop.cover, self.actions, stand_in))
         return prop
 
 

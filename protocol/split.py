@@ -1,0 +1,162 @@
+"""Splitting a system: each side explored beside machines that stand for the other ones.
+
+A `Split` cuts the active machines of a whole system into sides, each with a *stand-in*: machines that can do, to the variables that others
+touch as well, whatever the side can do. The *part* of a side is a system of its own: the side, and the stand-ins of all others. It asks
+what the whole asks about the side, and whether the side's own stand-in covers it. When every part's stand-in covers, what holds in a part
+holds in the whole: docs/semantics.md, "Environments", has the argument and what it needs, which is judged here and raised when it is not so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .cover import cells_of
+from .errors import DefinitionError
+from .expr import Cell
+from .lower import Action
+from .machine import Machine
+from .properties import Property, covers
+from .system import System
+from .variable import Medium, Variable
+
+CARRIED = ("always", "never")
+"""The kinds of property that a part answers for the whole."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Active machines of a system, and the machines that stand for them in the parts of the others.
+
+    Every machine of `stand_in` names those of `machines` in its `stands_for`.
+    """
+
+    name: str
+    machines: Sequence[Machine]
+    stand_in: Sequence[Machine]
+
+
+class Split:
+    """A whole system cut into sides.
+
+    Args:
+        whole: not explored; asked for its rows and properties.
+        sides: two or more, which have every active machine of the whole between them.
+
+    Raises:
+        DefinitionError: a machine is on no side or on two; a stand-in touches what only its side touches; a row of a side does not do in
+            its part what it does in the whole.
+    """
+
+    def __init__(self, whole: System, *sides: Side):
+        if len({side.name for side in sides}) < max(2, len(sides)):
+            raise DefinitionError(f"split {whole.name}: takes two sides or more, of different names")
+        self.whole, self.sides = whole, {side.name: side for side in sides}
+        placed = [machine for side in sides for machine in side.machines]
+        for machine in whole.active:
+            if sum(m is machine for m in placed) != 1:
+                raise DefinitionError(f"split {whole.name}: put the machine on one of the sides {', '.join(self.sides)}", machine=machine.name)
+        self.touched = {side.name: _touched(a for a in whole.actions if a.machine in side.machines) for side in sides}
+        self._check_locks()
+        self._check_stand_ins()
+        self.parts = {side.name: self._part(side) for side in sides}
+        self._check_rows()
+
+    def part(self, name: str) -> System:
+        """The side of that name beside what stands for the others.
+
+        Raises:
+            DefinitionError: there is no such side.
+        """
+        if name not in self.parts:
+            raise DefinitionError(f"split {self.whole.name}: there is no side {name!r}; choose one of {', '.join(self.parts)}")
+        return self.parts[name]
+
+    def shared(self, side: Side) -> list[Variable]:
+        """The variables that the side and some other one touch."""
+        elsewhere = self._elsewhere(side)
+        return [variable for key, variable in self.touched[side.name].items() if key in elsewhere]
+
+    def _elsewhere(self, side: Side) -> set[int]:
+        return {key for name, touched in self.touched.items() if name != side.name for key in touched}
+
+    def _part(self, side: Side) -> System:
+        others = [machine for other in self.sides.values() if other is not side for machine in other.stand_in]
+        moved = [move.machine for machine in [*side.machines, *others] for row in machine.rows for move in row.moves]
+        machines = [m for m in self.whole.machines if m in side.machines or (m.passive and m in moved)]
+        about = f"what stands for {side.name} can do all that others see of it"
+        asked = covers(f"{side.name}_covered", side.machines, side.stand_in, self.shared(side), about)
+        carried = [p for p in self.whole.properties if self._is_about(p, side)]
+        return System(f"{self.whole.name}_{side.name}", [*machines, *others], [*carried, asked], self.whole.doc)
+
+    def _is_about(self, prop: Property, side: Side) -> bool:
+        """Whether the part of a side shows every step that changes what the property reads."""
+        read = {id(e.variable) for e in prop.expr.walk() if isinstance(e, Cell)}
+        elsewhere = self._elsewhere(side)
+        return prop.kind in CARRIED and all(v in self.touched[side.name] or v not in elsewhere for v in read)
+
+    # -- what the argument needs -------------------------------------------------------------------------------------
+
+    def _check_locks(self) -> None:
+        """A lock that is held across rows lies on one side: who holds it is no variable that a stand-in could set."""
+        users: dict[str, set[str]] = {}
+        for side in self.sides.values():
+            for machine in side.machines:
+                for row in machine.rows:
+                    for lock in (row.under, row.acquire, row.release):
+                        if isinstance(lock, Cell):
+                            users.setdefault(lock.variable.name, set()).add(side.name)
+        for machine in self.whole.active:
+            for row in machine.rows:
+                if isinstance(row.acquire, Cell) and len(users[row.acquire.variable.name]) > 1:
+                    why = f"acquires {row.acquire} across rows, and both sides use it; keep its users on one side"
+                    raise DefinitionError(why, machine=machine.name, row=row.event)
+
+    def _check_stand_ins(self) -> None:
+        """A stand-in is one, and touches what is shared or its own."""
+        known = {key for touched in self.touched.values() for key in touched}
+        for side in self.sides.values():
+            shared = {id(v) for v in self.shared(side)}
+            for machine in side.stand_in:
+                if not set(machine.stands_for) <= {m.name for m in side.machines} or not machine.stands_for:
+                    raise DefinitionError(f"name in stands_for= which machines of {side.name} it replaces", machine=machine.name)
+            alone = System(f"{self.whole.name}_{side.name}_stand_in", [*(m for m in self.whole.machines if m.passive), *side.stand_in])
+            for action in alone.actions:
+                for variable in _touched([action]).values():
+                    if id(variable) in known and id(variable) not in shared:
+                        why = f"touches {variable.name}, which {side.name} does not share with another side"
+                        raise DefinitionError(why, machine=action.machine.name, row=action.row.event)
+
+    def _check_rows(self) -> None:
+        """Every row of a side does in its part what it does in the whole: else its guard or effects depend on who else is there."""
+        wholes = {(a.machine.name, n): a for a, n in _numbered(self.whole.actions)}
+        matters = {id(v) for part in self.parts.values() for v in part.variables}
+        for side in self.sides.values():
+            for action, n in _numbered(self.parts[side.name].actions):
+                if action.machine in side.machines:
+                    one, other = _text(wholes[action.machine.name, n], matters), _text(action, matters)
+                    if one != other:
+                        lost = sorted(set(one) ^ set(other))[0]
+                        why = f"does not do the same without the other sides: `{lost}`; what locks, barriers and crashes do must stay on one side"
+                        raise DefinitionError(why, machine=action.machine.name, row=action.row.event)
+
+
+def _numbered(actions: Iterable[Action]) -> list[tuple[Action, int]]:
+    """The actions, each with its place among those of its machine."""
+    seen: dict[str, int] = {}
+    found = []
+    for action in actions:
+        seen[action.machine.name] = seen.get(action.machine.name, -1) + 1
+        found.append((action, seen[action.machine.name]))
+    return found
+
+
+def _touched(actions: Iterable[Action]) -> dict[int, Variable]:
+    """The variables that the actions read or write, by identity."""
+    return {id(cell.variable): cell.variable for action in actions for cell in cells_of(action)}
+
+
+def _text(action: Action, matters: set[int]) -> list[str]:
+    """Guard and stores of an action as text, without ghosts that no part has and those that only watch."""
+    stores = [s for s in action.stores if s.operation != "watch"]
+    return [str(action.guard), *(str(s) for s in stores if s.cell.variable.medium is not Medium.GHOST or id(s.cell.variable) in matters)]
