@@ -14,22 +14,32 @@ import numpy as np
 from ..errors import EngineError
 from ..model.kv_cache import KvCache
 from ..model.shared_exchange import SharedExchange
+from .fence import Fence
 from .job import NewWeights
 from .plant import Plant
 
 PATH_BYTES, LENGTH_BYTES = 4096, 4
 """Of the segment with the path of the weights in force, which begins with its length."""
+KEY_BYTES = 8
+"""Of a reservation's key."""
 
 
 class Mapped(SharedMemory):
     """A segment whose views may outlive it: the mapping ends with the process, silently."""
+
+    _fd: int
+
+    @property
+    def file(self) -> int:
+        """The open file behind it."""
+        return self._fd
 
     def __del__(self) -> None:
         pass
 
 
 class Arena:
-    """The memory of an engine: a segment for each rank's cache, one for each instance's exchange, and one that names the weights."""
+    """The memory of an engine: a segment for each rank's cache, one for each instance's exchange, one for the fence, one that names the weights."""
 
     def __init__(self, plant: Plant, name: str):
         self.name, self._plant = name, plant
@@ -45,6 +55,7 @@ class Arena:
         arena = cls(plant, name)
         try:
             arena._make(f"{name}-weights", PATH_BYTES)
+            arena._make(f"{name}-fence", plant.numbers * KEY_BYTES)
             for instance in range(1 + plant.decodes):
                 arena._make(f"{name}-exchange-{instance}", SharedExchange.bytes_needed(plant.ranks, _floats(plant, instance)))
                 for rank in range(plant.ranks):
@@ -63,6 +74,12 @@ class Arena:
     def exchange(self, instance: int, rank: int) -> SharedExchange:
         """A rank's end of its instance's exchange, for the rank's process."""
         return SharedExchange(Mapped(f"{self.name}-exchange-{instance}"), rank, self._plant.ranks, _floats(self._plant, instance))
+
+    def fence(self) -> Fence:
+        """The fence around the caches of all D instances, for any process."""
+        memory = Mapped(f"{self.name}-fence")
+        keys = np.ndarray((self._plant.numbers,), np.int64, memory.buf)
+        return Fence(keys, memory.file, refuses=self._plant.fences_writes)
 
     def publish(self, weights: NewWeights) -> None:
         """Say which weights are in force. Called while no rank computes; one that begins anew meanwhile asks before its first batch."""

@@ -19,6 +19,7 @@ from ..queue_server import Letter
 from ..runtime.placement import OUTSIDE, Composition, Crew, Desk, Part, Placement, Station
 from .arena import Arena
 from .decode_engine import DecodeEngine, DecodeGate
+from .fence import Fence
 from .job import NewWeights
 from .messager import Messager
 from .operator import Command, Operator
@@ -120,6 +121,10 @@ class Memory(Protocol):
         """The cache of a rank."""
         ...
 
+    def fence(self) -> Fence:
+        """The fence around the caches of all D instances."""
+        ...
+
     def computation(self, instance: int, rank: int, clock: Clock) -> Computation:
         """A rank's part of its instance's forwards, for a rank that begins, or begins anew. `clock`: of its copy."""
         ...
@@ -138,6 +143,10 @@ class LiveMemory:
     def cache(self, instance: int, rank: int) -> KvCache:
         """Mapped."""
         return self._arena.cache(instance, rank)
+
+    def fence(self) -> Fence:
+        """Mapped; its locks are the segment's."""
+        return self._arena.fence()
 
     def computation(self, instance: int, rank: int, clock: Clock) -> LiveComputation:
         """The rank has a share of the cores."""
@@ -202,9 +211,9 @@ class MessagerCrew(Crew):
     """The messager of a rank."""
 
     def __init__(self, plant: Plant, memory: Callable[[], Memory], rank: int, desk: Desk):
-        caches = memory()
-        source, *targets = (caches.cache(instance, rank) for instance in range(1 + plant.decodes))
-        self._role = Messager(rank, plant.shape, source, targets)
+        mapped = memory()
+        source, *targets = (mapped.cache(instance, rank) for instance in range(1 + plant.decodes))
+        self._role = Messager(rank, plant.shape, source, targets, mapped.fence())
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return [] if machine == "consumer" else [self._role]
@@ -213,9 +222,9 @@ class MessagerCrew(Crew):
 class DecodeCrew(Crew):
     """A D's engine, with the gate of its ranks, who send it the tokens of each step."""
 
-    def __init__(self, plant: Plant, instance: int, desk: Desk):
+    def __init__(self, plant: Plant, memory: Callable[[], Memory], instance: int, desk: Desk):
         self._desk = desk
-        self._engine = DecodeEngine(instance, plant.sequences, plant.shape, partial(desk.post, OUTSIDE))
+        self._engine = DecodeEngine(instance, plant, memory().fence(), partial(desk.post, OUTSIDE))
         self._gate = DecodeGate(self._engine)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
@@ -249,7 +258,7 @@ def placement_of(plant: Plant, memory: Callable[[], Memory]) -> Placement:
     for d in range(plant.decodes):
         name = f"decode engine {d}"
         parts = (*(Part(machine, (d,)) for machine in ("listener", "decode_loop", "decode_worker")), Part("gate", system=f"decode{d}"))
-        stations.append(Station(name, parts, partial(DecodeCrew, plant, d)))
+        stations.append(Station(name, parts, partial(DecodeCrew, plant, memory, d)))
         for r in range(plant.ranks):
             crew = partial(RankCrew, plant, memory, 1 + d, r)
             stations.append(Station(f"decode {d} worker {r}", (Part("worker", (r,), f"decode{d}"),), crew, name, dies_with=name))

@@ -14,7 +14,9 @@ from ..generation import Finish, Token
 from ..model.kv_cache import BlockPool
 from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries, decides
-from .job import Job, NewWeights, Numbers, Produced, Shape, Tokens, Work
+from .fence import Fence
+from .job import Job, NewWeights, Numbers, Produced, Tokens, Work
+from .plant import Plant
 
 
 class Answer:
@@ -43,11 +45,16 @@ class Answer:
 
 
 class DecodeEngine:
-    """Handlers of the listener, the loop and the worker of one D instance; `deliver` gets what clients are to see."""
+    """Handlers of the listener, the loop and the worker of one D instance.
 
-    def __init__(self, instance: int, room: int, shape: Shape, deliver: Callable[[Any], None]):
-        self.pool = BlockPool(room * shape.blocks)
-        self._instance, self._shape, self._deliver = instance, shape, deliver
+    Args:
+        fence: around the instance's memory; what an earlier life of D has let in is revoked. deliver: gets what clients are to see.
+    """
+
+    def __init__(self, instance: int, plant: Plant, fence: Fence, deliver: Callable[[Any], None]):
+        self.pool = BlockPool(plant.blocks(1 + instance))
+        self._shape, self._fence, self._deliver = plant.shape, fence, deliver
+        fence.revoke(range(instance, plant.numbers, plant.decodes))
         self.answers: dict[int, Answer] = {}
         self._ended: dict[int, Finish] = {}
         self.pending: Work | NewWeights | None = None
@@ -63,6 +70,7 @@ class DecodeEngine:
         q, job = step.chosen["request"], step.cargo
         tokens = len(job.prompt) + job.generation.max_tokens
         self.answers[q] = Answer(job, tuple(self.pool.take(self._shape.blocks_for(tokens), q)))
+        self._fence.open(q, job.key)
 
     @carries("decode_loop.grant")
     def granted(self, outcome: Outcome) -> tuple[int, Numbers] | None:
@@ -79,9 +87,10 @@ class DecodeEngine:
 
     @after("decode_worker.release")
     def release(self, step: Step) -> None:
-        """The reservation has ended, whatever ended it."""
+        """The reservation has ended, whatever ended it; its blocks are free when nobody writes there any more."""
         q = step.chosen["request"]
         answer = self.answers.pop(q)
+        self._fence.revoke([q])
         self.pool.give_back(answer.table, q)
         self._ended[q] = answer.finish or Finish.ERROR
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from ..audit import Record
 from ..clock import Clock
 from ..errors import EngineError
@@ -22,6 +24,7 @@ from ..roles.rank import FORWARD_S, TOKEN_S
 from ..runtime.ensemble import Ensemble
 from ..runtime.policy import Policy, SeededRandom
 from .crews import Abort, GivenUp, Held, Inspect, Submit, placement_of
+from .fence import Fence
 from .job import Closed, NewWeights, Produced
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
@@ -108,11 +111,16 @@ class LockstepMemory:
         self._cost, self._plant, self._first, self._in_force = cost, plant, weights, NewWeights()
         self._shards = [[self._shard(weights, plant, instance, rank) for rank in range(plant.ranks)] for instance in range(1 + plant.decodes)]
         self._forwards = [Forwards(shards) for shards in self._shards]
+        self._fence = Fence(np.zeros(plant.numbers, np.int64), refuses=plant.fences_writes)
         self._computing: list[set[int]] = [set() for _ in self._shards]
 
     def cache(self, instance: int, rank: int) -> KvCache:
         """The cache of a rank."""
         return self._shards[instance][rank].cache
+
+    def fence(self) -> Fence:
+        """One for all, without locks: a handler is done before anybody else has a turn."""
+        return self._fence
 
     def computation(self, instance: int, rank: int, clock: Clock) -> LockstepComputation:
         """A rank that computes already begins anew, and the others of its instance with it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..driver import Step
 from ..model.kv_cache import KvCache
 from ..roles.binding import after
+from .fence import Fence
 from .job import CacheTask, Shape
 
 
@@ -12,11 +13,11 @@ class Messager:
     """Handlers of the registrar and the sender of one rank.
 
     Args:
-        source: the cache of P's rank. targets: the caches of the same rank of every D instance.
+        source: the cache of P's rank. targets: the caches of the same rank of every D instance. fence: around the latter.
     """
 
-    def __init__(self, rank: int, shape: Shape, source: KvCache, targets: list[KvCache]):
-        self._rank, self._shape, self._source, self._targets = rank, shape, source, targets
+    def __init__(self, rank: int, shape: Shape, source: KvCache, targets: list[KvCache], fence: Fence):
+        self._rank, self._shape, self._source, self._targets, self._fence = rank, shape, source, targets, fence
         self._tasks: dict[int, CacheTask] = {}
         self._chunks_sent: dict[int, int] = {}
         self.bytes_sent = 0
@@ -26,20 +27,28 @@ class Messager:
         """A cache task from the mailbox."""
         self._tasks[step.cargo.number] = step.cargo
 
+    @after("sender.take_item")
+    def take(self, step: Step) -> None:
+        """What is sent next."""
+        hand = step.left("sender_hand", self._rank)
+        assert isinstance(hand, int)
+        self._hand = hand
+
     @after("sender.send_layer", "sender.send_last_layer")
     def send(self, step: Step) -> None:
-        """Write one layer of one chunk into D's blocks."""
-        q, layer = step.saw("sender_hand", self._rank), step.saw("sender_layer", self._rank)
+        """Write one layer of one chunk into D's blocks, if they are the request's still; the next row finds out that they are not."""
+        q, layer = self._hand, step.saw("sender_layer", self._rank)
         task, chunk = self._tasks[q], self._chunks_sent.get(q, 0) + 1
         span = self._shape.block_span(task.job.prompt, chunk)
         target = self._targets[q % len(self._targets)]
-        self.bytes_sent += target.copy_blocks(layer, self._source, task.source[span], task.target[span])
+        with self._fence.writing(q, task.job.key) as is_let_in:
+            if is_let_in:
+                self.bytes_sent += target.copy_blocks(layer, self._source, task.source[span], task.target[span])
         if step.event == "send_last_layer":
             self._chunks_sent[q] = chunk
 
     @after("sender.clean")
     def clean(self, step: Step) -> None:
         """The rank is through with the request."""
-        q = step.saw("sender_hand", self._rank)
-        del self._tasks[q]
-        self._chunks_sent.pop(q, None)
+        del self._tasks[self._hand]
+        self._chunks_sent.pop(self._hand, None)

@@ -100,6 +100,11 @@ class Plant:
         return (self.slots if instance == 0 else self.sequences) * self.shape.blocks
 
     @property
+    def fences_writes(self) -> bool:
+        """Whether D's memory refuses writes whose reservation is over."""
+        return self.without != "fences_writes"
+
+    @property
     def withdraw(self) -> int:
         """The task that withdraws a request from P's ranks."""
         return 2 * CHUNKS
