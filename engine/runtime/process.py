@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SPAWN = multiprocessing.get_context("forkserver")
-SPAWN.set_forkserver_preload(["__main__", "engine.runtime.child"])
+SPAWN.set_forkserver_preload(["__main__", "engine.runtime.child", "engine.disaggregated.crews"])
 
 
 class Child:
