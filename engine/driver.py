@@ -187,17 +187,17 @@ class Driver:
     """Fires the rows of some copies of a system over a store.
 
     Args:
-        store: the cells of that system.
+        store: the cells of that system. rows: compiled for another driver of the same system; None to compile them.
     """
 
-    def __init__(self, system: System, store: Store):
+    def __init__(self, system: System, store: Store, rows: Sequence[Row] | None = None):
         self.system, self.store = system, store
         variables = store.numbering.variables
         self._names = CellNames(variables)
         self._seen: dict[Place, Value] = {}
         self._plain: list[Cells] = [store.cells(v) for v in variables]
         self._noted: list[Cells] = [Noted(cells, v, n, self._seen) for n, (v, cells) in enumerate(zip(variables, self._plain))]
-        self._rows = [Row(action, self.store.numbering) for action in system.actions]
+        self.rows = [Row(action, self.store.numbering) for action in system.actions] if rows is None else rows
         self._bound: dict[int, tuple[Bound, Bound]] = {}
         self._kinds = {m.name: self._kind(m) for m in system.active}
         everybody = {(m.name, c): self._copy(m, c) for m in system.active for c in all_values(m.copies)}
@@ -312,7 +312,7 @@ class Driver:
         """The compiled row over the cells, and over the cells whose reads are noted."""
         bound = self._bound.get(action.number)
         if bound is None:
-            row = self._rows[action.number]
+            row = self.rows[action.number]
             bound = self._bound[action.number] = row.bind(self._plain), row.bind(self._noted)
         return bound
 

@@ -12,7 +12,8 @@ from protocol.types import Value
 from ..clock import Clock
 from ..generation import Generation
 from ..model.kv_cache import KvCache
-from ..model.shard import Chunk, Forward, Shard
+from ..model.layers import Routes
+from ..model.shard import Chunk, Forward
 from ..model.threads import share_cores
 from ..model.weights import Floats
 from ..queue_server import Letter
@@ -21,6 +22,7 @@ from .arena import Arena
 from .decode_engine import DecodeEngine, DecodeGate
 from .fence import Fence
 from .job import NewWeights
+from .left_out import FreeAtAbort, FreeAtFirstToken, Freed, LoosePrefillEngine, ReserveAgain, SeeingThread
 from .messager import Messager
 from .operator import Command, Operator
 from .plant import DECODE_BUILDER, PROTOCOL_BUILDER, Plant
@@ -78,7 +80,7 @@ class LiveComputation:
     def load(self, weights: NewWeights) -> None:
         """Map the weights, and go on with the rank's part of them."""
         self._weights, self._is_fresh = weights, False
-        self._shard = Shard(self._plant.part(self._plant.weights(weights), self._rank), self._cache)
+        self._shard = self._plant.shard(self._plant.weights(weights), self._rank, self._cache)
 
     def begin(self, number: int, batch: Sequence[Chunk]) -> None:
         """Start a forward; the first with the weights that came into force while this process began, if any did."""
@@ -105,6 +107,10 @@ class LiveComputation:
         """The logits of the wanted rows."""
         assert self._forward.logits is not None
         return self._forward.logits
+
+    def routes(self) -> list[Routes]:
+        """Which experts the rows visited."""
+        return self._forward.routes
 
     def run(self, number: int, batch: Sequence[Chunk]) -> Floats:
         """A whole forward."""
@@ -163,10 +169,13 @@ class RouterCrew(Crew):
 
     def __init__(self, plant: Plant, memory: Callable[[], Memory], desk: Desk):
         self._router, self._desk = Router(plant.numbers, plant.shape, mortal=plant.mortal), desk
-        self._operator = Operator(memory().publish)
+        self._operator, self._plant = Operator(memory().publish), plant
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
-        return [self._operator if machine == "control" else self._router.lines[copy[0]]]
+        if machine == "control":
+            return [self._operator]
+        line = self._router.lines[copy[0]]
+        return [line, *([FreeAtAbort(line, partial(self._desk.post, "prefill engine"))] if self._plant.without == "drains_before_cancel" else [])]
 
     def receive(self, letter: Letter) -> None:
         if isinstance(letter.content, Submit):
@@ -181,17 +190,24 @@ class PrefillCrew(Crew):
     """P's engine."""
 
     def __init__(self, plant: Plant, desk: Desk):
-        self._engine, self._desk = PrefillEngine(plant), desk
+        self._engine = PrefillEngine(plant) if plant.without is None else LoosePrefillEngine(plant)
+        self._desk, self._without = desk, plant.without
 
     def receive(self, letter: Letter) -> None:
+        if isinstance(letter.content, Freed):
+            self._engine.let_go(letter.content.key)
+            return
         cache = self._engine.cache
         self._desk.post(OUTSIDE, Held(cache.blocks - cache.free, len(cache)))
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         if machine == "timer":
             return []
-        rest = [GateRest(self._desk.clock(machine, copy))] if machine == "gate" else []
-        return [PrepareThread(self._engine) if machine == "prepare" else self._engine, *rest]
+        if machine == "prepare":
+            return [SeeingThread(self._engine) if self._without == "takes_once" else PrepareThread(self._engine)]
+        if machine == "token_processor" and self._without == "keeps_until_sent":
+            return [self._engine, FreeAtFirstToken(self._engine)]
+        return [self._engine, GateRest(self._desk.clock(machine, copy))] if machine == "gate" else [self._engine]
 
 
 class RankCrew(Crew):
@@ -200,7 +216,7 @@ class RankCrew(Crew):
     def __init__(self, plant: Plant, memory: Callable[[], Memory], instance: int, rank: int, desk: Desk):
         clock = desk.clock("worker", (rank,))
         computation = memory().computation(instance, rank, clock)
-        self._role = PrefillRank(computation) if instance == 0 else DecodeRank(rank, computation)
+        self._role = PrefillRank(computation, plant.captures(rank)) if instance == 0 else DecodeRank(rank, computation, plant.captures(rank))
         self._rest = WorkerRest(clock)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
@@ -225,9 +241,11 @@ class DecodeCrew(Crew):
     def __init__(self, plant: Plant, memory: Callable[[], Memory], instance: int, desk: Desk):
         self._desk = desk
         self._engine = DecodeEngine(instance, plant, memory().fence(), partial(desk.post, OUTSIDE))
-        self._gate = DecodeGate(self._engine)
+        self._gate, self._without = DecodeGate(self._engine), plant.without
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
+        if machine == "decode_loop" and self._without == "reserves_once":
+            return [self._engine, ReserveAgain(self._engine)]
         return [self._gate, GateRest(self._desk.clock(machine, copy))] if machine == "gate" else [self._engine]
 
     def receive(self, letter: Letter) -> None:
@@ -246,7 +264,7 @@ def placement_of(plant: Plant, memory: Callable[[], Memory]) -> Placement:
     """
     protocol = Composition(PROTOCOL_BUILDER, plant.protocol_config)
     systems = {"": protocol} | {f"decode{d}": Composition(DECODE_BUILDER, plant.decode_config) for d in range(plant.decodes)}
-    threads = ("prepare", "gate", "token_processor", "completer", "connector", *(["timer"] if plant.mortal else []))
+    threads = ("prepare", "gate", "token_processor", "completer", "connector", *(["timer"] if plant.has_timer else []))
     stations = [
         Station("router", (Part("router"), Part("control")), partial(RouterCrew, plant, memory)),
         Station("prefill engine", tuple(Part(name) for name in threads), partial(PrefillCrew, plant)),

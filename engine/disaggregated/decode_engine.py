@@ -67,7 +67,10 @@ class DecodeEngine:
     @after("decode_loop.reserve")
     def reserve(self, step: Step) -> None:
         """Room for the prompt and the longest answer."""
-        q, job = step.chosen["request"], step.cargo
+        self.reserve_for(step.chosen["request"], step.cargo)
+
+    def reserve_for(self, q: int, job: Job) -> None:
+        """Blocks for all tokens that the request may come to."""
         tokens = len(job.prompt) + job.generation.max_tokens
         self.answers[q] = Answer(job, tuple(self.pool.take(self._shape.blocks_for(tokens), q)))
         self._fence.open(q, job.key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from ..errors import EngineError
 from ..generation import Finish, Generation, PrefixUse, Token
 from ..model.group import Group
 from ..model.kv_cache import KvCache
+from ..model.layers import Routes
 from ..model.shard import Chunk, Forward, Shard
 from ..model.weights import Floats, Weights
 from ..roles.rank import FORWARD_S, TOKEN_S
@@ -28,6 +30,7 @@ from .fence import Fence
 from .job import Closed, NewWeights, Produced
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
+from .routing_store import RoutingStore
 
 SETTLE_S = 1.0
 """Virtual time that processes get to put everything away when the last answer is there."""
@@ -93,14 +96,20 @@ class LockstepComputation:
         """The logits of the wanted rows."""
         return self._group.finish(self._rank)
 
+    def routes(self) -> list[Routes]:
+        """Which experts the rows visited."""
+        self.logits()
+        return self._all[self._rank].routes
+
     def load(self, weights: NewWeights) -> None:
         """Go on with these weights."""
         self._load(weights)
 
     def run(self, number: int, batch: Sequence[Chunk]) -> Floats:
         """A whole forward, of all ranks at once: nobody sees how far each of them is."""
-        group, _ = self._forwards.join(number, batch)
+        group, self._all = self._forwards.join(number, batch)
         self._clock.sleep(self._cost.of(batch))
+        self._group = group
         return group.run()[self._rank]
 
 
@@ -140,7 +149,7 @@ class LockstepMemory:
 
     @staticmethod
     def _shard(weights: Weights, plant: Plant, instance: int, rank: int) -> Shard:
-        return Shard(plant.part(weights, rank), KvCache(plant.config, plant.ranks, plant.blocks(instance), plant.shape.block_size))
+        return plant.shard(weights, rank, KvCache(plant.config, plant.ranks, plant.blocks(instance), plant.shape.block_size))
 
 
 Heard = Token | Finish
@@ -153,6 +162,7 @@ class LockstepEngine(Operated):
     Args:
         weights: the model. plant: its sizes. seed: of the order of turns, where no `policy` gives it.
         logged: the systems whose events are kept. cost: of forwards. told: called with a request's key when its client gets something.
+        like: an engine of the same plant, whose systems and compiled rows are used again.
     """
 
     def __init__(
@@ -165,14 +175,16 @@ class LockstepEngine(Operated):
         logged: Iterable[str] = (),
         cost: Cost = FREE,
         told: Callable[[int, Heard], None] = lambda key, heard: None,
+        like: LockstepEngine | None = None,
     ):
         self.plant, self._told = plant, told
         memory = LockstepMemory(weights, plant, cost)
         turns = policy if policy is not None else SeededRandom(seed)
-        self.ensemble = Ensemble(placement_of(plant, lambda: memory), turns, logged, cost.row_s)
+        self.ensemble: Ensemble = Ensemble(placement_of(plant, lambda: memory), turns, logged, cost.row_s, None if like is None else like.ensemble)
         self.answers: dict[int, Record] = {}
         self._held: dict[str, Held] = {}
         self._obeyed: list[Order] = []
+        self._routing = RoutingStore(Path(plant.routing)) if plant.routing else None
         self.prefix = PrefixUse()
 
     @property
@@ -259,8 +271,12 @@ class LockstepEngine(Operated):
                 self.prefix += content
             elif isinstance(content, Produced):
                 self.answers[content.key].tokens.append(content.token)
+                if self._routing is not None:
+                    self._routing.add(content.key, content.token)
                 self._told(content.key, content.token)
             elif isinstance(content, Closed | GivenUp):
                 finish = content.finish if isinstance(content, Closed) else Finish.ABORT
                 self.answers[content.key].ends.append(finish)
+                if self._routing is not None:
+                    self._routing.end(content.key, finish, self.answers[content.key].generation.rollout)
                 self._told(content.key, finish)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from protocol.system import System
 
 from ..generation import Generation
 from ..model.config import ModelConfig
+from ..model.kv_cache import KvCache
 from ..model.named import weights_of
+from ..model.shard import Shard
 from ..model.weight_file import mapped
 from ..model.weights import Weights
 from .job import NewWeights, Shape
@@ -42,7 +45,10 @@ class Plant:
         prefix_cache: whether P keeps the KV blocks of prompts for others that begin alike.
         spread_experts: whether each rank has whole experts, and tokens travel to them (expert parallelism over the ranks of an
             instance), or a part of every expert.
+        routing: a folder; if it is given, the experts that every token visits are stored there, and prompts are computed whole, without
+            the prefix cache, so that all their tokens have routes.
         without: a rule of `protocol.machines.repaired` that the engine does not keep, to see what it is for; None keeps all.
+        troubles: further arguments of the protocol's builder: what may go wrong beside.
 
     Raises:
         DefinitionError: the model cannot be cut so, or a number is below 1.
@@ -61,12 +67,16 @@ class Plant:
     cells: int = 1
     prefix_cache: bool = True
     spread_experts: bool = False
+    routing: str = ""
     without: str | None = None
+    troubles: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.config.check_ranks(self.ranks)
         if self.spread_experts:
             self.config.check_places(self.ranks)
+        if self.routing and not self.config.experts:
+            raise DefinitionError(f"model {self.config.name} has no experts, hence no routes to store in {self.routing}; choose one that has")
         for name in ("decodes", "sequences", "context_tokens", "slots", "threads"):
             if getattr(self, name) < 1:
                 raise DefinitionError(f"{name}={getattr(self, name)}: give at least 1")
@@ -75,6 +85,14 @@ class Plant:
         """A rank's part of the model, in every instance."""
         ranks = self.ranks
         return weights.expert_shard(rank, ranks, rank, ranks) if self.spread_experts else weights.shard(rank, ranks)
+
+    def shard(self, weights: Weights, rank: int, cache: KvCache) -> Shard:
+        """A rank with its part of the model; rank 0 of each instance tells the routes, where they are wanted."""
+        return Shard(self.part(weights, rank), cache, captures=self.captures(rank))
+
+    def captures(self, rank: int) -> bool:
+        """Whether the rank tells the routes."""
+        return bool(self.routing) and rank == 0
 
     def weights(self, source: NewWeights) -> Weights:
         """The whole model.
@@ -118,13 +136,19 @@ class Plant:
         return build_forward_signal(**self.decode_config).focused()
 
     @property
+    def has_timer(self) -> bool:
+        """Whether P says anything again, or gives up waiting."""
+        config = self.protocol_config
+        return bool(config.get("deadlines") or (config.get("repeats") and self.without != "sends_again"))
+
+    @property
     def protocol_config(self) -> dict[str, Any]:
         """The arguments of the repaired protocol's builder."""
         return {
             "requests": self.numbers, "turns": self.turns, "ranks": self.ranks, "slots": self.slots, "layers": self.config.layers,
             "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True, "control": True,
             **({} if self.without is None else {"without": self.without}),
-            **({"repeats": True, "crash": "any", "lives": self.lives} if self.mortal else {}),
+            **({"repeats": True, "crash": "any", "lives": self.lives} if self.mortal else {}), **self.troubles,
         }  # fmt: skip
 
     @property

@@ -29,7 +29,7 @@ class PrefillEngine:
     """
 
     def __init__(self, plant: Plant):
-        self._shape, self._withdraw, self._publishes = plant.shape, plant.withdraw, plant.prefix_cache
+        self._shape, self._withdraw, self._publishes = plant.shape, plant.withdraw, plant.prefix_cache and not plant.routing
         self.cache = PrefixCache(BlockPool(plant.blocks(0)), plant.shape.block_size)
         self._work: Work | None = None
         self._forwards = 0
@@ -93,8 +93,12 @@ class PrefillEngine:
     def release(self, step: Step) -> None:
         """P is through with the request's cache."""
         q = step.chosen["request"]
-        self.cache.release(self.jobs[q].key)
+        self.let_go(self.jobs[q].key)
         self._first_tokens.pop(q, None)
+
+    def let_go(self, key: int) -> None:
+        """Give the blocks of a request back."""
+        self.cache.release(key)
 
     def hold(self, q: int) -> PrefixUse | None:
         """The request has a slot: give it blocks, the cached ones of its prompt first. What was found, with a cache to look in.
@@ -125,17 +129,12 @@ class PrefillEngine:
             self.cache.publish(job.key, computed_tokens)
 
 
-class PrepareThread:
-    """Handlers of one prepare thread."""
+class PreparingThread:
+    """Handlers of one prepare thread, but for how it takes a request."""
 
     def __init__(self, engine: PrefillEngine):
         self._engine = engine
         self._held: int | None = None
-
-    @after("prepare.take")
-    def take(self, step: Step) -> None:
-        """A new request, out of the intake."""
-        self._engine.jobs[step.cargo.number] = step.cargo
 
     @after("prepare.hold")
     def hold(self, step: Step) -> PrefixUse | None:
@@ -148,3 +147,12 @@ class PrepareThread:
         """What the messagers are to do."""
         q = self._held
         return None if q is None else CacheTask(q, self._engine.jobs[q], self._engine.table(q), self._engine.targets[q])
+
+
+class PrepareThread(PreparingThread):
+    """Takes a request out of the intake in one step."""
+
+    @after("prepare.take")
+    def take(self, step: Step) -> None:
+        """A new request."""
+        self._engine.jobs[step.cargo.number] = step.cargo

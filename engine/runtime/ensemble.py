@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any
 
 from protocol import DefinitionError
+from protocol.system import System
 from protocol.types import Value
 
 from ..clock import VirtualClock, VirtualTime
@@ -70,19 +71,22 @@ class Ensemble:
 
     Args:
         policy: whose turn it is. logged: the systems whose events are kept, for a log. row_s: virtual time that a row takes; where somebody
-            sleeps while others ask and refuse one another, nothing else moves time on.
+            sleeps while others ask and refuse one another, nothing else moves time on. like: one of the same placement, whose systems and
+            compiled rows are used again.
 
     Raises:
         DefinitionError: the placement does not fit its systems, or a row that needs a handler has none.
     """
 
-    def __init__(self, placement: Placement, policy: Policy, logged: Iterable[str] = (), row_s: float = 0.0):
+    def __init__(self, placement: Placement, policy: Policy, logged: Iterable[str] = (), row_s: float = 0.0, like: Ensemble | None = None):
         self._row_s = row_s
-        self.placement, self._systems = placement, placement.build()
+        self.placement = placement
+        self._systems: dict[str, System] = placement.build() if like is None else like._systems
         placement.check(self._systems)
         self.time = VirtualTime()
         self._logs: dict[str, IO[str]] = {name: tempfile.TemporaryFile("w+", encoding="utf-8") for name in logged}
-        self.drivers = {name: Driver(system, Store(system)) for name, system in self._systems.items()}
+        rows = {name: None if like is None else like.drivers[name].rows for name in self._systems}
+        self.drivers: dict[str, Driver] = {name: Driver(system, Store(system), rows[name]) for name, system in self._systems.items()}
         self._letters: deque[tuple[str, Letter]] = deque()
         self.received: deque[Letter] = deque()
         """What the processes have written to the outside, in order; whoever reads it takes it out."""

@@ -1,0 +1,78 @@
+"""What crews do besides where a rule of the protocol is left out: rows that only such a version has, and slots that it frees elsewhere.
+
+The repaired engine has none of these roles. They do with tensors what the versions of the real system do that lack the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..driver import Step
+from ..roles.binding import after
+from .decode_engine import DecodeEngine
+from .prefill_engine import PrefillEngine, PreparingThread
+from .router import Line
+
+
+@dataclass(frozen=True)
+class Freed:
+    """To P's engine: an abort has freed the slot of a request, with that key."""
+
+    key: int
+
+
+class LoosePrefillEngine(PrefillEngine):
+    """P's engine where a slot may have been freed before the ranks have reported."""
+
+    def let_go(self, key: int) -> None:
+        """Once is enough."""
+        if key in self.cache:
+            super().let_go(key)
+
+
+class FreeAtFirstToken:
+    """Without `keeps_until_sent`: the token processor frees slot and blocks."""
+
+    def __init__(self, engine: PrefillEngine):
+        self._engine = engine
+
+    @after("token_processor.note_token")
+    def free(self, step: Step) -> None:
+        """The messagers may still read them."""
+        self._engine.let_go(self._engine.jobs[step.chosen["request"]].key)
+
+
+class FreeAtAbort:
+    """Without `drains_before_cancel`: an abort frees slot and blocks, whatever the ranks do with them."""
+
+    def __init__(self, line: Line, post: Callable[[Freed], None]):
+        self._line, self._post = line, post
+
+    @after("router.abort_at_prefill")
+    def free(self, step: Step) -> None:
+        """Only where P held them."""
+        if self._line.job is not None and any(variable.name == "slot_of" for variable, _ in step.stored):
+            self._post(Freed(self._line.job.key))
+
+
+class SeeingThread(PreparingThread):
+    """Without `takes_once`: a thread sees the head of the intake, and moves on in a second step."""
+
+    @after("prepare.see")
+    def see(self, step: Step) -> None:
+        """Another thread may see the same."""
+        self._engine.jobs[step.cargo.number] = step.cargo
+
+
+class ReserveAgain:
+    """Without `reserves_once`: D reserves once more for a repeated ask."""
+
+    def __init__(self, engine: DecodeEngine):
+        self._engine = engine
+
+    @after("decode_loop.reserve_again")
+    def again(self, step: Step) -> None:
+        """Nobody gives the first reservation back."""
+        q = step.chosen["request"]
+        self._engine.reserve_for(q, self._engine.answers[q].job)
