@@ -43,7 +43,7 @@ def run(
     url: Annotated[str, typer.Option("--url", "--base-url", help="A server with the OpenAI API: http://host:port.")] = "",
     model: Annotated[str, typer.Option(help="With --url, its first if none is named; else tiny, tiny-experts or smollm2.")] = "",
     monolithic: Annotated[bool, typer.Option("--monolithic", help="The engine in this process, without the protocol: the baseline.")] = False,
-    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances: 1; 0: the gate and its ranks only, without tensors.")] = 1,
+    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances, each with D instances of its own; 0: the gate and its ranks only.")] = 1,
     decode: Annotated[int, typer.Option(min=1, help="Decode instances, with --prefill.")] = 1,
     ranks: Annotated[int, typer.Option("--ranks", "--tp", min=1, help="Tensor-parallel ranks of an instance.")] = 2,
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once on a decode instance, or --monolithic.")] = 8,
@@ -99,6 +99,7 @@ def run(
     for file in (*logs.values(), *([] if timeline is None else [timeline])):
         check_target(file)
     found: Audit | None = None
+    written = dict.fromkeys(logs.values(), "")
     with Progress("run") as shown:
 
         def progress(completed: int) -> None:
@@ -115,7 +116,7 @@ def run(
                 measured, told, found = alone.play(requests, traffic, wanted, answers, progress, logs, audit)
                 details |= told
             else:
-                measured, fired, found = bench.run_in_process(requests, traffic, wanted, answers, progress, logs, audits=audit)
+                measured, fired, found, written = bench.run_in_process(requests, traffic, wanted, answers, progress, logs, audits=audit)
                 details |= {"rows_fired": fired} if prefill else {}
         else:
             drawn = seed if source.synthetic or not traffic.timed else None
@@ -126,10 +127,10 @@ def run(
                 report = run_engine(timed, ranks=ranks, variant=variant, speed=speed, log_path=logs[""], seed=drawn, progress=progress)
                 measured, details = report.measurement, report.details()
     if timeline is not None:
-        write_timeline(list(logs.values()), timeline)
+        write_timeline(written, timeline)
     _tell_run(str(source), measured, traffic, selection, details, json_file, save_detailed)
     if json_file != "-":
-        for file in logs.values():
+        for file in written:
             print(f"event log written to {file}")
         if timeline is not None:
             print(f"timeline written to {timeline}")

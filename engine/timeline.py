@@ -16,7 +16,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Log:
 
     Args:
         path: of its file. name: of its system. lines: of its rows, as they were written.
+        engine: whose it is, where several engines have processes of the same names.
         owners: the copies that are there once for every request, with their requests.
         places: of the variables that are there once for every request, which of their indices it is.
     """
@@ -54,6 +55,11 @@ class Log:
     lines: list[str]
     owners: Mapping[str, str]
     places: Mapping[str, int]
+    engine: str = ""
+
+    def process(self, row: Event) -> str:
+        """The process that fired a row, by a name that no other engine's has."""
+        return sys.intern(f"{row['process']} ({self.engine})" if self.engine else row["process"])
 
     def rows(self) -> Iterator[tuple[str, Event]]:
         """Every line with what it says.
@@ -107,13 +113,13 @@ class Slice:
         return self.start_us + self.duration_us / 2
 
 
-def write_timeline(logs: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]) -> None:
-    """Write the timeline of one run. `logs`: one for each system that it drove.
+def write_timeline(logs: Mapping[Path, str], path: str | os.PathLike[str]) -> None:
+    """Write the timeline of one run. `logs`: those of all systems that it drove, each with the name of its engine; empty names for the only one.
 
     Raises:
         TraceError: a log cannot be read, or the file cannot be written.
     """
-    events = timeline([read_log(log) for log in logs])
+    events = timeline([replace(read_log(log), engine=engine) for log, engine in logs.items()])
     lines = ",\n".join(json.dumps(event, ensure_ascii=False, separators=(",", ":")) for event in events)
     write_whole(path, f'{{"displayTimeUnit":"ms","traceEvents":[\n{lines}\n]}}\n')
 
@@ -195,7 +201,7 @@ def _slices(logs: Sequence[Log]) -> Iterator[Slice]:
         ends: dict[Track, float] = {}
         turns: dict[str, str] = {}
         for line, row in log.rows():
-            track = (sys.intern(row["process"]), number, sys.intern(row["copy"]))
+            track = (log.process(row), number, sys.intern(row["copy"]))
             start = max(row["began"] * 1e6, ends.get(track, -math.inf))
             duration = max(row["t"] * 1e6 - start, SHORTEST_US)
             ends[track] = start + duration

@@ -53,8 +53,8 @@ class Cell:
         """Why the cell has given up; None while it goes on."""
         self.lost = 0
         """Engines that have failed, or could not be started, one after another."""
-        self.usage, self.leaked, self.written = Usage(), list[str](), list[Path]()
-        """Of the engines that have ended in good order: what they used, what they held at their end, and their logs."""
+        self.usage, self.leaked, self.written = Usage(), list[str](), dict[Path, str]()
+        """Of the engines that have ended in good order: what they used, what they held at their end, and their logs, each with its engine's name."""
         self._past = Stats(0, 0, 0.0)
         self._lock, self._orders, self._news = threading.RLock(), threading.RLock(), threading.Event()
         self._waiting: list[Handle] = []
@@ -62,6 +62,7 @@ class Cell:
         self._since, self._closing = 0.0, threading.Event()
         self._weights: str | os.PathLike[str] | None = None
         self.is_paused = False
+        self._names: dict[Disaggregated, str] = {}
         self._ended: list[Disaggregated] = []
         self._draining: list[Disaggregated] = []
         self._current: Disaggregated | None = self._start()
@@ -202,7 +203,7 @@ class Cell:
         except BaseException:
             engine.close()
             raise
-        self._since = self._clock.now()
+        self._since, self._names[engine] = self._clock.now(), part
         return engine
 
     def _lose(self, error: EngineError) -> None:
@@ -226,7 +227,7 @@ class Cell:
                 self._past = total([self._past, engine.stats()])
                 self.leaked += engine.leaks() if inspect else []
                 self.usage += engine.stop()
-                self.written += engine.written
+                self.written |= dict.fromkeys(engine.written, self._names[engine])
         except EngineError as error:
             self.leaked.append(f"an engine that was to end: {error}")
         finally:
@@ -292,9 +293,9 @@ class Cells:
         return [record for cell in self.cells for record in cell.records]
 
     @property
-    def written(self) -> list[Path]:
-        """The event logs that were written: one for each life of each system of each engine that ended in good order."""
-        return [path for cell in self.cells for path in cell.written]
+    def written(self) -> dict[Path, str]:
+        """The event logs that were written - one for each life of each system of each engine that ended in good order - and whose they are."""
+        return {path: name for cell in self.cells for path, name in cell.written.items()}
 
     def submit(self, generation: Generation) -> Handle:
         """Start a generation in the cell that has the fewest under way for its size.

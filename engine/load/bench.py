@@ -92,11 +92,11 @@ def run_in_process(
     logs: Mapping[str, Path] | None = None,
     *,
     audits: bool = False,
-) -> tuple[Measurement, int, Audit | None]:
-    """Play the requests against an engine that is started for it and stopped at the end; also tells how many rows it fired.
+) -> tuple[Measurement, int, Audit | None, dict[Path, str]]:
+    """Play the requests against an engine that is started for it and stopped at the end; also tells how many rows it fired, and its logs.
 
     Args:
-        logs: where a disaggregated engine's event logs go, by the names of its systems; they are written when all is over.
+        logs: where a disaggregated engine's event logs go, by the names of its systems; see `Cells`. They are written when all is over.
         audits: whether everything that it has generated is compared with the monolithic pass afterwards.
 
     Raises:
@@ -108,11 +108,11 @@ def run_in_process(
     try:
         measured = asyncio.run(play(requests, ServiceGenerator(service, sampling, last), traffic, progress=progress))
         if not isinstance(service, Cells):
-            return measured, 0, None
+            return measured, 0, None, {}
         leaks = service.leaks() if audits else []
         fired = service.stop().rows
         found = audit(weights_of(config_of(wanted.model)), service.records, leaks) if audits else None
-        return measured, fired, found
+        return measured, fired, found, service.written
     finally:
         service.close()
 

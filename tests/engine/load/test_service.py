@@ -97,7 +97,7 @@ def test_the_monolithic_engine_answers_every_request_in_full() -> None:
     requests = [r.scaled(0.02) for r in generate(seed=2, count=12, rate=50, rounds=3)]
     wanted = Deployment("tiny", 0, tensor_parallel=2, sequences=4, context_tokens=context_of(requests))
     told: list[int] = []
-    measured, fired, _ = run_in_process(requests, Traffic(math.inf, concurrency=3), wanted, Answers(), told.append)
+    measured, fired, _, _ = run_in_process(requests, Traffic(math.inf, concurrency=3), wanted, Answers(), told.append)
     assert fired == 0 and measured.failed == [] and told == list(range(1, 13))
     assert [c.output_tokens for c in measured.completions] == [r.output_tokens for r in requests]
     assert all(len(c.pieces_s) == c.output_tokens for c in measured.completions)
