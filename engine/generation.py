@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +16,12 @@ from typing import Protocol, runtime_checkable
 
 from protocol import DefinitionError
 
+from .model.routing import Routing
 from .model.sampling import Sampling
+
+
+ROLLOUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+"""Names of rollouts, which are names of folders."""
 
 
 class Finish(StrEnum):
@@ -35,9 +41,10 @@ class Generation:
         prompt: token ids, at least one. max_tokens: of the answer, the stop token included.
         sampling: how tokens are chosen. stop_tokens: ids that end the answer; the one that does is delivered as its last token.
         alternatives: how many of the likeliest tokens are told beside each chosen one.
+        rollout: the name under which an engine that captures routes stores them; it makes one if there is none.
 
     Raises:
-        DefinitionError: an empty prompt, no tokens asked for, a negative number of alternatives.
+        DefinitionError: an empty prompt, no tokens asked for, a negative number of alternatives, a rollout that is no name of a folder.
     """
 
     prompt: tuple[int, ...]
@@ -45,6 +52,7 @@ class Generation:
     sampling: Sampling = Sampling()
     stop_tokens: frozenset[int] = frozenset()
     alternatives: int = 0
+    rollout: str = ""
 
     def __post_init__(self) -> None:
         if not self.prompt:
@@ -53,6 +61,8 @@ class Generation:
             raise DefinitionError(f"max_tokens={self.max_tokens}: give at least 1")
         if self.alternatives < 0:
             raise DefinitionError(f"alternatives={self.alternatives}: give 0 or more")
+        if self.rollout and not ROLLOUT.fullmatch(self.rollout):
+            raise DefinitionError(f"rollout={self.rollout!r}: give letters, digits, '-', '_' and '.', the first a letter or a digit")
 
     @property
     def tokens(self) -> int:
@@ -62,11 +72,15 @@ class Generation:
 
 @dataclass(frozen=True)
 class Token:
-    """One generated token: its log-probability under the model (before temperature and nucleus), and the likeliest (id, log-probability)."""
+    """One generated token: its log-probability under the model (before temperature and nucleus), and the likeliest (id, log-probability).
+
+    `routes`: which experts the tokens visited that it came of, and of which no earlier token has told; None where nobody captures them.
+    """
 
     id: int
     log_probability: float
     alternatives: tuple[tuple[int, float], ...] = ()
+    routes: Routing | None = None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from .crews import Abort, GivenUp, Held, Inspect, LiveMemory, Submit, placement_
 from .job import Begun, Closed, Produced
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
+from .routing_store import RoutingStore
 
 ANSWER_S = 10.0
 """How long an engine's process may take to answer a question."""
@@ -65,6 +66,7 @@ class Disaggregated(Operated):
             self._arena.remove()
             raise
         self._keys, self._lock = count(1), threading.Lock()
+        self._routing = RoutingStore(Path(plant.routing), f"{self._arena.name}-") if plant.routing else None
         self._handles: dict[int, Handle] = {}
         self._keeps, self._held = keeps_records, queue.SimpleQueue[tuple[str, Held]]()
         self._orders, self._obeyed = threading.RLock(), queue.SimpleQueue[Order | EngineError]()
@@ -248,6 +250,8 @@ class Disaggregated(Operated):
         elif isinstance(content, Begun):
             self._begin(content.keys)
         elif isinstance(content, Produced):
+            if self._routing is not None:
+                self._routing.add(content.key, content.token)
             if content.key in self.records:
                 self.records[content.key].tokens.append(content.token)
             self._begin((content.key,))  # if P's letter is still under way
@@ -258,6 +262,8 @@ class Disaggregated(Operated):
         elif isinstance(content, GivenUp):
             self._end(content.key, Finish.ABORT)
         elif isinstance(content, Closed):
+            if self._routing is not None and content.key in self._handles:
+                self._routing.end(content.key, content.finish, self._handles[content.key].generation.rollout)
             if content.key in self.records:
                 self.records[content.key].ends.append(content.finish)
             self._end(content.key, content.finish)

@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,30 @@ def _interleaved(parts: Sequence[Routes]) -> Routes:
     for rank, part in enumerate(parts):
         chosen[rank :: len(parts)], share[rank :: len(parts)] = part.chosen, part.share
     return Routes(chosen, share)
+
+
+@dataclass(frozen=True)
+class Routing:
+    """The experts that consecutive tokens visited, as bytes, to travel with a token. `shape`: (layers, tokens, experts_per_token)."""
+
+    shape: tuple[int, int, int]
+    experts: bytes
+
+    @classmethod
+    def of(cls, layers: Sequence[Integers]) -> Routing:
+        """From an array (tokens, experts_per_token) a layer."""
+        together = np.stack(layers).astype(np.uint16)
+        layer_count, tokens, per_token = together.shape
+        return cls((layer_count, tokens, per_token), together.tobytes())
+
+    def arrays(self) -> list[Integers]:
+        """An array (tokens, experts_per_token) a layer."""
+        return list(np.frombuffer(self.experts, np.uint16).reshape(self.shape).astype(np.int64))
+
+
+def joined(parts: Sequence[Sequence[Integers]]) -> list[Integers]:
+    """The routes of consecutive parts of a sequence as those of the whole, layer by layer."""
+    return [np.concatenate(layers) for layers in zip(*parts, strict=True)]
 
 
 class RoutingFile:

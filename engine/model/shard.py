@@ -71,15 +71,18 @@ class Shard:
 
     Args:
         narrow: what every operation's result is rounded to.
+        captures: whether the routes of all rows are wanted of this rank, also of those that another rank sends to their experts.
     """
 
-    def __init__(self, weights: Weights, cache: KvCache, narrow: Narrow = exact):
+    def __init__(self, weights: Weights, cache: KvCache, narrow: Narrow = exact, *, captures: bool = False):
+        self._captures = captures
         self.weights, self.cache, self.config, self.narrow = weights, cache, weights.config, narrow
 
     def steps(self, batch: Sequence[Chunk], captured: list[Routes]) -> Steps:
         """The forward: gives each collective, is sent what it delivers, and returns the logits of the wanted rows.
 
-        `captured` gets the routes of every layer with experts: of the rank's own rows when experts are spread, else of all.
+        `captured` gets the routes of every layer with experts: of the rank's own rows when experts are spread and it does not capture,
+        else of all.
         """
         rows = Rows.of(batch)
         x = self.embed(rows)
@@ -150,9 +153,12 @@ class Shard:
         at, placement = f"layers.{layer}.feed", self.weights.placement
         assert placement is not None
         own = np.arange(self.weights.rank, len(x), self.weights.ranks)
-        normed = self._normed(x[own], f"{at}.norm")
+        rows = np.arange(len(x)) if self._captures else own
+        normed = self._normed(x[rows], f"{at}.norm")
         routes = self._route(normed, at)
         captured.append(routes)
+        if self._captures:
+            normed, routes = normed[own], Routes(routes.chosen[own], routes.share[own])
         visits = [routes.visits(expert) for expert in range(self.config.experts)]
         sent = [[(rows[mine], share[mine]) for (rows, share), mine in ((visits[e], mine) for e, mine in part)] for part in placement.parts()]
         received = yield AllToAll(layer, "dispatch", tuple(tuple(normed[rows] for rows, _ in parcel) for parcel in sent))
