@@ -133,6 +133,11 @@ class Prefill:
                 nbytes += keys.nbytes + values.nbytes
             self._instance.charge(owner, chunk.table[chunk.start // BLOCK_SIZE : -(-end // BLOCK_SIZE)], nbytes)
 
+    @property
+    def owners(self) -> list[object]:
+        """Whose the chunks are, in the order of the logits."""
+        return [owner for owner, _ in self._batch]
+
     def logits(self) -> Floats:
         """After the last token of each chunk; every group has been stored by some rank."""
         logits = self._forwards[0].logits

@@ -13,6 +13,7 @@ from protocol.machines.network.lease import build as lease
 from protocol.machines.network.reservation import build as reservation
 from protocol.machines.preparation.prefix_cache import build as prefix_cache
 from protocol.machines.preparation.preparation import build as preparation
+from protocol.machines.repaired.protocol import build as repaired
 from protocol.machines.sending.chunked_send import build as chunked_send
 from protocol.machines.sending.slot_reuse import build as slot_reuse
 from protocol.machines.signalling.forward_signal import build as forward_signal
@@ -27,6 +28,7 @@ from .subjects.lifecycle import Lifecycle
 from .subjects.prefill_scheduling import PrefillScheduling
 from .subjects.prefix_cache import PrefixCache
 from .subjects.preparation import Preparation
+from .subjects.repaired import Repaired
 from .subjects.reservation import Reservation
 from .subjects.sampling_mirror import SamplingMirror
 from .subjects.slot_reuse import SlotReuse
@@ -42,6 +44,7 @@ SUBJECTS: dict[Callable[..., System], type[World]] = {
     prefill_scheduling: PrefillScheduling,
     prefix_cache: PrefixCache,
     preparation: Preparation,
+    repaired: Repaired,
     reservation: Reservation,
     sampling_mirror: SamplingMirror,
     slot_reuse: SlotReuse,

@@ -88,12 +88,16 @@ class Rough(Schedule):
 def go_on(walk: Walk, worlds: Sequence[World], schedule: Schedule) -> None:
     """Rounds until nothing happens: for many rounds no state is new and no token comes, not even by a time-out."""
     seen, permits = {walk.state}, worlds[0].permits
+
+    def takes(action: Action) -> bool:
+        return worlds[0].invites(action) or schedule.takes(action)
+
     for _ in range(ROUNDS_MAX):
         schedule.next_round()
         left = [k for k, copy in enumerate(walk.copies) if schedule.gets_turn(copy)]
         while left:
             left.remove(chosen := schedule.policy.turn(left))
-            walk.turn(walk.copies[chosen], schedule.takes, permits, schedule.policy.pick)
+            walk.turn(walk.copies[chosen], takes, permits, schedule.policy.pick)
         worked, fresh = any([world.turn() for world in worlds]), walk.state not in seen
         seen.add(walk.state)
         schedule.quiet = 0 if worked or fresh else schedule.quiet + 1

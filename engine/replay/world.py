@@ -90,6 +90,10 @@ class World(ABC):
         """Whether the engine takes a row that is enabled: of rows that somebody decides, the one that fits what there is to do."""
         return True
 
+    def invites(self, action: lower.Action) -> bool:
+        """Whether a row that need not happen is taken all the same: of those that clients decide, the ones that give the engine work."""
+        return False
+
     @abstractmethod
     def start(self) -> None:
         """Make instances and requests."""

@@ -31,6 +31,10 @@ DAMAGED = (
     "decode-running-request-reclaimed-in-monitored",
     "buffers-top-p-ignored-in-unswapped",
     "sending-old-task-serves-the-next-request-in-e1",
+    "network-stuck-without-repetition",
+    "preparation-refused-client-hangs-in-e1",
+    "lifecycle-prefill-nothing-waits-in-schedule",
+    "repaired-one-without-parks-early-signals-requests-answered",
 )
 """Violated scenarios of each builder, in which a rough walk does damage soon."""
 SEEDS_MAX = 40
