@@ -19,7 +19,6 @@ from protocol import DefinitionError
 from .model.routing import Routing
 from .model.sampling import Sampling
 
-
 ROLLOUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 """Names of rollouts, which are names of folders."""
 

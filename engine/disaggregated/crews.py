@@ -112,10 +112,6 @@ class LiveComputation:
         """Which experts the rows visited."""
         return self._forward.routes
 
-    def routes(self) -> list[Routes]:
-        """Which experts the rows visited."""
-        return self._forward.routes
-
     def run(self, number: int, batch: Sequence[Chunk]) -> Floats:
         """A whole forward."""
         self.begin(number, batch)

@@ -20,7 +20,6 @@ from ..generation import Finish, Generation, PrefixUse, Token
 from ..model.group import Group
 from ..model.kv_cache import KvCache
 from ..model.layers import Routes
-from ..model.layers import Routes
 from ..model.shard import Chunk, Forward, Shard
 from ..model.weights import Floats, Weights
 from ..roles.rank import FORWARD_S, TOKEN_S
@@ -31,7 +30,6 @@ from .fence import Fence
 from .job import Closed, NewWeights, Produced
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
-from .routing_store import RoutingStore
 from .routing_store import RoutingStore
 
 SETTLE_S = 1.0
@@ -103,11 +101,6 @@ class LockstepComputation:
         self.logits()
         return self._all[self._rank].routes
 
-    def routes(self) -> list[Routes]:
-        """Which experts the rows visited."""
-        self.logits()
-        return self._all[self._rank].routes
-
     def load(self, weights: NewWeights) -> None:
         """Go on with these weights."""
         self._load(weights)
@@ -116,7 +109,6 @@ class LockstepComputation:
         """A whole forward, of all ranks at once: nobody sees how far each of them is."""
         group, self._all = self._forwards.join(number, batch)
         self._clock.sleep(self._cost.of(batch))
-        self._group = group
         self._group = group
         return group.run()[self._rank]
 
@@ -192,7 +184,6 @@ class LockstepEngine(Operated):
         self.answers: dict[int, Record] = {}
         self._held: dict[str, Held] = {}
         self._obeyed: list[Order] = []
-        self._routing = RoutingStore(Path(plant.routing)) if plant.routing else None
         self._routing = RoutingStore(Path(plant.routing)) if plant.routing else None
         self.prefix = PrefixUse()
 
@@ -282,14 +273,10 @@ class LockstepEngine(Operated):
                 self.answers[content.key].tokens.append(content.token)
                 if self._routing is not None:
                     self._routing.add(content.key, content.token)
-                if self._routing is not None:
-                    self._routing.add(content.key, content.token)
                 self._told(content.key, content.token)
             elif isinstance(content, Closed | GivenUp):
                 finish = content.finish if isinstance(content, Closed) else Finish.ABORT
                 self.answers[content.key].ends.append(finish)
-                if self._routing is not None:
-                    self._routing.end(content.key, finish, self.answers[content.key].generation.rollout)
                 if self._routing is not None:
                     self._routing.end(content.key, finish, self.answers[content.key].generation.rollout)
                 self._told(content.key, finish)

@@ -15,9 +15,7 @@ from protocol.system import System
 from ..generation import Generation
 from ..model.config import ModelConfig
 from ..model.kv_cache import KvCache
-from ..model.kv_cache import KvCache
 from ..model.named import weights_of
-from ..model.shard import Shard
 from ..model.shard import Shard
 from ..model.weight_file import mapped
 from ..model.weights import Weights
@@ -49,8 +47,6 @@ class Plant:
             instance), or a part of every expert.
         routing: a folder; if it is given, the experts that every token visits are stored there, and prompts are computed whole, without
             the prefix cache, so that all their tokens have routes.
-        routing: a folder; if it is given, the experts that every token visits are stored there, and prompts are computed whole, without
-            the prefix cache, so that all their tokens have routes.
         without: a rule of `protocol.machines.repaired` that the engine does not keep, to see what it is for; None keeps all.
         troubles: further arguments of the protocol's builder: what may go wrong beside.
 
@@ -72,7 +68,6 @@ class Plant:
     prefix_cache: bool = True
     spread_experts: bool = False
     routing: str = ""
-    routing: str = ""
     without: str | None = None
     troubles: Mapping[str, Any] = field(default_factory=dict)
 
@@ -80,8 +75,6 @@ class Plant:
         self.config.check_ranks(self.ranks)
         if self.spread_experts:
             self.config.check_places(self.ranks)
-        if self.routing and not self.config.experts:
-            raise DefinitionError(f"model {self.config.name} has no experts, hence no routes to store in {self.routing}; choose one that has")
         if self.routing and not self.config.experts:
             raise DefinitionError(f"model {self.config.name} has no experts, hence no routes to store in {self.routing}; choose one that has")
         for name in ("decodes", "sequences", "context_tokens", "slots", "threads"):
@@ -92,14 +85,6 @@ class Plant:
         """A rank's part of the model, in every instance."""
         ranks = self.ranks
         return weights.expert_shard(rank, ranks, rank, ranks) if self.spread_experts else weights.shard(rank, ranks)
-
-    def shard(self, weights: Weights, rank: int, cache: KvCache) -> Shard:
-        """A rank with its part of the model; rank 0 of each instance tells the routes, where they are wanted."""
-        return Shard(self.part(weights, rank), cache, captures=self.captures(rank))
-
-    def captures(self, rank: int) -> bool:
-        """Whether the rank tells the routes."""
-        return bool(self.routing) and rank == 0
 
     def shard(self, weights: Weights, rank: int, cache: KvCache) -> Shard:
         """A rank with its part of the model; rank 0 of each instance tells the routes, where they are wanted."""
