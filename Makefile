@@ -36,6 +36,7 @@ lint: $(VENV)/installed
 
 docs: $(VENV)/installed
 	$(BIN)/python -m protocol.render.pages --rewrite
+	$(BIN)/interlock replay --all -o docs/damage.md
 
 bench: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks $(BENCH)
