@@ -31,7 +31,8 @@ from ..meter import Meter
 from ..queue_server import Client, QueueServer
 from ..roles.binding import Bindings
 from ..wire import Wire
-from .directory import Directory, Span, merged
+from .blueprint import Blueprint
+from .directory import Span, merged
 from .heartbeat import Heartbeat
 from .live_store import LiveStore
 from .placement import Crew, Placement
@@ -66,6 +67,7 @@ class Spec:
     """
 
     placement: Placement
+    blueprint: Blueprint
     station: str
     number: int
     segment: tuple[int, str]
@@ -96,11 +98,11 @@ class StationDesk:
         self._client.post(to, content)
 
 
-def run_server(placement: Placement, segment: tuple[int, str], introductions: socket.socket, control: Connection) -> None:
+def run_server(blueprint: Blueprint, segment: tuple[int, str], introductions: socket.socket, control: Connection) -> None:
     """The queue server's process."""
     _tie_to_parent()
     try:
-        directory = Directory(placement.build())
+        directory = blueprint.directory
         memory = Segment.attach(directory, *segment)
         heart = Heartbeat(memory, segment[0] - 1)
         try:
@@ -127,19 +129,18 @@ def run_station(spec: Spec) -> None:
 
 
 def _run(spec: Spec) -> None:
-    systems = spec.placement.build()
-    directory = Directory(systems)
-    segment = Segment.attach(directory, *spec.segment)
+    segment = Segment.attach(spec.blueprint.directory, *spec.segment)
     heart = Heartbeat(segment, spec.number)
     try:
-        _play(spec, directory, segment)
+        _play(spec, segment)
     finally:
         heart.end()
         segment.close()
 
 
-def _play(spec: Spec, directory: Directory, segment: Segment) -> None:
-    systems, station = directory.systems, spec.placement.station(spec.station)
+def _play(spec: Spec, segment: Segment) -> None:
+    directory, station = spec.blueprint.directory, spec.placement.station(spec.station)
+    systems = directory.systems
     client = Client(Wire(spec.queue), directory)
     desk = StationDesk(spec.station, client)
     crew = station.crew(desk)

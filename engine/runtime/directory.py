@@ -35,24 +35,27 @@ UNTOLD = (*LOCAL, Medium.LOCK)
 class Directory:
     """Numbers of the variables of some systems, and how their values travel. `spans`: first number of each system, and the one behind.
 
+    Args:
+        at_home: variables, by number, that need not leave the processes that mention them; see `locality.py`.
+
     Raises:
         DefinitionError: a fact of the world that is no scalar, hence no cell of shared memory.
     """
 
-    def __init__(self, systems: Mapping[str, System]):
-        self.systems = dict(systems)
+    def __init__(self, systems: Mapping[str, System], at_home: frozenset[int] = frozenset()):
+        self.systems, self.at_home = dict(systems), at_home
         self.variables: list[Variable] = []
         self.spans: dict[str, tuple[int, int]] = {}
         for name, system in self.systems.items():
             first = len(self.variables)
             self.variables += system.variables
             self.spans[name] = (first, len(self.variables))
-        self.is_shared = [v.medium not in LOCAL for v in self.variables]
+        self.is_shared = [v.medium not in LOCAL and number not in at_home for number, v in enumerate(self.variables)]
         self._codecs = [(_encoder(v.type), _decoder(v.type)) for v in self.variables]
         self._places: dict[int, int] = {}
         self.memory_cells = 0
         for number, variable in enumerate(self.variables):
-            if variable.medium in IN_MEMORY:
+            if variable.medium in IN_MEMORY and self.is_shared[number]:
                 if not isinstance(variable.type, Scalar):
                     raise DefinitionError(f"{variable.name}: a cell of shared memory is one scalar, not {variable.type}; split it")
                 self._codecs[number] = (variable.type.ordinal, variable.type.value)

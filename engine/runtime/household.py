@@ -17,8 +17,9 @@ from ..clock import LiveClock
 from ..errors import EngineError
 from ..queue_server import Client
 from ..wire import Wire
+from .blueprint import Blueprint
 from .child import Spec, run_server, run_station
-from .directory import Directory
+from .locality import directory_of
 from .placement import OUTSIDE, Life, Placement
 from .process import Child
 from .segment import Segment
@@ -61,7 +62,8 @@ class Household:
         self.placement, self.patience, self.clock = placement, patience, LiveClock()
         self.systems = placement.build()
         placement.check(self.systems)
-        self.directory = Directory(self.systems)
+        self.directory = directory_of(placement, self.systems)
+        self._blueprint = Blueprint.of(self.directory)
         self.logs = Logs(placement, self.directory, logs)
         self.children: dict[str, Child] = {}
         self.segment: Segment | None = None
@@ -75,14 +77,14 @@ class Household:
         self.segment = Segment.create(self.directory, len(self._numbers), name)
         self._introductions, theirs = socket.socketpair()
         with theirs:
-            self._start(Child(QUEUE_SERVER, run_server, lambda control: (self.placement, self._attach(), theirs, control)))
+            self._start(Child(QUEUE_SERVER, run_server, lambda control: (self._blueprint, self._attach(), theirs, control)))
         self.client = Client(Wire(self._introduce(OUTSIDE), self.patience.frozen_s), self.directory)
 
     def launch(self, name: str, *, mortal: bool, returns: bool) -> None:
         """Start the process of a station. `mortal`: whether its system knows of its death; `returns`: it has died before."""
         with self._introduce(name) as end:
             logs, number = self.logs.begin(name), self._numbers[name]
-            spec = lambda control: (Spec(self.placement, name, number, self._attach(), control, end, logs, mortal, returns),)  # noqa: E731
+            spec = lambda control: (Spec(self.placement, self._blueprint, name, number, self._attach(), control, end, logs, mortal, returns),)  # noqa: E731
             self._start(Child(name, run_station, spec))
 
     def bury(self, name: str) -> None:
@@ -149,7 +151,7 @@ class Household:
         for child in reversed(self.children.values()):
             child.end()
         self.children = {}
-        for owned in (self._introductions, self.client, self.logs, self.segment):
+        for owned in (self._introductions, self.client, self.logs, self.segment, self._blueprint):
             if owned is not None:
                 owned.close()
         if self.segment is not None:

@@ -28,7 +28,7 @@ class Stale(Exception):
 
 
 class Note(NamedTuple):
-    """What a log says of a row beside its cells, and how many rows its copy has fired before."""
+    """What a log says of a row beside its shared cells, and how many rows its copy has fired before. `home`: other cells that it read, and wrote."""
 
     system: str
     copy_name: str
@@ -36,6 +36,7 @@ class Note(NamedTuple):
     values: dict[str, str]
     began: float
     fired: int
+    home: tuple[dict[Key, Any], dict[Key, Any]] = ({}, {})
 
 
 class MemoryCells:
@@ -103,28 +104,44 @@ class LiveStore(Store):
         Raises:
             Stale: nothing has been written; what is known is newer now.
         """
-        shared = self._shared(writes)
-        found = self._commit_shared(self._shared((n, place, value) for (n, place), value in seen.items()), shared, cargo)
-        for number, place, value in writes:
-            if not self._directory.is_shared[self._first + number]:
+        reads, stores = self._shared((n, place, value) for (n, place), value in seen.items()), self._shared(writes)
+        own = [write for write in writes if not self._directory.is_shared[self._first + write[0]]]
+        if self._is_served(reads, stores):
+            if self.note is not None:
+                home = self._at_home((n, place, value) for (n, place), value in seen.items()), self._at_home(own)
+                self.note = self.note._replace(home=home)
+            found = self._commit_served(reads, stores, cargo)
+            for number, place, value in own:
                 self._cells[number][place] = value
+        else:
+            self._store_registers(stores)
+            found = super().commit(own, seen, cargo)
         self.written += [(self._first + number, place) for number, place, _ in writes]
         return found
+
+    def _is_served(self, reads: dict[Key, Any], writes: dict[Key, Any]) -> bool:
+        """Whether the queue server is to commit the row."""
+        served = self._directory.is_served
+        return any(served(number) for number, _ in writes) or any(served(number) for number, _ in reads) or (self.recorded and bool(writes))
 
     def _shared(self, cells: Iterable[Write]) -> dict[Key, Any]:
         """The shared cells among these, as they travel."""
         first, directory = self._first, self._directory
         return {(first + n, place): directory.encode(first + n, value) for n, place, value in cells if directory.is_shared[first + n]}
 
-    def _commit_shared(self, reads: dict[Key, Any], writes: dict[Key, Any], cargo: Any) -> Any:
-        is_served = self._directory.is_served
-        served = any(is_served(number) for number, _ in writes) or any(is_served(number) for number, _ in reads)
-        if served or (self.recorded and writes):
-            packed = None if cargo is None else pickle.dumps(cargo, pickle.HIGHEST_PROTOCOL)
-            done, found = self._client.commit(Commit(reads, writes, packed, self.note))
-            if not done:
-                raise Stale
-            return found
+    def _at_home(self, cells: Iterable[Write]) -> dict[Key, Any]:
+        """The cells among these that are not shared, as they would travel."""
+        first, directory = self._first, self._directory
+        return {(first + n, place): directory.encode(first + n, value) for n, place, value in cells if not directory.is_shared[first + n]}
+
+    def _commit_served(self, reads: dict[Key, Any], writes: dict[Key, Any], cargo: Any) -> Any:
+        packed = None if cargo is None else pickle.dumps(cargo, pickle.HIGHEST_PROTOCOL)
+        done, found = self._client.commit(Commit(reads, writes, packed, self.note))
+        if not done:
+            raise Stale
+        return found
+
+    def _store_registers(self, writes: dict[Key, Any]) -> None:
         changed = []
         for key, value in writes.items():
             place = self._directory.memory_place(key)
@@ -134,4 +151,3 @@ class LiveStore(Store):
                 changed.append(key)
         if changed:
             self._client.stored(tuple(changed))
-        return None

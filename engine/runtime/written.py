@@ -66,7 +66,7 @@ class Logs:
             return
         note = last.note
         if sum(json.loads(line)["copy"] == note.copy_name for line in written[note.system]) == note.fired:
-            told = self._directory.told(last.reads), self._directory.told(last.writes)
+            told = self._directory.told(last.reads | note.home[0]), self._directory.told(last.writes | note.home[1])
             part = self._parts[process, note.system]
             LogPart(part, process).tell(note.copy_name, note.event, note.values, *told, note.began, LiveClock().now())
             part.flush()

@@ -1,0 +1,83 @@
+"""Locality: the shared variables that, cell by cell, only one process looks at, and that hence need not leave it.
+
+A cell is at home in a process when no copy outside of it mentions the cell, and when the cell is lost with the process, or the process does
+not die. The environment may give such cells their initial values in the row by which the process dies, which then really begins with
+them; a variable with which it does more - messages that it drops, arrivals that it counts - is everybody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from protocol.effect import Crash, Store
+from protocol.expr import Cell, Literal
+from protocol.lower import Action
+from protocol.system import System
+from protocol.variable import Medium, Variable
+
+from .directory import Directory
+from .placement import Life, Placement
+
+
+def directory_of(placement: Placement, systems: Mapping[str, System]) -> Directory:
+    """The directory of a placement's systems, which it fits, with what is at home in one process left there."""
+    everywhere = Directory(systems)
+    return Directory(systems, frozenset(number for name in systems for number in _at_home(placement, everywhere, name)))
+
+
+def _at_home(placement: Placement, directory: Directory, name: str) -> Iterator[int]:
+    """The numbers of the variables of a system each of whose cells is at home in some process."""
+    system, first = directory.systems[name], directory.spans[name][0]
+    mentions: dict[int, list[tuple[int, int, str]]] = {}
+    lives: dict[str, Life | None] = {}
+    for station in placement.stations:
+        lives[station.name] = placement.life(station, directory.systems)
+        for part in station.parts:
+            for copy in part.copies(system) if part.system == name else ():
+                for number, start, end in directory.spans_of(name, system.machine(part.machine), copy):
+                    mentions.setdefault(number, []).append((start, end, station.name))
+    touched, resets = _by_environment(system)
+    for number, spans in mentions.items():
+        variable = directory.variables[number]
+        lost = resets.get(number - first, set())
+        # What dies with a process of another system is part of one that begins anew as a whole.
+        is_lost = all(life is None or life[0] != name or life[1] in lost for life in (lives[home] for _, _, home in spans))
+        if is_lost and number - first not in touched and variable.medium is not Medium.WORLD and not _overlap(spans):
+            yield number
+
+
+def _by_environment(system: System) -> tuple[set[int], dict[int, set[str]]]:
+    """The variables that the environment looks at or changes, and those that it only resets when it crashes some processes: which."""
+    touched: set[int] = set()
+    resets: dict[int, set[str]] = {}
+    for action in system.actions:
+        if action.environment:
+            crashed = {effect.process.name for effect in action.row.effects if isinstance(effect, Crash)}
+            touched |= {system.position[id(variable)] for variable in _read(action)}
+            for store in action.stores:
+                number = system.position[id(store.cell.variable)]
+                if crashed and _is_reset(store):
+                    resets[number] = resets.get(number, set()) | crashed
+                else:
+                    touched.add(number)
+    return touched, resets
+
+
+def _read(action: Action) -> Iterator[Variable]:
+    for part in (action.guard, *(e for store in action.stores for e in (store.condition, store.value, *store.cell.indices))):
+        yield from (e.variable for e in part.walk() if isinstance(e, Cell))
+
+
+def _is_reset(store: Store) -> bool:
+    return store.target is store.cell and isinstance(store.value, Literal) and set(store.cell.variable.initial) == {store.value.const}
+
+
+def _overlap(spans: list[tuple[int, int, str]]) -> bool:
+    """Whether two processes mention one cell."""
+    reached, owner = 0, ""
+    for start, end, home in sorted(spans):
+        if start < reached and home != owner:
+            return True
+        if end > reached:
+            reached, owner = end, home
+    return False
