@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 SPAWN = multiprocessing.get_context("forkserver")
-SPAWN.set_forkserver_preload(["__main__", "engine.runtime.child", "engine.disaggregated.crews"])
+# A child runs the main module's imports again, and those of its crew: it finds them done.
+SPAWN.set_forkserver_preload(["__main__", "interlock", "engine.runtime.child", "engine.disaggregated.crews", "numpy.random"])
 
 
 class Child:
