@@ -16,11 +16,12 @@ def serve(
     prefill: Annotated[int, typer.Option(min=0, help="Prefill instances, each with decode instances of its own; 0 is --monolithic.")] = 1,
     decode: Annotated[int, typer.Option(min=1, help="Decode instances.")] = 1,
     tp: Annotated[int, typer.Option(min=1, help="Tensor-parallel ranks of an instance.")] = 1,
-    ep: Annotated[int, typer.Option(min=1, help="Ranks that share the experts, whole ones each (with --monolithic); 1: each has a part of all.")] = 1,
+    ep: Annotated[int, typer.Option(min=1, help="As many as --tp: each rank of an instance has whole experts; 1: a part of all.")] = 1,
     monolithic: Annotated[bool, typer.Option("--monolithic", help="Prefill and decode in one thread, without the protocol: the baseline.")] = False,
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once.")] = 8,
     max_model_len: Annotated[int, typer.Option(min=2, help="Tokens of the longest prompt and answer together.")] = 2048,
     seed: Annotated[int, typer.Option(help="Where requests without a seed draw theirs.")] = 0,
+    routing: Annotated[str, typer.Option(metavar="DIR", help="Store which experts every token visits: DIR/rollout/layer_0.npy ...")] = "",
     control: Annotated[bool, typer.Option("--control", help="Also the operator's endpoints: /pause, /resume, /is_paused, /update_weights.")] = False,
 ) -> None:
     """Serve a model with the OpenAI API, by prefill and decode processes that the repaired protocol drives; Ctrl-C ends it."""
@@ -30,5 +31,5 @@ def serve(
         from engine.server.serve import serve_deployment
     except ImportError as error:
         raise DefinitionError(f"the package {error.name} is missing; install interlock[server]") from None
-    wanted = Deployment(model, 0 if monolithic else prefill, decode, tp, ep, max_num_seqs, max_model_len)
+    wanted = Deployment(model, 0 if monolithic else prefill, decode, tp, ep, max_num_seqs, max_model_len, routing)
     serve_deployment(wanted, host, port, seed=seed, control=control, say=lambda text: print(text, flush=True))

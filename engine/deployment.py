@@ -27,6 +27,7 @@ class Deployment:
         model: its name. prefill, decode: instances; no prefill instance means the monolithic engine, with one decode instance.
         tensor_parallel: ranks of each. expert_parallel: as many as tensor_parallel to spread whole experts over the ranks; 1 cuts every expert.
         sequences: generations that run at once. context_tokens: the longest prompt and answer together.
+        routing: where the disaggregated engine stores which experts every token visits; empty for nowhere.
 
     Raises:
         DefinitionError: no model has that name, or it has learnt shorter contexts only.
@@ -39,6 +40,7 @@ class Deployment:
     expert_parallel: int = 1
     sequences: int = 8
     context_tokens: int = 2048
+    routing: str = ""
 
     def __post_init__(self) -> None:
         config_of(self.model).check_context(self.context_tokens)
@@ -63,6 +65,8 @@ class Deployment:
             return Cells(self._plants(config), logs, keeps_records=keeps_records, signals=signals)
         if self.decode != 1 or self.expert_parallel not in (1, self.tensor_parallel):
             raise DefinitionError("the monolithic engine is one instance; give --decode 1, and --ep 1 or as many as --tp")
+        if self.routing:
+            raise DefinitionError("--routing: the monolithic engine captures no routes; leave out --monolithic")
         return InProcess(
             weights_of(config),
             ranks=self.tensor_parallel,
@@ -97,4 +101,5 @@ class Deployment:
         if self.expert_parallel not in (1, self.tensor_parallel):
             raise DefinitionError(f"--ep {self.expert_parallel}: an instance spreads its experts over all its ranks; give 1, or as many as --tp")
         spread = self.expert_parallel > 1
-        return Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens, mortal=True, spread_experts=spread)
+        plant = Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens, mortal=True, spread_experts=spread)
+        return replace(plant, routing=self.routing)

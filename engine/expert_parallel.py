@@ -100,7 +100,7 @@ class Stall:
     ranks: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join([f"no request makes progress any more, after {self.turns} turns:", *(f"  {line}" for line in self.ranks)])
+        return "\n".join([f"no request makes progress any more, after {self.turns:,} turns:", *(f"  {line}" for line in self.ranks)])
 
 
 @dataclass(frozen=True)

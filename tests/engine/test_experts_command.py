@@ -1,0 +1,37 @@
+"""`interlock experts` as a user types it."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from interlock import app
+
+
+def experts(*words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["experts", *words])
+    return done.exit_code, done.output
+
+
+def test_an_idle_instance_comes_along() -> None:
+    code, told = experts("--variant", "B", "--policy", "random")
+    lines = told.splitlines()
+    forwards = {line.rpartition(": ")[2] for line in lines[:4]}
+    assert code == 0 and len(forwards) == 1 and lines[0].startswith("instance 0, rank 0: ")
+    assert lines[4].startswith("2 of 2 requests completed, 8 tokens, ") and lines[5:] == ["all tokens are those of the monolithic pass"]
+
+
+def test_without_empty_batches_the_ranks_that_wait_are_told() -> None:
+    code, told = experts("--variant", "B-without-empty-batches")
+    assert code == 1 and "worker[0,0] waits in EPB (MEET) for worker[1,0], worker[1,1]" in told
+
+
+def test_experts_are_moved_and_the_loads_are_told() -> None:
+    code, told = experts("--busy", "2", "--requests", "4", "--tokens", "8", "--balance", "end", "--redundant", "1")
+    assert code == 0 and "experts moved: " in told and "(most loaded place over the mean: " in told
+
+
+@pytest.mark.parametrize("words", [("--busy", "3"), ("--redundant", "1"), ("--dp", "3"), ("--variant", "X")])
+def test_what_cannot_be_run_is_refused(words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, ["experts", *words])
+    assert done.exit_code == 1 and type(done.exception).__name__ == "DefinitionError"  # `main` tells it in one line, with exit code 2
