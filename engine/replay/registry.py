@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from protocol.machines.buffers.draft_tokens import build as draft_tokens
+from protocol.machines.buffers.routing_file import build as routing_file
 from protocol.machines.buffers.sampling_mirror import build as sampling_mirror
+from protocol.machines.collectives.expert_round import build as expert_round
+from protocol.machines.collectives.weight_update import build as weight_update
 from protocol.machines.engine_threads.engine_threads import build as engine_threads
 from protocol.machines.hand_over.layer0_signal import build as layer0_signal
 from protocol.machines.lifecycle.lifecycle import build as lifecycle
@@ -20,7 +24,9 @@ from protocol.machines.signalling.forward_signal import build as forward_signal
 from protocol.system import System
 
 from .subjects.chunked_send import ChunkedSend
+from .subjects.draft_tokens import DraftTokens
 from .subjects.engine_threads import EngineThreads
+from .subjects.expert_round import ExpertRound
 from .subjects.forward_signal import ForwardSignal
 from .subjects.hand_over import HandOver
 from .subjects.lease import Lease
@@ -30,13 +36,17 @@ from .subjects.prefix_cache import PrefixCache
 from .subjects.preparation import Preparation
 from .subjects.repaired import Repaired
 from .subjects.reservation import Reservation
+from .subjects.routing_file import RoutingFile
 from .subjects.sampling_mirror import SamplingMirror
 from .subjects.slot_reuse import SlotReuse
+from .subjects.weight_update import WeightUpdate
 from .world import World
 
 SUBJECTS: dict[Callable[..., System], type[World]] = {
     chunked_send: ChunkedSend,
+    draft_tokens: DraftTokens,
     engine_threads: EngineThreads,
+    expert_round: ExpertRound,
     forward_signal: ForwardSignal,
     layer0_signal: HandOver,
     lease: Lease,
@@ -46,6 +56,8 @@ SUBJECTS: dict[Callable[..., System], type[World]] = {
     preparation: Preparation,
     repaired: Repaired,
     reservation: Reservation,
+    routing_file: RoutingFile,
     sampling_mirror: SamplingMirror,
     slot_reuse: SlotReuse,
+    weight_update: WeightUpdate,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from .damage import Damage
+from .registry import SUBJECTS
 from .replay import Exposure, Late, Replay
 
 EXACT_NOISE = 1e-9
@@ -35,7 +36,7 @@ def comparison(replay: Replay) -> list[list[str]]:
 def story(replay: Replay) -> list[str]:
     """What happened, a sentence each."""
     after, lines = replay.after, list[str]()
-    if not (after.requests or after.distances):
+    if replay.scenario.build not in SUBJECTS:
         builder = replay.scenario.build.__module__
         lines = [f"No tensors lie behind the rows of {builder}. Where the path and a fair schedule lead:"]
         return lines + ([f"{line}." for line in after.waiting] or ["Nobody is left waiting in the middle of its work."])
@@ -48,7 +49,7 @@ def story(replay: Replay) -> list[str]:
     elif after.tokens:
         hurt = "token" if after.overwritten or after.stray else "tensor"
         lines.append(f"No {hurt} is hurt: all {after.tokens} tokens told are the reference's.")
-    elif not after.distances:
+    elif after.requests:
         lines.append("No token is told at all.")
     if any(after.distances):
         hit = sum(d > 0 for d in after.distances)

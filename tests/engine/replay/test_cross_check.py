@@ -34,7 +34,11 @@ DAMAGED = (
     "network-stuck-without-repetition",
     "preparation-refused-client-hangs-in-e1",
     "lifecycle-prefill-nothing-waits-in-schedule",
-    "repaired-one-without-parks-early-signals-requests-answered",
+    "repaired-layers-without-sends-computed-uncomputed-sent",
+    "buffers-token-of-the-row-before-decoded-by-naive",
+    "buffers-stale-file-loaded-in-published",
+    "collectives-weights-batch-lost-between-clears-in-b",
+    "collectives-decode-hangs-with-meeting-in-every-role",
 )
 """Violated scenarios of each builder, in which a rough walk does damage soon."""
 SEEDS_MAX = 40
