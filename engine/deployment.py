@@ -28,6 +28,7 @@ class Deployment:
         tensor_parallel: ranks of each. expert_parallel: as many as tensor_parallel to spread whole experts over the ranks; 1 cuts every expert.
         sequences: generations that run at once. context_tokens: the longest prompt and answer together.
         routing: where the disaggregated engine stores which experts every token visits; empty for nowhere.
+        prefix_cache, drafts: of the disaggregated engine; see `Plant`.
 
     Raises:
         DefinitionError: no model has that name, or it has learnt shorter contexts only.
@@ -41,6 +42,8 @@ class Deployment:
     sequences: int = 8
     context_tokens: int = 2048
     routing: str = ""
+    prefix_cache: bool = True
+    drafts: int = 0
 
     def __post_init__(self) -> None:
         config_of(self.model).check_context(self.context_tokens)
@@ -100,6 +103,15 @@ class Deployment:
     def _plant(self, config: ModelConfig) -> Plant:
         if self.expert_parallel not in (1, self.tensor_parallel):
             raise DefinitionError(f"--ep {self.expert_parallel}: an instance spreads its experts over all its ranks; give 1, or as many as --tp")
-        spread = self.expert_parallel > 1
-        plant = Plant(config, self.tensor_parallel, self.decode, self.sequences, self.context_tokens, mortal=True, spread_experts=spread)
-        return replace(plant, routing=self.routing)
+        return Plant(
+            config,
+            self.tensor_parallel,
+            self.decode,
+            self.sequences,
+            self.context_tokens,
+            mortal=True,
+            prefix_cache=self.prefix_cache,
+            drafts=self.drafts,
+            spread_experts=self.expert_parallel > 1,
+            routing=self.routing,
+        )

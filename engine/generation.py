@@ -105,18 +105,35 @@ class PrefixUse:
 
 
 @dataclass(frozen=True)
+class DraftUse:
+    """What speculative decoding has been good for: draft tokens that were proposed, and those of them that were accepted."""
+
+    proposed: int = 0
+    accepted: int = 0
+
+    def __add__(self, other: DraftUse) -> DraftUse:
+        return DraftUse(self.proposed + other.proposed, self.accepted + other.accepted)
+
+    @property
+    def acceptance_rate(self) -> float:
+        """The share that was accepted; 0 of none."""
+        return self.accepted / self.proposed if self.proposed else 0.0
+
+
+@dataclass(frozen=True)
 class Stats:
     """What an engine is doing.
 
     Args:
         running, waiting: generations under way; those that were not scheduled yet. kv_usage: the share of KV blocks taken (0 to 1).
-        prefix: the use of its prefix cache since the start; of none where there is none.
+        prefix, drafts: the use of its prefix cache and of draft tokens since the start; of none where there is none.
     """
 
     running: int
     waiting: int
     kv_usage: float
     prefix: PrefixUse = PrefixUse()
+    drafts: DraftUse = DraftUse()
 
 
 class Handle:

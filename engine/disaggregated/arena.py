@@ -118,11 +118,11 @@ def _opened(name: str) -> Iterator[memoryview]:
 
 
 def _floats(plant: Plant, instance: int) -> int:
-    """The most that a rank gives to a collective: the residual stream of the largest batch, or the logits of all its requests.
+    """The most that a rank gives to a collective: the residual stream of the largest batch, or the logits of all rows that want some.
 
     With experts spread, a row comes back from as many experts as it visits, which may be all of one rank.
     """
-    sequences = plant.slots if instance == 0 else plant.sequences
-    rows = sequences * (plant.shape.chunk_tokens if instance == 0 else 1)
+    rows = plant.slots * plant.shape.chunk_tokens if instance == 0 else plant.sequences * plant.step_tokens
+    wanted = plant.slots if instance == 0 else rows
     copies = max(1, plant.config.experts_per_token) if plant.spread_experts else 1
-    return max(copies * rows * plant.config.hidden, sequences * plant.config.vocabulary)
+    return max(copies * rows * plant.config.hidden, wanted * plant.config.vocabulary)

@@ -19,7 +19,7 @@ from ..model.weights import Floats
 from ..queue_server import Letter
 from ..runtime.placement import OUTSIDE, Composition, Crew, Desk, Part, Placement, Station
 from .arena import Arena
-from .decode_engine import DecodeEngine, DecodeGate
+from .decode_engine import DecodeEngine, DecodeGate, DraftingEngine
 from .fence import Fence
 from .job import NewWeights
 from .left_out import FreeAtAbort, FreeAtFirstToken, Freed, LoosePrefillEngine, ReserveAgain, SeeingThread
@@ -216,7 +216,8 @@ class RankCrew(Crew):
     def __init__(self, plant: Plant, memory: Callable[[], Memory], instance: int, rank: int, desk: Desk):
         clock = desk.clock("worker", (rank,))
         computation = memory().computation(instance, rank, clock)
-        self._role = PrefillRank(computation, plant.captures(rank)) if instance == 0 else DecodeRank(rank, computation, plant.captures(rank))
+        decodes = partial(DecodeRank, rank, plant.sequences, plant.step_tokens)
+        self._role = (PrefillRank if instance == 0 else decodes)(computation, plant.captures(rank))
         self._rest = WorkerRest(clock)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
@@ -240,7 +241,8 @@ class DecodeCrew(Crew):
 
     def __init__(self, plant: Plant, memory: Callable[[], Memory], instance: int, desk: Desk):
         self._desk = desk
-        self._engine = DecodeEngine(instance, plant, memory().fence(), partial(desk.post, OUTSIDE))
+        kind = DraftingEngine if plant.drafts else DecodeEngine
+        self._engine = kind(instance, plant, memory().fence(), partial(desk.post, OUTSIDE))
         self._gate, self._without = DecodeGate(self._engine), plant.without
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:

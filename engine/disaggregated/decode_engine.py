@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..driver import Step
-from ..generation import Finish, Token
+from ..generation import DraftUse, Finish, Token
 from ..model.kv_cache import BlockPool
+from ..model.proposer import Proposer, proposer_of
 from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries, decides
 from .fence import Fence
-from .job import Job, NewWeights, Numbers, Produced, Tokens, Work
+from .job import Job, NewWeights, Numbers, Produced, StepTokens, Work
 from .plant import Plant
 
 
@@ -39,9 +40,11 @@ class Answer:
             return Finish.STOP
         return Finish.LENGTH if len(self.tokens) + 1 == wanted.max_tokens else None
 
-    def chunk(self) -> Chunk:
-        """The row of its next step."""
-        return Chunk((self.tokens[-1].id,), len(self.job.prompt) + len(self.tokens) - 1, self.table)
+    def chunk(self, proposer: Proposer) -> Chunk:
+        """The row of its next step: its last token, and drafts that it could still use."""
+        ids = [token.id for token in self.tokens]
+        drafts = proposer.propose([*self.job.prompt, *ids])[: self.job.generation.max_tokens - len(ids) - 1]
+        return Chunk((ids[-1], *drafts), len(self.job.prompt) + len(ids) - 1, self.table, outputs=1 + len(drafts))
 
 
 class DecodeEngine:
@@ -54,13 +57,14 @@ class DecodeEngine:
     def __init__(self, instance: int, plant: Plant, fence: Fence, deliver: Callable[[Any], None]):
         self.pool = BlockPool(plant.blocks(1 + instance))
         self._shape, self._fence, self._deliver = plant.shape, fence, deliver
+        self._proposer = proposer_of(plant.drafts)
         fence.revoke(range(instance, plant.numbers, plant.decodes))
         self.answers: dict[int, Answer] = {}
         self._ended: dict[int, Finish] = {}
         self.pending: Work | NewWeights | None = None
         self._is_updated = False
-        self._tokens: Tokens | None = None
-        self._steps = 0
+        self._tokens: StepTokens | None = None
+        self._steps = self._proposed = 0
 
     # -- reservations --------------------------------------------------------------------------------------------------
 
@@ -114,8 +118,8 @@ class DecodeEngine:
         """Give the ranks a step over what decodes; a request whose first token was its last needs none."""
         batch = [where[1] for (variable, where), stepping in step.stored.items() if variable.name == "decode_batch" and stepping]
         rows = [q for q in batch if self.answers[q].finish is None]
-        chunks, jobs = tuple(self.answers[q].chunk() for q in rows), tuple(self.answers[q].job for q in rows)
-        self._steps += 1
+        chunks, jobs = tuple(self.answers[q].chunk(self._proposer) for q in rows), tuple(self.answers[q].job for q in rows)
+        self._steps, self._proposed = self._steps + 1, sum(chunk.outputs - 1 for chunk in chunks)
         self.pending, self._tokens = (Work(self._steps, tuple(rows), chunks, jobs), None) if rows else (None, {})
 
     @after("decode_worker.begin_update")
@@ -132,9 +136,11 @@ class DecodeEngine:
         """Say so."""
         return open_rows[0] if self._is_updated else None
 
-    def finish_step(self, tokens: Tokens) -> None:
+    def finish_step(self, tokens: StepTokens) -> None:
         """The step's forward is over."""
         self._tokens = tokens
+        if self._proposed:
+            self._deliver(DraftUse(self._proposed, sum(len(accepted) - 1 for accepted in tokens.values())))
 
     @decides("decode_worker.credit_token", "decode_worker.credit_last_token")
     def decide(self, open_rows: Sequence[Outcome]) -> Outcome | None:
@@ -142,8 +148,11 @@ class DecodeEngine:
         if self._tokens is None:
             return None
         q = open_rows[0].values[0]
-        goes_on = q in self._tokens and self.answers[q].end_with(self._tokens[q]) is None
-        event = "credit_token" if goes_on else "credit_last_token"
+        left = self._tokens.get(q, ())
+        if not left or self.answers[q].end_with(left[0]) is not None:
+            event = "credit_last_token"
+        else:
+            event = "credit_token" if len(left) == 1 else "credit_draft"
         return next(outcome for outcome in open_rows if outcome.event == event)
 
     @after("decode_worker.credit_token", "decode_worker.credit_last_token")
@@ -152,11 +161,27 @@ class DecodeEngine:
         q = step.chosen["request"]
         assert self._tokens is not None
         if q in self._tokens:
-            self._credit(self.answers[q], self._tokens[q])
+            token, *rest = self._tokens[q]
+            self._tokens[q] = tuple(rest)
+            self._credit(self.answers[q], token)
 
     def _credit(self, answer: Answer, token: Token) -> None:
         answer.add(token)
         self._deliver(Produced(answer.job.key, token))
+
+
+class DraftingEngine(DecodeEngine):
+    """The same with drafts: a step's tokens are credited one by one, and the request stays in the step for all but the last."""
+
+    @decides("decode_worker.credit_draft", "decode_worker.credit_token", "decode_worker.credit_last_token")
+    def decide(self, open_rows: Sequence[Outcome]) -> Outcome | None:
+        """See `DecodeEngine`."""
+        return super().decide(open_rows)
+
+    @after("decode_worker.credit_draft", "decode_worker.credit_token", "decode_worker.credit_last_token")
+    def credit(self, step: Step) -> None:
+        """See `DecodeEngine`."""
+        super().credit(step)
 
 
 class DecodeGate:

@@ -86,9 +86,12 @@ class Work:
 
     def to_compute(self) -> Work:
         """The same work without chunks that have no tokens."""
-        keep = [k for k, chunk in enumerate(self.chunks) if chunk.tokens]
-        chunks, jobs = tuple(self.chunks[k] for k in keep), tuple(self.jobs[k] for k in keep)
-        return Work(self.number, tuple(self.requests[k] for k in keep), chunks, jobs)
+        return self.only([k for k, chunk in enumerate(self.chunks) if chunk.tokens])
+
+    def only(self, places: Sequence[int]) -> Work:
+        """These places of it, in this order."""
+        chunks, jobs = tuple(self.chunks[k] for k in places), tuple(self.jobs[k] for k in places)
+        return Work(self.number, tuple(self.requests[k] for k in places), chunks, jobs)
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,9 @@ class NewWeights:
 
 
 Tokens = dict[int, Token]
-"""A forward's result: by request number."""
+"""A forward's result on P: the first tokens, by request number."""
+StepTokens = dict[int, tuple[Token, ...]]
+"""A decode step's result: by request number, as many tokens as were accepted; at least one."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from ..audit import Record
 from ..clock import Clock
 from ..errors import EngineError
-from ..generation import Finish, Generation, PrefixUse, Token
+from ..generation import DraftUse, Finish, Generation, PrefixUse, Token
 from ..model.group import Group
 from ..model.kv_cache import KvCache
 from ..model.layers import Routes
@@ -185,7 +185,7 @@ class LockstepEngine(Operated):
         self._held: dict[str, Held] = {}
         self._obeyed: list[Order] = []
         self._routing = RoutingStore(Path(plant.routing)) if plant.routing else None
-        self.prefix = PrefixUse()
+        self.prefix, self.drafts = PrefixUse(), DraftUse()
 
     @property
     def open(self) -> list[int]:
@@ -269,6 +269,8 @@ class LockstepEngine(Operated):
                 self._obeyed.append(content.order)
             elif isinstance(content, PrefixUse):
                 self.prefix += content
+            elif isinstance(content, DraftUse):
+                self.drafts += content
             elif isinstance(content, Produced):
                 self.answers[content.key].tokens.append(content.token)
                 if self._routing is not None:

@@ -43,6 +43,7 @@ class Plant:
         mortal: whether processes may die, and come back; the rows for it are driven then.
         turns: how often a number is used. lives: how often P, or a D, may die, plus one. cells: how many such engines share the machine's cores.
         prefix_cache: whether P keeps the KV blocks of prompts for others that begin alike.
+        drafts: tokens that a decode step tries at most beyond each request's next, from what its text has repeated; 0 for none.
         spread_experts: whether each rank has whole experts, and tokens travel to them (expert parallelism over the ranks of an
             instance), or a part of every expert.
         routing: a folder; if it is given, the experts that every token visits are stored there, and prompts are computed whole, without
@@ -66,6 +67,7 @@ class Plant:
     lives: int = LIVES
     cells: int = 1
     prefix_cache: bool = True
+    drafts: int = 0
     spread_experts: bool = False
     routing: str = ""
     without: str | None = None
@@ -80,6 +82,8 @@ class Plant:
         for name in ("decodes", "sequences", "context_tokens", "slots", "threads"):
             if getattr(self, name) < 1:
                 raise DefinitionError(f"{name}={getattr(self, name)}: give at least 1")
+        if self.drafts < 0:
+            raise DefinitionError(f"drafts={self.drafts}: give 0 or more")
 
     def part(self, weights: Weights, rank: int) -> Weights:
         """A rank's part of the model, in every instance."""
@@ -118,6 +122,11 @@ class Plant:
         return (self.slots if instance == 0 else self.sequences) * self.shape.blocks
 
     @property
+    def step_tokens(self) -> int:
+        """Tokens of a request in the largest decode step."""
+        return 1 + self.drafts
+
+    @property
     def fences_writes(self) -> bool:
         """Whether D's memory refuses writes whose reservation is over."""
         return self.without != "fences_writes"
@@ -147,7 +156,7 @@ class Plant:
         return {
             "requests": self.numbers, "turns": self.turns, "ranks": self.ranks, "slots": self.slots, "layers": self.config.layers,
             "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True, "control": True,
-            **({} if self.without is None else {"without": self.without}),
+            **({} if self.without is None else {"without": self.without}), **({"drafts": True} if self.drafts else {}),
             **({"repeats": True, "crash": "any", "lives": self.lives} if self.mortal else {}), **self.troubles,
         }  # fmt: skip
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from ..driver import Step
 from ..generation import Token
 from ..in_process import likeliest
+from ..model.batch_rows import BatchRows
 from ..model.layers import Integers, Routes
+from ..model.proposer import accepted
 from ..model.routing import Routing, joined, routes_of
-from ..model.sampling import choose
+from ..model.sampling import Sampling, choose
 from ..model.shard import Chunk, Rows
+from ..model.step_buffers import CapturedStep
 from ..model.weights import Floats
 from ..roles.binding import Outcome, after, carries
-from .job import NewWeights, Tokens, Work
+from .job import Job, NewWeights, StepTokens, Tokens, Work
 
 
 class Computation(Protocol):
@@ -49,11 +52,10 @@ class Computation(Protocol):
         ...
 
 
-def token_of(logits: Floats, work: Work, place: int, drawn: int, routes: Routing | None = None) -> Token:
-    """The next token of a request of the batch, which has drawn so many, with the routes that led to it."""
-    wanted = work.jobs[place].generation
-    token, log_probability = choose(logits, wanted.sampling, drawn)
-    return Token(token, log_probability, likeliest(logits, wanted.alternatives), routes)
+def token_of(logits: Floats, sampling: Sampling, drawn: int, alternatives: int, routes: Routing | None) -> Token:
+    """The next token of a request that has drawn so many, told with so many alternatives and the routes that led to it."""
+    token, log_probability = choose(logits, sampling, drawn)
+    return Token(token, log_probability, likeliest(logits, alternatives), routes)
 
 
 class PrefillRank:
@@ -96,13 +98,13 @@ class PrefillRank:
     def tokens(self, outcome: Outcome) -> Tokens | None:
         """The first tokens of the prompts that are through."""
         if self._tokens is None and self._work is not None and self._work.requests and self._computation.is_ready():
-            work, rows = self._work, iter(self._computation.logits())
+            work = self._work
             if self._captures:
                 self._keep_routes(work)
+            through = [(q, job.generation) for q, chunk, job in zip(work.requests, work.chunks, work.jobs) if chunk.outputs]
             self._tokens = {
-                q: token_of(next(rows), work, k, 0, Routing.of(joined(self._routes.pop(q))) if self._captures else None)
-                for k, q in enumerate(work.requests)
-                if work.chunks[k].outputs
+                q: token_of(logits, wanted.sampling, 0, wanted.alternatives, Routing.of(joined(self._routes.pop(q))) if self._captures else None)
+                for (q, wanted), logits in zip(through, self._computation.logits())
             }
         return self._tokens
 
@@ -115,17 +117,23 @@ class PrefillRank:
 
 
 class DecodeRank:
-    """Handlers of one rank of D, in the forward-signal system. `captures`: whether it tells routes with its tokens."""
+    """Handlers of one rank of D, in the forward-signal system.
 
-    def __init__(self, rank: int, computation: Computation, captures: bool = False):
+    Args:
+        sequences: requests at once. step_tokens: of each in a step, at most. captures: whether it tells routes with its tokens.
+    """
+
+    def __init__(self, rank: int, sequences: int, step_tokens: int, computation: Computation, captures: bool = False):
         self._rank, self._computation, self._captures = rank, computation, captures
+        self._rows = BatchRows(sequences, step_tokens)
+        self._captured = CapturedStep.for_decoding(sequences * step_tokens)
         self._work: Work | NewWeights | None = None
         self._logits: Floats | None = None
 
     @after("worker.read_batch", "worker.read_last_batch")
     def take(self, step: Step) -> None:
-        """The batch."""
-        self._work = step.cargo
+        """The batch, in the order of its rows; or new weights."""
+        self._work = self._in_rows(step.cargo) if isinstance(step.cargo, Work) else step.cargo
 
     @after("worker.start_forward")
     def forward(self, step: Step) -> None:
@@ -133,18 +141,37 @@ class DecodeRank:
         if isinstance(self._work, NewWeights):
             self._computation.load(self._work)
         elif self._work is not None:
-            self._logits = self._computation.run(self._work.number, self._work.chunks)
+            batch = Rows.of(self._work.chunks)
+            self._logits = self._computation.run(self._work.number, self._captured.replay(batch) if self._captured.takes(batch) else batch)
 
     @after("worker.finish_forward")
-    def report(self, step: Step) -> Tokens | None:
+    def report(self, step: Step) -> StepTokens | None:
         """The next tokens, once an instance."""
         work, self._work = self._work, None
         if not isinstance(work, Work) or self._rank != 0:
             return None
-        logits = self._logits
-        assert logits is not None
-        drawn = [chunk.start + 1 - len(job.prompt) for chunk, job in zip(work.chunks, work.jobs)]
-        routes: list[Routing | None] = [None] * len(work.requests)
+        assert self._logits is not None
+        logits, found = iter(self._logits), {}
+        routes: list[list[Integers] | None] = [None] * len(work.requests)
         if self._captures:
-            routes = [Routing.of(layers) for layers in routes_of(Rows.of(work.chunks), self._computation.routes())]
-        return {q: token_of(logits[k], work, k, drawn[k], routes[k]) for k, q in enumerate(work.requests)}
+            routes = [*routes_of(Rows.of(work.chunks), self._computation.routes())]
+        for row, (q, chunk, job) in enumerate(zip(work.requests, work.chunks, work.jobs)):
+            found[q] = self._accepted(row, chunk, job, [next(logits) for _ in range(chunk.outputs)], routes[row])
+        return found
+
+    def _in_rows(self, work: Work) -> Work:
+        places = {job.key: place for place, job in enumerate(work.jobs)}
+        return work.only([places[key] for key in self._rows.update({job.key: job.generation.sampling for job in work.jobs})])
+
+    def _accepted(self, row: int, chunk: Chunk, job: Job, logits: Sequence[Floats], layers: list[Integers] | None) -> tuple[Token, ...]:
+        """The tokens of a row, whose logits are those behind its last token and behind each draft; so are the routes of each layer."""
+        sampling, drawn, tokens = self._rows.sampling.effective(row), chunk.start + 1 - len(job.prompt), list[Token]()
+
+        def own() -> Iterator[int]:
+            for place, behind in enumerate(logits):
+                routes = None if layers is None else Routing.of([layer[place : place + 1] for layer in layers])
+                tokens.append(token_of(behind, sampling, drawn + place, job.generation.alternatives, routes))
+                yield tokens[-1].id
+
+        accepted(chunk.tokens[1:], own())
+        return tuple(tokens)

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..audit import Record
 from ..clock import LiveClock
 from ..errors import EngineError
-from ..generation import Finish, Generation, Handle, PrefixUse, Stats
+from ..generation import DraftUse, Finish, Generation, Handle, PrefixUse, Stats
 from ..meter import Usage
 from ..runtime.household import SEGMENT_PREFIX
 from ..runtime.live import LiveEngine, start
@@ -75,7 +75,7 @@ class Disaggregated(Operated):
         self._taken, self._deaths = 0, Counter[str]()
         self.failure: EngineError | None = None
         """What has ended the engine; None while it goes on."""
-        self._prefix = PrefixUse()
+        self._prefix, self._drafts = PrefixUse(), DraftUse()
         self._closed = False
         self._thread = threading.Thread(target=self._listen, name="interlock-service", daemon=True)
         self._thread.start()
@@ -147,7 +147,7 @@ class Disaggregated(Operated):
             self._check_open()
             running, shape = len(self._begun), self.plant.shape
             taken = sum(shape.blocks_for(self._handles[key].generation.tokens) for key in self._begun)
-            return Stats(running, len(self._handles) - running, taken / (self.plant.decodes * self.plant.blocks(1)), self._prefix)
+            return Stats(running, len(self._handles) - running, taken / (self.plant.decodes * self.plant.blocks(1)), self._prefix, self._drafts)
 
     def pause(self, *, abort: bool = False) -> None:
         """Begin no further request, and return when none is under way; see `Operated`."""
@@ -259,6 +259,8 @@ class Disaggregated(Operated):
                 self._handles[content.key].put(content.token)
         elif isinstance(content, PrefixUse):
             self._prefix += content
+        elif isinstance(content, DraftUse):
+            self._drafts += content
         elif isinstance(content, GivenUp):
             self._end(content.key, Finish.ABORT)
         elif isinstance(content, Closed):

@@ -1,13 +1,13 @@
 """Speculative decoding: who proposes draft tokens, how many of them the model accepts, and the rows that hold them on D.
 
-A step decodes a row's last token and its drafts together. A draft is accepted when it is the model's own likeliest token at that
-place, so that greedy answers are those without drafts, whatever was proposed. NaiveProposer proposes nothing: a speculative data path
-whose rows hold the last token alone, at place 0.
+A step decodes a row's last token and its drafts together. A draft is accepted when it is the model's own token at that place - the
+likeliest, or the one that the request's generator draws - so that answers are those without drafts, whatever was proposed.
+NaiveProposer proposes nothing: a speculative data path whose rows hold the last token alone, at place 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -37,30 +37,39 @@ class NaiveProposer:
 
 
 class NgramProposer:
-    """What followed the last `length` tokens when they occurred last before."""
+    """What followed the last `length` tokens when they occurred before."""
 
     def __init__(self, length: int = 2, most: int = 3):
         self.length, self.most = length, most
 
     def propose(self, tokens: Sequence[int]) -> tuple[int, ...]:
-        """The tokens behind the youngest earlier occurrence. Cost: the length of the sequence."""
-        end = len(tokens) - self.length
+        """The tokens behind the youngest earlier occurrence that has enough behind it, else what there is. Cost: the length of the sequence."""
+        end, found = len(tokens) - self.length, tuple[int, ...]()
         key = tuple(tokens[end:])
         for start in range(end - 1, -1, -1):
             if tuple(tokens[start : start + self.length]) == key:
-                return tuple(tokens[start + self.length : start + self.length + self.most])
-        return ()
+                found = tuple(tokens[start + self.length : start + self.length + self.most])
+                if len(found) == self.most:
+                    break
+        return found
 
 
-def accepted(drafts: Sequence[int], likeliest: Sequence[int]) -> tuple[int, ...]:
+def proposer_of(most: int) -> Proposer:
+    """The proposer of so many drafts at most; of none, one that proposes nothing."""
+    return NgramProposer(most=most) if most else NaiveProposer()
+
+
+def accepted(drafts: Sequence[int], own: Iterable[int]) -> tuple[int, ...]:
     """The tokens that a step yields: the drafts up to the first wrong one, and the model's own token behind them.
 
-    `likeliest[k]`: the model's greedy token behind the last token and the first k drafts; one more than there are drafts.
+    `own`: the token that the model chooses behind the last token and the first k drafts, for k = 0, 1, ...; asked no further than needed.
     """
-    right = 0
-    while right < len(drafts) and drafts[right] == likeliest[right]:
-        right += 1
-    return (*drafts[:right], likeliest[right])
+    taken = []
+    for place, token in enumerate(own):
+        taken.append(token)
+        if place == len(drafts) or token != drafts[place]:
+            break
+    return tuple(taken)
 
 
 class Insertion(Enum):

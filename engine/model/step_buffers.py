@@ -75,12 +75,32 @@ class StepBuffers:
         return made
 
 
+MOST_CAPTURED_TOKENS = 512
+"""A step of more tokens is not captured: what it computes takes far longer than what a replay saves."""
+
+
+def capture_sizes(most_tokens: int) -> list[int]:
+    """The sizes that are captured for steps of up to so many tokens: 1, 2, 4, 8, then multiples of 16, as in the field."""
+    sizes = [1, 2, 4, 8, *range(16, MOST_CAPTURED_TOKENS + 1, 16)]
+    return [size for place, size in enumerate(sizes) if place == 0 or sizes[place - 1] < most_tokens]
+
+
 class CapturedStep:
     """A step captured over some buffers for some numbers of tokens. `stale_rows`: entries of an earlier step that the capture saw."""
 
     def __init__(self, buffers: StepBuffers, sizes: Sequence[int]):
         self._buffers, self._sizes = buffers, sorted(sizes)
         self.stale_rows = buffers.rows_left
+
+    @classmethod
+    def for_decoding(cls, most_tokens: int) -> CapturedStep:
+        """What a decode instance captures at its start: every size up to its largest step, over buffers of the largest size."""
+        sizes = capture_sizes(most_tokens)
+        return cls(StepBuffers(sizes[-1]), sizes)
+
+    def takes(self, batch: Sequence[Chunk]) -> bool:
+        """Whether a captured size is large enough for the batch; another is run without the graph."""
+        return len(Rows.of(batch).ids) <= self._sizes[-1]
 
     def replay(self, batch: Sequence[Chunk]) -> Rows:
         """Put the batch into the buffers and read it back as the graph does: the batch that is computed.

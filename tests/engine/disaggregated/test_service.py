@@ -16,6 +16,8 @@ from engine.disaggregated.plant import Plant
 from engine.disaggregated.service import Disaggregated
 from engine.generation import Finish, Generation, Handle, Service
 from engine.model.config import TINY
+from engine.model.reference import log_probabilities
+from engine.model.sampling import Sampling, choose
 from engine.model.weights import seeded
 from protocol import DefinitionError
 
@@ -87,6 +89,34 @@ def test_whoever_is_killed_comes_back_and_every_request_ends(tmp_path: Path) -> 
         found = audit(WEIGHTS, service.records.values(), service.leaks())
         assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ()) and last == {Finish.LENGTH}
         service.stop()
+    judged = conform(log)
+    assert judged.conforms, judged.reason
+
+
+def test_prefixes_are_found_and_drafts_accepted_over_processes(tmp_path: Path) -> None:
+    """Rounds of a session, drawn and greedy, over everything that a data plane has: the tokens stay the reference's."""
+    log = tmp_path / "events.ndjson"
+    service = Disaggregated(Plant(TINY, ranks=2, sequences=3, context_tokens=128, drafts=3), {"": log}, keeps_records=True)
+    samplings = (Sampling(), Sampling(1.0, 0.3, 1), Sampling(1.0, seed=2))
+
+    async def run() -> list[Finish | None]:
+        ends = []
+        for prompt in ((72, 101) * 20, (72, 101) * 25):
+            handles = [service.submit(Generation(prompt, 10, sampling)) for sampling in samplings]
+            ends += await asyncio.gather(*map(read, handles))
+        return ends
+
+    with closing(service):
+        assert asyncio.run(run()) == [Finish.LENGTH] * 6
+        stats, found = service.stats(), audit(WEIGHTS, service.records.values(), service.leaks())
+        assert found.healthy and found.tokens == 60
+        assert stats.prefix.hits >= 3 * 32 and stats.drafts.proposed > 0
+        service.stop()
+    for record in service.records.values():
+        tokens = list(record.generation.prompt)
+        for drawn, token in enumerate(record.tokens):
+            assert token.id == choose(log_probabilities(WEIGHTS, tokens)[-1], record.generation.sampling, drawn)[0]
+            tokens.append(token.id)
     judged = conform(log)
     assert judged.conforms, judged.reason
 
