@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import signal
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -60,8 +60,9 @@ class Players:
         engine = self.rng.choice(self.service.cells[0].engines).engine
         child = engine.children.get(self.rng.choice([s.name for s in engine.placement.stations if s.name != "router"]))
         if child is not None and child.process.pid is not None:
-            self.killed.append(child.process.pid)
-            os.kill(child.process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just been ended with another one
+                os.kill(child.process.pid, signal.SIGKILL)
+                self.killed.append(child.process.pid)
 
     async def play(self) -> None:
         """A kill after every so many tokens, or when nothing is under way any more."""
