@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -36,6 +36,8 @@ from .runtime.lockstep import Lockstep, LockstepAgent
 from .runtime.policy import Policy, RoundRobin
 from .store import Store
 
+Asked = tuple[Sequence[int], int]
+"""A prompt, and how many tokens are wanted."""
 Key = tuple[str, tuple[Value, ...]]
 """A machine and the indices of a copy."""
 BLOCK_SIZE = 4
@@ -121,7 +123,7 @@ class Run:
 class ExpertScheduler:
     """The gate's handlers: every request that waits for no result gets its next chunk, prompts and decoding alike."""
 
-    def __init__(self, requests: Sequence[tuple[Sequence[int], int]]):
+    def __init__(self, requests: Sequence[Asked]):
         self._pool, self._inbox = BlockPool(BLOCKS), deque[Result]()
         self.requests = [self._admitted(number, tuple(prompt), wanted) for number, (prompt, wanted) in enumerate(requests)]
         self._work: Work | None = None
@@ -202,7 +204,7 @@ class _Watch:
 
 def run_experts(
     weights: Weights,
-    requests: Sequence[Sequence[tuple[Sequence[int], int]]],
+    requests: Sequence[Sequence[Asked]],
     *,
     variant: str = "repaired",
     ranks: int = 2,
@@ -247,7 +249,9 @@ def run_experts(
     stall = None
     if not watch.complete:
         places = list(product(range(instances), range(ranks)))
-        stall = Stall(watch.turns, tuple(_whereabouts(driver, places, {place for place in places if watch.stands(("worker", place))})))
+        entered = next(variable for variable in driver.system.variables if variable.name == "collective_entered")
+        calls = {place: Call(driver.store.load(entered, place)) for place in places}
+        stall = Stall(watch.turns, tuple(whereabouts(calls, {place for place in places if watch.stands(("worker", place))})))
     rebalances = () if balancer is None else tuple(balancer.history)
     return Run(tuple(tuple(s.requests) for s in schedulers), communicator.forwards(), watch.turns, stall, rebalances)
 
@@ -274,20 +278,25 @@ def _first_placement(weights: Weights, places: int, redundant: int) -> ExpertPla
     return ExpertPlacement.balanced([1.0] * config.experts, places, config.experts // places + redundant)
 
 
-def _whereabouts(driver: Driver, places: Sequence[Place], standing: set[Place]) -> list[str]:
-    """Of every rank: the barrier that it stands in and those it waits for, or that it goes round."""
-    entered = next(variable for variable in driver.system.variables if variable.name == "collective_entered")
-    calls = {place: Call(driver.store.load(entered, place)) for place in places}
+def whereabouts(calls: Mapping[Place, Call], standing: Container[Place]) -> list[str]:
+    """Of every rank, in words: the barrier that it stands in and those it waits for, or that it goes round.
+
+    Args:
+        calls: the collective that each has entered and not left. standing: who fires no row any more.
+    """
+
+    def name(place: Place) -> str:
+        return f"worker[{place[0]},{place[1]}]"
+
     lines = []
-    for place in places:
-        name, call = driver.copies["worker", place].name, calls[place]
+    for place, call in calls.items():
         if place not in standing:
-            lines.append(f"{name} goes round its loop, and enters no forward")
+            lines.append(f"{name(place)} goes round its loop, and enters no forward")
         elif call is Call.NONE:
-            lines.append(f"{name} stands in no barrier, at {driver.copies['worker', place].state.name}")
+            lines.append(f"{name(place)} stands in no barrier")
         else:
             group = next(group for group in GROUPS if call in group)
-            missing = [p for p in places if calls[p] not in group and (group is not TENSOR or p[0] == place[0])]
-            awaited = ", ".join(driver.copies["worker", p].name for p in missing)
-            lines.append(f"{name} waits in {BARRIERS.get(call, call.name)} ({call.name}) for {awaited}")
+            missing = [p for p in calls if calls[p] not in group and (group is not TENSOR or p[0] == place[0])]
+            awaited = ", ".join(map(name, missing))
+            lines.append(f"{name(place)} waits in {BARRIERS.get(call, call.name)} ({call.name}) for {awaited}")
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import Protocol
 
 from .driver import Step
 from .expert_balance import Balancer
@@ -32,6 +33,18 @@ class Result:
 
     work: Work
     tokens: tuple[tuple[int, float] | None, ...]
+
+
+class Transport(Protocol):
+    """What carries the forwards of a rank."""
+
+    def begin(self, instance: int, rank: int, forward: Forward) -> None:
+        """The rank has entered its next forward."""
+        ...
+
+    def finish(self, instance: int, rank: int) -> Forward:
+        """The rank's last forward, ended; the row that calls this fires only when all have entered."""
+        ...
 
 
 class Communicator:
@@ -77,8 +90,8 @@ class Communicator:
 class ExpertRank:
     """A rank's handlers: it takes its batch, enters the forward of all, and ends it; rank 0 chooses the tokens."""
 
-    def __init__(self, instance: int, rank: int, shard: Shard, communicator: Communicator):
-        self._instance, self._rank, self._shard, self._communicator = instance, rank, shard, communicator
+    def __init__(self, instance: int, rank: int, shard: Shard, transport: Transport):
+        self._instance, self._rank, self._shard, self._transport = instance, rank, shard, transport
         self._work: Work | None = None
 
     @after("worker.read_batch", "worker.read_last_batch")
@@ -91,12 +104,12 @@ class ExpertRank:
     def enter(self, step: Step) -> None:
         """Enter the forward, with no rows if there is no work."""
         chunks = () if self._work is None else self._work.chunks
-        self._communicator.begin(self._instance, self._rank, Forward(self._shard, chunks))
+        self._transport.begin(self._instance, self._rank, Forward(self._shard, chunks))
 
     @after("worker.finish_forward")
     def leave(self, step: Step) -> Result | None:
         """The forward is over: the result, once an instance."""
-        ended, work = self._communicator.finish(self._instance, self._rank), self._work
+        ended, work = self._transport.finish(self._instance, self._rank), self._work
         self._work = None
         if work is None or self._rank != 0:
             return None
@@ -114,7 +127,7 @@ class BalancingRank(ExpertRank):
 
     def __init__(self, instance: int, rank: int, shard: Shard, communicator: Communicator, whole: Weights, balancer: Balancer):
         super().__init__(instance, rank, shard, communicator)
-        self._whole, self._balancer = whole, balancer
+        self._communicator, self._whole, self._balancer = communicator, whole, balancer
 
     @after("worker.finish_forward")
     def leave(self, step: Step) -> Result | None:

@@ -31,7 +31,10 @@ def test_experts_are_moved_and_the_loads_are_told() -> None:
     assert code == 0 and "experts moved: " in told and "(most loaded place over the mean: " in told
 
 
-@pytest.mark.parametrize("words", [("--busy", "3"), ("--redundant", "1"), ("--dp", "3"), ("--variant", "X")])
+REFUSED = [("--busy", "3"), ("--redundant", "1"), ("--dp", "3"), ("--variant", "X"), ("--live", "--balance", "end"), ("--log", "x")]
+
+
+@pytest.mark.parametrize("words", REFUSED)
 def test_what_cannot_be_run_is_refused(words: tuple[str, ...]) -> None:
     done = CliRunner().invoke(app, ["experts", *words])
     assert done.exit_code == 1 and type(done.exception).__name__ == "DefinitionError"  # `main` tells it in one line, with exit code 2

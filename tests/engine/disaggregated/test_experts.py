@@ -51,6 +51,7 @@ async def read(handle: Handle) -> Finish | None:
     return handle.finish
 
 
+@pytest.mark.live
 def test_processes_exchange_tokens_with_the_experts_of_the_others() -> None:
     service = Disaggregated(Plant(TINY_EXPERTS, 2, sequences=3, context_tokens=128, spread_experts=True), keeps_records=True)
 

@@ -116,6 +116,7 @@ async def read(handle: Handle) -> Finish | None:
     return handle.finish
 
 
+@pytest.mark.live
 def test_processes_map_the_new_weights_and_the_log_is_a_behaviour(new_file: Path, tmp_path: Path) -> None:
     log = tmp_path / "events.ndjson"
     service = Disaggregated(Plant(TINY, ranks=2, sequences=2, context_tokens=128, mortal=True), {"": log}, keeps_records=True)

@@ -114,6 +114,7 @@ async def read(handle: Handle) -> Finish | None:
     return handle.finish
 
 
+@pytest.mark.live
 def test_processes_store_them_before_the_client_hears_of_the_end(tmp_path: Path) -> None:
     plant = Plant(TINY_EXPERTS, 2, sequences=3, context_tokens=128, spread_experts=True, routing=str(tmp_path))
     service = Disaggregated(plant, keeps_records=True)
