@@ -224,13 +224,15 @@ class Driver:
             OutOfRange: a guard left its types.
         """
         for action in actions or copy.rows[copy.state]:
-            self.store.begin(action, firing=False)
-            try:
-                found = list(self._row(action)[0].search(*copy.indices))
-            finally:
-                self.store.abandon()
-            for values in found:
-                yield Instance(action, copy.indices, values)
+            yield from self.openings(copy, action)
+
+    def openings(self, copy: Copy, action: Action) -> list[Instance]:
+        """A row that can leave the copy's state, for all values of its choices with which it could fire now, in canonical order."""
+        self.store.begin(action, firing=False)
+        try:
+            return [Instance(action, copy.indices, values) for values in self._row(action)[0].search(*copy.indices)]
+        finally:
+            self.store.abandon()
 
     def is_enabled(self, copy: Copy, action: Action) -> bool:
         """Whether a row that can leave the copy's state could fire now, for some values of its choices."""

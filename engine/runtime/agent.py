@@ -87,7 +87,7 @@ class Agent:
 
     def _enabled(self, action: Action) -> Offer:
         """The instances of a row that can leave the copy's state that could fire now."""
-        return list(self.driver.enabled(self.copy, action))
+        return self.driver.openings(self.copy, action)
 
     def _recency(self, offer: Offer) -> tuple[bool, int]:
         """What has been observed comes first, then what has waited longest."""
