@@ -80,19 +80,19 @@ def decode_loop(p: Plane, entry: Machine) -> Machine:
     key = p.open_key[d, q].set(p.key_of(p.decode_life[d], p.entry_turn[d, q]))
     reserve = [p.reserved[d].add(1), key, p.decode_holds[q].set(p.entry_turn[d, q])]
     over = at.is_in(Entry.DECODING, Entry.ENDING, Entry.ANSWERING, Entry.CLOSED, Entry.UNKNOWN)
-    count = when(p.times_answered[q] < 2, p.times_answered[q].add(1))
     if p.rules.names_turns:
         over = over | (t != p.entry_turn[d, q])
     step = partial(_row, under=p.decode_lock[d])
     reply = partial(step, choose=(q,))
     held = now & at.is_in(Entry.RESERVED, Entry.UNWANTED)
+    answer = [p.answers[q].send(0), p.count_answer(q)]
     # fmt: off
     rows = [
         reply("reserve", s, s, now & room, reserve, moves=entry[d, q].reserve, cite="8.1"),
         reply("grant",   s, s, held, [paid, p.grant[q, t].send(p.decode_life[d])], cite="4.4; ours: said as often as it is asked, H-12"),
         reply("refuse",  s, s, now & ~room & (at == Entry.OPEN), [paid, p.refusal[q, t].send(0)], cite="9.1; ours: always said"),
         reply("settle",  s, s, due & over, [paid, p.settled[q, t].send(0)], cite="ours: heard, and nothing more to do"),
-        step("answer",   s, s, here, [p.answers[q].send(0), count], choose=(q,), moves=entry[d, q].answer, cite="ours: D answers, whatever happened"),
+        step("answer",   s, s, here, answer, choose=(q,), moves=entry[d, q].answer, cite="ours: D answers, whatever happened"),
     ]
     # fmt: on
     if not p.rules.reserves_once:

@@ -280,6 +280,11 @@ class Plane:
         q = lift(request)
         return [self.slot_of[q].set(None), self.scheduled[q].set(0), self.prefill_holds[q].set(False)]
 
+    def count_answer(self, request: Any) -> tuple[Any, ...]:
+        """The client is answered, by D or because D is lost."""
+        times = self.times_answered[request]
+        return when(times < 2, times.add(1))
+
     def serve(self, request: Any, version: Expr, really: Expr) -> list[Any]:
         """Note that the request is computed with this version of the weights: with one, from its first layer on."""
         mine = self.served_by[request]

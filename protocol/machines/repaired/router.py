@@ -59,7 +59,7 @@ def router(p: Plane, request: Machine, entry: Machine) -> Machine:
     rows.append(Row("receive_answer", open_states, r.ANSWERED, True, [p.answers[q].receive()], "router", cite="1.3"))
     if p.decode_process is not None:
         broken = (life[q] != p.decode_life[p.home(q)]) & p.answers[q].empty
-        rows.append(Row("report_lost", open_states, r.ANSWERED, broken, [], "router", cite="ours: D's connection broke"))
+        rows.append(Row("report_lost", open_states, r.ANSWERED, broken, [p.count_answer(q)], "router", cite="ours: D's connection broke"))
     return Machine("router", r, rows, copies=p.request, final=(r.NEW, r.ANSWERED), doc="R and its clients (1.3).")
 
 
