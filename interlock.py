@@ -1,4 +1,4 @@
-"""The command: `interlock list | check | show | diagram | explain | export | replay | run | experts | serve | conform | model`.
+"""The command: `interlock list | check | show | diagram | explain | export | replay | hunt | run | experts | serve | conform | model`.
 
 A thin file: what each command takes and prints is in `command/`. Exit codes: 0 holds, 1 violated, 2 bad usage or definition,
 3 inconclusive; `check --all` exits 0 when every answer is as recorded, 1 when one differs, and 3 when none differs but some are missing.
@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from command import check, conform, draw, experts, model, replay, run, serve, show
+from command import check, conform, draw, experts, hunt, model, replay, run, serve, show
 from protocol.errors import ProtocolError, TraceError
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
     help="A control plane for prefill/decode-disaggregated LLM serving as explicit state machines: run, checked and drawn.",
 )
 app.command("list")(show.list_scenarios)
-readers = (show.show, check.check, draw.diagram, draw.explain, draw.export, replay.replay)
+readers = (show.show, check.check, draw.diagram, draw.explain, draw.export, replay.replay, hunt.hunt)
 for function in (*readers, run.run, experts.experts, serve.serve, conform.conform):
     app.command()(function)
 models = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The models that the engine can run.")

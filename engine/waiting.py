@@ -5,7 +5,7 @@ A function of the cells as they are: asked where a run stands still, it names fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from protocol.combine import conjuncts
 from protocol.errors import OutOfRange
@@ -30,6 +30,20 @@ def waiting(driver: Driver, goes_on: Callable[[Action], bool]) -> list[str]:
         wants = dict.fromkeys(want for action in rows for want in _obstacles(driver, copy, action))
         lines.append(f"{copy.name} in {copy.state.name}" + (f" waits for {' or '.join(wants)}" if wants else ""))
     return lines
+
+
+def folded(lines: Sequence[str]) -> str:
+    """All of it in one line: of copies of one machine in one state, what the first waits for."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for line in lines:
+        name, _, rest = line.partition(" in ")
+        groups.setdefault((name.partition("[")[0], rest.partition(" ")[0]), []).append(line)
+    said = []
+    for (_, state), group in groups.items():
+        names = [line.partition(" in ")[0] for line in group]
+        rest = group[0].partition(f" in {state}")[2]
+        said.append(f"{', '.join(names)} in {state}{rest}" + (" and so on" if rest and len(names) > 1 else ""))
+    return "; ".join(said)
 
 
 def is_enabled(driver: Driver, copy: Copy, action: Action) -> bool:

@@ -168,7 +168,7 @@ class RouterCrew(Crew):
     """The router and the operator: they hear from the outside."""
 
     def __init__(self, plant: Plant, memory: Callable[[], Memory], desk: Desk):
-        self._router, self._desk = Router(plant.numbers, plant.shape, mortal=plant.mortal), desk
+        self._router, self._desk = Router(plant.numbers, plant.shape, mortal=plant.decodes_die), desk
         self._operator, self._plant = Operator(memory().publish), plant
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:

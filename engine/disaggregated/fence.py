@@ -46,11 +46,15 @@ class Fence:
         for number in numbers:
             self.open(number, NO_KEY)
 
+    def is_open(self, number: int, key: int) -> bool:
+        """Whether the reservation of the number is that of the key."""
+        return bool(self._keys[number] == key)
+
     @contextmanager
     def writing(self, number: int, key: int) -> Iterator[bool]:
         """Whether what is done inside may write for that request; it is not revoked meanwhile."""
         with self._locked(number, fcntl.LOCK_SH):
-            yield not self._refuses or bool(self._keys[number] == key)
+            yield not self._refuses or self.is_open(number, key)
 
     @contextmanager
     def _locked(self, number: int, kind: int) -> Iterator[None]:

@@ -6,7 +6,8 @@ bytes. Forwards and rows take the virtual time that `Cost` says, nothing by defa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -113,6 +114,19 @@ class LockstepComputation:
         return group.run()[self._rank]
 
 
+class CountingFence(Fence):
+    """Counts what it lets in although it should not: the writes of an engine that does not fence them."""
+
+    strays = 0
+
+    @contextmanager
+    def writing(self, number: int, key: int) -> Iterator[bool]:
+        """See `Fence`."""
+        with super().writing(number, key) as is_let_in:
+            self.strays += is_let_in and not self.is_open(number, key)
+            yield is_let_in
+
+
 class LockstepMemory:
     """The caches of all ranks, in this process; a cache outlives its rank, what it was computing does not."""
 
@@ -120,7 +134,7 @@ class LockstepMemory:
         self._cost, self._plant, self._first, self._in_force = cost, plant, weights, NewWeights()
         self._shards = [[self._shard(weights, plant, instance, rank) for rank in range(plant.ranks)] for instance in range(1 + plant.decodes)]
         self._forwards = [Forwards(shards) for shards in self._shards]
-        self._fence = Fence(np.zeros(plant.numbers, np.int64), refuses=plant.fences_writes)
+        self._fence = CountingFence(np.zeros(plant.numbers, np.int64), refuses=plant.fences_writes)
         self._computing: list[set[int]] = [set() for _ in self._shards]
 
     def cache(self, instance: int, rank: int) -> KvCache:
@@ -138,6 +152,11 @@ class LockstepMemory:
         self._computing[instance].add(rank)
         self._load(instance, rank, self._in_force)
         return LockstepComputation(self._forwards[instance], rank, clock, self._cost, partial(self._load, instance, rank))
+
+    @property
+    def strays(self) -> int:
+        """Writes into D's memory for requests that had no reservation there any more."""
+        return self._fence.strays
 
     def publish(self, weights: NewWeights) -> None:
         """Remembered."""
@@ -178,7 +197,7 @@ class LockstepEngine(Operated):
         like: LockstepEngine | None = None,
     ):
         self.plant, self._told = plant, told
-        memory = LockstepMemory(weights, plant, cost)
+        self._memory = memory = LockstepMemory(weights, plant, cost)
         turns = policy if policy is not None else SeededRandom(seed)
         self.ensemble: Ensemble = Ensemble(placement_of(plant, lambda: memory), turns, logged, cost.row_s, None if like is None else like.ensemble)
         self.answers: dict[int, Record] = {}
@@ -186,6 +205,11 @@ class LockstepEngine(Operated):
         self._obeyed: list[Order] = []
         self._routing = RoutingStore(Path(plant.routing)) if plant.routing else None
         self.prefix, self.drafts = PrefixUse(), DraftUse()
+
+    @property
+    def strays(self) -> int:
+        """Layers of chunks that the messagers have written into blocks that were no longer their request's."""
+        return self._memory.strays
 
     @property
     def open(self) -> list[int]:

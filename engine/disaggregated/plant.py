@@ -145,6 +145,11 @@ class Plant:
         return build_forward_signal(**self.decode_config).focused()
 
     @property
+    def decodes_die(self) -> bool:
+        """Whether a D may die."""
+        return self.protocol_config.get("crash") in ("decode", "any")
+
+    @property
     def has_timer(self) -> bool:
         """Whether P says anything again, or gives up waiting."""
         config = self.protocol_config

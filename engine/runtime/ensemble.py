@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import IO, Any
 
 from protocol import DefinitionError
+from protocol.lower import Instance
 from protocol.system import System
 from protocol.types import Value
 
 from ..clock import VirtualClock, VirtualTime
-from ..driver import Driver
+from ..driver import Copy, Driver
 from ..errors import EngineError
 from ..log import LogPart, merge, whole
 from ..queue_server import Letter
@@ -31,6 +34,8 @@ from .novelty import Novelty
 from .placement import OUTSIDE, Crew, Life, Placement, Station
 from .policy import PATIENCE, Policy
 
+UNASKED = ("timer", "observed")
+"""Rows that fire without anybody's word, if they have no handler."""
 RETURN_S = 0.05
 """Virtual time from the death of a process to its return."""
 ROUNDS = 2 * PATIENCE
@@ -185,6 +190,11 @@ class Ensemble:
         for stream in self._logs.values():
             stream.close()
 
+    @property
+    def mortal(self) -> list[str]:
+        """The processes whose death their system knows."""
+        return [name for name, member in self._members.items() if any(member.life in row.always for row in self._faults)]
+
     # -- faults --------------------------------------------------------------------------------------------------------
 
     def kill(self, process: str) -> tuple[str, ...]:
@@ -207,6 +217,31 @@ class Ensemble:
         self._begin_anew()
         self._returning += [(self.time.now + RETURN_S, r) for r in self._faults if r.restarts and self._is_enabled(r)]
         return tuple(dead)
+
+    def misfortune(self, rng: random.Random) -> bool:
+        """Let a row fire that nobody is owed: a message is lost, a write fails, somebody gives up too early; False when none could."""
+        fated = [row.instance.action for row in self._faults]
+        found: list[Callable[[], object]] = []
+        for name, driver in self.drivers.items():
+            for copy in driver.environment.values():
+                for action in copy.rows[copy.state]:
+                    if action not in fated:
+                        found += [partial(self._happen, name, copy, instance) for instance in driver.enabled(copy, action)]
+        for agent in self._agents:
+            for action in agent.copy.rows[agent.copy.state]:
+                if action.row.decided in UNASKED and not agent.asks(action):
+                    found += [partial(agent.take, instance) for instance in agent.driver.enabled(agent.copy, action)]
+        if not found:
+            return False
+        rng.choice(found)()
+        self._hand_out()
+        self._turns.ask_again()
+        return True
+
+    def _happen(self, system: str, copy: Copy, instance: Instance) -> None:
+        now, step = self.time.now, self.drivers[system].fire(copy, instance)
+        if system in self._logs:
+            LogPart(self._logs[system], SUPERVISOR).write(step, now, now)
 
     def _bury(self, lives: set[Life]) -> list[str]:
         dead = [m for m in self._members.values() if m.life in lives and m.crew is not None]
@@ -240,10 +275,8 @@ class Ensemble:
         return row.instance in driver.enabled(driver.environment[machine.name, row.instance.copy], row.instance.action)
 
     def _fire(self, row: FaultRow) -> None:
-        driver, now = self.drivers[row.system], self.time.now
-        step = driver.fire(driver.environment[row.instance.action.machine.name, row.instance.copy], row.instance)
-        if row.system in self._logs:
-            LogPart(self._logs[row.system], SUPERVISOR).write(step, now, now)
+        copy = self.drivers[row.system].environment[row.instance.action.machine.name, row.instance.copy]
+        self._happen(row.system, copy, row.instance)
 
     # -- processes and letters -----------------------------------------------------------------------------------------
 

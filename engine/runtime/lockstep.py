@@ -21,7 +21,7 @@ from ..errors import EngineError
 from ..log import LogPart
 from ..readiness import Readiness
 from ..roles.binding import Bindings
-from ..waiting import waiting
+from ..waiting import folded, waiting
 from .agent import Agent
 from .alarms import Alarms
 from .placement import TIMER_S
@@ -64,6 +64,10 @@ class LockstepAgent(Agent):
         self.has_acted = False
         self._alarms.wind(self.clock.now())
         return super().turn()
+
+    def asks(self, action: Action) -> bool:
+        """Whether a handler decides the row."""
+        return self._handler(action) is not None
 
     def halt(self) -> None:
         """Its process has died: no turn any more until it begins anew."""
@@ -209,4 +213,4 @@ class Lockstep:
         """Who waits for what."""
         drivers = {id(agent.driver): agent.driver for agent in self._agents}.values()
         lines = [line for driver in drivers for line in waiting(driver, lambda action: action.row.decided == "prompt" and not action.row.poll)]
-        return "; ".join(lines) or "all are at rest"
+        return folded(lines) or "all are at rest"

@@ -18,7 +18,7 @@ from protocol.types import Boolean, Enum, Optional, Type, Value
 from ..driver import Copy, Driver
 from .agent import Offer
 
-PATIENCE = 100
+PATIENCE = 50
 """Turns after which a copy loses its priority: a loop that polls, or some that ask and refuse one another, would keep the rest from what they
 wait for."""
 
