@@ -21,7 +21,7 @@ def serve(
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once.")] = 8,
     max_model_len: Annotated[int, typer.Option(min=2, help="Tokens of the longest prompt and answer together.")] = 2048,
     seed: Annotated[int, typer.Option(help="Where requests without a seed draw theirs.")] = 0,
-    routing: Annotated[str, typer.Option(metavar="DIR", help="Store which experts every token visits: DIR/rollout/layer_0.npy ...")] = "",
+    routing: Annotated[str, typer.Option(metavar="DIR", help="Store the experts that every token visits: DIR/<id>-<choice>/layer_0.npy ...")] = "",
     control: Annotated[bool, typer.Option("--control", help="Also the operator's endpoints: /pause, /resume, /is_paused, /update_weights.")] = False,
 ) -> None:
     """Serve a model with the OpenAI API, by prefill and decode processes that the repaired protocol drives; Ctrl-C ends it."""

@@ -11,6 +11,7 @@ import json
 import logging
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TypeVar
 
 from fastapi import FastAPI, Request
@@ -90,8 +91,11 @@ class Server:
         if name != self.config.name:
             raise Problem(404, f"the model {name!r} is not served here; {self.config.name!r} is", param="model", code="model_not_found")
 
-    def submit(self, asked: Wanted, arrived_s: float) -> Answer:
+    def submit(self, asked: Wanted, arrived_s: float, name: str) -> Answer:
         """Start everything that a request asks for, or nothing.
+
+        Args:
+            name: of the response; with the number of a choice behind it, under which an engine that captures routes stores them.
 
         Raises:
             Problem: it does not fit. EngineError: the engine has ended.
@@ -106,7 +110,8 @@ class Server:
         try:
             for index, generation in enumerate(wanted):
                 track = Track(self.telemetry, arrived_s, len(generation.prompt))
-                choices.append(Choice(self.service, self.vocabulary, generation, index, asked.stop, track))
+                named = replace(generation, rollout=f"{name}-{index}")
+                choices.append(Choice(self.service, self.vocabulary, named, index, asked.stop, track))
         except ProtocolError:
             answer.abort()
             raise
@@ -126,7 +131,7 @@ class Server:
 
     async def respond(self, request: Request, asked: Wanted, form: Form) -> Response:
         """The answer, whole or as a stream."""
-        answer = self.submit(asked, self.clock.now())
+        answer = self.submit(asked, self.clock.now(), form.id)
         if asked.stream:
             return EventStream(self._events(answer, form, asked.include_usage), answer)
         whole = asyncio.create_task(self._whole(answer, form))

@@ -31,6 +31,11 @@ class Form(ABC):
         # The date of an answer is the wall clock's, for people; every duration is of the engine's own clock.
         self._head: Json = {"id": f"{self.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
 
+    @property
+    def id(self) -> str:
+        """The response's name."""
+        return str(self._head["id"])
+
     def whole(self, answer: Answer, pieces: Sequence[Piece]) -> Json:
         """All pieces of an answer as one object."""
         choices = []

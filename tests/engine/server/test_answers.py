@@ -214,3 +214,10 @@ def test_curl_reads_the_stream(server: Address) -> None:
     assert (end, nothing) == ("data: [DONE]", "")
     text = "".join(json.loads(event.removeprefix("data: "))["choices"][0]["text"] for event in events)
     assert text == text_of(expected("Hello", 3, Sampling()))
+
+
+def test_every_choice_names_its_rollout_by_the_id_of_the_response() -> None:
+    engine = Scripted(ends=Finish.LENGTH)
+    with serving(engine) as server:
+        told = server.post({"model": "tiny", "prompt": "a", "n": 2}).json()["id"]
+    assert [generation.rollout for generation in engine.submitted] == [f"{told}-0", f"{told}-1"]
