@@ -11,7 +11,7 @@ import typer
 from protocol.errors import DefinitionError
 
 from .lockstep import Lockstep, Turns
-from .options import JsonFile
+from .options import Drafts, JsonFile, PrefixCaching
 from .printing import write_json
 from .progress import Progress
 
@@ -48,6 +48,8 @@ def run(
     ranks: Annotated[int, typer.Option("--ranks", "--tp", min=1, help="Tensor-parallel ranks of an instance.")] = 2,
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once on a decode instance, or --monolithic.")] = 8,
     max_model_len: Annotated[int | None, typer.Option(min=2, help="Tokens of the context of these; else the longest session's.")] = None,
+    prefix_caching: PrefixCaching = True,
+    drafts: Drafts = 0,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="Of the answers; 0 is greedy.")] = 0.0,
     ignore_eos: Annotated[bool, typer.Option(help="Answers as long as the workload says.")] = True,
     percentile_metrics: Annotated[str, typer.Option(help="Latencies to tell.")] = "ttft,tpot,itl,e2el",
@@ -110,7 +112,7 @@ def run(
             details: dict[str, Any] = {"model_id": served}
         elif monolithic or prefill:
             context = max_model_len or max(2, bench.context_of(requests))
-            wanted = Deployment(model or "tiny", prefill, decode, ranks, 1, max_num_seqs, context)
+            wanted = Deployment(model or "tiny", prefill, decode, ranks, 1, max_num_seqs, context, prefix_cache=prefix_caching, drafts=drafts)
             details = {"model_id": wanted.model, "ranks": ranks} | ({"prefill": prefill, "decode": decode} if prefill else {})
             if lockstep:
                 measured, told, found = alone.play(requests, traffic, wanted, answers, progress, logs, audit)

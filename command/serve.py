@@ -8,6 +8,8 @@ import typer
 
 from protocol.errors import DefinitionError
 
+from .options import Drafts, PrefixCaching
+
 
 def serve(
     model: Annotated[str, typer.Option(help="tiny, tiny-experts or smollm2.")] = "tiny",
@@ -21,6 +23,8 @@ def serve(
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once.")] = 8,
     max_model_len: Annotated[int, typer.Option(min=2, help="Tokens of the longest prompt and answer together.")] = 2048,
     seed: Annotated[int, typer.Option(help="Where requests without a seed draw theirs.")] = 0,
+    prefix_caching: PrefixCaching = True,
+    drafts: Drafts = 0,
     routing: Annotated[str, typer.Option(metavar="DIR", help="Store the experts that every token visits: DIR/<id>-<choice>/layer_0.npy ...")] = "",
     control: Annotated[bool, typer.Option("--control", help="Also the operator's endpoints: /pause, /resume, /is_paused, /update_weights.")] = False,
 ) -> None:
@@ -31,5 +35,5 @@ def serve(
         from engine.server.serve import serve_deployment
     except ImportError as error:
         raise DefinitionError(f"the package {error.name} is missing; install interlock[server]") from None
-    wanted = Deployment(model, 0 if monolithic else prefill, decode, tp, ep, max_num_seqs, max_model_len, routing)
+    wanted = Deployment(model, 0 if monolithic else prefill, decode, tp, ep, max_num_seqs, max_model_len, routing, prefix_caching, drafts)
     serve_deployment(wanted, host, port, seed=seed, control=control, say=lambda text: print(text, flush=True))

@@ -31,7 +31,7 @@ class Deployment:
         prefix_cache, drafts: of the disaggregated engine; see `Plant`.
 
     Raises:
-        DefinitionError: no model has that name, or it has learnt shorter contexts only.
+        DefinitionError: no model has that name, it has learnt shorter contexts only, or drafts for the monolithic engine.
     """
 
     model: str = "tiny"
@@ -47,6 +47,8 @@ class Deployment:
 
     def __post_init__(self) -> None:
         config_of(self.model).check_context(self.context_tokens)
+        if self.drafts and not self.prefill:
+            raise DefinitionError(f"drafts={self.drafts}: the monolithic engine verifies none; give 0, or a prefill instance")
 
     def __str__(self) -> str:
         kind = f"{self.prefill}P{self.decode}D" if self.prefill else "monolithic"
