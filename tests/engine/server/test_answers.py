@@ -185,8 +185,9 @@ def test_every_token_of_the_tiny_models_has_a_name_of_its_own() -> None:
 def test_stop_tokens_reach_the_engine(more: dict[str, Any], stops: set[int]) -> None:
     engine = Scripted(ends=Finish.LENGTH)
     with serving(engine) as server:
-        server.client().completions.create(model="tiny", prompt="x", max_tokens=7, temperature=0.5, top_p=0.25, seed=3, logprobs=2, extra_body=more)
-    assert engine.submitted == [Generation((256, 120), 7, Sampling(0.5, 0.25, 3), frozenset(stops), 2)]
+        asked: dict[str, Any] = {"max_tokens": 7, "temperature": 0.5, "top_p": 0.25, "seed": 3, "logprobs": 2}
+        told = server.client().completions.create(model="tiny", prompt="x", extra_body=more, **asked).id
+    assert engine.submitted == [Generation((256, 120), 7, Sampling(0.5, 0.25, 3), frozenset(stops), 2, f"{told}-0")]
 
 
 def test_a_stop_token_is_counted_and_not_shown() -> None:
