@@ -23,7 +23,7 @@ class EngineFigures(Collector):
         self._service, self._model = service, model
 
     def collect(self) -> Iterable[Metric]:
-        """Gauges of what it is doing, and the use of its prefix cache."""
+        """Gauges of what it is doing, and the use of its prefix cache and of its drafts."""
         try:
             stats = self._service.stats()
         except EngineError:
@@ -33,6 +33,8 @@ class EngineFigures(Collector):
         yield self._figure(GaugeMetricFamily, "kv_cache_usage_perc", "Share of the KV blocks that is taken; 1 is all.", stats.kv_usage)
         yield self._figure(CounterMetricFamily, "prefix_cache_queries", "Prompt tokens looked up in the prefix cache.", stats.prefix.queries)
         yield self._figure(CounterMetricFamily, "prefix_cache_hits", "Prompt tokens found in the prefix cache.", stats.prefix.hits)
+        yield self._figure(CounterMetricFamily, "spec_decode_num_draft_tokens", "Draft tokens verified.", stats.drafts.proposed)
+        yield self._figure(CounterMetricFamily, "spec_decode_num_accepted_tokens", "Draft tokens accepted.", stats.drafts.accepted)
 
     def _figure(self, kind: type[GaugeMetricFamily] | type[CounterMetricFamily], name: str, about: str, value: float) -> Metric:
         family = kind(f"interlock:{name}", about, labels=["model_name"])

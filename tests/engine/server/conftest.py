@@ -15,7 +15,7 @@ import openai
 import pytest
 
 from engine.errors import EngineError
-from engine.generation import Finish, Generation, Handle, PrefixUse, Service, Stats, Token
+from engine.generation import DraftUse, Finish, Generation, Handle, PrefixUse, Service, Stats, Token
 from engine.in_process import InProcess
 from engine.model.config import TINY, ModelConfig
 from engine.model.weights import Weights, seeded
@@ -118,7 +118,7 @@ class Scripted:
     def stats(self) -> Stats:
         if self.broken:
             raise EngineError("decode rank 1 died; start the engine again")
-        return Stats(2, 1, 0.5, PrefixUse(queries=30, hits=20))
+        return Stats(2, 1, 0.5, PrefixUse(queries=30, hits=20), DraftUse(9, 4))
 
     def close(self) -> None:
         pass
