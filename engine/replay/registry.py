@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from protocol.machines.buffers.draft_tokens import build as draft_tokens
+from protocol.machines.buffers.graph_buffers import build as graph_buffers
 from protocol.machines.buffers.routing_file import build as routing_file
 from protocol.machines.buffers.sampling_mirror import build as sampling_mirror
 from protocol.machines.collectives.expert_round import build as expert_round
@@ -17,17 +18,23 @@ from protocol.machines.network.lease import build as lease
 from protocol.machines.network.reservation import build as reservation
 from protocol.machines.preparation.prefix_cache import build as prefix_cache
 from protocol.machines.preparation.preparation import build as preparation
+from protocol.machines.preparation.shared_config import build as shared_config
 from protocol.machines.repaired.protocol import build as repaired
 from protocol.machines.sending.chunked_send import build as chunked_send
+from protocol.machines.sending.completions import build as completions
 from protocol.machines.sending.slot_reuse import build as slot_reuse
+from protocol.machines.sending.stale_signals import build as stale_signals
+from protocol.machines.sending.swapped_rows import build as swapped_rows
 from protocol.machines.signalling.forward_signal import build as forward_signal
 from protocol.system import System
 
 from .subjects.chunked_send import ChunkedSend
+from .subjects.completions import Completions
 from .subjects.draft_tokens import DraftTokens
 from .subjects.engine_threads import EngineThreads
 from .subjects.expert_round import ExpertRound
 from .subjects.forward_signal import ForwardSignal
+from .subjects.graph_buffers import GraphBuffers
 from .subjects.hand_over import HandOver
 from .subjects.lease import Lease
 from .subjects.lifecycle import Lifecycle
@@ -38,16 +45,21 @@ from .subjects.repaired import Repaired
 from .subjects.reservation import Reservation
 from .subjects.routing_file import RoutingFile
 from .subjects.sampling_mirror import SamplingMirror
+from .subjects.shared_config import SharedConfig
 from .subjects.slot_reuse import SlotReuse
+from .subjects.stale_signals import StaleSignals
+from .subjects.swapped_rows import SwappedRows
 from .subjects.weight_update import WeightUpdate
 from .world import World
 
 SUBJECTS: dict[Callable[..., System], type[World]] = {
     chunked_send: ChunkedSend,
+    completions: Completions,
     draft_tokens: DraftTokens,
     engine_threads: EngineThreads,
     expert_round: ExpertRound,
     forward_signal: ForwardSignal,
+    graph_buffers: GraphBuffers,
     layer0_signal: HandOver,
     lease: Lease,
     lifecycle: Lifecycle,
@@ -58,6 +70,9 @@ SUBJECTS: dict[Callable[..., System], type[World]] = {
     reservation: Reservation,
     routing_file: RoutingFile,
     sampling_mirror: SamplingMirror,
+    shared_config: SharedConfig,
     slot_reuse: SlotReuse,
+    stale_signals: StaleSignals,
+    swapped_rows: SwappedRows,
     weight_update: WeightUpdate,
 }

@@ -64,8 +64,8 @@ def replay(trace: Trace, seed: int = 0) -> Replay:
         raise DefinitionError("the trace names no scenario of the catalogue, and only those are replayed; see `interlock list`")
     scenario = find_scenario(trace.scenario)
     subject = subject_of(scenario)
-    before, before_bfloat16 = run(subject, *_holding(scenario, subject), Schedule(seed), seed=seed)
-    system, config = _violated(scenario, subject, trace)
+    before, before_bfloat16 = run(subject, *holding(scenario, subject), Schedule(seed), seed=seed)
+    system, config = violated(scenario, subject, trace)
     worst, damage = seed, None
     for tried in range(seed, seed + CONTINUATIONS):
         (found,) = run(subject, system, config, Schedule(tried), trace, seed=seed, kept=(exact,))
@@ -99,20 +99,20 @@ def late(trace: Trace, seed: int = 0) -> Late:
     """Follow a path but for its last step, and hold the copy that was to fire it back for some rounds, as if it lost its processor there."""
     scenario = find_scenario(trace.scenario)
     subject = subject_of(scenario)
-    system, config = _violated(scenario, subject, trace)
+    system, config = violated(scenario, subject, trace)
     last, before = trace.steps[-1].copy, replace(trace, steps=trace.steps[:-1])
     found = [Late(rounds, *run(subject, system, config, Held(seed, last, rounds), before, seed=seed)) for rounds in LATE_ROUNDS]
     return max(found, key=lambda one: (one.after.hit, -one.rounds))
 
 
-def _holding(scenario: Scenario, subject: type[World]) -> tuple[System, dict[str, Any]]:
+def holding(scenario: Scenario, subject: type[World]) -> tuple[System, dict[str, Any]]:
     """The version that holds, at the same bounds."""
     config = {**scenario.config, **subject.harmless(scenario.config)}
     config |= subject.engine_bounds(config)
     return scenario.build(**config), config
 
 
-def _violated(scenario: Scenario, subject: type[World], trace: Trace | None = None) -> tuple[System, dict[str, Any]]:
+def violated(scenario: Scenario, subject: type[World], trace: Trace | None = None) -> tuple[System, dict[str, Any]]:
     """The scenario's own system, with the settings of the trace, at the engine's bounds if the path exists there."""
     config = {**scenario.config, **({} if trace is None else trace.config)}
     large = {**config, **subject.engine_bounds(config)}
@@ -156,11 +156,11 @@ def expose(scenario: Scenario, runs: int, seed: int = 0) -> Exposure:
     Only runs with a token hit are repeated in bfloat16: in the others it shows the noise of the version that holds.
     """
     subject = subject_of(scenario)
-    system, config = _violated(scenario, subject)
+    system, config = violated(scenario, subject)
     found = [run(subject, system, config, Rough(seed + k), seed=seed + k, kept=(exact,))[0] for k in range(runs)]
     hit = [k for k in range(runs) if found[k].hit]
     narrow = [run(subject, system, config, Rough(seed + k), seed=seed + k, kept=(bfloat16,))[0] for k in hit]
-    holding = _holding(scenario, subject)
+    holding = holding(scenario, subject)
     base = _mean([run(subject, *holding, Schedule(seed + k), seed=seed + k, kept=(bfloat16,))[0] for k in range(min(runs, BASE_RUNS))])
     tokens, tokens_of_hit = sum(d.tokens for d in found), sum(d.tokens for d in narrow)
     return Exposure(
