@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
@@ -15,9 +16,6 @@ from .lockstep import Turns
 from .options import JsonFile
 from .printing import print_prose, print_table, write_json
 from .progress import Progress
-
-if TYPE_CHECKING:
-    from engine.runtime.policy import Policy
 
 BOTH = (Turns.RANDOM, Turns.PCT)
 WIDTH = 600
@@ -40,14 +38,14 @@ def hunt(
     """
     if scenario and without is not None:
         raise DefinitionError("hunt: --without leaves a rule of the whole engine out; leave the scenario out, or --without")
-    attempt, rows, title = _of_scenario(scenario) if scenario else _of_engine(without, requests)
+    version = _version_of(scenario) if scenario else _engine(without, requests)
     turns = BOTH if policy is None else (policy,)
-    tallies = [_tally(which, attempt, range(first, first + seeds), changes, rows) for which in turns]
+    tallies = [_tally(which, version, range(first, first + seeds), changes) for which in turns]
     if json_file:
-        write_json(json_file, {"version": title, "policies": tallies})
+        write_json(json_file, {"version": version.title, "policies": tallies})
     if json_file != "-":
-        columns = ["policy", ">schedules", ">gone wrong", "what", ">first seed", ">s a schedule"]
-        print_table(title, columns, [_cells(t) for t in tallies])
+        columns = ["policy", ">schedules", ">gone wrong", f">{version.beside}", "~what", ">first seed", ">?s a schedule"]
+        print_table(version.title, columns, [_cells(t) for t in tallies])
         for tally in tallies:
             if tally["struck"]:
                 said = "; ".join(tally["first_harms"])
@@ -55,56 +53,81 @@ def hunt(
     raise typer.Exit(1 if any(tally["struck"] for tally in tallies) else 0)
 
 
-Attempt = Callable[[Any, int], tuple[list[str], list[str]]]
-"""A run under a policy, of a seed: what was damaged, in words and by kind."""
+Attempt = Callable[[Any, int], list[tuple[str, str]]]
+"""A run under a policy, of a seed: what was damaged, by kind and in words."""
 
 
-def _of_engine(without: str | None, requests: int) -> tuple[Attempt, int, str]:
-    """The whole engine; about how many rows a run takes, and what it is called."""
+@dataclass(frozen=True)
+class Version:
+    """What is hunted.
+
+    Args:
+        attempt: a run of it; rows: about how many rows it takes. control: a run of the version that holds, None where none is known;
+            beside: what that is called.
+    """
+
+    title: str
+    attempt: Attempt
+    rows: int
+    control: Attempt | None
+    beside: str
+
+
+def _engine(without: str | None, requests: int) -> Version:
+    """The whole engine."""
     from engine.disaggregated.hunt import ROWS_REQUEST, Hunt
 
     hunted = Hunt(without, requests=requests)
-
-    def attempt(policy: Policy, seed: int) -> tuple[list[str], list[str]]:
-        outcome = hunted.run(policy, seed)
-        return outcome.harms, outcome.kinds
-
-    return attempt, ROWS_REQUEST * requests, f"the engine without {without}" if without else "the engine, all rules kept"
+    control = None if without is None else Hunt(None, hunted.adversity, requests=requests).run
+    title = f"the engine without {without}" if without else "the engine, all rules kept"
+    rows = ROWS_REQUEST * requests
+    return Version(title, _harms_of(hunted.run), rows, control and _harms_of(control), "all rules kept")
 
 
-def _of_scenario(name: str) -> tuple[Attempt, int, str]:
+def _harms_of(run: Callable[[Any, int], Any]) -> Attempt:
+    return lambda policy, seed: run(policy, seed).harms
+
+
+def _version_of(name: str) -> Version:
     """The version that a scenario of the catalogue is about, with the tensors that `interlock replay` binds to it."""
     from engine.replay.hunt import ROWS, attempt_on
     from protocol.catalogue import find_scenario
 
     found = find_scenario(name)
-    return attempt_on(found), ROWS, f"{found.name}, variant {found.variant}"
+    title = f"{found.name}, variant {found.variant}"
+    return Version(title, attempt_on(found), ROWS, attempt_on(found, holds=True), "version that holds")
 
 
-def _tally(which: Turns, attempt: Attempt, seeds: range, changes: int, rows: int) -> dict[str, Any]:
+def _tally(which: Turns, version: Version, seeds: range, changes: int) -> dict[str, Any]:
     kinds: Counter[str] = Counter()
     struck: list[tuple[int, list[str]]] = []
-    began = time.perf_counter()
+    beside, seconds = 0, 0.0
     with Progress(which.value) as shown:
         for done, seed in enumerate(seeds):
             shown.show(f"{done} of {len(seeds)} schedules, {len(struck)} gone wrong")
-            harms, found = attempt(which.policy(seed, changes, rows), seed)
+            began = time.perf_counter()
+            harms = version.attempt(which.policy(seed, changes, version.rows), seed)
+            seconds += time.perf_counter() - began
             if harms:
-                struck.append((seed, harms))
-                kinds.update(found)
+                struck.append((seed, [text for _, text in harms]))
+                kinds.update(kind for kind, _ in harms)
+            if version.control is not None:
+                beside += bool(version.control(which.policy(seed, changes, version.rows), seed))
     return {
         "policy": which.value,
         "schedules": len(seeds),
         "struck": len(struck),
+        "struck_beside": None if version.control is None else beside,
         "kinds": dict(kinds),
         "seeds": [seed for seed, _ in struck],
         "first_seed": struck[0][0] if struck else None,
         "first_harms": struck[0][1] if struck else [],
-        "seconds": time.perf_counter() - began,
+        "seconds": seconds,
     }
 
 
 def _cells(tally: dict[str, Any]) -> list[str]:
     what = ", ".join(f"{kind} {count}" for kind, count in tally["kinds"].items()) or "-"
+    counts = ["-" if tally[name] is None else str(tally[name]) for name in ("schedules", "struck", "struck_beside")]
     first = "-" if tally["first_seed"] is None else str(tally["first_seed"])
-    return [tally["policy"], str(tally["schedules"]), str(tally["struck"]), what, first, f"{tally['seconds'] / tally['schedules']:.2f}"]
+    return [tally["policy"], *counts, what, first, f"{tally['seconds'] / tally['schedules']:.2f}"]

@@ -78,28 +78,20 @@ class Outcome:
     calm: bool = True
 
     @property
-    def harms(self) -> list[str]:
-        """What was damaged, in words; nothing in a healthy run. Where things go wrong on purpose, requests that end with an error are none."""
-        found = self.found
+    def harms(self) -> list[tuple[str, str]]:
+        """What was damaged, by kind and in words; nothing in a healthy run. Where things go wrong on purpose, errors told to clients are none."""
+        found, ended = self.found, not (self.stall or self.failure)
         said = [
-            (found.mismatched, f"{found.mismatched} of {found.tokens} tokens are not the reference's"),
-            (found.k3_kl_mean >= HEALTHY_K3, f"k3_kl_mean {found.k3_kl_mean:.2g}"),
-            (self.strays, f"{self.strays} KV layers written into blocks of others"),
-            (found.answered_twice, f"{found.answered_twice} requests answered twice"),
-            (found.lost and self.calm and not (self.stall or self.failure), f"{found.lost} requests lost"),
-            (self.stall, f"it stands still: {self.stall}"),
-            (self.failure, f"the engine fails: {self.failure}"),
-            (found.leaks and not (self.stall or self.failure), f"held by nobody: {', '.join(found.leaks)}"),
+            (found.mismatched, "wrong tokens", f"{found.mismatched} of {found.tokens} tokens are not the reference's"),
+            (found.k3_kl_mean >= HEALTHY_K3, "k3", f"k3_kl_mean {found.k3_kl_mean:.2g}"),
+            (self.strays, "stray writes", f"{self.strays} KV layers written into blocks of others"),
+            (found.answered_twice, "answered twice", f"{found.answered_twice} requests answered twice"),
+            (found.lost and self.calm and ended, "lost", f"{found.lost} requests lost"),
+            (self.stall, "stands still", f"it stands still: {self.stall}"),
+            (self.failure, "fails", f"the engine fails: {self.failure}"),
+            (found.leaks and ended, "leaks", f"held by nobody: {', '.join(found.leaks)}"),
         ]
-        return [text for harm, text in said if harm]
-
-    @property
-    def kinds(self) -> list[str]:
-        """The same as column names."""
-        named = {"wrong tokens": bool(self.found.mismatched or self.found.k3_kl_mean >= HEALTHY_K3), "stray writes": bool(self.strays)}
-        named |= {"stands still": bool(self.stall), "fails": bool(self.failure), "answered twice": bool(self.found.answered_twice)}
-        named["leaks"] = bool(self.found.leaks) and not (self.stall or self.failure)
-        return [name for name, is_so in named.items() if is_so] or (["lost"] if self.harms else [])
+        return [(kind, text) for harm, kind, text in said if harm]
 
 
 class Hunt:
