@@ -35,9 +35,14 @@ _OPEN = """\
 - **Who knows of whose death.** P never finds out about D; it asks until somebody answers, so a D that has died is to be started again.
   D may take a living P for dead, for any request at any time (`suspicions`): revoking the key makes that harmless. The router sees
   that its connection to a D is broken, and is never wrong in that.
+- **The card of D decides about a write,** packet by packet, by the key; revoking a key returns when what was let in has landed; and what
+  it acknowledges D sees. So one row writes a layer, or finds the key revoked. A copy that no card watches needs a lock for that (the
+  engine has one: [`fence.py`](../engine/disaggregated/fence.py)).
+- **P's cache outlives its workers** until P is ended: a messager whose worker has died goes on reading it.
+- **The router does not die,** and with it no client's request is lost.
 - **Forwards end together on the host** (EW-SYNC): a rank is out of its forward when its layers are written. Kernels that are still in a
   queue of the device when the loop goes on are in the group `forward-signal`, where #6680's gate breaks by them.
-- **An abort reaches P before D,** one after the other, or D alone while P does not know the request.
+- **An abort reaches P before D,** one after the other, or D alone while P does not know the request. No property rests on P hearing of it.
 - **Tables by slot are not there:** rows and marks belong to requests, so hazards of tables by slot (H-05, H-06, H-14), of a cursor
   (H17, H18, H-10) cannot be brought back by leaving one rule out; their groups show them, and what mends them.
 - **D's own tensor-parallel ranks** are one worker here. A step on several ranks is what the group `forward-signal` is about.
