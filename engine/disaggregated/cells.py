@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -63,7 +63,7 @@ class Cell:
         self._weights: str | os.PathLike[str] | None = None
         self.is_paused = False
         self._names: dict[Disaggregated, str] = {}
-        self._ended: list[Disaggregated] = []
+        self._generated: list[Record] = []
         self._draining: list[Disaggregated] = []
         self._current: Disaggregated | None = self._start()
         self._keeper = threading.Thread(target=self._keep, name="interlock-keeper", daemon=True)
@@ -84,7 +84,7 @@ class Cell:
     @property
     def records(self) -> list[Record]:
         """What every engine of the cell has generated."""
-        return [record for engine in [*self._ended, *self.engines] for record in engine.records.values()]
+        return [*self._generated, *(record for engine in self.engines for record in engine.records.values())]
 
     def submit(self, generation: Generation) -> Handle:
         """Start a generation, or have it wait for the next engine.
@@ -140,10 +140,9 @@ class Cell:
         """End everything; called again, it does nothing."""
         self._end_keeping()
         for engine in self.engines:
+            self._let_go(engine)
             engine.close()
         with self._lock:
-            self._ended += self.engines
-            self._draining, self._current = [], None
             self._end_waiting(Finish.ABORT, "")
 
     # -- the keeper's thread -------------------------------------------------------------------------------------------
@@ -162,10 +161,8 @@ class Cell:
         current = self._current
         if current is not None and current.failure is not None:
             self._lose(current.failure)
+            self._let_go(current)
             current.close()
-            with self._lock:
-                self._ended.append(current)
-                self._current = None
         while self._current is None and self.failure is None and not self._closing.is_set():
             if not self._closing.wait(PAUSE_S * 2 ** (self.lost - 1)):
                 self._renew()
@@ -216,22 +213,26 @@ class Cell:
 
     def _retire(self, engine: Disaggregated, *, inspect: bool = True) -> None:
         """An engine has no request any more, or has failed."""
-        with self._lock:
-            if engine in self._draining:
-                self._draining.remove(engine)
-            else:
-                self._current = None
-            self._ended.append(engine)
+        name = self._let_go(engine)
         try:
             if engine.failure is None:
-                self._past = total([self._past, engine.stats()])
                 self.leaked += engine.leaks() if inspect else []
                 self.usage += engine.stop()
-                self.written |= dict.fromkeys(engine.written, self._names[engine])
+                self.written |= dict.fromkeys(engine.written, name)
         except EngineError as error:
             self.leaked.append(f"an engine that was to end: {error}")
         finally:
             engine.close()
+
+    def _let_go(self, engine: Disaggregated) -> str:
+        """Nothing stays of an engine that ends but its counts, and what it has generated if that is kept; returns its name."""
+        with self._lock:
+            if engine.failure is None:
+                self._past = total([self._past, replace(engine.stats(), running=0, waiting=0, kv_usage=0.0)])
+            self._draining = [other for other in self._draining if other is not engine]
+            self._current = None if self._current is engine else self._current
+            self._generated += engine.records.values()
+            return self._names.pop(engine)
 
     def _hand_out(self) -> None:
         """Give what waits to the engine, as far as it has numbers left."""

@@ -18,9 +18,11 @@ from engine.disaggregated import cells
 from engine.disaggregated.cells import Cells, beside, share, total
 from engine.disaggregated.plant import Plant
 from engine.errors import EngineError
-from engine.generation import Finish, Generation, Handle, Stats
+from engine.generation import Finish, Generation, Handle, Operable, Stats
 from engine.model.config import TINY
 from engine.model.named import weights_of
+from engine.model.weight_file import save
+from engine.model.weights import seeded
 from protocol import DefinitionError
 
 from ..test_live import is_gone, process_numbers, segments
@@ -140,6 +142,33 @@ def test_requests_are_spread_over_cells_and_a_cell_fails_alone(tmp_path: Path) -
         assert names == {"events", "eventsdecode0", "eventsdecode1", "events.cell1.engine2", "eventsdecode0.cell1.engine2"}
         assert all(conform(path).conforms for path in service.written)
     assert not segments()
+
+
+def test_a_fresh_engine_has_the_orders_that_were_given(tmp_path: Path) -> None:
+    """New weights, then as many requests as need several engines; and a failure while the service is paused."""
+    new = seeded(TINY, 5)
+    save(new, tmp_path / "weights")
+    with closing(Cells([Plant(TINY, sequences=2, context_tokens=64, mortal=True, turns=3)], keeps_records=True)) as service:
+        service.update_weights(tmp_path / "weights")
+        assert finishes(service, lambda: ask(service, 20)) == [Finish.LENGTH] * 20
+        service.pause()
+        first = service.cells[0].engines[-1]
+        first.engine.children["router"].process.kill()
+
+        async def run() -> list[Handle]:
+            while service.cells[0].lost == 0:
+                await asyncio.sleep(0.01)
+            handles = ask(service, 2)
+            while service.cells[0].engines[-1:] in ([], [first]) or service.stats().waiting < 2:
+                await asyncio.sleep(0.01)
+            assert service.is_paused and [handle.finish for handle in handles] == [None, None]
+            service.resume()
+            await asyncio.wait_for(asyncio.gather(*map(read, handles)), PATIENCE_S)
+            return handles
+
+        assert [handle.finish for handle in asyncio.run(run())] == [Finish.LENGTH] * 2
+        found = audit(new, service.records, service.leaks())
+        assert found.requests == 22 and found.healthy and isinstance(service, Operable), found
 
 
 def test_what_cannot_be_shared_is_refused() -> None:
