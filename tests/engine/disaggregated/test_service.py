@@ -12,6 +12,7 @@ import pytest
 
 from checker.conform import conform
 from engine.audit import audit
+from engine.disaggregated.job import Produced
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.service import Disaggregated
 from engine.generation import Finish, Generation, Handle, Service
@@ -73,8 +74,8 @@ def test_a_prompt_that_is_too_long_is_refused(service: Disaggregated) -> None:
 
 
 def test_whoever_is_killed_comes_back_and_every_request_ends(tmp_path: Path) -> None:
-    log = tmp_path / "events.ndjson"
-    service = Disaggregated(Plant(TINY, ranks=2, sequences=3, context_tokens=128, mortal=True), {"": log}, keeps_records=True)
+    logs = {system: tmp_path / f"events{system}.ndjson" for system in ("", "decode0")}
+    service = Disaggregated(Plant(TINY, ranks=2, sequences=3, context_tokens=128, mortal=True), logs, keeps_records=True)
 
     async def run(victim: str) -> set[Finish | None]:
         await first_token(service)
@@ -83,14 +84,51 @@ def test_whoever_is_killed_comes_back_and_every_request_ends(tmp_path: Path) -> 
         return set(await asyncio.wait_for(asyncio.gather(*map(read, handles)), 60))
 
     with closing(service):
-        for victim in ("decode engine 0", "prefill worker 1", "messager 0"):
+        for victim in ("decode engine 0", "prefill worker 1", "messager 0", "prefill engine", "decode 0 worker 1"):
             assert asyncio.run(run(victim)) <= {Finish.LENGTH, Finish.ERROR}
         last = asyncio.run(after_return(service, generations(3)))
         found = audit(WEIGHTS, service.records.values(), service.leaks())
         assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ()) and last == {Finish.LENGTH}
         service.stop()
-    judged = conform(log)
-    assert judged.conforms, judged.reason
+    assert [path.name for path in service.written] == [
+        "events.ndjson", "eventsdecode0.ndjson", "eventsdecode0.life2.ndjson", "eventsdecode0.life3.ndjson",
+    ]  # fmt: skip
+    for path in service.written:
+        judged = conform(path)
+        assert judged.conforms, (path, judged)
+
+
+def test_who_decodes_elsewhere_is_not_harmed_when_a_decode_instance_dies() -> None:
+    homes: dict[int, str] = {}
+
+    class Noting(Disaggregated):
+        """Notes which D produces the tokens of a request."""
+
+        def _hear(self, content: object, sender: str) -> None:
+            if isinstance(content, Produced):
+                homes[content.key] = sender
+            super()._hear(content, sender)
+
+    async def begin(handle: Handle) -> None:
+        async for _ in handle:
+            return
+
+    with closing(Noting(Plant(TINY, decodes=2, sequences=3, context_tokens=128, mortal=True), keeps_records=True)) as service:
+
+        async def run() -> list[Handle]:
+            handles = [service.submit(Generation((k, 7, 9), 120)) for k in range(1, 7)]
+            await asyncio.gather(*map(begin, handles))
+            service.engine.children["decode engine 0"].process.kill()
+            await asyncio.gather(*map(read, handles))
+            return handles
+
+        ends: dict[str, set[tuple[Finish | None, str]]] = {}
+        for key, handle in enumerate(asyncio.run(run()), 1):
+            ends.setdefault(homes[key], set()).add((handle.finish, handle.message))
+        lost = (Finish.ERROR, "the request was lost on its way between prefill and decode; send it again")
+        assert ends["decode engine 1"] == {(Finish.LENGTH, "")} and lost in ends["decode engine 0"] <= {lost, (Finish.LENGTH, "")}
+        found = audit(WEIGHTS, service.records.values(), service.leaks())
+        assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ())
 
 
 def test_prefixes_are_found_and_drafts_accepted_over_processes(tmp_path: Path) -> None:
