@@ -160,8 +160,8 @@ def expose(scenario: Scenario, runs: int, seed: int = 0) -> Exposure:
     found = [run(subject, system, config, Rough(seed + k), seed=seed + k, kept=(exact,))[0] for k in range(runs)]
     hit = [k for k in range(runs) if found[k].hit]
     narrow = [run(subject, system, config, Rough(seed + k), seed=seed + k, kept=(bfloat16,))[0] for k in hit]
-    holding = holding(scenario, subject)
-    base = _mean([run(subject, *holding, Schedule(seed + k), seed=seed + k, kept=(bfloat16,))[0] for k in range(min(runs, BASE_RUNS))])
+    mended = holding(scenario, subject)
+    base = _mean([run(subject, *mended, Schedule(seed + k), seed=seed + k, kept=(bfloat16,))[0] for k in range(min(runs, BASE_RUNS))])
     tokens, tokens_of_hit = sum(d.tokens for d in found), sum(d.tokens for d in narrow)
     return Exposure(
         runs=runs,

@@ -52,7 +52,7 @@ def test_a_trace_file_is_replayed(replay, tmp_path: Path) -> None:  # noqa: ANN0
 
 
 def test_rows_without_tensors_say_who_is_left_waiting(replay) -> None:  # noqa: ANN001
-    name = "collectives-stopped-engine-stalls-all-in-b"
+    name = "collectives-lock-kept-by-dead-rank"
     assert find_scenario(name).build not in SUBJECTS
     code, out, _ = replay(name)
     text = " ".join(out.split())
@@ -63,7 +63,7 @@ def test_rows_without_tensors_say_who_is_left_waiting(replay) -> None:  # noqa: 
     ("arguments", "said"),
     [
         ((), "name a trace or a scenario, or give --all"),
-        ((TASK, "--all"), "(and not both)"),
+        ((TASK, "--all"), "(one of them)"),
         (("nosuch",), "there is no scenario 'nosuch'"),
         (("buffers-no-top-p-ignored-in-stale",), "is answered without a path"),
         ((f"{Path(__file__).parents[2]}/reference/two_phase_commit.py:build",), "only scenarios of the catalogue are replayed"),
