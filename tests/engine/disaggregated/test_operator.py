@@ -60,6 +60,18 @@ def test_new_weights_in_the_middle_split_the_requests_and_none_of_them(after_row
     assert engine.leaks() == []
 
 
+def test_a_pause_that_waits_for_nobody_mixes_the_weights_of_a_request(new_file: Path) -> None:
+    """What `drains_before_pause` is for: P has computed the prompt with the old weights, and D goes on with the new ones."""
+    engine = LockstepEngine(OLD, Plant(TINY, sequences=2, context_tokens=96, without="drains_before_pause"), seed=1)
+    for generation in generations(4, seed=1):
+        engine.submit(generation)
+    engine.step(120)
+    engine.update_weights(new_file)
+    engine.run(40_000)
+    mixed = [record for record in engine.answers.values() if not is_of(OLD, record) and not is_of(NEW, record)]
+    assert mixed and all(record.ends == [Finish.LENGTH] for record in mixed)
+
+
 def test_a_paused_engine_begins_nothing_and_goes_on_when_resumed() -> None:
     engine = LockstepEngine(OLD, Plant(TINY, 2, sequences=2, context_tokens=96))
     begun = engine.submit(generations(1, seed=2)[0])
