@@ -6,7 +6,7 @@ engine); the pool is the engine's, and refuses to free what is not taken or to t
 
 from __future__ import annotations
 
-import heapq
+from bisect import insort
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +15,23 @@ from protocol import DefinitionError
 
 from .config import ModelConfig
 from .weights import Floats
+
+
+class Place:
+    """Where consecutive tokens of a sequence lie, and those before them: the same in every layer.
+
+    Args:
+        table: the sequence's blocks. start, tokens: position of the first, and how many.
+    """
+
+    def __init__(self, table: Sequence[int], start: int, tokens: int, block_size: int):
+        positions, all_blocks = np.arange(start, start + tokens), np.asarray(table, np.int64)
+        self.blocks, self.offsets = all_blocks[positions // block_size], positions % block_size
+        self.length = start + tokens
+        self.context = all_blocks[: -(-self.length // block_size)]
+        first = int(self.context[0])
+        self.together = slice(first, first + len(self.context)) if (np.diff(self.context) == 1).all() else None
+        """The blocks of the context where they lie one behind the other; None where they do not."""
 
 
 class KvCache:
@@ -31,19 +48,20 @@ class KvCache:
         config.check_ranks(ranks)
         return (2, config.layers, config.kv_heads // ranks, blocks, block_size, config.head_dim)
 
-    def write(self, layer: int, table: Sequence[int], start: int, keys: Floats, values: Floats) -> None:
-        """Store the keys and values (tokens, kv_heads, head_dim) of the tokens from position `start` on."""
-        positions = np.arange(start, start + len(keys))
-        blocks, offsets = np.asarray(table)[positions // self.block_size], positions % self.block_size
+    def write(self, layer: int, place: Place, keys: Floats, values: Floats) -> None:
+        """Store the keys and values (tokens, kv_heads, head_dim) of the tokens at that place."""
         for kind, part in enumerate((keys, values)):
-            self.array[kind, layer][:, blocks, offsets] = part.transpose(1, 0, 2)
+            self.array[kind, layer][:, place.blocks, place.offsets] = part.transpose(1, 0, 2)
 
-    def read(self, layer: int, table: Sequence[int], length: int) -> tuple[Floats, Floats]:
-        """The keys and values of the first `length` tokens: two arrays (length, kv_heads, head_dim), copied."""
-        blocks = np.asarray(table)[: -(-length // self.block_size)]
-        together = (self.array.shape[2], len(blocks) * self.block_size, self.array.shape[5])
-        keys, values = (self.array[kind, layer].take(blocks, axis=1).reshape(together) for kind in (0, 1))
-        return keys[:, :length].transpose(1, 0, 2), values[:, :length].transpose(1, 0, 2)
+    def read(self, layer: int, place: Place) -> tuple[Floats, Floats]:
+        """The keys and values up to the last token at that place: two arrays (length, kv_heads, head_dim).
+
+        Views, if the blocks lie together, else copies.
+        """
+        layers = self.array[:, layer]
+        blocks = layers.take(place.context, axis=2) if place.together is None else layers[:, :, place.together]
+        keys, values = blocks.reshape(2, blocks.shape[1], -1, blocks.shape[4])[:, :, : place.length].transpose(0, 2, 1, 3)
+        return keys, values
 
     def copy_blocks(self, layer: int, source: KvCache, blocks: Sequence[int], to: Sequence[int]) -> int:
         """Write blocks of another cache into this one, as the messager does; returns the bytes written."""
@@ -53,7 +71,7 @@ class KvCache:
 
 
 class BlockPool:
-    """Which blocks are free, and who holds the others. The lowest free block is given first."""
+    """Which blocks are free, and who holds the others. Given are the first blocks that lie one behind the other, else the lowest."""
 
     def __init__(self, blocks: int):
         self.blocks = blocks
@@ -73,7 +91,10 @@ class BlockPool:
         """
         if count > len(self._free):
             raise DefinitionError(f"{owner} wants {count} blocks and {len(self._free)} are free; ask `free` first")
-        taken = [heapq.heappop(self._free) for _ in range(count)]
+        together = (k for k in range(len(self._free) - count + 1) if count and self._free[k + count - 1] - self._free[k] == count - 1)
+        first = next(together, 0)
+        taken = self._free[first : first + count]
+        del self._free[first : first + count]
         self._owner.update((block, owner) for block in taken)
         return taken
 
@@ -86,7 +107,7 @@ class BlockPool:
         self._check_owner(blocks, owner, "frees")
         for block in blocks:
             del self._owner[block]
-            heapq.heappush(self._free, block)
+            insort(self._free, block)
 
     def hand_over(self, blocks: Sequence[int], owner: object, to: object) -> None:
         """Make an owner's blocks another's.
@@ -99,9 +120,8 @@ class BlockPool:
 
     def check(self) -> None:
         """Raise a DefinitionError unless every block is either free or held, once."""
-        free = sorted(self._free)
-        if sorted([*free, *self._owner]) != list(range(self.blocks)):
-            raise DefinitionError(f"blocks 0 to {self.blocks - 1} are not each free or held once: free are {free}, held {sorted(self._owner)}")
+        if sorted([*self._free, *self._owner]) != list(range(self.blocks)):
+            raise DefinitionError(f"blocks 0 to {self.blocks - 1} are not each free or held once: free are {self._free}, held {sorted(self._owner)}")
 
     def held_by(self, owner: object) -> list[int]:
         """The blocks of an owner, ascending."""

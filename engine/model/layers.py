@@ -24,6 +24,10 @@ FEW_ROWS = 4
 """Up to so many rows are multiplied one by one, and have the very bits that each has alone."""
 
 
+FEW_HEAD_ROWS = 16
+"""The same of the query heads and tokens that share a key head."""
+
+
 def product(x: Floats, matrix: Floats) -> Floats:
     """x @ matrix. A library copies the whole matrix before it multiplies several rows, which for few rows costs more than it saves."""
     if not 1 < len(x) <= FEW_ROWS:
@@ -75,15 +79,26 @@ def attend(query: Floats, keys: Floats, values: Floats, start: int, narrow: Narr
     # One product a key head, over all its query heads and tokens: (kv_heads, group * tokens, context).
     grouped = query.reshape(tokens, kv_heads, group, width).transpose(1, 2, 0, 3).reshape(kv_heads, group * tokens, width)
     scale: np.float32 = np.float32(width**-0.5)
-    scores = narrow(grouped @ keys.transpose(1, 2, 0) * scale)
+    scores = narrow(_products(grouped, keys.transpose(1, 2, 0)) * scale)
     if tokens > 1:
         future = np.arange(context) > (start + np.arange(tokens))[:, None]
         scores.reshape(kv_heads, group, tokens, context)[:, :, future] = -np.inf
     scores -= scores.max(axis=-1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=-1, keepdims=True)
-    mixed = narrow(narrow(scores) @ values.transpose(1, 0, 2))
+    mixed = narrow(_products(narrow(scores), values.transpose(1, 0, 2)))
     return mixed.reshape(kv_heads, group, tokens, width).transpose(2, 0, 1, 3).reshape(tokens, heads * width)
+
+
+def _products(left: Floats, right: Floats) -> Floats:
+    """left @ right, head by head; few rows one by one, as in `product`: (heads, rows, width of right)."""
+    if left.shape[1] > FEW_HEAD_ROWS:
+        return left @ right
+    out = np.empty((*left.shape[:2], right.shape[2]), np.float32)
+    for rows, matrix, into in zip(left, right, out):
+        for row, to in zip(rows, into):
+            np.dot(row, matrix, out=to)
+    return out
 
 
 def feed(x: Floats, weights: Weights, at: str, narrow: Narrow = exact) -> Floats:

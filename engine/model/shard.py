@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .collective import AllGather, AllReduce, AllToAll, Collective, complete, reduce
-from .kv_cache import KvCache
+from .kv_cache import KvCache, Place
 from .layers import Integers, Rotation, Routes, attend, feed, feed_experts, product, rms_norm, route
 from .numerics import Narrow, exact
 from .weights import Floats, Weights
@@ -51,11 +51,18 @@ class Rows(tuple[Chunk, ...]):
         self.positions = _joined([range(chunk.start, chunk.start + len(chunk.tokens)) for chunk in self])
         self.wanted = _joined([range(rows.stop - chunk.outputs, rows.stop) for chunk, rows in zip(self, self.spans)])
         self._rotations: dict[tuple[int, float], Rotation] = {}
+        self._places: dict[int, list[Place]] = {}
 
     @classmethod
     def of(cls, batch: Sequence[Chunk]) -> Rows:
         """The batch laid out, if it is not yet."""
         return batch if isinstance(batch, Rows) else cls(batch)
+
+    def places(self, block_size: int) -> list[Place]:
+        """Where each chunk lies in a paged cache: found once a forward, not once a layer."""
+        if block_size not in self._places:
+            self._places[block_size] = [Place(chunk.table, chunk.start, len(chunk.tokens), block_size) for chunk in self]
+        return self._places[block_size]
 
     def rotation(self, head_dim: int, theta: float) -> Rotation:
         """The rotary embedding of the rows: computed once a forward, not once a layer."""
@@ -113,9 +120,9 @@ class Shard:
         rows = Rows.of(batch)
         query, key, value = self.keys_and_values(x, layer, rows)
         mixed = np.empty((len(x), query.shape[1] * query.shape[2]), np.float32)
-        for chunk, own in zip(rows, rows.spans):
-            self.cache.write(layer, chunk.table, chunk.start, key[own], value[own])
-            keys, values = self.cache.read(layer, chunk.table, chunk.start + len(chunk.tokens))
+        for chunk, own, place in zip(rows, rows.spans, rows.places(self.cache.block_size)):
+            self.cache.write(layer, place, key[own], value[own])
+            keys, values = self.cache.read(layer, place)
             mixed[own] = attend(query[own], keys, values, chunk.start, self.narrow)
         return self.narrow(product(mixed, self.weights[f"layers.{layer}.attention.output"]))
 

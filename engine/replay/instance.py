@@ -19,7 +19,7 @@ from protocol import DefinitionError
 
 from ..model.collective import complete
 from ..model.config import TINY
-from ..model.kv_cache import KvCache
+from ..model.kv_cache import KvCache, Place
 from ..model.numerics import Narrow, exact
 from ..model.shard import Chunk, Forward, Shard, forward
 from ..model.weights import Floats, Weights, seeded
@@ -126,12 +126,12 @@ class Prefill:
             self._computed += 1
         staged, own = self._staged[rank].cache, self._instance.shards[rank].cache
         for owner, chunk in self._batch:
-            end, nbytes = chunk.start + len(chunk.tokens), 0
+            place, nbytes = Place(chunk.table, chunk.start, len(chunk.tokens), BLOCK_SIZE), 0
             for layer in self._groups[group]:
-                keys, values = (part[chunk.start :] for part in staged.read(layer, chunk.table, end))
-                own.write(layer, chunk.table, chunk.start, keys, values)
-                nbytes += keys.nbytes + values.nbytes
-            self._instance.charge(owner, chunk.table[chunk.start // BLOCK_SIZE : -(-end // BLOCK_SIZE)], nbytes)
+                computed = staged.array[:, layer][:, :, place.blocks, place.offsets]
+                own.array[:, layer][:, :, place.blocks, place.offsets] = computed
+                nbytes += computed.nbytes
+            self._instance.charge(owner, chunk.table[chunk.start // BLOCK_SIZE : -(-place.length // BLOCK_SIZE)], nbytes)
 
     @property
     def owners(self) -> list[object]:
