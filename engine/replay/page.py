@@ -77,7 +77,7 @@ def page(replays: Mapping[str, Replay], steps: Mapping[str, int], lates: Mapping
     """The page, by scenario: the replay of its path, the steps of the path, what a late last step does, and what rough schedules do."""
     sections = [
         _title(),
-        _glance(replays, exposures),
+        _glance(replays, lates, exposures),
         _head(),
         _answer(replays, lates, exposures),
         "## Along the shortest path",
@@ -139,34 +139,50 @@ def _title() -> str:
     text = _prose(
         "What does a race do to the answers? Each hazard's counterexample is driven with tensors; this is the worst that was measured.",
         "*Never end*: requests without an answer. *Misplaced*: bytes of keys and values in blocks of another request, or of nobody.",
-        "*Without an adversary*: of so many runs under rough schedules, those with a token hit, and those with a request that never ends.",
+        "*Late*: when the last step of the path comes later. *Without an adversary*: of so many runs under rough schedules, those with",
+        "a token hit, and those with a request that never ends.",
     )
     return f"# Damage\n\n{GENERATED}\n\n{text}"
 
 
-def _glance(replays: Mapping[str, Replay], exposures: Mapping[str, Exposure]) -> str:
+def _glance(replays: Mapping[str, Replay], lates: Mapping[str, Late], exposures: Mapping[str, Exposure]) -> str:
     """A row for each hazard: the worst of its scenarios."""
     head = ["hazard", "", "wrong tokens", "k3, bfloat16", "never end", "blocks kept", "misplaced", "without an adversary"]
     rows = []
     for number, names in CHOSEN.items():
         afters = [replays[name].after for name in names]
-        worst = max(names, key=lambda name: (replays[name].after.hit, replays[name].after_bfloat16.k3_mean))
-        hit, stuck, files = replays[worst].after, max(afters, key=lambda d: len(d.unanswered)), [d for a in afters for d in a.distances]
-        far = f"draws off by {max(files):.2f}" if any(files) else "-"
+        stuck, misplaced = max(afters, key=lambda d: len(d.unanswered)), max(d.overwritten + d.stray for d in afters)
         rough = max((exposures[name] for name in names), key=lambda e: (e.damaged, e.stuck))
         rows.append(
             [
                 _link(number),
-                UNNUMBERED[number][0] if number in UNNUMBERED else hazards()[number].title,
-                f"{hit.mismatched} of {hit.tokens}" if hit.mismatched else far,
-                f"x {growth(replays[worst].before_bfloat16, replays[worst].after_bfloat16)}" if hit.hit else "-",
+                _upper(UNNUMBERED[number][0] if number in UNNUMBERED else hazards()[number].title),
+                *_wrong(names, replays, lates),
                 f"{len(stuck.unanswered)} of {stuck.requests}" if stuck.unanswered else "-",
                 f"{max(sum(d.leaked.values()) for d in afters) or '-'}",
-                f"{misplaced:,}" if (misplaced := max(d.overwritten + d.stray for d in afters)) else "-",
+                f"{misplaced:,}" if misplaced else "-",
                 f"{rough.damaged} hit, {rough.stuck} stuck of {rough.runs}",
             ]
         )
     return markdown(head, rows)
+
+
+def _wrong(names: Sequence[str], replays: Mapping[str, Replay], lates: Mapping[str, Late]) -> list[str]:
+    """Cells: the wrong tokens, and the growth of k3; of a late last step where only that does it; of draws where there are no tokens."""
+    worst = max(names, key=lambda name: (replays[name].after.hit, replays[name].after_bfloat16.k3_mean))
+    if replays[worst].after.hit:
+        after, narrow, when = replays[worst].after, replays[worst].after_bfloat16, ""
+    elif late := max((lates[name] for name in names if name in lates and lates[name].after.hit), key=lambda one: one.after.hit, default=None):
+        worst = next(name for name in names if lates.get(name) is late)
+        after, narrow, when = late.after, late.after_bfloat16, ", late"
+    else:
+        far = max((d for name in names for d in replays[name].after.distances), default=0.0)
+        return [f"draws off by {far:.2f}" if far else "-", "-"]
+    return [f"{after.mismatched} of {after.tokens}{when}", f"x {growth(replays[worst].before_bfloat16, narrow)}{when}"]
+
+
+def _upper(title: str) -> str:
+    return title[0].upper() + title[1:]
 
 
 def _head() -> str:
@@ -230,7 +246,7 @@ def _section(number: str, names: Sequence[str], replays: Mapping[str, Replay], l
         title = f"### {number}\n\n" + _prose(UNNUMBERED[number][1])
     else:
         hazard = hazards()[number]
-        title = f"### {number}\n\n" + _prose(f"{hazard.title[0].upper() + hazard.title[1:]}. {hazard.about}")
+        title = f"### {number}\n\n" + _prose(f"{_upper(hazard.title)}. {hazard.about}")
     stories = []
     for name in names:
         told = [*story(replays[name]), *([late_story(replays[name], lates[name])] if name in lates else [])]
