@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,13 @@ from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.layers import Integers
 from engine.model.reference import greedy, log_probabilities
 from engine.model.routing import RoutingFile
-from engine.model.weights import seeded
+from engine.model.sampling import Sampling
+from engine.model.weights import Weights, seeded
 from protocol import DefinitionError
 
 WEIGHTS = seeded(TINY_EXPERTS, 0)
+FLAT = 0.15
+"""Makes a tied model, which would always repeat its last token, repeat it often: drafts are proposed, and not all accepted."""
 
 
 def generations(count: int, seed: int, longest: int = 60) -> list[Generation]:
@@ -36,16 +40,17 @@ def stored(folder: Path, rollout: str) -> list[Integers]:
     return [RoutingFile(folder, rollout, layer).load() for layer in range(TINY_EXPERTS.layers)]
 
 
-def check_routes(record: Record, routes: list[Integers]) -> None:
+def check_routes(record: Record, routes: list[Integers], weights: Weights = WEIGHTS) -> None:
     """A pass that replays them has the very log-probabilities of one that chooses by itself, and another route has others."""
     wanted = record.generation
     tokens = [*wanted.prompt, *(token.id for token in record.tokens)][:-1]
-    assert [token.id for token in record.tokens] == greedy(WEIGHTS, wanted.prompt, wanted.max_tokens)
+    if wanted.sampling == Sampling():
+        assert [token.id for token in record.tokens] == greedy(weights, wanted.prompt, wanted.max_tokens)
     assert [layer.shape for layer in routes] == [(len(tokens), TINY_EXPERTS.experts_per_token)] * TINY_EXPERTS.layers
-    own = log_probabilities(WEIGHTS, tokens)
-    assert np.array_equal(log_probabilities(WEIGHTS, tokens, routes), own)
+    own = log_probabilities(weights, tokens)
+    assert np.array_equal(log_probabilities(weights, tokens, routes), own)
     others = [*routes[:-1], (routes[-1] + 1) % TINY_EXPERTS.experts]
-    assert not np.array_equal(log_probabilities(WEIGHTS, tokens, others), own)
+    assert not np.array_equal(log_probabilities(weights, tokens, others), own)
 
 
 @pytest.mark.parametrize(("ranks", "spread"), [(1, False), (2, False), (2, True)])
@@ -56,6 +61,19 @@ def test_the_routes_are_those_of_the_monolithic_pass(ranks: int, spread: bool, t
     engine.run(80_000)
     for key in keys:
         check_routes(engine.answers[key], stored(tmp_path, engine.answers[key].generation.rollout))
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_drafts_that_are_rejected_leave_no_route(spread: bool, tmp_path: Path) -> None:
+    sure = seeded(replace(TINY_EXPERTS, tied=True), 1)
+    weights = replace(sure, arrays={**sure.arrays, "norm": sure["norm"] * np.float32(FLAT)})
+    plant = Plant(weights.config, 2, sequences=3, context_tokens=96, spread_experts=spread, drafts=3, routing=str(tmp_path))
+    engine = LockstepEngine(weights, plant)
+    keys = [engine.submit(Generation(g.prompt, 12, Sampling(1.0, seed=5), rollout=g.rollout)) for g in generations(3, seed=8)]
+    engine.run(40_000)
+    assert 0 < engine.drafts.accepted < engine.drafts.proposed
+    for key in keys:
+        check_routes(engine.answers[key], stored(tmp_path, engine.answers[key].generation.rollout), weights)
 
 
 def test_a_request_that_is_given_up_leaves_no_file_and_the_next_one_its_own(tmp_path: Path) -> None:
