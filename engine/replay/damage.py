@@ -84,13 +84,13 @@ def measure(world: World, waiting: list[str], steps: int) -> Damage:
 
 def _against_reference(answer: Answer) -> tuple[np.ndarray, int]:
     """The reference's log-probabilities of the tokens told, and how many of them its own greedy answer does not have there."""
-    logs = log_probabilities(weights(), answer.sequence)
+    logs = log_probabilities(weights(answer.version), answer.sequence)
     first = len(answer.prompt) - 1
     reference = np.array([logs[first + k, token] for k, token in enumerate(answer.tokens)], np.float64)
-    expected = _expected(answer.prompt)
+    expected = _expected(answer.prompt, answer.version)
     return reference, sum(token != right for token, right in zip(answer.tokens, expected))
 
 
 @cache
-def _expected(prompt: tuple[int, ...]) -> list[int]:
-    return greedy(weights(), prompt, ANSWER_TOKENS)
+def _expected(prompt: tuple[int, ...], version: int) -> list[int]:
+    return greedy(weights(version), prompt, ANSWER_TOKENS)

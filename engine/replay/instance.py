@@ -29,9 +29,9 @@ WEIGHTS_SEED = 7
 
 
 @cache
-def weights() -> Weights:
-    """The tiny model."""
-    return seeded(TINY, WEIGHTS_SEED)
+def weights(version: int = 0) -> Weights:
+    """The tiny model; other versions are what an update of the weights brings."""
+    return seeded(TINY, WEIGHTS_SEED + version)
 
 
 def drawn_prompt(seed: int, number: int, length: int) -> tuple[int, ...]:

@@ -34,14 +34,14 @@ RANKS = 2
 class Answer:
     """What a client has been told: tokens, and the log-probability that the engine gave each.
 
-    `over`: it ended, by its last token, or (`given_up`) because the client or the engine ended it on purpose.
+    `over`: it ended, by its last token, or because the client or the engine ended it on purpose. `version`: of the weights that began it.
     """
 
     prompt: tuple[int, ...]
     tokens: list[int] = field(default_factory=list)
     logs: list[float] = field(default_factory=list)
     over: bool = False
-    given_up: bool = False
+    version: int = 0
 
     def add(self, logits: Floats) -> None:
         """The likeliest token, greedily."""

@@ -16,7 +16,7 @@ from protocol.machines.repaired.plane import Entry
 from ...model.shard import Chunk
 from ...model.weights import Floats
 from ...roles.binding import after
-from ..instance import BLOCK_SIZE, Instance, Prefill, layer_groups
+from ..instance import BLOCK_SIZE, Instance, Prefill, layer_groups, weights
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, Answer, World
 
@@ -73,14 +73,16 @@ class Repaired(World):
         self.first: dict[int, Floats] = {}
         self.commits: dict[int, Floats] = {}
         self.stepping: dict[tuple[int, int], tuple[Answer, Blocks]] = {}
+        self.version, self.versions = 0, [0] * ranks
+        """Of the weights in force, and of those that P's ranks have."""
 
     def decode_of(self, q: int) -> Instance:
         """The D of a request."""
         return self.instances[f"decode {q % self.decodes}"]
 
     def invites(self, action: lower.Action) -> bool:
-        """Clients post."""
-        return action.row.event in ("post_to_decode", "post_next")
+        """Clients post, and an operator who has paused goes on."""
+        return action.row.event in ("post_to_decode", "post_next", "resume")
 
     # -- the router --------------------------------------------------------------------------------------------------
 
@@ -135,9 +137,22 @@ class Repaired(World):
         rank.last, rank.forward = tuple(q for q, _, last in batch if last), None
         if batch:
             if rank.begun == len(self.forwards):
+                for q, chunk, _ in batch:
+                    self.answers[q].version = self.versions[number] if chunk == 1 else self.answers[q].version
                 self.forwards.append(Prefill(self.prefill, [(q, self._chunk(q, chunk)) for q, chunk, _ in batch], len(self.groups)))
             rank.forward = self.forwards[rank.begun]
             rank.begun += 1
+
+    def load(self, number: int) -> None:
+        """A rank of P has the weights in force."""
+        self.versions[number] = self.version
+        self.prefill.shards[number].weights = weights(self.version).shard(number, len(self.ranks))
+
+    def load_decode(self, number: int) -> None:
+        """A D has them."""
+        shards = self.instances[f"decode {number}"].shards
+        for rank, shard in enumerate(shards):
+            shard.weights = weights(self.version).shard(rank, len(shards))
 
     def _chunk_of(self, task: int) -> tuple[int, bool]:
         """The chunk, from 1, and whether it is the last; a last one has a number of its own."""
@@ -272,7 +287,10 @@ class Repaired(World):
 
     def roles(self) -> list[object]:
         """With the rows that some bounds have."""
-        return [self, *(role(self) for role in (Turns, Again, Losses, PrefillCrash, PrefillEnd, DecodeCrash) if self.has(role))]
+        return [
+            self,
+            *(role(self) for role in (Turns, Again, Losses, Updates, PrefillCrash, PrefillEnd, PrefillStart, DecodeCrash) if self.has(role)),
+        ]
 
 
 class Turns:
@@ -309,6 +327,41 @@ class Losses:
     def report(self, step: Step) -> None:
         """The client has an error."""
         self._world.answers[step.copy[0]].over = True
+
+
+class Updates:
+    """An operator who brings new weights."""
+
+    def __init__(self, world: Repaired):
+        self._world = world
+
+    @after("control.update")
+    def update(self, step: Step) -> None:
+        """They are in force."""
+        self._world.version = 1 - self._world.version
+
+    @after("worker.load_weights")
+    def load(self, step: Step) -> None:
+        """A rank of P loads them."""
+        self._world.load(*step.copy)
+
+    @after("decode_worker.end_update")
+    def load_decode(self, step: Step) -> None:
+        """A D has loaded them."""
+        self._world.load_decode(*step.copy)
+
+
+class PrefillStart:
+    """P begins anew."""
+
+    def __init__(self, world: Repaired):
+        self._world = world
+
+    @after("faults.restart_prefill")
+    def start(self, step: Step) -> None:
+        """With the weights in force."""
+        for number in range(len(self._world.ranks)):
+            self._world.load(number)
 
 
 class PrefillCrash:
@@ -352,3 +405,8 @@ class DecodeCrash:
         self._world.instances[f"decode {number}"].holder.clear()
         for where in [w for w in self._world.stepping if w[0] == number]:
             del self._world.stepping[where]
+
+    @after("faults.restart_decode")
+    def start(self, step: Step) -> None:
+        """It begins anew, with the weights in force."""
+        self._world.load_decode(step.values["decode"])
