@@ -8,3 +8,7 @@ from protocol import ProtocolError
 
 class EngineError(ProtocolError):
     """A process of the engine ended too early or did not start; the message names it, the cause and the remedy."""
+
+
+class StandsStill(EngineError):
+    """A run in lockstep in which nothing happens any more, or nothing new; the message says who waits for what."""

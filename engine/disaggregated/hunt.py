@@ -15,7 +15,7 @@ from typing import Any
 from protocol import ProtocolError
 
 from ..audit import HEALTHY_K3, Audit, audit
-from ..errors import EngineError
+from ..errors import StandsStill
 from ..generation import Generation
 from ..model.config import TINY
 from ..model.named import weights_of
@@ -118,7 +118,7 @@ class Hunt:
         stall = failure = ""
         try:
             self._play(engine, events)
-        except EngineError as error:
+        except StandsStill as error:
             stall = str(error)
         except (ProtocolError, LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
             failure = f"{type(error).__name__}: {error}"

@@ -7,7 +7,7 @@ bytes. Forwards and rows take the virtual time that `Cost` says, nothing by defa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from ..audit import Record
 from ..clock import Clock
-from ..errors import EngineError
+from ..errors import StandsStill
 from ..generation import DraftUse, Finish, Generation, PrefixUse, Token
 from ..model.group import Group
 from ..model.kv_cache import KvCache
@@ -251,18 +251,22 @@ class LockstepEngine(Operated):
         """Turn until every request has ended and everything is put away: the rows that it took.
 
         Raises:
-            EngineError: nothing happens any more, or nothing new, or it took too many rows; who waits for what.
+            StandsStill: nothing happens any more, or nothing new, or it took too many rows; who waits for what.
         """
         while self.open:
             if not self.turn():
                 self.ensemble.pass_time()
             if self.ensemble.fired > most_rows:
-                raise EngineError(f"{len(self.open)} requests have not ended after {most_rows:,} rows: {self.ensemble.standing()}")
+                raise StandsStill(f"{len(self.open)} requests have not ended after {most_rows:,} rows: {self.ensemble.standing()}")
+        with suppress(StandsStill):  # with nothing to do, it may
+            self._settle()
+        return self.ensemble.fired
+
+    def _settle(self) -> None:
         until = self.ensemble.time.now + SETTLE_S
         while self.turn() or self.ensemble.wakes <= until:
             if self.ensemble.wakes <= until and not self.turn():
                 self.ensemble.pass_time(until)
-        return self.ensemble.fired
 
     def leaks(self) -> list[str]:
         """What is held although no request is under way: blocks, tables."""

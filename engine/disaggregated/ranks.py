@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from ..driver import Step
+from ..errors import EngineError
 from ..generation import Token
 from ..in_process import likeliest
 from ..model.batch_rows import BatchRows
@@ -73,6 +74,8 @@ class PrefillRank:
         if isinstance(step.cargo, NewWeights):
             self._weights = step.cargo
             return
+        if step.cargo is None:
+            raise EngineError(f"{step.copy_name} has read a batch that is not there any more, as another rank's was put in its place")
         self._work, self._tokens = step.cargo.to_compute(), None
         if self._work.requests:
             self._computation.begin(self._work.number, self._work.chunks)

@@ -23,7 +23,7 @@ from protocol.types import Value
 
 from ..clock import VirtualClock, VirtualTime
 from ..driver import Copy, Driver
-from ..errors import EngineError
+from ..errors import EngineError, StandsStill
 from ..log import LogPart, merge, whole
 from ..queue_server import Letter
 from ..roles.binding import Bindings
@@ -123,7 +123,7 @@ class Ensemble:
         """One row of some copy; False when nobody who is awake has one to fire.
 
         Raises:
-            OutOfRange: a row left its types. EngineError: the run goes round in a circle; who waits for what.
+            OutOfRange: a row left its types. StandsStill: the run goes round in a circle; who waits for what.
         """
         if not self._turns.turn():
             return False
@@ -136,7 +136,7 @@ class Ensemble:
         if self._row_s:
             self.advance(self.time.now + self._row_s)
         if self._novelty.quiet > ROUNDS * len(self._agents):
-            raise EngineError(f"the run goes round in a circle: {self.standing()}; check the system for a hang")
+            raise StandsStill(f"the run goes round in a circle: {self.standing()}; check the system for a hang")
         return True
 
     def advance(self, moment: float) -> None:
@@ -151,7 +151,7 @@ class Ensemble:
         """Turn until finished, moving time on when nobody has a row to fire.
 
         Raises:
-            EngineError: nothing happens any more, or nothing new; who waits for what.
+            StandsStill: nothing happens any more, or nothing new; who waits for what.
         """
         while not finished():
             if not self.turn():
@@ -161,11 +161,11 @@ class Ensemble:
         """Nobody can fire a row: move on to when somebody wakes, but not beyond a moment.
 
         Raises:
-            EngineError: nobody ever does, and there is no such moment.
+            StandsStill: nobody ever does, and there is no such moment.
         """
         moment = min(self.wakes, until)
         if moment == math.inf:
-            raise EngineError(f"no copy can fire a row any more: {self.standing()}; check the system for deadlock")
+            raise StandsStill(f"no copy can fire a row any more: {self.standing()}; check the system for deadlock")
         self.advance(moment)
 
     def standing(self) -> str:

@@ -73,7 +73,8 @@ def test_a_run_in_which_nobody_can_fire_is_an_error() -> None:
     system = build()
     driver, time = Driver(system, Store(system)), VirtualTime()
     agents = [LockstepAgent(driver, copy, Bindings(system, [], []), VirtualClock(time)) for copy in driver.copies.values()]
-    with pytest.raises(EngineError, match=r"any more: giver in CHOOSING; taker\[0\], taker\[1\] in TAKING waits for take \(box is <>\) and so on; check"):
+    said = r"any more: giver in CHOOSING; taker\[0\], taker\[1\] in TAKING waits for take \(box is <>\) and so on; check"
+    with pytest.raises(EngineError, match=said):
         Lockstep(agents, time, RoundRobin()).run(lambda: False)
 
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engine.disaggregated.lockstep import LockstepEngine
+from checker.conform import conform
+from engine.audit import Audit, audit
+from engine.disaggregated.lockstep import Cost, LockstepEngine
 from engine.disaggregated.plant import Plant
+from engine.errors import EngineError
 from engine.generation import Finish, Generation
 from engine.model.config import TINY
 from engine.model.reference import greedy, k3, log_probabilities
 from engine.model.sampling import Sampling
 from engine.model.weights import seeded
+from engine.runtime.policy import Policy, Priorities, RoundRobin, SeededRandom
 
 WEIGHTS, GREEDY = seeded(TINY, 0), Sampling()
 
@@ -68,3 +75,70 @@ def test_an_abort_at_any_time_ends_the_request_and_harms_no_other(after_rows: in
     assert engine.answers[keys[0]].finish in (Finish.ABORT, Finish.LENGTH)
     assert [token.id for token in engine.answers[keys[1]].tokens] == greedy(WEIGHTS, other.prompt, other.max_tokens)
     assert engine.leaks() == []
+
+
+POLICIES: dict[str, Callable[[], Policy]] = {
+    "round-robin": RoundRobin,
+    "random": lambda: SeededRandom(3),
+    "pct": lambda: Priorities(3, changes=3, rows=4000),
+}
+SIZES = Plant(TINY, 2, 2, sequences=2, context_tokens=128, mortal=True, turns=8)
+
+
+def audited(engine: LockstepEngine) -> Audit:
+    return audit(WEIGHTS, engine.answers.values(), engine.leaks())
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_policy_answers_every_request_and_its_logs_are_behaviours(name: str, tmp_path: Path) -> None:
+    engine = LockstepEngine(WEIGHTS, SIZES, policy=POLICIES[name](), logged=["", "decode0"])
+    for generation in generations(6, seed=1):
+        engine.submit(generation)
+    engine.run(20_000)
+    found = audited(engine)
+    assert found.healthy and found.tokens == sum(g.max_tokens for g in generations(6, seed=1))
+    logs = {"": tmp_path / "log", "decode0": tmp_path / "log0"}
+    engine.ensemble.write_logs(logs)
+    judged = [conform(path) for path in logs.values()]
+    assert all(one.conforms and one.events > 100 for one in judged), judged
+
+
+@pytest.mark.parametrize(
+    ("victim", "dead"),
+    [("decode engine 1", 3), ("decode 0 worker 1", 3), ("prefill engine", 5), ("prefill worker 1", 5), ("messager 0", 5)],
+)
+def test_who_is_killed_comes_back_with_nothing_and_every_request_ends(victim: str, dead: int, tmp_path: Path) -> None:
+    engine = LockstepEngine(WEIGHTS, SIZES, seed=len(victim), logged=[""])
+    for generation in generations(6, seed=2):
+        engine.submit(generation)
+    engine.step(500)
+    assert len(engine.ensemble.kill(victim)) == dead
+    engine.run(20_000)
+    ends = {answer.finish for answer in engine.answers.values()}
+    assert Finish.ERROR in ends and ends <= {Finish.LENGTH, Finish.ERROR}
+    late = [engine.submit(generation) for generation in generations(4, seed=3)]
+    engine.run(20_000)
+    found = audited(engine)
+    assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ())
+    assert {engine.answers[key].finish for key in late} == {Finish.LENGTH}
+    engine.ensemble.write_logs({"": tmp_path / "log"})
+    judged = conform(tmp_path / "log")
+    assert judged.conforms, judged.reason
+
+
+def test_a_rank_that_stays_dead_is_named_by_those_who_wait_for_it() -> None:
+    plant = replace(SIZES, decodes=1, without="dies_whole", troubles={"crash": "rank"})
+    engine = LockstepEngine(WEIGHTS, plant, policy=RoundRobin())
+    for generation in generations(3, seed=2):
+        engine.submit(generation)
+    engine.step(150)
+    assert engine.ensemble.kill("prefill worker 1") == ("prefill worker 1",)
+    with pytest.raises(EngineError, match=r"worker\[0\] in \w+ waits for \w+ \(others have yet to arrive at tensor_barrier\)"):
+        engine.run(50_000)
+
+
+def test_rows_and_forwards_take_the_virtual_time_that_they_cost() -> None:
+    engine = LockstepEngine(WEIGHTS, Plant(TINY, context_tokens=64), policy=RoundRobin(), cost=Cost(forward_s=0.5, row_s=0.001))
+    engine.submit(Generation((256, 72, 101), 3))
+    engine.run(5_000)
+    assert engine.ensemble.time.now > 3 * 0.5 + 0.001 * engine.ensemble.fired
