@@ -113,7 +113,7 @@ def _walk_holding(seed: int, runs: int) -> int:
                     tokens += damage.tokens
                     if not damage.harmless:
                         failures.append(f"{version}, seed {walk}: {damage_text(damage)}")
-            rows.append([build.__module__.rpartition(".")[2], f"{len(versions)}", f"{len(versions) * runs}", f"{tokens:,}"])
+            rows.append([build.__module__.removeprefix("protocol.machines."), f"{len(versions)}", f"{len(versions) * runs}", f"{tokens:,}"])
     print_table("walks of the versions that hold", ["builder", ">versions", ">walks", ">tokens told"], rows)
     print_prose(failures or ["No walk does damage."])
     return 1 if failures else 0

@@ -55,6 +55,7 @@ def _small(
 
 
 OWNED, SHARED, INNOCENT = "written_by_owner", "no_block_shared_in_step", "no_stop_for_another"
+FREED = "no_freed_block_written"
 TWICE, HELD_FREE, ENDING_FREE = "no_block_owned_twice", "no_held_block_free", "no_ending_block_free"
 PLACED, TOGETHER = "running_has_slot", "no_slot_shared"
 ANSWERED, ENDS, LOST = "requests_answered", "aborts_end", "no_held_request_lost"
@@ -130,6 +131,9 @@ WAITS = "A fetch waits for a slot, or for the decode instance, and looks neither
 OURS = "One putter, one critical section from schedule() to the put, and aborts acted on by whoever owns the stage."
 DRAINED = "The pause refuses and aborts, waits until the last block is back, and resets only then."
 NOTED = "The control thread only notes what is asked; it never waits for a rank."
+FREES_EARLY = (
+    "schedule() frees the block of an aborted request with the decision: a step that was begun before its stop is read writes the block after all."
+)
 NEWEST = "An abort is noted under RM.lock, and schedule() itself issues the stop: tasks arrive in the order of the decisions."
 WITNESS = "The property does not hold for want of something to look at."
 
@@ -187,6 +191,12 @@ STALE_BATCHES = [
     _scenario("no-stale-prefill-after-pause-in-a-prime", OWNED, "holds", 232_304, None, H9,
               "The new pause puts nothing: it waits until everything is over.", "A'", **TWO, **PAUSE),
     _scenario("no-stale-prefill-after-pause-in-ours", OWNED, "holds", 142_017, None, H9, DRAINED, "repaired", **TWO, **PAUSE),
+    _scenario("freed-block-written-in-r-prime", FREED, "violated", 23_040, 16, ("#6743", "H10"), FREES_EARLY, "R'", **TWO, **ABORT),
+    _scenario("freed-block-written-with-two-putters", FREED, "violated", 98_578, 26, H9, STALE, "two_putters", **TWO, **ABORT),
+    _scenario("no-freed-block-written-in-ours", FREED, "holds", 60_171, None, ("#6743", "H10"),
+              "An aborted request keeps its block until its stop is reported.", "repaired", **TWO, **ABORT),
+    _scenario("no-freed-block-written-on-p-in-ours", FREED, "holds", 49_289, None, H9, "As above.", "repaired", **P, **TWO, **ABORT),
+    _scenario("no-freed-block-written-after-pause-in-ours", FREED, "holds", 142_017, None, H9, DRAINED, "repaired", **TWO, **PAUSE),
     _scenario("stale-prefill-after-clearing-pause", OWNED, "violated", 141_271, 21, H9,
               "Ours with the old pause. " + MISSED, "clearing", **TWO, **PAUSE),
 ]

@@ -89,6 +89,9 @@ def _ownership(e: Engine, machines: dict[str, Machine]) -> list[Property]:
         slots = [e.held[r, s].is_none | _is_owned(e, r, s) | _stop_comes(e, r, s) for s in e.slot]
         return (rank.at(r) != Rank.FORWARDING) | conjunction(slots)
 
+    def writes_freed(r: Any) -> Expr:
+        return (rank.at(r) == Rank.FORWARDING) & any_of(e.slot, lambda s: ~e.held[r, s].is_none & (e.table[e.held[r, s].value] != e.held_block[r, s]))
+
     def in_free_list(r: Any) -> Expr:
         return any_of(e.block, lambda b: (e.table[r] == b) & e.block_free[b])
 
@@ -107,6 +110,7 @@ def _ownership(e: Engine, machines: dict[str, Machine]) -> list[Property]:
         always(
             "written_by_owner", all_of(e.rank, owned), "P7: a step runs what the engine has in that slot and block, or the slot's stop is on its way"
         ),
+        never("no_freed_block_written", any_of(e.rank, writes_freed), "P7, S4: what a step writes is its request's until it ends"),
         never("no_stop_for_another", _stops_another(e, machines), "no stop is on its way to a request that nobody wants to stop"),
         never("no_block_shared_in_step", shared, "P7: no step writes one block for two requests"),
         sometimes("some_step_runs", forwarding, "a step runs a request"),
