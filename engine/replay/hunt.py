@@ -61,7 +61,7 @@ class _Run:
 
     def __init__(self, walk: Walk, world: World, policy: Policy, seed: int):
         self._walk, self._world, self._policy, self._rng = walk, world, policy, random.Random(seed)
-        self._ready = Readiness([(walk.driver, copy) for copy in walk.copies], lambda number, action: _is_owed(action))
+        self._ready = Readiness([(walk.driver, copy) for copy in walk.copies], lambda number, action: self._is_owed(action))
         self._copies = len(walk.copies) + 1
         self._seen, self._quiet = {walk.state}, 0
         self._declined: set[int] = set()
@@ -82,7 +82,7 @@ class _Run:
         if not able:
             return self._time_out()
         chosen = self._policy.turn(able)
-        if self._world.turn() if chosen == self._copies - 1 else self._fire(chosen, _is_owed):
+        if self._world.turn() if chosen == self._copies - 1 else self._fire(chosen, self._is_owed):
             self._declined.clear()
         else:
             self._declined.add(chosen)
@@ -100,10 +100,9 @@ class _Run:
         self._seen.add(self._walk.state)
         return self._walk.fired > fired
 
-
-def _is_owed(action: Action) -> bool:
-    """Whether a row fires as soon as its copy has a turn."""
-    return action.fairness != "none" and action.row.decided != "timer"
+    def _is_owed(self, action: Action) -> bool:
+        """Whether a row fires as soon as its copy has a turn."""
+        return self._world.invites(action) or (action.fairness != "none" and action.row.decided != "timer")
 
 
 def _harms(damage: Damage) -> list[tuple[str, str]]:
