@@ -295,7 +295,7 @@ def test_parameters_are_judged_with_their_choices(wrong: dict) -> None:
         (snapshot.build, {"variant": "E0"}),
         (snapshot.build, {"requests": 4}),
     ],
-    ids=str,
+    ids=lambda part: part.__module__.rpartition(".")[2] if callable(part) else str(part),
 )
 def test_parameters_of_the_small_systems_are_judged(build: Any, wrong: dict) -> None:
     with pytest.raises(DefinitionError, match="choose one of"):

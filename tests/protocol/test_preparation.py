@@ -186,7 +186,7 @@ def test_bounds_are_judged_with_a_remedy(wrong: dict[str, Any]) -> None:
         (slow_match.build, {"older": 1}),
         (slow_match.build, {"requests": 0}),
     ],
-    ids=str,
+    ids=lambda part: part.__module__.rpartition(".")[2] if callable(part) else str(part),
 )
 def test_small_builders_judge_their_bounds(build: Any, wrong: dict[str, Any]) -> None:
     with pytest.raises(DefinitionError, match="choose one of"):
