@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from protocol.errors import DefinitionError
 
@@ -82,12 +85,16 @@ class Lockstep:
     ) -> tuple[Measurement, dict[str, Any], Audit | None]:
         """The disaggregated engine; also what the table says beside its figures."""
         from engine.disaggregated.lockstep import USUAL
+        from engine.errors import StandsStill
         from engine.load import bench
 
         policy = self.policy(requests)
         service = wanted.in_lockstep(policy, logged=logs, cost=USUAL, without=self.without)
         try:
             measured, fired, found = bench.run_in_lockstep(requests, traffic, service, answers, progress, logs, audits=audits)
+        except StandsStill as error:
+            print(f"interlock: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
         finally:
             self._keep(policy)
         return measured, {"turns": str(self), "rows_fired": fired}, found
