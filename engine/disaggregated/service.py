@@ -284,8 +284,10 @@ class Disaggregated(Operated):
             handle.end(finish, lost if finish is Finish.ERROR else "")
 
     def _end_all(self, finish: Finish, message: str) -> None:
-        for handle in self._handles.values():
+        for key, handle in self._handles.items():
             handle.end(finish, message)
+            if key in self.records:
+                self.records[key].ends.append(finish)
         self._handles.clear()
         self._begun.clear()
 
