@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from engine.disaggregated.crews import placement_of
+from functools import partial
+
+from engine.disaggregated.crews import LiveMemory, placement_of
 from engine.disaggregated.plant import Plant
 from engine.model.config import TINY
 from engine.runtime.directory import Directory
@@ -17,7 +19,8 @@ def named(directory: Directory, *, shared: bool) -> set[str]:
 
 
 def of_plant(ranks: int, *, mortal: bool) -> Directory:
-    placement = placement_of(Plant(TINY, ranks=ranks, mortal=mortal), "nowhere")
+    plant = Plant(TINY, ranks=ranks, mortal=mortal)
+    placement = placement_of(plant, partial(LiveMemory, plant, "nowhere"))
     return directory_of(placement, placement.build())
 
 
