@@ -16,7 +16,7 @@ from ...machine import Machine
 from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
 from .bounds import Bounds, Rules
-from .completion import completer, token_processor
+from .completion import TokenProcessor, completer, token_processor
 from .connector import connector, timer
 from .control import control as operator
 from .control import control_properties
@@ -25,7 +25,7 @@ from .faults import faults
 from .gate import Gate, gate
 from .messager import consumer, registrar, sender
 from .plane import HOLDING, RESERVING, Entry, Plane, Report, Stage
-from .prepare import prepare
+from .prepare import Prepare, prepare
 from .request import entry_machine, request_machine
 from .router import Router, router
 from .worker import Worker, worker
@@ -69,12 +69,14 @@ def compose(p: Plane) -> System:
     """The machines over that plane, and all that is asked of them."""
     request, entry = request_machine(p), entry_machine(p)
     routing, scheduling, working = router(p, request, entry), gate(p, request), worker(p)
-    machines = [request, entry, routing, prepare(p, request), scheduling, working, registrar(p), consumer(p), sender(p)]
-    machines += [token_processor(p, request), completer(p, request), connector(p, request)]
+    preparing, noting = prepare(p, request), token_processor(p, request)
+    machines = [request, entry, routing, preparing, scheduling, working, registrar(p), consumer(p), sender(p)]
+    machines += [noting, completer(p, request), connector(p, request)]
     machines += [listener(p, entry), decode_loop(p, entry), decode_worker(p, entry)]
     operating = operator(p, request, entry)
     machines += [m for m in (timer(p, request), operating, faults(p)) if m is not None]
     properties = _properties(p, request, entry, routing, scheduling, working)
+    properties += _threads(p, preparing, noting)
     if operating is not None:
         properties += control_properties(p, request, operating)
     return System("repaired", machines, properties, doc=__doc__ or "")
@@ -196,6 +198,19 @@ def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> l
         leads_to("requests_answered", posted, answered, each=p.request, about="CH-L2, CH-L3, EW-P12"),
         leads_to("slots_come_back", lambda q: ~p.slot_of[q].is_none, lambda q: p.slot_of[q].is_none | dead, each=p.request, about="EW-P14 on P"),
         leads_to("reservations_come_back", reserved, lambda q: ~reserved(q), each=p.request, about="EW-P14 on D"),
+    ]
+
+
+def _threads(p: Plane, preparing: Machine, noting: Machine) -> list[Property]:
+    """Which threads wait for nobody but P's own work."""
+    dead, notes = _is_dead(p), noting.at() == TokenProcessor.NOTING
+
+    def idle(t: Expr) -> Expr:
+        return preparing.at(t) == Prepare.IDLE
+
+    return [
+        leads_to("threads_come_back", lambda t: ~idle(t), lambda t: idle(t) | dead, each=p.thread, about="H16: no prepare thread waits for D"),
+        leads_to("tokens_noted", notes, ~notes | dead, about="H-30, H-43: the token processor waits for nobody"),
     ]
 
 

@@ -1,0 +1,148 @@
+"""Mutants of the repaired protocol, all of them: `python -m tests.protocol.mutation [--match TEXT] [--part I/N]`.
+
+A heavy run of about an hour on one core; `test_mutation.py` draws a few. Every survivor is in `HARMLESS`, with why it does no harm.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from functools import partial
+from typing import Any
+
+from checker.mutate import Mutant, Trial, judge
+from protocol.machines.repaired.protocol import build
+
+BOUNDS: tuple[dict[str, Any], ...] = (
+    {},
+    {"full": True, "deadlines": True},
+    {"aborts": True, "deadlines": True, "errors": True},
+    {"layers": 2, "chunks": 2},
+    {"aborts": True, "errors": True, "chunks": 2},
+    {"repeats": True, "losses": True},
+    {"suspicions": True, "aborts": True},
+    {"crash": "rank"},
+    {"crash": "prefill", "chunks": 2},
+    {"control": True},
+    {"turns": 2, "aborts": True, "drafts": True},
+    {"requests": 2},
+    {"requests": 2, "decodes": 2, "full": True},
+    {"ranks": 2},
+    {"ranks": 2, "turns": 2},
+    {"crash": "decode", "repeats": True},
+    {"requests": 2, "threads": 2, "slots": 2, "room": 2},
+)
+"""Small bounds at which, together, every row fires; those that cost most last."""
+
+UNASKED = ("same_batch_per_iteration",)
+"""Asked at these bounds only: it costs four times the states, and its ghosts see what `misread_batch` sees."""
+
+REASONS: dict[str, tuple[str, ...]] = {
+    "what is left behind is stored anew before anybody reads it; clearing it keeps states equal": (
+        "prepare.add: drop what it does to prepare_hand",
+        "prepare.add: drop what it does to prepare_key",
+        "prepare.ask: drop what it does to prepare_hand",
+        "prepare.ask: drop what it does to prepare_turn",
+        "prepare.skip: drop what it does to prepare_hand",
+        "prepare.skip: drop what it does to prepare_turn",
+        "registrar.fetch_task: drop what it does to cache_info_key",
+        "registrar.fetch_task: drop what it does to cache_info_request",
+        "registrar.register: drop what it does to registrar_hand",
+        "registrar.register: drop what it does to registrar_key",
+        "registrar.register_and_forward: drop what it does to registrar_hand",
+        "registrar.register_and_forward: drop what it does to registrar_key",
+        "consumer.queue_item (2): drop what it does to seen_task",
+        "consumer.park_item (2): drop what it does to seen_task",
+        "sender.send_last_layer: drop what it does to sender_key",
+        "worker.emit_tokens: drop what it does to worker_hand",
+        "worker.signal_withdrawals: drop what it does to worker_hand",
+    ),
+    "a look that finds nothing is left out, or is not begun anew: the next look finds the same": (
+        "gate.find_forward_running: drop the row",
+        "gate.schedule_nothing: drop the row",
+        "worker.find_no_batch: drop the row",
+        "worker.find_no_batch: stay instead of going to RETRACTING",
+    ),
+    "an abort that P or D does not act on is work for nothing, and no harm: P commits, and D ends what it does not want": (
+        "request.abort: drop the row",
+        "request.abort (2): drop the row",
+        "request.abort (3): drop the row",
+        "request.abort (4): drop the row",
+        "request.abort: stay instead of going to CANCELLING",
+        "request.abort (2): stay instead of going to DOOMED_HELD",
+        "request.abort (3): stay instead of going to DOOMED",
+        "entry.abort: drop the row",
+        "entry.abort (2): drop the row",
+        "entry.abort (3): drop the row",
+        "entry.abort: stay instead of going to UNWANTED",
+        "entry.abort (2): stay instead of going to ENDING",
+        "entry.withdraw: drop the row",
+    ),
+    "D ends the reservation, and P learns of it by the revoked key": ("request.give_up: stay instead of going to CANCELLING",),
+    "a message that nobody takes is one that is delayed for ever": (
+        "request.granted (2): drop the row",
+        "request.settled (2): drop the row",
+    ),
+    "D takes a living P for dead, which it may": ("router.post_to_decode: drop what it does to asked_by",),
+    "each thread adds one request, and a signal that comes before the cache task is parked": (
+        "prepare.add: drop the guard prepare_hand[thread] == request",
+    ),
+    "the row asks for the turn that P is in, whichever name brought it here": (
+        "prepare.ask: drop the guard prepare_turn[thread] == turn_of[request]",
+    ),
+    "which free slot is taken tells nobody anything": (
+        "prepare.hold: drop the guard not any((any_slot < slot) and not any(slot_of[any_request] == any_slot for any_request in request)"
+        " for any_slot in slot)",
+    ),
+    "the registration waits for the signal, or the signal for the registration, instead of either": (
+        "registrar.register: drop the row",
+        "consumer.park_item: drop the row",
+        "consumer.park_item (2): drop the row",
+    ),
+    "it parks the task that is parked already": ("consumer.park_item (2): drop the guard seen_layer[rank] == 0",),
+    "ranks need not queue the requests of a batch in one order, for reports are by request (H-04)": (
+        "consumer.queue_item: drop the guard all((any_request >= request) or (seen_task[rank, any_request] == 0) for any_request in request)",
+    ),
+    "between the two meetings any rank may do it: what is stored is read, and raised again, behind the second": (
+        "worker.find_batch: drop the guard rank == 0",
+        "worker.find_no_batch: drop the guard rank == 0",
+        "worker.lower_forward: drop the guard rank == 0",
+    ),
+}
+"""Mutants that survive, by why they do no harm."""
+
+HARMLESS = {name: reason for reason, names in REASONS.items() for name in names}
+
+
+def trials() -> list[Trial]:
+    """The protocol at all bounds."""
+    return [Trial(partial(build, **config), _text(config), unasked=UNASKED) for config in BOUNDS]
+
+
+def all_mutants(tried: list[Trial]) -> list[Mutant]:
+    """Those of all bounds, each once."""
+    return list(dict.fromkeys(m for trial in tried for m in trial.mutants))
+
+
+def _text(config: dict[str, Any]) -> str:
+    return ", ".join(f"{k}={v}" for k, v in config.items()) or "one request"
+
+
+def main() -> None:
+    """Judge the mutants, print who survives, and count."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--match", default="", help="only mutants whose text contains this")
+    parser.add_argument("--part", default="1/1", help="the first of two parts is 1/2")
+    asked = parser.parse_args()
+    part, parts = map(int, asked.part.split("/"))
+    tried, counts = trials(), Counter[str]()
+    for mutant in [m for m in all_mutants(tried) if asked.match in str(m)][part - 1 :: parts]:
+        found = judge(mutant, tried)
+        known = found.verdict == "survived" and str(mutant) in HARMLESS
+        counts["harmless" if known else found.verdict] += 1
+        print(f"{found.verdict:9}{mutant}  [{found.by.splitlines()[0] if found.by else ''}] {found.bounds}", flush=True)
+    print(", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items())))
+
+
+if __name__ == "__main__":
+    main()
