@@ -19,6 +19,7 @@ from ...roles.binding import after
 from ..instance import BLOCK_SIZE, Instance, Prefill, layer_groups, weights
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, Answer, World
+from .repaired_faults import DecodeCrash, Losses, PrefillCrash, PrefillEnd, PrefillStart
 
 Blocks = tuple[int, ...]
 
@@ -281,6 +282,19 @@ class Repaired(World):
             if slot in owners:
                 self.rows[owners[slot]] = self.prefill.give(owners[slot], row)
 
+    def lose_prefill(self) -> None:
+        """Nothing that P knew is left, nor what its ranks were at."""
+        self.prefill.holder.clear()
+        self.forwards.clear()
+        self.ranks = [Rank() for _ in self.ranks]
+        self.mailbox = None
+
+    def lose_decode(self, number: int) -> None:
+        """A D holds nothing, and runs nothing."""
+        self.instances[f"decode {number}"].holder.clear()
+        for where in [w for w in self.stepping if w[0] == number]:
+            del self.stepping[where]
+
     def turn(self) -> bool:
         """Everything is done by rows."""
         return False
@@ -317,18 +331,6 @@ class Again:
         self._world.reserve(step)
 
 
-class Losses:
-    """A D that dies breaks its clients' connections."""
-
-    def __init__(self, world: Repaired):
-        self._world = world
-
-    @after("router.report_lost")
-    def report(self, step: Step) -> None:
-        """The client has an error."""
-        self._world.answers[step.copy[0]].over = True
-
-
 class Updates:
     """An operator who brings new weights."""
 
@@ -349,64 +351,3 @@ class Updates:
     def load_decode(self, step: Step) -> None:
         """A D has loaded them."""
         self._world.load_decode(*step.copy)
-
-
-class PrefillStart:
-    """P begins anew."""
-
-    def __init__(self, world: Repaired):
-        self._world = world
-
-    @after("faults.restart_prefill")
-    def start(self, step: Step) -> None:
-        """With the weights in force."""
-        for number in range(len(self._world.ranks)):
-            self._world.load(number)
-
-
-class PrefillCrash:
-    """P dies at once."""
-
-    def __init__(self, world: Repaired):
-        self._world = world
-
-    @after("faults.crash_prefill")
-    def crash(self, step: Step) -> None:
-        """Nothing that P knew is left, nor what its ranks were at."""
-        world = self._world
-        world.prefill.holder.clear()
-        world.forwards.clear()
-        world.ranks = [Rank() for _ in world.ranks]
-        world.mailbox = None
-
-
-class PrefillEnd:
-    """A part of P has died, and its supervisor ends the others."""
-
-    def __init__(self, world: Repaired):
-        self._world = world
-
-    @after("faults.end_prefill")
-    def end(self, step: Step) -> None:
-        """As a crash of all of P."""
-        PrefillCrash(self._world).crash(step)
-
-
-class DecodeCrash:
-    """A D dies."""
-
-    def __init__(self, world: Repaired):
-        self._world = world
-
-    @after("faults.crash_decode")
-    def crash(self, step: Step) -> None:
-        """It holds nothing, and runs nothing."""
-        number = step.values["decode"]
-        self._world.instances[f"decode {number}"].holder.clear()
-        for where in [w for w in self._world.stepping if w[0] == number]:
-            del self._world.stepping[where]
-
-    @after("faults.restart_decode")
-    def start(self, step: Step) -> None:
-        """It begins anew, with the weights in force."""
-        self._world.load_decode(step.values["decode"])
