@@ -29,7 +29,7 @@ from ..queue_server import Letter
 from ..roles.binding import Bindings
 from ..store import Store
 from .faults import SUPERVISOR, FaultRow, fault_rows
-from .lockstep import Lockstep, LockstepAgent
+from .lockstep import Lockstep, LockstepAgent, standing
 from .novelty import Novelty
 from .placement import OUTSIDE, Crew, Life, Placement, Station
 from .policy import PATIENCE, Policy
@@ -170,7 +170,7 @@ class Ensemble:
 
     def standing(self) -> str:
         """Who waits for what."""
-        return self._turns.standing()
+        return standing(self.drivers)
 
     def log(self, system: str) -> Iterator[str]:
         """The lines of a system's event log until now, and its last line. That of a system that has begun anew tells its last life."""

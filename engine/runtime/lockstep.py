@@ -212,5 +212,13 @@ class Lockstep:
     def standing(self) -> str:
         """Who waits for what."""
         drivers = {id(agent.driver): agent.driver for agent in self._agents}.values()
-        lines = [line for driver in drivers for line in waiting(driver, lambda action: action.row.decided == "prompt" and not action.row.poll)]
-        return folded(lines) or "all are at rest"
+        return standing({driver.system.name if number else "": driver for number, driver in enumerate(drivers)})
+
+
+def standing(drivers: Mapping[str, Driver]) -> str:
+    """Who waits for what in some systems, by their names; the copies of all but the main one, "", are told with the name of theirs."""
+    lines = []
+    for name, driver in drivers.items():
+        told = waiting(driver, lambda action: action.row.decided == "prompt" and not action.row.poll)
+        lines += [f"{name}.{line}" if name else line for line in told]
+    return folded(lines) or "all are at rest"
