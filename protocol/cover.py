@@ -10,8 +10,9 @@ All of it is stores to ghosts and one predicate, so every reader of a system can
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import product
+from typing import Any
 
 from .combine import conjunction, disjunction, substitute
 from .effect import Store
@@ -21,7 +22,7 @@ from .fold import folded
 from .lower import Action, Instance
 from .properties import Cover
 from .types import BOOL, Array, Range, Record, Scalar, Type, Value, all_values
-from .variable import Variable, ghost
+from .variable import Medium, Variable, ghost
 
 MOST_STATES = 256
 """States that a stand-in may have of its own: the ghost has a bit for each."""
@@ -69,34 +70,37 @@ def _watching(action: Action, cover: Cover, moves: list[_Move], lost: Cell, poss
     losing: list[Expr] = []
     numbers = possible.over[0]
     reaching: dict[Value, list[Expr]] = {number: [] for number in numbers.values()}
-    wanted = {id(v) for v in cover.shared}
+    wanted, unseen = ({id(v) for v in variables} for variables in (cover.shared, cover.unseen))
     for instance in action.instances() if any(id(s.cell.variable) in wanted for s in action.stores) else ():
         changed = changed_by(instance, cover.shared)
-        this, ways = _is(instance), _ways(moves, changed, possible)
-        same = conjunction([Op("==", value, part, BOOL) for part, value in changed.values()])
-        losing.append(conjunction([this, Not(disjunction([same, *(way for found in ways.values() for way in found)]))]))
+        this, ways = _is(instance), _ways(moves, changed, possible, unseen)
+        same = folded(conjunction([FALSE if is_of(part, unseen) else Op("==", value, part, BOOL) for part, value in changed.values()]))
+        losing.append(conjunction([this, Not(_either([same, *(way for found in ways.values() for way in found)]))]))
         seen.append(this)
         for number in numbers.values():
             stays = conjunction([_bit(possible, number), same])
-            reaching[number].append(conjunction([this, disjunction([stays, *ways.get(number, [])])]))
+            reaching[number].append(conjunction([this, _either([stays, *ways.get(number, [])])]))
     if not seen:
         return []
-    stores = [Store(disjunction(losing), lost, TRUE, "watch")]
+    stores = [Store(_either(losing), lost, TRUE, "watch")]
     if numbers.size > 1:
-        here = TRUE if any(this is TRUE for this in seen) else disjunction(seen)
-        stores += [Store(here, _bit(possible, number), disjunction(reaching[number]), "watch") for number in numbers.values()]
+        here = TRUE if any(this is TRUE for this in seen) else _either(seen)
+        stores += [Store(here, _bit(possible, number), _either(reaching[number]), "watch") for number in numbers.values()]
     return stores
 
 
-def _ways(moves: list[_Move], changed: Changed, possible: Variable) -> dict[Value, list[Expr]]:
+def _ways(moves: list[_Move], changed: Changed, possible: Variable, unseen: set[int]) -> dict[Value, list[Expr]]:
     """By where it is then, in which cases the stand-in can make a step that changes just that."""
     ways: dict[Value, list[Expr]] = {}
     for move in moves:
-        same = []
+        same: list[Expr] = []
         for text in {**changed, **move.changed}:
             part = (changed.get(text) or move.changed[text])[0]
             one, other = (c[text][1] if text in c else part for c in (changed, move.changed))
-            same.append(TRUE if one is other else folded(Op("==", one, other, BOOL)))
+            if is_of(part, unseen):
+                same.append(TRUE if alike(one, other) else FALSE)
+            else:
+                same.append(folded(Op("==", one, other, BOOL)))
         if not any(equal is FALSE for equal in same):
             here = _bit(possible, move.source) if possible.cells > 1 else TRUE
             ways.setdefault(move.target, []).append(conjunction([here, move.guard, *same]))
@@ -115,13 +119,24 @@ def _is(instance: Instance) -> Expr:
     return conjunction([*copy, *values])
 
 
+def _either(parts: list[Expr]) -> Expr:
+    """The disjunction, left to right, as a tree that is not deeper than it must be: there may be thousands of parts."""
+    if any(part is TRUE for part in parts):
+        return TRUE
+    if len(parts) < 3:
+        return disjunction(parts)
+    half = len(parts) // 2
+    return disjunction([_either(parts[:half]), _either(parts[half:])])
+
+
 class _StandIn:
     """The machines that stand for others, as a graph over the states of their own variables."""
 
     def __init__(self, cover: Cover, actions: list[Action], stand_in: list[Action]):
         self.cover = cover
-        self.instances = [instance for action in stand_in for instance in action.instances()]
         shared = {id(v) for v in cover.shared}
+        for action in stand_in:  # a ghost that nobody else knows is one that nobody asks about
+            action.stores = [s for s in action.stores if s.cell.variable.medium is not Medium.GHOST or id(s.cell.variable) in shared]
         foreign = {id(c.variable) for action in actions for c in cells_of(action)}
         own: dict[int, Variable] = {id(m.state): m.state for m in cover.stand_in}
         for action in stand_in:
@@ -138,6 +153,11 @@ class _StandIn:
                     )
                 own[id(variable)] = variable
         self.own = own
+        self.does = {
+            i: (folded(i.ground(i.action.guard)), changed_by(i, cover.shared), changed_by(i, tuple(own.values())))
+            for action in stand_in
+            for i in action.instances()
+        }
         self.cells = [(v, where) for v in own.values() for where in all_values(v.over)]
 
     def explored(self) -> tuple[list[_Move], int]:
@@ -145,7 +165,7 @@ class _StandIn:
         first = tuple(value for v in self.own.values() for value in v.initial)
         numbers, moves, waiting = {first: 0}, [], [first]
         for state in waiting:
-            for instance in self.instances:
+            for instance in self.does:
                 for target, guard, changed in self.steps(state, instance):
                     if target not in numbers:
                         numbers[target] = len(numbers)
@@ -159,11 +179,12 @@ class _StandIn:
     def steps(self, state: tuple[Value, ...], instance: Instance) -> Iterator[tuple[tuple[Value, ...], Expr, Changed]]:
         """Where the instance may lead to from that state of its own variables, when, and what it changes of what is shared."""
         known = dict(zip(((id(v), where) for v, where in self.cells), state))
-        guard = folded(self.placed(instance.ground(instance.action.guard), known))
+        written, seen, mine = self.does[instance]
+        guard = self.placed(written, known)
         if guard is FALSE:
             return
-        changed = {text: (part, folded(self.placed(value, known))) for text, (part, value) in changed_by(instance, self.cover.shared).items()}
-        after = {text: folded(self.placed(value, known)) for text, (_, value) in changed_by(instance, tuple(self.own.values())).items()}
+        changed = {text: (part, self.placed(value, known)) for text, (part, value) in seen.items()}
+        after = {text: self.placed(value, known) for text, (_, value) in mine.items()}
         choices: list[list[tuple[Value, Expr]]] = []
         for (variable, where), value in zip(self.cells, state):
             new = after.get(str(_cell(variable, where)), Literal(value, variable.type))
@@ -177,15 +198,16 @@ class _StandIn:
             yield tuple(value for value, _ in chosen), when, changed
 
     def placed(self, expr: Expr, known: dict[tuple[int, tuple[Value, ...]], Value]) -> Expr:
-        """The expression with the values of the stand-in's own variables put in."""
+        """The expression with the values of the stand-in's own variables put in; itself where it mentions none."""
 
         def change(part: Expr) -> Expr | None:
             if not isinstance(part, Cell) or id(part.variable) not in self.own:
                 return None
-            indices = tuple(folded(self.placed(i, known)) for i in part.indices)
+            indices = tuple(self.placed(i, known) for i in part.indices)
             return _picked(part.variable, indices, lambda where: Literal(known[id(part.variable), where], part.type))
 
-        return substitute(expr, change)
+        new = substitute(expr, change)
+        return expr if new is expr else folded(new)
 
 
 def _picked(variable: Variable, indices: tuple[Expr, ...], value: Callable[[tuple[Value, ...]], Expr]) -> Expr:
@@ -198,6 +220,24 @@ def _picked(variable: Variable, indices: tuple[Expr, ...], value: Callable[[tupl
         here = conjunction([Op("==", i, Literal(v, d), BOOL) for i, v, d in zip(indices, where, variable.over)])
         found = IfElse(here, value(where), found, variable.type)
     return found
+
+
+def is_of(part: Expr, variables: set[int]) -> bool:
+    """Whether a part of a cell is one of these variables' (by identity)."""
+    cell = _steps(part)[0]
+    assert isinstance(cell, Cell)
+    return id(cell.variable) in variables
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two expressions are the same, node by node: so they are equal in every state."""
+    if one is other:
+        return True
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(alike(a, b) for a, b in zip(one, other))
+    if not isinstance(one, Expr) or type(one) is not type(other) or one.is_variable:
+        return not isinstance(one, Expr) and type(one) is type(other) and bool(one == other)
+    return all(alike(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))  # type: ignore[arg-type]
 
 
 # -- what an instance changes ------------------------------------------------------------------------------------------

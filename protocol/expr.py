@@ -11,7 +11,7 @@ symmetric indices are neither ordered nor added to, and a constant outside the o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSet
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from functools import cache
@@ -254,6 +254,17 @@ class Expr:
         yield self
         for child in self.children():
             yield from child.walk()
+
+    def nodes(self, known: MutableSet[int] | None = None) -> Iterator[Expr]:
+        """As `walk`, but every node once, however often it is shared; those in `known` (by identity) and what is below them left out."""
+        seen: MutableSet[int] = set() if known is None else known
+        waiting: list[Expr] = [self]
+        while waiting:
+            node = waiting.pop()
+            if id(node) not in seen:
+                seen.add(id(node))
+                yield node
+                waiting += reversed(list(node.children()))
 
 
 @cache

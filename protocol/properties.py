@@ -7,7 +7,6 @@ docs/semantics.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,8 @@ class Cover:
     machines: tuple[Machine, ...]
     stand_in: tuple[Machine, ...]
     shared: tuple[Variable, ...]
+    unseen: tuple[Variable, ...] = ()
+    """Those of the shared that the system does not keep: a step must do to them the same whatever they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +105,9 @@ def lost_store(variable: Variable, name: str = "", about: str = "") -> Property:
     return Property("lost_store", name or f"no_lost_store_on_{variable.name}", variable=_plain(variable), about=about)
 
 
-def covers(name: str, machines: Sequence[Machine], stand_in: Sequence[Machine], shared: Sequence[Variable], about: str = "") -> Property:
+def covers(name: str, cover: Cover, about: str = "") -> Property:
     """Violated by a step of the machines that changes shared variables in a way in which the stand-in cannot change them there."""
-    return Property("covers", name, cover=Cover(tuple(machines), tuple(stand_in), tuple(shared)), about=about)
+    return Property("covers", name, cover=cover, about=about)
 
 
 def _plain(variable: Variable) -> Variable:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from .cover import cells_of
 from .errors import DefinitionError
-from .expr import Cell
+from .expr import Cell, Expr, Literal
 from .lower import Action
 from .machine import Machine
-from .properties import Property, covers
+from .properties import Cover, Property, covers
 from .system import System
-from .variable import Medium, Variable
+from .variable import Channel, Medium, Variable
 
 CARRIED = ("always", "never")
 """The kinds of property that a part answers for the whole."""
@@ -84,10 +84,37 @@ class Split:
         others = [machine for other in self.sides.values() if other is not side for machine in other.stand_in]
         moved = [move.machine for machine in [*side.machines, *others] for row in machine.rows for move in row.moves]
         machines = [m for m in self.whole.machines if m in side.machines or (m.passive and m in moved)]
-        about = f"what stands for {side.name} can do all that others see of it"
-        asked = covers(f"{side.name}_covered", side.machines, side.stand_in, self.shared(side), about)
         carried = [p for p in self.whole.properties if self._is_about(p, side)]
-        return System(f"{self.whole.name}_{side.name}", [*machines, *others], [*carried, asked], self.whole.doc)
+        unseen = self._unseen(side, carried)
+        cover = Cover(tuple(side.machines), tuple(side.stand_in), tuple(self.shared(side)), unseen)
+        asked = covers(f"{side.name}_covered", cover, about=f"what stands for {side.name} can do all that others see of it")
+        known = [m for m in (self._trimmed(machine, {id(v) for v in unseen}) for machine in others) if m.rows]
+        return System(f"{self.whole.name}_{side.name}", [*machines, *known], [*carried, asked], self.whole.doc, unseen)
+
+    def _unseen(self, side: Side, carried: list[Property]) -> tuple[Variable, ...]:
+        """The shared variables that nobody in the side's part reads, and of which no store can be an error.
+
+        A row of a stand-in that stores to nothing else may read them: without them it does nothing, and is left out.
+        """
+        read = {id(e.variable) for p in carried for e in p.expr.walk() if isinstance(e, Cell)}
+        unseen = {id(v) for v in self.shared(side)} - read
+        own = [a for a in self.whole.actions if a.machine in side.machines] + self.lowered[side.name]
+        others = [a for name, actions in self.lowered.items() if name != side.name for a in actions]
+        while True:
+            acting = own + [a for a in others if not _only_stores(a, unseen)]
+            seen = {v for a in acting for v in _seen(a, unseen)} | {v for a in own for v in _may_err(a, unseen)}
+            if not seen & unseen:
+                return tuple(v for v in self.shared(side) if id(v) in unseen)
+            unseen -= seen
+
+    def _trimmed(self, machine: Machine, unseen: set[int]) -> Machine:
+        """The stand-in without the rows that only store to these variables."""
+        actions = [a for lowered in self.lowered.values() for a in lowered if a.machine is machine]
+        kept = [a.row for a in actions if not _only_stores(a, unseen)]
+        if len(kept) == len(machine.rows):
+            return machine
+        copies, doc, stands_for = machine.copies, machine.doc, machine.stands_for
+        return Machine(machine.name, machine.states, kept, copies=copies, initial=machine.initial, stands_for=stands_for, doc=doc)
 
     def _is_about(self, prop: Property, side: Side) -> bool:
         """Whether the part of a side shows every step that changes what the property reads."""
@@ -114,6 +141,7 @@ class Split:
 
     def _check_stand_ins(self) -> None:
         """A stand-in is one, and touches what is shared or its own."""
+        self.lowered: dict[str, list[Action]] = {}
         known = {key for touched in self.touched.values() for key in touched}
         for side in self.sides.values():
             shared = {id(v) for v in self.shared(side)}
@@ -121,6 +149,7 @@ class Split:
                 if not set(machine.stands_for) <= {m.name for m in side.machines} or not machine.stands_for:
                     raise DefinitionError(f"name in stands_for= which machines of {side.name} it replaces", machine=machine.name)
             alone = System(f"{self.whole.name}_{side.name}_stand_in", [*(m for m in self.whole.machines if m.passive), *side.stand_in])
+            self.lowered[side.name] = alone.actions
             for action in alone.actions:
                 for variable in _touched([action]).values():
                     if id(variable) in known and id(variable) not in shared:
@@ -134,7 +163,8 @@ class Split:
         for side in self.sides.values():
             for action, n in _numbered(self.parts[side.name].actions):
                 if action.machine in side.machines:
-                    one, other = _text(wholes[action.machine.name, n], matters), _text(action, matters)
+                    left_out = {id(v) for v in self.parts[side.name].unseen}
+                    one, other = (_text(a, matters, left_out) for a in (wholes[action.machine.name, n], action))
                     if one != other:
                         lost = sorted(set(one) ^ set(other))[0]
                         why = f"does not do the same without the other sides: `{lost}`; what locks, barriers and crashes do must stay on one side"
@@ -156,7 +186,36 @@ def _touched(actions: Iterable[Action]) -> dict[int, Variable]:
     return {id(cell.variable): cell.variable for action in actions for cell in cells_of(action)}
 
 
-def _text(action: Action, matters: set[int]) -> list[str]:
-    """Guard and stores of an action as text, without ghosts that no part has and those that only watch."""
-    stores = [s for s in action.stores if s.operation != "watch"]
+def _only_stores(action: Action, variables: set[int]) -> bool:
+    """Whether the action stores to these variables and to nothing else."""
+    return bool(action.stores) and all(id(s.cell.variable) in variables for s in action.stores)
+
+
+def _seen(action: Action, variables: set[int]) -> set[int]:
+    """Those of the variables that the action reads for anything but to store to them themselves."""
+    read = _named(action.guard)
+    for store in action.stores:
+        mine = id(store.cell.variable)
+        read |= (_named(store.condition) | _named(store.target) | _named(store.value)) - ({mine} if mine in variables else set())
+    return read & variables
+
+
+def _may_err(action: Action, variables: set[int]) -> set[int]:
+    """Those of the variables to which a store of the action may be a range error: all but constants and messages into what drops them."""
+    found = set()
+    for store in action.stores:
+        variable = store.cell.variable
+        drops = isinstance(variable, Channel) and variable.kind == "bag" and variable.on_full == "drop" and store.operation == "send"
+        if id(variable) in variables and not drops and not isinstance(store.value, Literal):
+            found.add(id(variable))
+    return found
+
+
+def _named(expr: Expr) -> set[int]:
+    return {id(e.variable) for e in expr.walk() if isinstance(e, Cell)}
+
+
+def _text(action: Action, matters: set[int], left_out: set[int]) -> list[str]:
+    """Guard and stores of an action as text, without what is left out of the part, ghosts that no part has, and stores that only watch."""
+    stores = [s for s in action.stores if s.operation != "watch" and id(s.cell.variable) not in left_out]
     return [str(action.guard), *(str(s) for s in stores if s.cell.variable.medium is not Medium.GHOST or id(s.cell.variable) in matters)]

@@ -35,15 +35,18 @@ class System:
         name: what it is called in the catalogue and in traces.
         machines: in the order in which rows are numbered.
         properties: what a check asks; `range` (no value ever leaves its type) is always asked.
+        unseen: variables that are left out, with the stores to them; nothing else may read them (a `Split` says which).
 
     Raises:
         DefinitionError: naming the machine, the row and the remedy.
     """
 
-    def __init__(self, name: str, machines: Sequence[Machine], properties: Sequence[Property] = (), doc: str = ""):
+    def __init__(
+        self, name: str, machines: Sequence[Machine], properties: Sequence[Property] = (), doc: str = "", unseen: Sequence[Variable] = ()
+    ):  # fmt: skip
         from .rules import check_rules, check_tables
 
-        self.name, self.doc = name, doc
+        self.name, self.doc, self.unseen = name, doc, tuple(unseen)
         self.machines = list(machines)
         self._stated = tuple(properties)
         self.properties = list(properties)
@@ -58,6 +61,9 @@ class System:
         check_rules(self)
         self.properties = [self._expanded(p) for p in self.properties]
         self.properties += [_illegal_message(a) for a in illegal]
+        left_out = {id(v) for v in self.unseen}
+        for action in self.actions:
+            action.stores = [s for s in action.stores if id(s.cell.variable) not in left_out]
         self._drop_unread_ghosts()
         self.variables = self._ordered_variables()
         self._number()
@@ -147,7 +153,7 @@ class System:
         for name in names:
             if name not in [p.name for p in asked] + ["range"]:
                 self.find_property(name)
-        return System(self.name, self.machines, asked, self.doc)
+        return System(self.name, self.machines, asked, self.doc, self.unseen)
 
     # -- assembly ----------------------------------------------------------------------------------------------------
 
@@ -195,7 +201,7 @@ class System:
         """Drop the stores to ghosts that no asked property depends on: they only split states."""
 
         def ghosts(expr: Expr) -> set[int]:
-            return {id(e.variable) for e in expr.walk() if isinstance(e, Cell) and e.variable.medium is Medium.GHOST}
+            return {id(e.variable) for e in expr.nodes() if isinstance(e, Cell) and e.variable.medium is Medium.GHOST}
 
         read: set[int] = set()
         for prop in self.properties:
@@ -204,12 +210,13 @@ class System:
         for action in self.actions:  # what stands for others may look at ghosts
             read |= ghosts(action.guard)
         stores = [s for a in self.actions for s in a.stores if s.cell.variable.medium is Medium.GHOST]
+        reads = [ghosts(s.condition) | ghosts(s.value) | ghosts(s.target) for s in stores]
         grown = True
         while grown:
             before = len(read)
-            for store in stores:
+            for store, seen in zip(stores, reads):
                 if id(store.cell.variable) in read:
-                    read |= ghosts(store.condition) | ghosts(store.value) | ghosts(store.target)
+                    read |= seen
             grown = len(read) > before
         for action in self.actions:
             action.stores = [s for s in action.stores if s.cell.variable.medium is not Medium.GHOST or id(s.cell.variable) in read]
@@ -250,7 +257,8 @@ def action_cells(action: Action) -> Iterator[Cell]:
     parts = [action.guard]
     for store in action.stores:
         parts += [store.condition, store.target, store.value]
+    known: set[int] = set()
     for part in parts:
-        for expr in part.walk():
+        for expr in part.nodes(known):
             if isinstance(expr, Cell):
                 yield expr

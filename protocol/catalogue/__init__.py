@@ -31,6 +31,7 @@ GROUPS = (
     "decode",
     "buffers",
     "repaired",
+    "repaired_halves",
 )
 """The modules of this package that hold a group each: its SCENARIOS and the HAZARDS that it owns."""
 

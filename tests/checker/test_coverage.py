@@ -13,7 +13,7 @@ import pytest
 
 from checker import Verdict, check
 from checker.result import row_names
-from protocol import Machine, Row, System, sometimes
+from protocol import Machine, Row, System, never
 from protocol.catalogue import Scenario, scenarios
 from protocol.combine import disjunction
 from protocol.expr import Expr
@@ -32,8 +32,13 @@ def builders() -> dict[str, list[Scenario]]:
     return found
 
 
+WHOLES = {"repaired.halves": "repaired.protocol"}
+"""Builders of parts, and of the whole that is split: a row of the whole need not fire in a part of it."""
+
+
 def _name(build: Callable[..., System]) -> str:
-    return build.__module__.removeprefix("protocol.machines.")
+    name = build.__module__.removeprefix("protocol.machines.")
+    return WHOLES.get(name, name)
 
 
 @cache
@@ -89,7 +94,7 @@ def test_every_row_of_a_passive_machine_is_taken(builder: str) -> None:
     for system in systems(builder):
         mine = {key: when for key, when in taken_when(system).items() if key in waiting} if waiting & rows_of_passive(system) else {}
         if mine:
-            asked = {key: sometimes(f"some_{k}", when) for k, (key, when) in enumerate(mine.items())}
+            asked = {key: never(f"never_{k}", when) for k, (key, when) in enumerate(mine.items())}
             findings = check(System(system.name, system.machines, list(asked.values()))).findings
-            waiting -= {key for key, question in asked.items() if findings[question.name].verdict is Verdict.HOLDS}
+            waiting -= {key for key, question in asked.items() if findings[question.name].verdict is Verdict.VIOLATED}
     assert not waiting

@@ -1,0 +1,66 @@
+"""Scenarios of the group "repaired-halves": the repaired protocol split in two, for two requests with all faults at once.
+
+That composition is too large to be explored whole. Here P runs beside a machine that stands for D, the router with its clients and the
+network, and these beside a machine that stands for P. `prefill_covered` and `decode_covered` say that each stand-in can do all that the
+other half sees of what it replaces; so what the half of D answers holds in the whole, at the same bounds (docs/semantics.md,
+"Environments"). It is proven for two requests, two rooms, one rank, one layer, prompts of one chunk, no crash: nothing is
+said of progress, nor of what a half does not see. The same is asked of one request, where the whole can be asked as well. Each
+stand-in with a row left out, and each half with a rule left out, is told.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..machines.repaired.halves import build
+from . import Scenario, is_deep
+from .hazard import Hazard
+from .repaired import ALL_FAULTS, ASKED, PULLS
+
+SPLIT = "reservations_counted,answered_at_most_once,step_on_freed_reservation"
+"""What the split answers: both halves are about the same question."""
+
+COVERED = {
+    "prefill_covered": "What stands for P can do all that D, the router and the network see of P.",
+    "decode_covered": "What stands for D, the router and the network can do all that P sees of them.",
+}
+
+
+def _scenario(name: str, half: str, asked: str, expected: str, distinct: int, path: int | None, variant: str = "repaired", **bounds: Any) -> Scenario:
+    says = {**ASKED, **COVERED}[asked]
+    part = "the whole, unsplit" if half == "whole" else f"the half of {half}"
+    left = f" Left out: {variant.removeprefix('without ')}." if variant != "repaired" else ""
+    about = f"{says} Asked of {part}, with aborts, time-outs, failed writes, suspicions, repetitions and losses.{left}"
+    config = {"half": half, "asked": SPLIT if half != "whole" else "", **ALL_FAULTS, **bounds}
+    name = f"repaired-halves-{name}-{asked.replace('_', '-')}"
+    return Scenario(name, "repaired-halves", build, asked, expected, PULLS, variant, about, config, distinct, path, is_deep(distinct, expected))
+
+
+TWO: dict[str, Any] = {"requests": 2, "room": 2}
+
+SCENARIOS = [
+    _scenario("one", "whole", "some_request_is_answered", "holds", 449_865, 3),
+    _scenario("one", "prefill", "prefill_covered", "holds", 75_216, None),
+    _scenario("one", "decode", "decode_covered", "holds", 2_371, None),
+    _scenario("one", "decode", "reservations_counted", "holds", 2_370, None),
+    _scenario("one", "decode", "answered_at_most_once", "holds", 2_370, None),
+    _scenario("one", "decode", "step_on_freed_reservation", "holds", 2_370, None),
+    _scenario("full", "prefill", "prefill_covered", "holds", 75_216, None, full=True),
+    _scenario("full", "decode", "decode_covered", "holds", 758, None, full=True),
+    _scenario("two", "prefill", "prefill_covered", "holds", 41_871_360, None, **TWO),
+    _scenario("two", "decode", "decode_covered", "holds", 5_648_449, None, **TWO),
+    _scenario("two", "decode", "reservations_counted", "holds", 5_623_789, None, **TWO),
+    _scenario("two", "decode", "answered_at_most_once", "holds", 5_623_789, None, **TWO),
+    _scenario("two", "decode", "step_on_freed_reservation", "holds", 5_623_789, None, **TWO),
+    _scenario("one-without-ignore-refusal", "prefill", "prefill_covered", "violated", 150_432, 2, "without ignore_refusal", forgets="ignore_refusal"),
+    _scenario("one-without-revoke", "decode", "decode_covered", "violated", 2_612, 9, "without revoke", forgets="revoke"),
+    _scenario(
+        "one-without-reserves-once", "decode", "reservations_counted", "violated", 4_536, 8, "without reserves_once", without="reserves_once", room=2
+    ),
+    _scenario(
+        "one-without-reserves-posted", "decode", "answered_at_most_once", "violated", 11_992, 5, "without reserves_posted", without="reserves_posted"
+    ),
+    _scenario("one-without-ends-steps", "decode", "step_on_freed_reservation", "violated", 2_556, 18, "without ends_steps", without="ends_steps"),
+]
+
+HAZARDS: list[Hazard] = []
