@@ -30,4 +30,4 @@ def weights_of(config: ModelConfig) -> Weights:
     Raises:
         DefinitionError: smollm2 was not fetched.
     """
-    return smollm2.load() if config is smollm2.SMOLLM2 else seeded(config, WEIGHTS_SEED)
+    return smollm2.load() if config == smollm2.SMOLLM2 else seeded(config, WEIGHTS_SEED)
