@@ -1,6 +1,6 @@
 """Mutants of the repaired protocol, all of them: `python -m tests.protocol.mutation [--match TEXT] [--part I/N]`.
 
-A heavy run of about an hour on one core; `test_mutation.py` draws a few. Every survivor is in `HARMLESS`, with why it does no harm.
+A heavy run; `test_mutation.py` draws a few. Survivors of which it is known why they do no harm are in `REASONS`; any other is a question.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ BOUNDS: tuple[dict[str, Any], ...] = (
     {"crash": "rank"},
     {"crash": "prefill", "chunks": 2},
     {"control": True},
+    {"turns": 2, "errors": True},
     {"turns": 2, "aborts": True, "drafts": True},
     {"requests": 2},
     {"requests": 2, "decodes": 2, "full": True},
@@ -56,6 +57,22 @@ REASONS: dict[str, tuple[str, ...]] = {
         "sender.send_last_layer: drop what it does to sender_key",
         "worker.emit_tokens: drop what it does to worker_hand",
         "worker.signal_withdrawals: drop what it does to worker_hand",
+        "completer.release_sent: drop what it does to completer_hand",
+        "completer.release_sent: drop what it does to completer_outcome",
+        "completer.release_failed: drop what it does to completer_hand",
+        "completer.release_failed: drop what it does to completer_outcome",
+        "completer.release_doomed: drop what it does to completer_hand",
+        "completer.release_doomed: drop what it does to completer_outcome",
+        "completer.release_withdrawn: drop what it does to completer_hand",
+        "completer.release_withdrawn: drop what it does to completer_outcome",
+        "sender.clean: drop what it does to sender_task",
+        "sender.report: drop what it does to sender_hand",
+        "sender.report: drop what it does to sender_outcome",
+        "sender.send_last_layer (2): drop what it does to sender_key",
+        "sender.send_last_layer (3): drop what it does to sender_key",
+        "sender.fail_to_write: drop what it does to sender_key",
+        "token_processor.note_token (2): drop what it does to token_of",
+        "worker.load_weights: drop what it does to worker_update",
     ),
     "a look that finds nothing is left out, or is not begun anew: the next look finds the same": (
         "gate.find_forward_running: drop the row",
@@ -77,13 +94,55 @@ REASONS: dict[str, tuple[str, ...]] = {
         "entry.abort: stay instead of going to UNWANTED",
         "entry.abort (2): stay instead of going to ENDING",
         "entry.withdraw: drop the row",
+        "router.abort_at_decode: drop the row",
+        "router.abort_at_decode: drop the move abort",
+        "router.abort_at_decode: stay instead of going to ABORTED",
+        "router.abort_at_prefill: drop the move abort",
+        "router.abort_alone: stay instead of going to ABORTED",
     ),
     "D ends the reservation, and P learns of it by the revoked key": ("request.give_up: stay instead of going to CANCELLING",),
     "a message that nobody takes is one that is delayed for ever": (
         "request.granted (2): drop the row",
         "request.settled (2): drop the row",
+        "connector.drop_late_grant: drop the row",
+        "connector.drop_late_settled: drop the row",
+        "connector.ignore_refusal: drop the row",
+        "connector.receive_refusal: drop the row",
     ),
-    "D takes a living P for dead, which it may": ("router.post_to_decode: drop what it does to asked_by",),
+    "D takes a living P for dead, which it may": (
+        "router.post_to_decode: drop what it does to asked_by",
+        "decode_loop.abandon: drop the guard not engine.alive or (prefill_life != asked_by[decode, request])",
+        "decode_loop.abandon: drop the guard not prefill.alive or (prefill_life != asked_by[decode, request])",
+    ),
+    "a late message that is looked at and left there is looked at again": (
+        "connector.drop_late_grant: drop what it does to grant",
+        "connector.drop_late_settled: drop what it does to settled",
+        "connector.ignore_refusal: drop what it does to refusal",
+    ),
+    "any reply may be given again": (
+        "decode_loop.grant: drop what it does to reply_due",
+        "decode_loop.refuse: drop what it does to reply_due",
+        "decode_loop.settle: drop what it does to reply_due",
+    ),
+    "a P that is not told of a refusal goes on waiting, and gives up where it may": (
+        "decode_loop.refuse: drop the row",
+        "decode_loop.refuse: drop what it does to refusal",
+        "connector.receive_refusal: drop the move refused",
+    ),
+    "P tells D too early, but D revokes the key before it gives the room away": ("router.abort_at_prefill: do always what it does to cancel",),
+    "who is registered in a life that the request was not posted in is never pushed there": (
+        "router.register: drop the guard engine.alive",
+        "router.register: drop the guard prefill.alive",
+        "router.register: drop the guard prefill_life == posted_prefill_life[request]",
+    ),
+    "what has been seen may be seen again": (
+        "control.ask_decode: drop the guard not control_seen[decode]",
+        "control.see_decode_idle: drop the guard not control_seen[decode]",
+        "control.see_decode_updated: drop the guard not control_seen[decode]",
+    ),
+    "no D has an entry then, so P has nothing either": (
+        "control.see_prefill_idle: drop the guard all(request.state[any_request] in {NEW, CLOSED} for any_request in request)",
+    ),
     "each thread adds one request, and a signal that comes before the cache task is parked": (
         "prepare.add: drop the guard prepare_hand[thread] == request",
     ),
