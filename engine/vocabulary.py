@@ -52,7 +52,7 @@ def vocabulary_of(config: ModelConfig) -> Vocabulary:
     Raises:
         DefinitionError: smollm2 was not fetched, or a package is missing.
     """
-    return smollm2.ChatTokenizer() if config is smollm2.SMOLLM2 else ByteVocabulary()
+    return smollm2.ChatTokenizer() if config == smollm2.SMOLLM2 else ByteVocabulary()
 
 
 class Detokenizer:
