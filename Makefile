@@ -9,6 +9,8 @@ REQUESTS ?= 200
 SPEED ?= 100
 # Of all lengths: the model of the run is tiny.
 SCALE ?= 0.01
+# `make test JOBS=2`: so many tests at a time; 0 is one after the other in one process.
+JOBS ?= 0
 # `make bench BENCH=--full`: nine resource managers.
 BENCH ?=
 
@@ -28,7 +30,7 @@ run: $(VENV)/installed
 	$(BIN)/interlock run $(if $(WORKLOAD),--workload $(WORKLOAD)) --limit $(REQUESTS) --speed $(SPEED) --scale $(SCALE) --audit --log $(OUT)/events.ndjson
 
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
