@@ -31,6 +31,9 @@ from .ranks import Computation, DecodeRank, PrefillRank
 from .rest import GateRest, WorkerRest
 from .router import Router
 
+ASK_AGAIN_S = 0.01
+"""How long P leaves a D alone that has refused a request for want of room."""
+
 
 @dataclass(frozen=True)
 class Submit:
@@ -282,4 +285,4 @@ def placement_of(plant: Plant, memory: Callable[[], Memory]) -> Placement:
         for r in range(plant.ranks):
             crew = partial(RankCrew, plant, memory, 1 + d, r)
             stations.append(Station(f"decode {d} worker {r}", (Part("worker", (r,), f"decode{d}"),), crew, name, dies_with=name))
-    return Placement(systems, tuple(stations))
+    return Placement(systems, tuple(stations), {"prepare.ask_again": ASK_AGAIN_S})

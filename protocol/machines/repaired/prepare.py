@@ -61,7 +61,7 @@ def prepare(p: Plane, request: Machine) -> Machine:
         _row("ask",       s.TAKEN,   s.IDLE,    mine & current & (lowest if not own else True), [*ask, *([] if own else hold), *nothing],
              choose=(q,) if own else (q, free), moves=move.ask, under=lock, cite="4.4"),
         _row("skip",      s.TAKEN,   s.IDLE,    mine & ~current, nothing, choose=(q,), under=lock, cite="ours: aborted in the queue"),
-        _row("ask_again", s.IDLE,    s.IDLE,    True, ask, choose=(q,), moves=move.ask_again, under=lock, cite="9.1"),
+        _row("ask_again", s.IDLE,    s.IDLE,    True, ask, choose=(q,), moves=move.ask_again, under=lock, decided="timer", cite="9.1"),
         _row("hold",      s.IDLE,    s.HOLDING, lowest if own else True, [*(hold if own else []), *keep],
              choose=(q, free) if own else (q,), moves=move.hold, under=lock, cite="4.3; ours: D first"),
         _row("put_task",  s.HOLDING, s.PUT,     all_read, put, under=p.infos_lock, cite="4.7, CH2"),
