@@ -255,5 +255,3 @@ def successor(system: System, state: State, instance: Instance) -> State:
 def holds(system: System, state: State, expr: Expr) -> bool:
     """Whether a property's expression holds in a state."""
     return bool(evaluate(expr, {}, loader(system, state)))
-
-

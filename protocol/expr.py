@@ -37,8 +37,7 @@ class Expr:
 
     def __bool__(self) -> bool:
         raise DefinitionError(
-            f"`{self}` has no truth value in Python: write & for and, | for or, ~ for not, if_else(c, a, b) for if, "
-            "and one comparison at a time"
+            f"`{self}` has no truth value in Python: write & for and, | for or, ~ for not, if_else(c, a, b) for if, and one comparison at a time"
         )
 
     __hash__ = object.__hash__

@@ -109,9 +109,7 @@ class Lowering:
 
     def __init__(self, system: System):
         self.system = system
-        self.crashing: set[int] = {
-            id(e.process) for m in system.machines for r in m.rows for e in r.effects if isinstance(e, Crash)
-        }
+        self.crashing: set[int] = {id(e.process) for m in system.machines for r in m.rows for e in r.effects if isinstance(e, Crash)}
         self._number_lock_holders()
 
     # -- locks -------------------------------------------------------------------------------------------------------
@@ -217,16 +215,10 @@ class Lowering:
         return [_unless(condition, _compare("<", barrier, n))], stores
 
     def _sense_users(self, shared: Barrier) -> list[Machine]:
-        return [
-            m
-            for m in self.system.machines
-            if any(isinstance(e, Arrive) and e.barrier.variable is shared for r in m.rows for e in r.effects)
-        ]
+        return [m for m in self.system.machines if any(isinstance(e, Arrive) and e.barrier.variable is shared for r in m.rows for e in r.effects)]
 
     def _breaks(self, shared: Barrier) -> bool:
-        return any(
-            isinstance(e, BreakOpen) and e.barrier.variable is shared for m in self.system.machines for r in m.rows for e in r.effects
-        )
+        return any(isinstance(e, BreakOpen) and e.barrier.variable is shared for m in self.system.machines for r in m.rows for e in r.effects)
 
     def _abandons(self, shared: Barrier) -> bool:
         return any(m.process is not None and id(m.process) in self.crashing for m in self._sense_users(shared))
@@ -508,8 +500,7 @@ def _message_place(cell: Cell, message: Expr) -> Item:
     array = channel.type
     if isinstance(channel.message, Record):
         parts = tuple(
-            message.parts[k] if isinstance(message, MakeRecord) else Field(message, k, t)
-            for k, (_, t) in enumerate(channel.message.fields)
+            message.parts[k] if isinstance(message, MakeRecord) else Field(message, k, t) for k, (_, t) in enumerate(channel.message.fields)
         )
     else:
         parts = (message,)

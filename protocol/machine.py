@@ -239,5 +239,3 @@ class Machine:
 
     def __repr__(self) -> str:
         return f"<machine {self.name}>"
-
-

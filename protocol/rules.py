@@ -305,7 +305,7 @@ def _check_media(machine: Machine, row: Row, owners: dict[int, Machine]) -> None
     if number > 1:
         listed = ", ".join([str(a) + (f" ({a.cells} cells)" if a.cells > 1 else "") for a in others] + sorted(locks if len(locks) > 1 else ()))
         raise DefinitionError(
-            f"makes {number} accesses to shared cells in one step ({listed}); one row makes one: split it, or say assume_atomic=\"why\"",
+            f'makes {number} accesses to shared cells in one step ({listed}); one row makes one: split it, or say assume_atomic="why"',
             **_at(machine, row),
         )
 
@@ -373,4 +373,3 @@ def _check_locked(machine: Machine, row: Row, touched: list[Access]) -> None:
         if not any(lock.variable is guarding and [str(i) for i in lock.indices] == leading for lock in held):
             where = f"{guarding.name}[{', '.join(leading)}]" if leading else guarding.name
             raise DefinitionError(f"touches {cell} without its lock; add under={where}", **_at(machine, row))
-

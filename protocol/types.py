@@ -223,11 +223,7 @@ class Record(Type):
         raise DefinitionError(f"record {self.name} has no field {field!r}; it has {', '.join(n for n, _ in self.fields)}")
 
     def contains(self, value: Value) -> bool:
-        return (
-            isinstance(value, tuple)
-            and len(value) == len(self.fields)
-            and all(t.contains(v) for (_, t), v in zip(self.fields, value))
-        )
+        return isinstance(value, tuple) and len(value) == len(self.fields) and all(t.contains(v) for (_, t), v in zip(self.fields, value))
 
     def default(self) -> Value:
         return tuple(t.default() for _, t in self.fields)

@@ -16,7 +16,7 @@ from ...machine import Machine
 from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
 from .bounds import Bounds, Rules
-from .completion import TokenProcessor, completer, token_processor
+from .completion import completer, token_processor
 from .connector import connector, timer
 from .control import control as operator
 from .control import control_properties
@@ -69,14 +69,14 @@ def compose(p: Plane) -> System:
     """The machines over that plane, and all that is asked of them."""
     request, entry = request_machine(p), entry_machine(p)
     routing, scheduling, working = router(p, request, entry), gate(p, request), worker(p)
-    preparing, noting = prepare(p, request), token_processor(p, request)
+    preparing = prepare(p, request)
     machines = [request, entry, routing, preparing, scheduling, working, registrar(p), consumer(p), sender(p)]
-    machines += [noting, completer(p, request), connector(p, request)]
+    machines += [token_processor(p, request), completer(p, request), connector(p, request)]
     machines += [listener(p, entry), decode_loop(p, entry), decode_worker(p, entry)]
     operating = operator(p, request, entry)
     machines += [m for m in (timer(p, request), operating, faults(p)) if m is not None]
     properties = _properties(p, request, entry, routing, scheduling, working)
-    properties += _threads(p, preparing, noting)
+    properties += _threads(p, preparing)
     if operating is not None:
         properties += control_properties(p, request, operating)
     return System("repaired", machines, properties, doc=__doc__ or "")
@@ -201,16 +201,15 @@ def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> l
     ]
 
 
-def _threads(p: Plane, preparing: Machine, noting: Machine) -> list[Property]:
+def _threads(p: Plane, preparing: Machine) -> list[Property]:
     """Which threads wait for nobody but P's own work."""
-    dead, notes = _is_dead(p), noting.at() == TokenProcessor.NOTING
+    dead = _is_dead(p)
 
     def idle(t: Expr) -> Expr:
         return preparing.at(t) == Prepare.IDLE
 
     return [
         leads_to("threads_come_back", lambda t: ~idle(t), lambda t: idle(t) | dead, each=p.thread, about="H16: no prepare thread waits for D"),
-        leads_to("tokens_noted", notes, ~notes | dead, about="H-30, H-43: the token processor waits for nobody"),
     ]
 
 
