@@ -63,7 +63,7 @@ class DecodeEngine:
         self._ended: dict[int, Finish] = {}
         self.pending: Work | NewWeights | None = None
         self._is_updated = False
-        self._tokens: StepTokens | None = None
+        self._tokens: StepTokens | None = {}
         self._steps = self._proposed = 0
 
     # -- reservations --------------------------------------------------------------------------------------------------
@@ -142,12 +142,23 @@ class DecodeEngine:
         if self._proposed:
             self._deliver(DraftUse(self._proposed, sum(len(accepted) - 1 for accepted in tokens.values())))
 
-    @decides("decode_worker.credit_token", "decode_worker.credit_last_token")
+    @property
+    def is_computing(self) -> bool:
+        """Whether the forward of a step is under way."""
+        return self._tokens is None
+
+    @decides("decode_worker.credit_token", "decode_worker.credit_last_token", "decode_worker.drop_token")
     def decide(self, open_rows: Sequence[Outcome]) -> Outcome | None:
-        """Credit a token of the step as the request's last, or not as its last; nothing while the forward runs."""
-        if self._tokens is None:
+        """Credit a token of the step as the request's last, or not as its last; drop it if the request was aborted.
+
+        Nothing while the forward runs: it still writes into the blocks of an aborted request, and they are let go behind this row.
+        """
+        if self.is_computing:
             return None
+        if open_rows[0].event == "drop_token":
+            return open_rows[0]
         q = open_rows[0].values[0]
+        assert self._tokens is not None
         left = self._tokens.get(q, ())
         if not left or self.answers[q].end_with(left[0]) is not None:
             event = "credit_last_token"
@@ -173,7 +184,7 @@ class DecodeEngine:
 class DraftingEngine(DecodeEngine):
     """The same with drafts: a step's tokens are credited one by one, and the request stays in the step for all but the last."""
 
-    @decides("decode_worker.credit_draft", "decode_worker.credit_token", "decode_worker.credit_last_token")
+    @decides("decode_worker.credit_draft", "decode_worker.credit_token", "decode_worker.credit_last_token", "decode_worker.drop_token")
     def decide(self, open_rows: Sequence[Outcome]) -> Outcome | None:
         """See `DecodeEngine`."""
         return super().decide(open_rows)

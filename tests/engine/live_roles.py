@@ -78,7 +78,7 @@ class Rank:
 class Decoder:
     """Decodes one token, then the last one."""
 
-    @decides("decode_worker.credit_token", "decode_worker.credit_last_token")
+    @decides("decode_worker.credit_token", "decode_worker.credit_last_token", "decode_worker.drop_token")
     def choose(self, outcomes: Sequence[Outcome]) -> Outcome:
         return outcomes[-1]
 

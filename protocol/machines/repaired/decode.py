@@ -137,7 +137,7 @@ def decode_worker(p: Plane, entry: Machine) -> Machine:
         rows += [
             step("credit_token",      s.STEPPING, goes, which & (at == Entry.DECODING), credit, decided="decided", fair="none", cite="6.5"),
             step("credit_last_token", s.STEPPING, goes, which, credit, moves=entry[d, q].finish, decided="decided", fair="strong", cite="6.5"),
-            step("drop_token",        s.STEPPING, goes, which & (at != Entry.DECODING), drop, cite="6.5; ours: aborted meanwhile"),
+            step("drop_token",        s.STEPPING, goes, which & (at != Entry.DECODING), drop, decided="decided", cite="6.5; ours: aborted meanwhile"),
         ]
     # fmt: on
     if p.bounds.drafts:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from engine.disaggregated import decode_engine
+from engine.disaggregated import crews, decode_engine
+from engine.disaggregated.decode_engine import DecodeEngine
 from engine.disaggregated.lockstep import LockstepEngine
 from engine.disaggregated.plant import Plant
 from engine.generation import DraftUse, Finish, Generation
@@ -185,3 +187,29 @@ def test_buffers_that_are_too_small_are_noticed_at_the_step(monkeypatch: pytest.
 def test_captured_sizes_are_those_of_the_field() -> None:
     assert capture_sizes(3) == [1, 2, 4] and capture_sizes(8) == [1, 2, 4, 8] and capture_sizes(33) == [1, 2, 4, 8, 16, 32, 48]
     assert capture_sizes(10_000)[-1] == 512
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_abort_during_a_step_frees_nothing_before_the_forward_is_over(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """The forward still writes into the request's blocks: whoever got them meanwhile would decode from another's cache."""
+    made: list[DecodeEngine] = []
+
+    class Watched(DecodeEngine):
+        def __init__(self, *arguments: Any):
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr(crews, "DecodeEngine", Watched)
+    engine = LockstepEngine(WEIGHTS, Plant(TINY, 2, sequences=2, context_tokens=64), seed=seed)
+    key = engine.submit(Generation(tuple(range(40)), 20))
+    rows = 0
+    while not made[0].is_computing:
+        engine.step(rows := rows + 1)
+    engine.abort(key)
+    held, rows_in_forward = made[0].pool.free, 0
+    while made[0].is_computing:
+        assert made[0].pool.free == held
+        engine.step(rows := rows + 1)
+        rows_in_forward += 1
+    engine.run()
+    assert rows_in_forward > 10 and engine.leaks() == []
