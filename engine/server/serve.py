@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -97,6 +98,8 @@ def interruptible() -> Iterator[None]:
 
 def uvicorn_for(app: FastAPI) -> Uvicorn:
     """The HTTP server of an app."""
+    # asyncio warns of pieces that are written to a client who has gone, before we hear that he has: that happens, and is no news.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     return Uvicorn(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=int(GRACE_S) + UNREAD_S))
 
 
