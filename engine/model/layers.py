@@ -33,16 +33,16 @@ FEW_HEAD_ROWS = 16
 def product(x: Floats, matrix: Floats) -> Floats:
     """x @ matrix. A library copies the whole matrix before it multiplies several rows, which for few rows costs more than it saves.
 
-    A transposed matrix, as a tied output projection is, is taken a few columns at a time, which the next row finds in the core's cache.
+    A transposed matrix, as the weights are, is taken a few columns at a time, which the next row finds in the core's cache.
     """
-    if not len(x) <= FEW_ROWS:
+    if not 1 < len(x) <= FEW_ROWS:
         return x @ matrix
     out = np.empty((len(x), matrix.shape[1]), np.float32)
     width = max(1, CACHED_FLOATS // len(matrix)) if matrix.strides[0] < matrix.strides[1] else matrix.shape[1]
     for columns in (slice(begin, begin + width) for begin in range(0, matrix.shape[1], width)):
         part = matrix[:, columns]
         for row, into in zip(x, out):
-            np.dot(row, part, out=into[columns])
+            into[columns] = row @ part  # `np.dot` would copy a part of a shard, whose columns do not lie together
     return out
 
 
