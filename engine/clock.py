@@ -6,6 +6,7 @@ Seconds of a clock that never goes back. Live time is the machine's monotonic cl
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Set
 from typing import Protocol
 
@@ -45,7 +46,7 @@ class LiveClock:
         """Nothing is kept."""
 
 
-class Sleeper:
+class Sleeper(ABC):
     """One copy that may sleep: until a time, or until something changes. A base of clocks, which say what time it is."""
 
     def __init__(self) -> None:
@@ -54,9 +55,9 @@ class Sleeper:
         self._waits_for: frozenset[str] | None = None
         self._changed: set[str] = set()
 
+    @abstractmethod
     def now(self) -> float:
         """Seconds."""
-        raise NotImplementedError
 
     def sleep(self, seconds: float) -> None:
         """Give the copy no turn for so long."""
