@@ -15,12 +15,11 @@ from protocol.lower import Action
 
 from ..model.numerics import exact
 from ..readiness import Readiness
-from ..roles.binding import Bindings
 from ..runtime.policy import PATIENCE, Policy
 from .damage import Damage, measure
-from .replay import holding, subject_of, violated
+from .replay import holding, subject_of, violated, walk_of
 from .schedule import FAULT_CHANCE
-from .walk import Step, Walk
+from .walk import Walk
 from .world import World
 
 ROWS = 400
@@ -40,16 +39,7 @@ def attempt_on(scenario: Scenario, *, holds: bool = False) -> Callable[[Policy, 
 
     def attempt(policy: Policy, seed: int) -> list[tuple[str, str]]:
         world = subject(system, config, seed, exact)
-        bound = Bindings(system, world.roles(), ())
-
-        def act(step: Step) -> None:
-            world.committed(step)
-            handler = bound.after(step.name)
-            if handler is not None:
-                handler(step)
-            world.settled(step)
-
-        walk = Walk(system, act)
+        walk = walk_of(system, [world])
         _Run(walk, world, policy, seed).go()
         return _harms(measure(world, walk.waiting(), walk.fired))
 

@@ -185,6 +185,21 @@ def subject_of(scenario: Scenario) -> type[World]:
     return SUBJECTS.get(scenario.build, Spectator)
 
 
+def walk_of(system: System, worlds: Sequence[World]) -> Walk:
+    """A walk of the system that these worlds follow: each acts on every row once it has fired."""
+    bindings = [Bindings(system, world.roles(), ()) for world in worlds]
+
+    def act(step: Step) -> None:
+        for world, bound in zip(worlds, bindings):
+            world.committed(step)
+            handler = bound.after(step.name)
+            if handler is not None:
+                handler(step)
+            world.settled(step)
+
+    return Walk(system, act)
+
+
 def run(
     subject: type[World],
     system: System,
@@ -200,17 +215,7 @@ def run(
     What the tensors hold decides nothing, so all worlds see the same rows.
     """
     worlds = [subject(system, config, seed, narrow) for narrow in kept]
-    bindings = [Bindings(system, world.roles(), ()) for world in worlds]
-
-    def act(step: Step) -> None:
-        for world, bound in zip(worlds, bindings):
-            world.committed(step)
-            handler = bound.after(step.name)
-            if handler is not None:
-                handler(step)
-            world.settled(step)
-
-    walk = Walk(system, act)
+    walk = walk_of(system, worlds)
     if trace is not None:
         walk.follow(trace)
     go_on(walk, worlds, schedule)
