@@ -12,6 +12,7 @@ from protocol import TraceError
 
 SYSTEM = {"builder": "a.b:build", "config": {}}
 
+
 def part(process: str, *times: float) -> io.StringIO:
     stream = io.StringIO()
     log = LogPart(stream, process)

@@ -19,12 +19,11 @@ from engine.model.kv_cache import KvCache
 from engine.model.reference import log_probabilities, log_softmax
 from engine.model.shard import Chunk, Shard, forward
 from protocol import DefinitionError
+from tests.engine.fetched import needs_smollm2
 
 REFERENCE = Path(__file__).with_name("smollm2_llama_cpp.json")
 NEAR_TIE = 0.5
 """In log-probability; measured: at most 0.22."""
-FETCHED = (smollm2.folder() / "weights.json").exists()
-needs_model = pytest.mark.skipif(not FETCHED, reason="needs `interlock model fetch smollm2`")
 
 
 def test_a_missing_model_is_told_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +54,7 @@ def test_rotary_pairs_are_brought_together() -> None:
     assert unpermuted[width] == width
 
 
-@needs_model
+@needs_smollm2
 def test_three_ranks_agree_with_the_whole_model() -> None:
     weights, tokenizer = smollm2.load(), smollm2.ChatTokenizer()
     prompt = tokenizer.encode(tokenizer.chat([("user", "What is the capital of France?")]))
@@ -66,7 +65,7 @@ def test_three_ranks_agree_with_the_whole_model() -> None:
     assert np.abs(log_softmax(logits[0]) - log_probabilities(weights, prompt)[-1]).max() < 1e-3
 
 
-@needs_model
+@needs_smollm2
 def test_no_rank_copies_the_mapped_weights() -> None:
     weights = smollm2.load()
     for shard in (weights.shard(rank, 3) for rank in range(3)):
@@ -80,7 +79,7 @@ def _mapped(array: np.ndarray | None) -> bool:
     return array is not None
 
 
-@needs_model
+@needs_smollm2
 def test_the_capital_of_france() -> None:
     weights, tokenizer = smollm2.load(), smollm2.ChatTokenizer()
     prompt = tokenizer.encode(tokenizer.chat([("user", "What is the capital of France?")]))
@@ -92,7 +91,7 @@ def test_the_capital_of_france() -> None:
     assert tokenizer.decode(answer) == "The capital of France is Paris."
 
 
-@needs_model
+@needs_smollm2
 @pytest.mark.parametrize("case", json.loads(REFERENCE.read_text()), ids=lambda case: case["question"])
 def test_llama_cpp_finds_the_same_tokens_likely(case: dict) -> None:
     weights, tokenizer = smollm2.load(), smollm2.ChatTokenizer()

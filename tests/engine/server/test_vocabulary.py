@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from engine.model import smollm2
 from engine.vocabulary import ByteVocabulary, Detokenizer, StopStrings, Vocabulary, vocabulary_of
+from tests.engine.fetched import needs_smollm2
 
-FETCHED = (smollm2.folder() / "tokenizer.json").exists()
 few = st.text("ab", max_size=12)
 
 
@@ -32,7 +32,7 @@ def test_what_is_no_utf8_is_replaced() -> None:
     assert decoded(ByteVocabulary(), [0xFF, 0x61, 0xE2, 0x82]) == ["\ufffd", "a", "", "", "\ufffd"]
 
 
-@pytest.mark.skipif(not FETCHED, reason="needs `interlock model fetch smollm2`")
+@needs_smollm2
 @pytest.mark.parametrize("text", ["Hello wörld 東京 🙂\n\t x  y", "def f(a): return a**2\r\n", "\x00\x7f\xa0\xad"])
 def test_smollm2_text_comes_back_as_it_went(text: str) -> None:
     vocabulary = vocabulary_of(smollm2.SMOLLM2)
