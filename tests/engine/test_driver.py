@@ -7,6 +7,7 @@ import pytest
 
 from engine.clock import VirtualClock
 from engine.driver import Copy, Driver
+from engine.meter import Meter
 from engine.roles.binding import Bindings, Outcome, after, carries, decides
 from engine.runtime.agent import Agent
 from engine.store import Store
@@ -79,6 +80,31 @@ def test_a_decision_on_a_row_that_is_not_open_is_an_error(driver: Driver) -> Non
     agent = Agent(driver, driver.copies["giver", ()], bindings, VirtualClock(), None, lambda data: None)
     with pytest.raises(DefinitionError, match="giver: its handler decided on give; open are choose_number"):
         agent.turn()
+
+
+class Gate(IntEnum):
+    SCHEDULING, PUTTING = range(2)
+
+
+class Scheduling:
+    """Decides between two rows."""
+
+    @decides("gate.schedule", "gate.schedule_nothing")
+    def schedule(self, open_rows: Sequence[Outcome]) -> Outcome | None:
+        return Outcome("schedule")
+
+
+@pytest.mark.parametrize("meter", [None, Meter()], ids=["plain", "metered"])
+def test_rows_that_one_handler_decides_are_offered_to_it_together(meter: Meter | None) -> None:
+    rows = [
+        Row("schedule_nothing", Gate.SCHEDULING, Gate.SCHEDULING, True, [], decided="decided"),
+        Row("schedule", Gate.SCHEDULING, Gate.PUTTING, True, [], decided="decided"),
+    ]
+    system = System("gate", [Machine("gate", Gate, rows)])
+    driver = Driver(system, Store(system))
+    gate = driver.copies["gate", ()]
+    agent = Agent(driver, gate, Bindings(system, [Scheduling()], ["gate"], meter), VirtualClock(), None, lambda data: None)
+    assert agent.turn() and gate.state is Gate.PUTTING
 
 
 def test_a_decided_row_without_a_handler_is_an_error_at_start(driver: Driver) -> None:
