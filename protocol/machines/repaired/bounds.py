@@ -35,6 +35,7 @@ class Rules:
         names_turns: a message says to which turn of its request it belongs, and is dropped in another.
         names_lives: what the router sends to P names the life of P in which it has posted the request.
         ends_steps: D frees a reservation when no decode step of its own works on it.
+        credits_singly: D credits the tokens of a step one by one; who has ended meanwhile loses its own, and nobody else.
         drains_before_pause: the operator is told of a pause when everything that was posted is over.
         holds_posts: while there is a pause, the router posts nothing.
     """
@@ -57,6 +58,7 @@ class Rules:
     names_turns: bool = True
     names_lives: bool = True
     ends_steps: bool = True
+    credits_singly: bool = True
     drains_before_pause: bool = True
     holds_posts: bool = True
 

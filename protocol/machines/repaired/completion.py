@@ -67,6 +67,8 @@ def completer(p: Plane, request: Machine) -> Machine:
     release = [hand.set(None), outcome.set(Report.NOTHING), *p.release_slot(q)]
     commits, cancels = [*release, p.commit[q, p.turn_of[q]].send(0)], [*release, p.cancel[q, p.turn_of[q]].send(0)]
 
+    blame = when(~p.may_fail[q], p.failed_without_cause.set(True))
+
     def was(kind: Report) -> Expr:
         return (hand.cell() == q) & (outcome.cell() == kind)
 
@@ -76,7 +78,7 @@ def completer(p: Plane, request: Machine) -> Machine:
     rows = [
         step("collect",           c.COLLECTING, c.RELEASING,  reported, collect, under=p.finished_lock, cite="CH4; ours: all ranks, this request"),
         step("release_sent",      c.RELEASING,  c.COLLECTING, sent, commits, moves=move.sent, under=lock, cite="4.10"),
-        step("release_failed",    c.RELEASING,  c.COLLECTING, failed, cancels, moves=move.failed, under=lock, cite="9.5"),
+        step("release_failed",    c.RELEASING,  c.COLLECTING, failed, [*cancels, blame], moves=move.failed, under=lock, cite="9.5"),
         step("release_doomed",    c.RELEASING,  c.COLLECTING, sent | failed, cancels, moves=move.drained, under=lock, cite="ours: H-13"),
         step("release_withdrawn", c.RELEASING,  c.COLLECTING, withdrawn, cancels, moves=move.withdrawn, under=lock, cite="ours: H-13"),
     ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import partial
+from typing import Any
 
 from ...combine import all_of, any_of, choice, me
 from ...effect import each, when
@@ -121,12 +122,16 @@ def decode_worker(p: Plane, entry: Machine) -> Machine:
     served = [each(p.request, lambda i: p.serve(i, p.decode_weights[d], decodes(i)))] if p.bounds.control else []
     next_one = batch[d, q] & all_of(p.request, lambda i: (i >= q) | ~batch[d, i])
     alone = all_of(p.request, lambda i: (i == q) | ~batch[d, i])
-    drop = [batch[d, q].set(False), turn.set(0)]
+    drop: list[Any] = [batch[d, q].set(False), turn.set(0)]
     note = when(turn != p.entry_turn[d, q], p.miscredited.set(True))
     credit = [*drop, note]
+    others = any_of(p.request, lambda i: (i != q) & batch[d, i] & (entry.at(d, i) == Entry.DECODING))
+    lose = when(at == Entry.DECODING if p.rules.credits_singly else others, p.token_lost.set(True))
+    if not p.rules.credits_singly:
+        drop = [each(p.request, lambda i: (batch[d, i].set(False), p.step_turn[d, i].set(0)))]
     idle = ~batch[d, q] if p.rules.ends_steps else TRUE
     revoke = [p.open_key[d, q].set(None)] if p.rules.fences_writes else []
-    free = [p.reserved[d].sub(1), *revoke, p.decode_holds[q].set(None)]
+    free = [p.reserved[d].sub(1), *revoke, p.decode_holds[q].set(None), p.may_fail[q].set(True)]
     step = partial(_row, choose=(q,), under=p.decode_lock[d])
     # fmt: off
     rows = [
@@ -137,7 +142,8 @@ def decode_worker(p: Plane, entry: Machine) -> Machine:
         rows += [
             step("credit_token",      s.STEPPING, goes, which & (at == Entry.DECODING), credit, decided="decided", fair="none", cite="6.5"),
             step("credit_last_token", s.STEPPING, goes, which, credit, moves=entry[d, q].finish, decided="decided", fair="strong", cite="6.5"),
-            step("drop_token",        s.STEPPING, goes, which & (at != Entry.DECODING), drop, decided="decided", cite="6.5; ours: aborted meanwhile"),
+            step("drop_token",        s.STEPPING, goes if p.rules.credits_singly else s.IDLE, which & (at != Entry.DECODING), [*drop, lose],
+                 decided="decided", cite="6.5; ours: aborted meanwhile, H28"),
         ]
     # fmt: on
     if p.bounds.drafts:

@@ -71,7 +71,7 @@ def _decode_rows(p: Plane) -> list[Row]:
     f, d, process = Faults.RUNNING, choice("decode", p.decode), p.decode_process
     if process is None:
         return []
-    lost = each(p.request, lambda i: when(p.home(i) == d, p.decode_holds[i].set(None)))
+    lost = each(p.request, lambda i: when(p.home(i) == d, p.decode_holds[i].set(None), p.may_fail[i].set(True)))
     crash = [process.crash(d), p.decode_life[d].add(1), lost]
     may = process.is_alive(d) & (p.decode_life[d] < p.life.high)
     again = [process.restart(d), *([p.decode_weights[d].set(p.weights)] if p.bounds.control else [])]

@@ -159,6 +159,6 @@ def sender(p: Plane) -> Machine:
     if p.rules.fences_writes:
         rows.append(_row("find_revoked", s.WRITING, fails, ~opens, fail, cite="ours: D gave the reservation up, H-13"))
     if p.bounds.errors:
-        rows.append(_row("fail_to_write", s.WRITING, fails, TRUE, fail, decided="observed", fair="none", cite="9.5, CH8"))
+        rows.append(_row("fail_to_write", s.WRITING, fails, TRUE, [*fail, p.may_fail[q].set(True)], decided="observed", fair="none", cite="9.5, CH8"))
     # fmt: on
     return Machine("sender", s, rows, copies=p.rank, final=s.WAITING, process=p.messager_process, doc="MS[r]: the layer-wise send (6.4).")

@@ -205,6 +205,9 @@ class Plane:
         self.freed_written = ghost("freed_block_written", BOOL)
         self.foreign_written = ghost("foreign_block_written", BOOL)
         self.committed_unsent = ghost("committed_unsent", BOOL)
+        self.may_fail = ghost("write_may_fail", BOOL, over=request)
+        self.failed_without_cause = ghost("failed_without_cause", BOOL)
+        self.token_lost = ghost("token_lost", BOOL)
         self.produced = of_prefill("token_produced", BOOL, over=request)
         self.taken = ghost("taken_from_intake", BOOL, over=(request, self.turn))
         self.taken_twice = ghost("taken_twice", BOOL)
@@ -294,7 +297,8 @@ class Plane:
         """A new turn of the request begins on P: what was computed and sent in the last one does not count."""
         q = lift(request)
         served = [self.served_by[q].set(None)] if self.bounds.control else []
-        return [each(self.rank, lambda r: (self.computed[r, q].set(0), self.sent[r, q].set(0))), self.produced[q].set(False), *served]
+        forgotten = [self.produced[q].set(False), self.may_fail[q].set(False), *served]
+        return [each(self.rank, lambda r: (self.computed[r, q].set(0), self.sent[r, q].set(0))), *forgotten]
 
 
 def field(record: Expr, position: Any) -> Expr:

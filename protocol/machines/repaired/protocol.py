@@ -123,6 +123,7 @@ def _hand_over(p: Plane, request: Machine, entry: Machine) -> list[Property]:
         never("key_without_reservation", any_of(p.request, opens_unreserved), about="CH-S5: what is not reserved cannot be written"),
         never("freed_block_read", p.freed_read, about="CH-S5: no read of a block of P that was freed"),
         never("step_on_freed_reservation", freed, about="EW-P7 on D: D's own steps work on reserved blocks"),
+        never("failed_without_cause", p.failed_without_cause, about="a request fails when a write has failed, or D has let its reservation go"),
         never("leaks_when_over", kept, about="CH-S7: P keeps nothing of a closed request"),
         sometimes("some_run_closes_all", all_of(p.request, closed), about="twin of CH-S7"),
     ]
@@ -148,6 +149,7 @@ def _engine_worker(p: Plane, scheduling: Machine, working: Machine) -> list[Prop
         never("barrier_slipped", p.slipped, about="EW-P5, EW-P6: the ranks meet from the same place of their loops"),
         never("freed_block_written", p.freed_written, about="EW-P7"),
         never("token_miscredited", p.miscredited, about="EW-P8"),
+        never("token_lost", p.token_lost, about="EW-P8, H28: the token of a request that goes on is credited"),
         never("taken_twice", p.taken_twice, about="EW-P9: nobody is fetched twice; that nobody is skipped is EW-P12"),
         always("answered_at_most_once", all_of(p.request, lambda q: p.times_answered[q] <= 1), about="EW-P10, CH-L2"),
         sometimes("some_request_is_answered", any_of(p.request, lambda q: p.times_answered[q] == 1), about="twin of EW-P10"),
@@ -173,6 +175,9 @@ def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> l
     def reserved(q: Expr) -> Expr:
         return any_of(p.decode, lambda d: entry.at(d, q).is_in(*RESERVING))
 
+    def open_at_decode(q: Expr) -> Expr:
+        return any_of(p.decode, lambda d: ~entry.at(d, q).is_in(Entry.UNKNOWN, Entry.CLOSED))
+
     def elsewhere(q: Expr) -> Expr:
         return posted(q) & (p.home(q) != 0)
 
@@ -196,6 +201,7 @@ def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> l
         leads_to("first_tokens_committed", lambda q: p.produced[q], closed, each=p.request, about="CH-L1"),
         leads_to("requests_closed", under_way, closed, each=p.request, about="CH-L3: P is done with every request that it has begun"),
         leads_to("requests_answered", posted, answered, each=p.request, about="CH-L2, CH-L3, EW-P12"),
+        leads_to("entries_close", open_at_decode, lambda q: ~open_at_decode(q), each=p.request, about="CH-S7, CH-L3 on D"),
         leads_to("slots_come_back", lambda q: ~p.slot_of[q].is_none, lambda q: p.slot_of[q].is_none | dead, each=p.request, about="EW-P14 on P"),
         leads_to("reservations_come_back", reserved, lambda q: ~reserved(q), each=p.request, about="EW-P14 on D"),
     ]

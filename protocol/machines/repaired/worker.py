@@ -112,7 +112,8 @@ def _forward_rows(p: Plane, hand: object, layer: object, update: object) -> list
     def written(q: Expr) -> tuple:
         freed = when(p.is_chunk(task(q)) & ~p.prefill_holds[q], p.freed_written.set(True))
         served = p.serve(q, p.rank_weights[r], p.is_chunk(task(q))) if p.bounds.control else ()
-        return (*served, *when(p.is_chunk(task(q)), p.computed[r, q].set(p.marks(p.chunk_of(task(q)), now))), *freed)
+        mark = p.marks(p.chunk_of(task(q)), now)  # of layers in order: behind one that is left out nothing counts
+        return (*served, *when(p.is_chunk(task(q)) & (p.computed[r, q] + 1 == mark), p.computed[r, q].set(mark)), *freed)
 
     message = p.signal(layer=now, tasks=per_request(p.tasks, lambda k: task(k)))
     write, signal = [each(p.request, written)], [p.signals[r].send(message)]
