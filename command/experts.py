@@ -13,7 +13,7 @@ from protocol.errors import DefinitionError
 from .lockstep import Turns
 
 if TYPE_CHECKING:
-    from engine.expert_parallel import Run
+    from engine.experts.run import Run
 
 ROWS = 4_000
 """About how many rows a run takes, for the change points of PCT."""
@@ -44,12 +44,12 @@ def experts(
     seed: Annotated[int, typer.Option(help="Of the prompts and of the policy.")] = 0,
     live: Annotated[bool, typer.Option("--live", help="A process for every engine and rank, instead of lockstep.")] = False,
     patience: Annotated[float, typer.Option(min=0.1, help="With --live: seconds without a new token after which the run is stalled.")] = 10.0,
-    log: Annotated[Path | None, typer.Option(help="With --live: the event log.")] = None,
+    log: Annotated[Path | None, typer.Option(help="Write the event log, which `interlock conform` judges.")] = None,
 ) -> None:
     """Run tiny-experts with its experts spread over the ranks of all instances; exits 1 when the run stalls, saying who waits for whom."""
-    from engine.expert_live import run_experts_live
-    from engine.expert_parallel import run_experts
+    from engine.experts.run import run_experts, run_experts_live
     from engine.load.prompts import prompt_of
+    from engine.log import check_target
     from engine.model.named import config_of, weights_of
     from engine.model.reference import greedy
     from engine.workload import Request
@@ -58,22 +58,22 @@ def experts(
         raise DefinitionError(f"--busy {busy}: there are {instances} instances; give at most as many")
     if redundant and balance is Balance.NEVER:
         raise DefinitionError("--redundant: replicas are made when experts are moved; give --balance end")
-    if live and balance is not Balance.NEVER:
-        raise DefinitionError("--balance: experts are moved in lockstep only; leave out --live")
-    if log is not None and not live:
-        raise DefinitionError("--log: a run in lockstep keeps no events; give --live")
+    if log is not None:
+        check_target(log)
     weights = weights_of(config_of("tiny-experts"))
     asked = Request(0.0, PROMPT_TOKENS, tokens)
     prompts = [[(prompt_of(asked, requests * instance + k, seed), tokens) for k in range(requests)] for instance in range(busy)]
     wanted = [*prompts, *([] for _ in range(instances - busy))]
+    place = None if balance is Balance.NEVER else balance.value
     if live:
-        run = run_experts_live(weights.config, wanted, variant=variant, ranks=ranks, log=log, patience_s=patience)
+        run = run_experts_live(weights.config, wanted, variant=variant, ranks=ranks, balance=place, redundant=redundant, log=log, patience_s=patience)
     else:
-        place = None if balance is Balance.NEVER else balance.value
         turns = policy.policy(seed, changes, ROWS)
-        run = run_experts(weights, wanted, variant=variant, ranks=ranks, policy=turns, balance=place, redundant=redundant)
+        run = run_experts(weights, wanted, variant=variant, ranks=ranks, balance=place, redundant=redundant, policy=turns, log=log)
     wrong = sum(list(r.tokens) != greedy(weights, r.prompt, len(r.tokens)) for mine in run.requests for r in mine)
     _tell(run, wrong)
+    if log is not None:
+        print(f"event log written to {log}")
     raise typer.Exit(1 if run.stall is not None or wrong else 0)
 
 
@@ -84,7 +84,8 @@ def _tell(run: Run, wrong: int) -> None:
         held = "  ".join(",".join(map(str, mine)) for mine in move.placement.held)
         print(f"experts moved: {held}  (most loaded place over the mean: {move.before:.2f} before, {move.after:.2f} after)")
     ended = [request for mine in run.requests for request in mine if request.ended]
-    print(f"{len(ended)} of {sum(map(len, run.requests))} requests completed, {sum(len(r.tokens) for r in ended)} tokens, {run.turns:,} rows")
-    print(f"{wrong} requests differ from the monolithic pass" if wrong else "all tokens are those of the monolithic pass")
+    print(f"{len(ended)} of {sum(map(len, run.requests))} requests completed, {sum(len(r.tokens) for r in ended)} tokens, {run.rows:,} rows")
+    if any(r.tokens for mine in run.requests for r in mine):
+        print(f"{wrong} requests differ from the monolithic pass" if wrong else "all tokens are those of the monolithic pass")
     if run.stall is not None:
         print(f"stalled: {run.stall}")

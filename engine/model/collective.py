@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -49,6 +49,17 @@ class AllToAll:
 Collective = AllReduce | AllGather | AllToAll
 
 
+class Exchanging(Protocol):
+    """What one rank computes together with others, from one exchange to the next, such as a forward."""
+
+    waits: Collective | None
+    """The exchange that it is at; None before the first and after the last."""
+
+    def advance(self, received: Any = None) -> None:
+        """Go on to the next exchange, with what the last one delivered."""
+        ...
+
+
 class CollectiveMismatch(EngineError):
     """Ranks have entered collectives that do not go together: the transport would pair them all the same, or wait for ever."""
 
@@ -78,6 +89,26 @@ def complete(entered: Sequence[Collective]) -> list[Any]:
         raise CollectiveMismatch(f"{describe(first)}: the ranks hold batches of {rows} rows; give every rank the same batch")
     joined = reduce(given) if isinstance(first, AllReduce) else np.concatenate(given, axis=-1)
     return [joined] * len(entered)
+
+
+def run_together(members: Sequence[Exchanging], ranks: int) -> None:
+    """Advance all ranks of all instances from their first exchange to their last, in one thread.
+
+    Args:
+        members: an instance after the other, with so many `ranks` each, which reduce and gather among themselves; all-to-alls join all.
+
+    Raises:
+        CollectiveMismatch: they do not come to the same exchanges.
+    """
+    for member in members:
+        member.advance()
+    while waits := [member.waits for member in members if member.waits is not None]:
+        size = len(members) if isinstance(waits[0], AllToAll) else ranks
+        groups = [waits[first : first + size] for first in range(0, len(waits), size)]
+        if len(waits) < len(members):
+            raise CollectiveMismatch(f"{len(members) - len(waits)} of {len(members)} ranks have ended, and others are at {describe(waits[0])}")
+        for member, received in zip(members, [delivered for group in groups for delivered in complete(group)], strict=True):
+            member.advance(received)
 
 
 def describe(collective: Collective) -> str:

@@ -64,6 +64,11 @@ class ModelConfig:
             raise DefinitionError(f"a context of {tokens} tokens: model {self.name} has learnt {self.context_tokens}; {remedy}")
 
     @property
+    def expert_floats(self) -> int:
+        """Floats of one expert's matrices in a layer, or of a dense model's block."""
+        return 3 * self.hidden * self.intermediate
+
+    @property
     def kv_bytes_per_token(self) -> int:
         """Bytes of keys and values a token takes, over all layers and ranks, in 32-bit floats."""
         return 2 * self.layers * self.kv_heads * self.head_dim * 4

@@ -46,6 +46,13 @@ class ExpertPlacement:
         """How often an expert is there."""
         return sum(mine.count(expert) for mine in self.held)
 
+    def moves(self, other: ExpertPlacement) -> Iterator[tuple[int, int, int]]:
+        """Who gives what to whom when another placement comes into force: (expert, giver, taker). Those who have one give it in turn."""
+        for place, mine in enumerate(other.held):
+            for expert in sorted(set(mine) - set(self.held[place])):
+                givers = [giver for giver, theirs in enumerate(self.held) if expert in theirs]
+                yield expert, givers[place % len(givers)], place
+
     def parts(self) -> Iterator[list[tuple[int, slice]]]:
         """For every place, of each of its experts: the expert, and which of the tokens that visit it are for this replica."""
         seen: dict[int, int] = {}

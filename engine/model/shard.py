@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .collective import AllGather, AllReduce, AllToAll, Collective, complete, reduce
+from .collective import AllGather, AllReduce, AllToAll, Collective, reduce, run_together
 from .kv_cache import KvCache, Place
 from .layers import Integers, Rotation, Routes, attend, feed, feed_experts, product, rms_norm, route
 from .numerics import Narrow, exact
@@ -210,11 +210,7 @@ class Forward:
 def forward(shards: Sequence[Shard], batch: Sequence[Chunk]) -> Floats:
     """A whole forward over all ranks of an instance, in one thread: the logits of the wanted rows, in order."""
     forwards = [Forward(shard, batch) for shard in shards]
-    for one in forwards:
-        one.advance()
-    while forwards[0].waits is not None:
-        for one, received in zip(forwards, complete([one.waits for one in forwards if one.waits is not None])):
-            one.advance(received)
+    run_together(forwards, len(forwards))
     assert forwards[0].logits is not None
     return forwards[0].logits
 

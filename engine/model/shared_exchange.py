@@ -4,11 +4,14 @@ A rank writes what it gives into its place, then its count of collectives; it re
 places a rank, used in turn, are enough: nobody enters a collective before it has read the last one. Sums are made by every rank, in
 the order of the ranks. Data are visible before the count that announces them as stores are on x86-64, in their order.
 
-A rank that does not come (it died, or never entered) ends the wait with an error after `patience_s`; nobody is told twice.
+How long to wait is not judged here: whoever supervises the processes sees that one has died, is frozen or hangs, and ends those that wait
+for it. Where nobody does, `patience_s` ends the wait with an error. A rank that has closed its end comes no more, and whoever waits for it is
+told at once.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -18,17 +21,21 @@ from typing import Any
 import numpy as np
 
 from ..errors import EngineError
-from .collective import AllToAll, Collective, CollectiveMismatch, complete, describe
+from .collective import AllToAll, Collective, CollectiveMismatch, Exchanging, complete, describe
 from .shard import Chunk, Forward, Shard
 from .weights import Floats
 
 LINE = 8
-"""Counts lie a cache line apart, in 64-bit cells."""
+"""Counts lie a cache line apart, in 64-bit cells; beside each lies whether the rank has parted."""
 HEADER = 64
 """Cells before the floats of a place: what the collective is, and the shape of each array given."""
-PARTS = ("attention", "feed", "logits", "dispatch", "combine")
+PARTS = ("attention", "feed", "logits", "dispatch", "combine", "loads", "experts")
 YIELDS_BEFORE_SLEEP = 2_000
 NAP_S = 0.0005
+
+
+class Parted(EngineError):
+    """A rank that others wait for has closed its end: its process was told to stop."""
 
 
 class SharedExchange:
@@ -38,19 +45,19 @@ class SharedExchange:
         segment: of at least `bytes_needed`, zeroed, the same for all ranks.
         ranks, rank: how many exchange, and which of them this is.
         floats: that one rank gives at most to one collective.
-        patience_s: how long to wait for the others.
+        patience_s: how long to wait for the others, where nobody supervises them.
     """
 
-    def __init__(self, segment: SharedMemory, rank: int, ranks: int, floats: int, patience_s: float = 30.0):
+    def __init__(self, segment: SharedMemory, rank: int, ranks: int, floats: int, patience_s: float = math.inf):
         self._rank, self._ranks, self._patience_s, self._segment = rank, ranks, patience_s, segment
         counts, headers = ranks * LINE, 2 * ranks * HEADER
         assert segment.buf is not None
         cells = np.ndarray((counts + headers,), np.int64, segment.buf)
-        self._counts = cells[:counts:LINE]
+        self._counts, self._parted = cells[:counts:LINE], cells[1:counts:LINE]
         self._headers = cells[counts:].reshape(2, ranks, HEADER)
         self._places: Floats = np.ndarray((2, ranks, floats), np.float32, segment.buf, cells.nbytes)
         # A rank that comes back begins anew, and so do all others of its instance, before any of them exchanges again.
-        self._entered = self._counts[rank] = 0
+        self._entered = self._counts[rank] = self._parted[rank] = 0
 
     @staticmethod
     def bytes_needed(ranks: int, floats: int) -> int:
@@ -63,18 +70,22 @@ class SharedExchange:
         `world`: this rank's end of the exchange between the ranks of all instances, when experts are spread over them.
         """
         forward = Forward(shard, batch)
-        forward.advance()
-        while forward.waits is not None:
-            carrier = world if world is not None and isinstance(forward.waits, AllToAll) else self
-            forward.advance(carrier.exchange(forward.waits))
+        self.carry(forward, world)
         assert forward.logits is not None
         return forward.logits
+
+    def carry(self, rank: Exchanging, world: SharedExchange | None = None) -> None:
+        """Advance what this rank computes from its first exchange to its last, beside the others; `world` as for `run`."""
+        rank.advance()
+        while rank.waits is not None:
+            carrier = world if world is not None and isinstance(rank.waits, AllToAll) else self
+            rank.advance(carrier.exchange(rank.waits))
 
     def exchange(self, collective: Collective) -> Any:
         """Give, wait for all, and get what the collective delivers to this rank.
 
         Raises:
-            EngineError: a rank has not come in time. CollectiveMismatch: the ranks are not at the same collective.
+            Parted: a rank comes no more. EngineError: one has not come in time. CollectiveMismatch: the ranks are not at the same collective.
         """
         side = self._entered % 2
         self._give(side, collective)
@@ -85,8 +96,9 @@ class SharedExchange:
         return complete(given)[self._rank]
 
     def close(self) -> None:
-        """Let go of the segment; whoever made it unlinks it."""
-        del self._counts, self._headers, self._places
+        """Come to no exchange any more, and let go of the segment; whoever made it unlinks it."""
+        self._parted[self._rank] = 1
+        del self._counts, self._parted, self._headers, self._places
         self._segment.close()
 
     # -- packing -------------------------------------------------------------------------------------------------------
@@ -133,9 +145,13 @@ class SharedExchange:
                 continue
             now = time.monotonic()
             deadline = deadline or now + self._patience_s
+            parted = self._parted == 1  # looked at before the counts, which do not change any more then
+            absent = self._counts < self._entered
+            names = ", ".join(f"rank {rank}" for rank in np.nonzero(absent)[0])
+            if (absent & parted).any():
+                raise Parted(f"rank {self._rank} waits in {describe(collective)} for {names}, of whom some come no more")
             if now > deadline:
-                absent = ", ".join(f"rank {rank}" for rank in np.nonzero(self._counts < self._entered)[0])
-                raise EngineError(f"rank {self._rank} has waited {self._patience_s:g} s in {describe(collective)} for {absent}")
+                raise EngineError(f"rank {self._rank} has waited {self._patience_s:g} s in {describe(collective)} for {names}")
             time.sleep(NAP_S)
 
 

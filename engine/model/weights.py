@@ -8,7 +8,7 @@ router whole; with expert parallelism it keeps some experts whole instead. Cuts 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,22 @@ class Weights:
         arrays.update((name, array) for name, array in self.arrays.items() if _expert_of(name) in placement.held[place])
         return Weights(self.config, arrays, rank, ranks, place, placement)
 
+    def expert(self, layer: int, expert: int) -> Floats:
+        """The matrices of an expert in a layer, end to end: what travels when it moves. Shape (config.expert_floats,)."""
+        return np.concatenate([self.arrays[f"layers.{layer}.feed.{expert}.{kind}"].ravel() for kind, _ in feed_shapes(self.config)])
+
+    def moved(self, placement: ExpertPlacement, arrived: Mapping[tuple[int, int], Floats]) -> Weights:
+        """The same rank's part under another placement: the experts that it keeps, and those that have arrived, by layer and number."""
+        mine = placement.held[self.place]
+        arrays = {name: array for name, array in self.arrays.items() if _expert_of(name) is None or _expert_of(name) in mine}
+        for (layer, expert), floats in arrived.items():
+            begin = 0
+            for kind, (inputs, outputs) in feed_shapes(self.config):
+                end = begin + inputs * outputs
+                arrays[f"layers.{layer}.feed.{expert}.{kind}"] = floats[begin:end].reshape(inputs, outputs)
+                begin = end
+        return replace(self, arrays=arrays, placement=placement)
+
     @property
     def vocabulary(self) -> slice:
         """The tokens whose logits this rank computes: consecutive parts, as even as may be."""
@@ -80,6 +96,12 @@ class Weights:
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         return sum(array.nbytes for array in self.arrays.values())
+
+
+def feed_shapes(config: ModelConfig) -> list[tuple[str, tuple[int, int]]]:
+    """The matrices of a SwiGLU block, by their last name."""
+    wide = config.hidden, config.intermediate
+    return [("gate", wide), ("up", wide), ("down", wide[::-1])]
 
 
 def shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -97,9 +119,7 @@ def shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
         if config.experts:
             yield f"{at}.feed.router", (h, config.experts)
         for expert in [f".{e}" for e in range(config.experts)] or [""]:
-            yield f"{at}.feed{expert}.gate", (h, config.intermediate)
-            yield f"{at}.feed{expert}.up", (h, config.intermediate)
-            yield f"{at}.feed{expert}.down", (config.intermediate, h)
+            yield from ((f"{at}.feed{expert}.{kind}", shape) for kind, shape in feed_shapes(config))
     yield "norm", (h,)
     if not config.tied:
         yield "head", (h, config.vocabulary)

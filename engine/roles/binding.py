@@ -52,6 +52,11 @@ def _mark(kind: str, rows: tuple[str, ...]) -> Callable[[Method], Method]:
     return mark
 
 
+def bound_rows(role: object) -> set[str]:
+    """The rows that handlers of a role are bound to."""
+    return {row for name in dir(type(role)) for row in getattr(getattr(type(role), name), "bound_to", ("", ()))[1]}
+
+
 class Bindings:
     """The handlers of some roles over one system.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from engine.expert_parallel import Run, run_experts
+from checker.conform import conform
+from engine.experts.run import Run, run_experts
 from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.reference import log_probabilities
 from engine.model.weights import seeded
@@ -76,10 +79,10 @@ def test_experts_move_and_no_token_changes(variant: str, place: str) -> None:
     assert all(sorted(set().union(*move.placement.held)) == [0, 1, 2, 3] for move in run.rebalances)
 
 
-@pytest.mark.parametrize("variant", ["B", "B'"])
-def test_balancing_at_the_top_of_the_loop_stalls_where_a_busy_rank_waits_for_an_idle_one(variant: str) -> None:
+@pytest.mark.parametrize(("variant", "seed"), [("B", 2), ("B'", 4)])
+def test_balancing_at_the_top_of_the_loop_stalls_where_a_busy_rank_waits_for_an_idle_one(variant: str, seed: int) -> None:
     """H8: an idle rank broadcasts for its next iteration, while a busy one waits for it in EPB; #6680 moved the broadcast for that."""
-    run = run_experts(WEIGHTS, [SKEWED, []], variant=variant, policy=SeededRandom(2), balance="top", redundant=1)
+    run = run_experts(WEIGHTS, [SKEWED, []], variant=variant, policy=SeededRandom(seed), balance="top", redundant=1)
     assert run.stall is not None
     assert run.stall.ranks == (
         "worker[0,0] waits in EPB (MEET) for worker[1,0], worker[1,1]",
@@ -87,6 +90,19 @@ def test_balancing_at_the_top_of_the_loop_stalls_where_a_busy_rank_waits_for_an_
         "worker[1,0] waits in the broadcast of load balancing (STATUS) for worker[0,0], worker[0,1]",
         "worker[1,1] waits in the broadcast of load balancing (STATUS) for worker[0,0], worker[0,1]",
     )
+
+
+def test_without_a_meeting_the_idle_ranks_of_b_are_waited_for_in_the_all_to_all() -> None:
+    """Nobody computes in a forward that not all have entered: so the ranks that wait there can be asked."""
+    run = run_experts(WEIGHTS, [BUSY, []], variant="repaired-without-asking", policy=SeededRandom(0))
+    assert run.stall is not None
+    assert run.stall.ranks[0] == "worker[0,0] waits in the all-to-all (FORWARD) for worker[1,0], worker[1,1]"
+
+
+def test_the_log_is_a_behaviour(tmp_path: Path) -> None:
+    run = run_experts(WEIGHTS, [SKEWED, BUSY], policy=SeededRandom(3), balance="end", redundant=1, log=tmp_path / "log")
+    judged = conform(tmp_path / "log")
+    assert judged.conforms and judged.events == run.rows, judged.reason
 
 
 def test_more_redundant_experts_than_there_are_is_refused() -> None:

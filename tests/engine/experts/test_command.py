@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
@@ -26,12 +28,18 @@ def test_without_empty_batches_the_ranks_that_wait_are_told() -> None:
     assert code == 1 and "worker[0,0] waits in EPB (MEET) for worker[1,0], worker[1,1]" in told
 
 
+def test_a_log_is_written_in_lockstep_too(tmp_path: Path) -> None:
+    code, told = experts("--log", str(tmp_path / "log"))
+    assert code == 0 and f"event log written to {tmp_path / 'log'}" in told.replace("\n", "")
+    assert experts("--log", str(tmp_path / "missing" / "log"))[0] == 1
+
+
 def test_experts_are_moved_and_the_loads_are_told() -> None:
     code, told = experts("--busy", "2", "--requests", "4", "--tokens", "8", "--balance", "end", "--redundant", "1")
     assert code == 0 and "experts moved: " in told and "(most loaded place over the mean: " in told
 
 
-REFUSED = [("--busy", "3"), ("--redundant", "1"), ("--dp", "3"), ("--variant", "X"), ("--live", "--balance", "end"), ("--log", "x")]
+REFUSED = [("--busy", "3"), ("--redundant", "1"), ("--dp", "3"), ("--variant", "X"), ("--redundant", "4", "--balance", "end")]
 
 
 @pytest.mark.parametrize("words", REFUSED)

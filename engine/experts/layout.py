@@ -1,0 +1,97 @@
+"""What all processes of a run with shared experts know: how many there are, which system they drive, and what is asked of whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from protocol import DefinitionError
+from protocol.machines.collectives.expert_round import build
+
+from ..model.config import ModelConfig
+from ..model.experts import ExpertPlacement
+from ..model.kv_cache import KvCache
+from ..runtime.placement import Composition
+
+BUILDER = f"{build.__module__}:{build.__name__}"
+Asked = tuple[Sequence[int], int]
+"""A prompt, and how many tokens are wanted."""
+Place = tuple[int, int]
+"""An instance and a rank of it."""
+BLOCK_SIZE = 4
+BLOCKS = 64
+CHUNK_TOKENS = 8
+"""The most tokens of a prompt in one forward."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A run.
+
+    Args:
+        config: of a model whose experts all ranks of all instances can share evenly.
+        variant: a version of `protocol.machines.collectives.loop.LOOPS`. ranks: tensor-parallel ranks of an instance.
+        asked: of each instance; nothing of an idle one.
+        balance: where in an iteration all ranks meet to balance the experts, "top" or "end"; None for never.
+        redundant: experts that every rank has beyond its even share, as replicas of those that have most to do.
+
+    Raises:
+        DefinitionError: the model cannot be spread so.
+    """
+
+    config: ModelConfig
+    variant: str
+    ranks: int
+    asked: tuple[tuple[Asked, ...], ...]
+    balance: str | None = None
+    redundant: int = 0
+
+    def __post_init__(self) -> None:
+        experts, places = self.config.experts, self.instances * self.ranks
+        self.config.check_ranks(self.ranks)
+        self.config.check_places(places)
+        most = experts - experts // places
+        if not 0 <= self.redundant <= most:
+            raise DefinitionError(f"redundant={self.redundant}: give 0 to {most}, where every one of {places} ranks has all {experts} experts")
+
+    @property
+    def instances(self) -> int:
+        """Data-parallel instances."""
+        return len(self.asked)
+
+    @property
+    def places(self) -> list[Place]:
+        """All ranks of all instances, in the order of their numbers."""
+        return list(product(range(self.instances), range(self.ranks)))
+
+    def number(self, place: Place) -> int:
+        """Of a rank among all ranks of all instances."""
+        return place[0] * self.ranks + place[1]
+
+    @property
+    def composition(self) -> Composition:
+        """The system of the round."""
+        bounds = {"variant": self.variant, "instances": self.instances, "ranks": self.ranks, "role": "prefill"}
+        return Composition(BUILDER, bounds if self.balance is None else {**bounds, "collective": self.balance})
+
+    @property
+    def experts(self) -> ExpertPlacement:
+        """Where the experts lie at first: evenly, with replicas as if all had as much to do."""
+        config, places = self.config, len(self.places)
+        if self.redundant == 0:
+            return ExpertPlacement.even(config.experts, places)
+        return ExpertPlacement.balanced([1.0] * config.experts, places, config.experts // places + self.redundant)
+
+    def cache(self) -> KvCache:
+        """The KV cache of a rank."""
+        return KvCache(self.config, self.ranks, BLOCKS, BLOCK_SIZE)
+
+    @property
+    def floats(self) -> int:
+        """The most that a rank gives to one exchange: all visits of all tokens of all instances, logits, or the experts that it sends away."""
+        config, places = self.config, len(self.places)
+        visits = CHUNK_TOKENS * sum(map(len, self.asked)) * config.experts_per_token * config.hidden
+        logits = max(map(len, self.asked)) * config.vocabulary
+        moved = 0 if self.balance is None else places * (config.experts // places + self.redundant) * config.expert_floats
+        return max(1, visits, logits, moved)

@@ -1,0 +1,67 @@
+"""Instances that share experts, a process for every rank: an idle one comes along, experts move, and whoever waits says where."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from checker.conform import conform
+from engine.errors import EngineError
+from engine.experts.run import run_experts_live
+from engine.model.config import TINY, TINY_EXPERTS
+from engine.model.named import weights_of
+from engine.model.reference import greedy
+from engine.runtime.live import LiveEngine
+from protocol import DefinitionError
+
+from ..test_live import is_gone, segments
+
+BUSY = [((256, *range(40, 60)), 4), ((256, 99), 3)]
+SKEWED = [((256, *(40 + k % 3 for k in range(30))), 6), ((256, 41, 40, 42), 8)]
+PATIENCE_S = 60.0
+
+pytestmark = pytest.mark.live
+
+
+def test_an_idle_instance_comes_along_while_experts_move(tmp_path: Path) -> None:
+    """Experts change their processes between two forwards; the tokens are the reference's before, between and after."""
+    run = run_experts_live(TINY_EXPERTS, [SKEWED, []], balance="end", redundant=1, log=tmp_path / "log", patience_s=PATIENCE_S)
+    weights = weights_of(TINY_EXPERTS)
+    assert run.stall is None and len(set(run.forwards.values())) == 1 and run.forwards[1, 1] >= 8
+    assert [request.tokens for request in run.requests[0]] == [greedy(weights, prompt, wanted) for prompt, wanted in SKEWED]
+    assert len(run.rebalances) > 1 and all(move.after < move.before for move in run.rebalances)
+    judged = conform(tmp_path / "log")
+    assert judged.conforms and judged.events == run.rows, judged.reason
+
+
+def test_without_empty_batches_every_rank_says_where_it_waits() -> None:
+    """The idle ranks are back at the top, where they meet all others to balance; the busy ones are in EPB."""
+    run = run_experts_live(TINY_EXPERTS, [BUSY, []], variant="B-without-empty-batches", balance="top", patience_s=0.5)
+    assert run.stall is not None and set(run.forwards.values()) == {0}
+    assert run.stall.ranks == (
+        "worker[0,0] waits in EPB (MEET) for worker[1,0], worker[1,1]",
+        "worker[0,1] waits in EPB (MEET) for worker[1,0], worker[1,1]",
+        "worker[1,0] waits in the broadcast of load balancing (STATUS) for worker[0,0], worker[0,1]",
+        "worker[1,1] waits in the broadcast of load balancing (STATUS) for worker[0,0], worker[0,1]",
+    )
+
+
+def test_a_killed_rank_ends_the_run_with_its_name_and_nothing_is_left() -> None:
+    """The others wait for it in an exchange, or in the protocol: it is the supervision that sees its end."""
+    pids: list[int] = []
+
+    def kill(engine: LiveEngine) -> None:
+        pids.extend(child.process.pid for child in engine.children.values() if child.process.pid is not None)
+        os.kill(next(child.process.pid for name, child in engine.children.items() if name == "worker[1,0]"), signal.SIGKILL)
+
+    with pytest.raises(EngineError, match=r"worker\[1,0\] \(process \d+\) was killed by SIGKILL"):
+        run_experts_live(TINY_EXPERTS, [SKEWED, BUSY], balance="top", patience_s=PATIENCE_S, started=kill)
+    assert len(pids) == 7 and all(map(is_gone, pids)) and not segments()
+
+
+def test_a_model_without_experts_is_refused_before_a_process_starts() -> None:
+    with pytest.raises(DefinitionError, match="0 experts, which 4 ranks cannot share evenly"):
+        run_experts_live(TINY, [BUSY, []])
