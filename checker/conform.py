@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from protocol import DefinitionError, TraceError
+from protocol.action import Action, Instance
 from protocol.combine import conjuncts
 from protocol.errors import OutOfRange
 from protocol.evaluate import Load, Writes, effects_of, evaluate, may_fire
-from protocol.lower import Action, Instance
 from protocol.system import System
 from protocol.types import Scalar, Type, Value, all_values, flat_index
 from protocol.variable import Medium, Variable

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import permutations, product
 from typing import Any
 
-from protocol.lower import Instance
+from protocol.action import Instance
 from protocol.system import State, System
 from protocol.types import Array, Index, Optional, Record, Scalar, Sequence, Type, Value, all_values, flat_index
 from protocol.variable import Lock, Variable

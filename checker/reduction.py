@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
+from protocol.action import Instance
 from protocol.errors import DefinitionError
-from protocol.lower import Instance
 from protocol.properties import Property
 from protocol.system import System
 

@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from protocol.action import Instance
 from protocol.errors import DefinitionError, DoubleWrite, OutOfRange
 from protocol.evaluate import holds, loader, may_fire, successor
 from protocol.expr import Expr
-from protocol.lower import Instance
 from protocol.properties import Property
 from protocol.system import State, System
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from protocol.lower import Instance
+from protocol.action import Instance
 from protocol.system import System
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from protocol.action import Instance
 from protocol.errors import DefinitionError, DoubleWrite, OutOfRange
 from protocol.evaluate import holds, successor
-from protocol.lower import Instance
 from protocol.properties import Property
 from protocol.system import System
 

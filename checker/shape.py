@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from protocol.action import Instance
 from protocol.combine import conjuncts
 from protocol.effect import Store
 from protocol.expr import (
@@ -39,7 +40,6 @@ from protocol.expr import (
     Param,
     Unwrap,
 )
-from protocol.lower import Instance
 from protocol.types import BOOL, Array, Optional, Range, Record, Scalar, Sequence, Type, Value
 from protocol.variable import Lock
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from protocol.lower import Instance
+from protocol.action import Instance
 
 from . import kernel as k
 from .permutation import Permutation

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import factorial, prod
 
+from protocol.action import Instance
 from protocol.evaluate import successor
 from protocol.expr import Expr
-from protocol.lower import Instance
 from protocol.system import State, System
 from protocol.types import Array, Index, Optional, Record, Sequence, Type
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from protocol.action import Instance
 from protocol.combine import conjuncts
 from protocol.errors import DefinitionError
 from protocol.expr import Expr
-from protocol.lower import Instance
 from protocol.properties import Property
 from protocol.system import System
 

@@ -18,10 +18,10 @@ from typing import Any
 import transitions
 
 from protocol import DefinitionError, GuardFailed
+from protocol.action import Action, Instance
 from protocol.combine import conjuncts
 from protocol.evaluate import evaluate
 from protocol.expr import Cell, Param
-from protocol.lower import Action, Instance
 from protocol.machine import Machine
 from protocol.system import System
 from protocol.types import Value, all_values, flat_index

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
+from protocol.action import Action, Instance
 from protocol.expr import Cell, Literal, Me
-from protocol.lower import Action, Instance
 from protocol.types import Value, flat_index, product_size
 from protocol.variable import Variable
 

@@ -14,10 +14,10 @@ from types import CodeType
 from typing import Any, Protocol
 
 from protocol import DoubleWrite, OutOfRange
+from protocol.action import Action
 from protocol.combine import conjuncts
 from protocol.effect import Store
 from protocol.expr import At, Cell, Expr, Field, Item, Literal, Me
-from protocol.lower import Action
 from protocol.types import Array, Value, product_size
 
 from .numbering import Numbering

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from protocol.lower import Action
+from protocol.action import Action
 from protocol.system import System
 from protocol.types import Value, flat_index
 from protocol.variable import Variable

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from protocol.action import Action, Instance
 from protocol.combine import conjuncts
 from protocol.errors import OutOfRange
 from protocol.evaluate import evaluate
-from protocol.lower import Action, Instance
 from protocol.types import Value, all_values
 from protocol.variable import Lock, Medium, Variable
 

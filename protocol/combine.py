@@ -10,25 +10,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from .errors import DefinitionError
-from .expr import (
-    FALSE,
-    NUMERIC,
-    TRUE,
-    Cell,
-    Expr,
-    Fold,
-    IfElse,
-    MakeRecord,
-    Me,
-    Op,
-    Param,
-    Passed,
-    boolean,
-    bounds_of,
-    coerce,
-    lift,
-    number,
-)
+from .expr import FALSE, TRUE, Cell, Expr, Fold, IfElse, Literal, MakeRecord, Me, Op, Param, Passed
+from .operators import NUMERIC, boolean, bounds_of, coerce, lift, number
 from .types import BOOL, Index, Range, Record, Scalar, Type
 
 
@@ -121,6 +104,21 @@ def disjunction(parts: list[Expr]) -> Expr:
     for part in parts:
         result = part if result is FALSE else Op("or", result, part, BOOL)
     return result
+
+
+def plus(expr: Expr, amount: int) -> Expr:
+    """A number and a constant, added."""
+    if amount == 0:
+        return expr
+    low, high = (expr.type.low, expr.type.high) if isinstance(expr.type, Range) else (0, expr.type.size - 1)  # type: ignore[attr-defined]
+    if isinstance(expr, Literal):
+        return Literal(expr.const + amount, Range(expr.const + amount, expr.const + amount))
+    return Op("+", expr, Literal(amount, Range(amount, amount)), Range(low + amount, high + amount))
+
+
+def compare(kind: str, expr: Expr, value: int) -> Expr:
+    """A number compared with a constant."""
+    return Op(kind, expr, Literal(value, Range(value, value)), BOOL)
 
 
 def substitute(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:

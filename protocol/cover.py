@@ -14,15 +14,17 @@ from dataclasses import dataclass, fields
 from itertools import product
 from typing import Any
 
+from .action import Action, Instance
 from .combine import conjunction, disjunction, substitute
 from .effect import Store
 from .errors import DefinitionError
-from .expr import FALSE, NUMERIC, TRUE, At, Cell, Expr, Field, IfElse, Item, Literal, MakeRecord, Me, Not, Op, Param, bounds_of
+from .expr import FALSE, TRUE, At, Cell, Expr, Field, IfElse, Item, Literal, MakeRecord, Me, Not, Op, Param
 from .fold import folded
-from .lower import Action, Instance
+from .ghosts import drop_unread_ghosts
+from .operators import NUMERIC, bounds_of
 from .properties import Cover
 from .types import BOOL, Array, Range, Record, Scalar, Type, Value, all_values
-from .variable import Medium, Variable, ghost
+from .variable import Variable, ghost
 
 MOST_STATES = 256
 """States that a stand-in may have of its own: the ghost has a bit for each."""
@@ -135,8 +137,7 @@ class _StandIn:
     def __init__(self, cover: Cover, actions: list[Action], stand_in: list[Action]):
         self.cover = cover
         shared = {id(v) for v in cover.shared}
-        for action in stand_in:  # a ghost that nobody else knows is one that nobody asks about
-            action.stores = [s for s in action.stores if s.cell.variable.medium is not Medium.GHOST or id(s.cell.variable) in shared]
+        drop_unread_ghosts(stand_in, (), shared)
         foreign = {id(c.variable) for action in actions for c in cells_of(action)}
         own: dict[int, Variable] = {id(m.state): m.state for m in cover.stand_in}
         for action in stand_in:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from .combine import conjunction, over_name
 from .errors import DefinitionError
-from .expr import TRUE, At, Cell, Edited, Expr, Field, Item, Param, boolean, coerce, lift
+from .expr import TRUE, At, Cell, Edited, Expr, Field, Item, Param
+from .operators import boolean, coerce, lift
 from .types import Record, Scalar
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .action import Instance
 from .errors import DoubleWrite, OutOfRange
 from .expr import At, Cell, Edited, Expr, Field, Fold, Has, IfElse, IndexOf, Item, Length, Literal, MakeRecord, Me, Not, OneOf, Op, Param, Unwrap
-from .lower import Instance
 from .system import State, System
 from .types import Array, Scalar, Sequence, Type, Value, flat_index
 from .variable import Variable

@@ -1,10 +1,5 @@
 """From rows to actions: locks, barriers, channels, moves and crashes become plain guards and stores.
 
-An `Action` is one row of one machine in the only form that the interpreter, the checker and the exports know: a guard
-whose conjuncts are evaluated left to right, and a list of `Store` effects that read the state before it. An `Instance` is
-an action for one copy and one value of each choice; instances are ordered by (row, copy, values), which is also how ties
-among shortest paths are broken.
-
 Order of a lowered guard: control state, process alive, lock free, barrier passed, channel ready, the row's own guard, the
 guards of the passive rows that it moves. Implicit conditions come first, so that an author may write `ch.head == X` on a
 receiving row without asking for emptiness.
@@ -12,96 +7,21 @@ receiving row without asking for emptiness.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .combine import conjunction, conjuncts, disjunction, substitute, sum_of
+from .action import Action
+from .combine import compare, conjunction, conjuncts, disjunction, plus, substitute, sum_of
+from .crash import crash_stores
 from .effect import Arrive, BreakOpen, Crash, Effect, Receive, Restart, Send, Store
 from .errors import DefinitionError
-from .expr import BOOL, TRUE, Cell, Edited, Expr, Field, IfElse, Item, Length, Literal, MakeRecord, Me, Not, OneOf, Op, Param, Passed
-from .machine import Machine, Move, Process, Row
-from .types import Range, Record, Scalar, Value, all_values, flat_index
-from .variable import Barrier, Channel, Lock, Variable
+from .expr import TRUE, Cell, Edited, Expr, Field, IfElse, Item, Length, Literal, MakeRecord, Me, Not, OneOf, Op, Passed
+from .machine import Machine, Move, Row, copy_number, own_indices
+from .types import BOOL, Range, Record, Scalar, all_values
+from .variable import Barrier, Channel, Lock
 
 if TYPE_CHECKING:
     from .system import System
-
-
-@dataclass(eq=False)
-class Action:
-    """One row in plain form. `number` is its place in the order of all rows of the system."""
-
-    number: int
-    machine: Machine
-    row: Row
-    guard: Expr
-    stores: list[Store]
-    unit: tuple[str, ...] = field(default=())
-    """Name of its fairness unit within a copy: () when unfair."""
-
-    @property
-    def name(self) -> str:
-        """`machine.event`."""
-        return f"{self.machine.name}.{self.row.event}"
-
-    @property
-    def environment(self) -> bool:
-        """Whether it belongs to the environment."""
-        return self.machine.environment
-
-    @property
-    def fairness(self) -> str:
-        """none, weak or strong."""
-        return self.machine.row_fairness(self.row)
-
-    def instances(self) -> Iterator[Instance]:
-        """Every instance, ordered by copy and then by the values of its choices."""
-        for copy in all_values(self.machine.copies):
-            for values in all_values(tuple(p.type for p in self.row.choose)):  # type: ignore[misc]
-                yield Instance(self, copy, values)
-
-    def __repr__(self) -> str:
-        return f"<action {self.number} {self.name}>"
-
-
-@dataclass(frozen=True)
-class Instance:
-    """An action for one copy and one value of each choice."""
-
-    action: Action
-    copy: tuple[Value, ...]
-    values: tuple[Value, ...]
-
-    def environment(self) -> dict[Any, Value]:
-        """What `Me` (by index type) and `Param` (by name) stand for."""
-        env: dict[Any, Value] = dict(zip(self.action.machine.copies, self.copy))
-        env.update((p.name, v) for p, v in zip(self.action.row.choose, self.values))
-        return env
-
-    @property
-    def copy_name(self) -> str:
-        """`worker[0]`."""
-        return self.action.machine.copy_name(self.copy)
-
-    def ground(self, expr: Expr) -> Expr:
-        """The expression with the copy and the choices put in as literals."""
-        env = self.environment()
-
-        def change(e: Expr) -> Expr | None:
-            if isinstance(e, Me):
-                return Literal(env[e.type], e.type)
-            if isinstance(e, Param) and e.name in env:
-                return Literal(env[e.name], e.type)
-            return None
-
-        return substitute(expr, change)
-
-    def __str__(self) -> str:
-        row = self.action.row
-        chosen = ", ".join(f"{p.name}={p.type.show(v)}" for p, v in zip(row.choose, self.values))
-        return f"{self.copy_name}.{row.event}" + (f"({chosen})" if chosen else "")
 
 
 class Lowering:
@@ -148,12 +68,12 @@ class Lowering:
         if row.under is not None:
             lock, mine = self._lock(row.under, machine)
             if lock.variable.holders:  # type: ignore[attr-defined]
-                free = _compare("==", lock, 0)
+                free = compare("==", lock, 0)
                 guards.append(free if mine is None else Op("or", free, Op("==", lock, mine, BOOL), BOOL))
         if row.acquire is not None:
             lock, mine = self._lock(row.acquire, machine)
             assert mine is not None
-            guards.append(_compare("==", lock, 0))
+            guards.append(compare("==", lock, 0))
             stores.append(Store(TRUE, lock, mine, "acquire"))
         if row.release is not None:
             lock, mine = self._lock(row.release, machine)
@@ -180,17 +100,17 @@ class Lowering:
         if shared.kind == "sense":
             return [*guards, Not(Cell(shared.waiting_of(machine), own_indices(machine), BOOL))], []
         n = shared.parties
-        left = IfElse(_compare("==", barrier, n), _number(0, barrier), plus(barrier, -1), Range(0, 2 * n - 1))
-        return [*guards, _compare(">=", barrier, n)], [Store(TRUE, barrier, left, "leave")]
+        left = IfElse(compare("==", barrier, n), Literal(0, barrier.type), plus(barrier, -1), Range(0, 2 * n - 1))
+        return [*guards, compare(">=", barrier, n)], [Store(TRUE, barrier, left, "leave")]
 
     def _arrive(self, effect: Arrive, machine: Machine) -> tuple[list[Expr], list[Store]]:
         barrier = effect.barrier
         assert isinstance(barrier.variable, Barrier)
         shared, n = barrier.variable, barrier.variable.parties
         condition = effect.condition
-        last = _compare("==", barrier, n - 1)
+        last = compare("==", barrier, n - 1)
         if shared.kind == "sense":
-            stores = [Store(condition, barrier, IfElse(last, _number(0, barrier), plus(barrier, 1), Range(0, n)), "arrive")]
+            stores = [Store(condition, barrier, IfElse(last, Literal(0, barrier.type), plus(barrier, 1), Range(0, n)), "arrive")]
             own = own_indices(machine)
             # The last arrival lets everybody of this barrier go: its own bit stays down, the others' are cleared.
             for other in self._sense_users(shared):
@@ -212,7 +132,7 @@ class Lowering:
         stores = [Store(condition, barrier, value, "arrive")]
         if self._abandons(shared):
             stores.append(Store(conjunction([condition, last]), gone, Literal(0, gone.type), "arrive"))
-        return [_unless(condition, _compare("<", barrier, n))], stores
+        return [_unless(condition, compare("<", barrier, n))], stores
 
     def _sense_users(self, shared: Barrier) -> list[Machine]:
         return [m for m in self.system.machines if any(isinstance(e, Arrive) and e.barrier.variable is shared for r in m.rows for e in r.effects)]
@@ -232,13 +152,13 @@ class Lowering:
         if channel.kind == "bag":
             place = _message_place(cell, effect.message)
             total: Expr = _bag_total(cell)
-            room = _compare("<", total, channel.capacity)
+            room = compare("<", total, channel.capacity)
             more = plus(place, 1)
             if channel.on_full == "error":  # the total may be at capacity while each count is not
                 more = IfElse(room, more, Literal(channel.capacity + 1, more.type), more.type)
             store = Store(condition, place, more, "send")
         else:
-            room = _compare("<", Length(cell), channel.capacity)
+            room = compare("<", Length(cell), channel.capacity)
             store = Store(condition, cell, Edited("push", cell, (effect.message,)), "send")
         if channel.on_full == "block":
             return [_unless(condition, room)], [store]
@@ -250,71 +170,9 @@ class Lowering:
         cell, condition = effect.channel, effect.condition
         if effect.message is not None:
             place = _message_place(cell, effect.message)
-            return [_unless(condition, _compare(">", place, 0))], [Store(condition, place, plus(place, -1), "receive")]
-        ready = _unless(condition, _compare(">", Length(cell), 0))
+            return [_unless(condition, compare(">", place, 0))], [Store(condition, place, plus(place, -1), "receive")]
+        ready = _unless(condition, compare(">", Length(cell), 0))
         return [ready], [Store(condition, cell, Edited("pop", cell, ()), "receive")]
-
-    # -- processes ---------------------------------------------------------------------------------------------------
-
-    def _crash(self, effect: Crash) -> list[Store]:
-        process, condition = effect.process, effect.condition
-        stores = [Store(condition, Cell(process.alive, effect.indices, BOOL), Literal(False, BOOL), "crash")]
-        places: list[tuple[Machine, Cell]] = []
-        for machine in self.system.machines:
-            if machine.process is process:
-                states = (Cell(machine.state, i, machine.state.type) for i in _matching(machine.copies, process, effect.indices))
-                places += [(machine, place) for place in states]
-        for machine, place in places:
-            stores.append(Store(condition, place, Literal(machine.restart, place.type), "crash"))
-        stores += self._leave_barriers(places, condition) + self._leave_locks(effect)
-        for variable in self.system.memory_of(process):
-            for indices in _matching(variable.over, process, effect.indices):
-                lost = Literal(_value_after_crash(variable, process, indices), variable.type)
-                stores.append(Store(condition, Cell(variable, indices, variable.type), lost, "crash"))
-        return stores
-
-    def _leave_locks(self, effect: Crash) -> list[Store]:
-        """What crashed copies held stays held, by nobody: after a restart the copy of that number is another one."""
-        process, stores = effect.process, []
-        for lock in self.locks:
-            numbers: list[Expr] = []
-            for machine, first in lock.holders:
-                if machine.process is process:
-                    copies = (dict(zip(machine.copies, c)) for c in _matching(machine.copies, process, effect.indices))
-                    own = plus(copy_number(machine), first)
-                    numbers += [substitute(own, lambda e, by=by: by.get(e.type) if isinstance(e, Me) else None) for by in copies]  # type: ignore[misc]
-            for where in all_values(lock.over) if numbers else ():
-                cell = Cell(lock, tuple(Literal(v, d) for v, d in zip(where, lock.over)), lock.type)
-                held = disjunction([Op("==", cell, number, BOOL) for number in numbers])
-                assert lock.nobody is not None
-                stores.append(Store(conjunction([effect.condition, held]), cell, Literal(lock.nobody, lock.type), "crash"))
-        return stores
-
-    def _leave_barriers(self, places: list[tuple[Machine, Cell]], condition: Expr) -> list[Store]:
-        """Crashed copies that waited in a barrier: their arrivals stay counted, and they leave without taking a step."""
-        waiting: dict[str, Cell] = {}
-        inside: dict[str, tuple[Cell, list[Expr]]] = {}
-        for machine, place in places:
-            bind = dict(zip(machine.copies, place.indices))
-            entered: dict[str, tuple[Cell, set[IntEnum]]] = {}
-            for row in machine.rows:
-                for barrier in (e.barrier for e in row.effects if isinstance(e, Arrive)):
-                    shared = barrier.variable
-                    assert isinstance(shared, Barrier)
-                    if shared.kind == "sense":
-                        bit = Cell(shared.waiting_of(machine), place.indices, BOOL)
-                        waiting[str(bit)] = bit
-                        continue
-                    cell = substitute(barrier, lambda e, b=bind: b.get(e.type) if isinstance(e, Me) else None)  # type: ignore[misc]
-                    assert isinstance(cell, Cell)
-                    entered.setdefault(str(cell), (cell, set()))[1].update([row.destination] if row.destination is not None else row.sources)
-            for name, (cell, states) in entered.items():
-                here = OneOf(place, tuple(Literal(s, place.type) for s in sorted(states)))
-                inside.setdefault(name, (cell, []))[1].append(here)
-        stores = [Store(condition, bit, Literal(False, BOOL), "crash") for bit in waiting.values()]
-        for cell, copies in inside.values():
-            stores += _abandon(cell, copies, condition)
-        return stores
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
@@ -332,7 +190,7 @@ class Lowering:
             broken = effect.barrier.variable.broken
             return [], [Store(effect.condition, Cell(broken, effect.barrier.indices, BOOL), Literal(True, BOOL), "break")]
         if isinstance(effect, Crash):
-            return [], self._crash(effect)
+            return [], crash_stores(self.system, self.locks, effect)
         assert isinstance(effect, Restart)
         alive = Cell(effect.process.alive, effect.indices, BOOL)
         return [], [Store(effect.condition, alive, Literal(True, BOOL), "restart")]
@@ -408,39 +266,6 @@ class Lowering:
 # -- small builders --------------------------------------------------------------------------------------------------
 
 
-def own_indices(machine: Machine) -> tuple[Expr, ...]:
-    """The copy's own indices."""
-    return tuple(Me(dim) for dim in machine.copies)
-
-
-def copy_number(machine: Machine) -> Expr:
-    """The copy's number, 0 .. copies - 1, as an expression."""
-    number: Expr = Literal(0, Range(0, 0))
-    size = 1
-    for dim in machine.copies:
-        size *= dim.size
-        scaled = Op("*", number, Literal(dim.size, Range(dim.size, dim.size)), Range(0, size - 1))
-        number = Op("+", scaled, Me(dim), Range(0, size - 1)) if number.type != Range(0, 0) else Me(dim)
-    return number
-
-
-def _number(value: int, like: Expr) -> Literal:
-    return Literal(value, Range(min(value, 0), max(value, 0)) if not isinstance(like.type, Range) else like.type)
-
-
-def plus(expr: Expr, amount: int) -> Expr:
-    if amount == 0:
-        return expr
-    low, high = (expr.type.low, expr.type.high) if isinstance(expr.type, Range) else (0, expr.type.size - 1)  # type: ignore[attr-defined]
-    if isinstance(expr, Literal):
-        return Literal(expr.const + amount, Range(expr.const + amount, expr.const + amount))
-    return Op("+", expr, Literal(amount, Range(amount, amount)), Range(low + amount, high + amount))
-
-
-def _compare(kind: str, expr: Expr, value: int) -> Expr:
-    return Op(kind, expr, Literal(value, Range(value, value)), BOOL)
-
-
 def _unless(condition: Expr, then: Expr) -> Expr:
     return then if condition is TRUE else Op("or", Not(condition), then, BOOL)
 
@@ -451,26 +276,6 @@ def _equal_indices(left: tuple[Expr, ...], right: tuple[Expr, ...]) -> Expr:
 
 def _place_store(store: Store, place: Any) -> Store:
     return Store(substitute(store.condition, place), substitute(store.target, place), substitute(store.value, place), store.operation)
-
-
-def _abandon(barrier: Cell, copies: list[Expr], condition: Expr) -> list[Store]:
-    """Those of the copies that wait in a draining barrier leave it: at once when it drains, as soon as it fills otherwise."""
-    shared = barrier.variable
-    assert isinstance(shared, Barrier)
-    n, most = shared.parties, len(copies)
-    leaving: Expr = Literal(0, Range(0, 0))
-    for k, here in enumerate(copies, 1):
-        one = IfElse(here, Literal(1, Range(1, 1)), Literal(0, Range(0, 0)), Range(0, 1))
-        leaving = one if k == 1 else Op("+", leaving, one, Range(0, k))
-    gone = Cell(shared.abandoned, barrier.indices, shared.abandoned.type)
-    filling = conjunction([condition, _compare(">", leaving, 0), _compare("<", barrier, n)])
-    draining = conjunction([condition, _compare(">", leaving, 0), _compare(">=", barrier, n)])
-    rest = Op("-", barrier, leaving, Range(-most, 2 * n - 1))
-    left = IfElse(_compare("==", rest, n - 1), _number(0, barrier), rest, rest.type)
-    return [
-        Store(filling, gone, Op("+", gone, leaving, Range(0, n + most)), "crash"),
-        Store(draining, barrier, left, "crash"),
-    ]
 
 
 def _same_barrier(barrier: Cell, machine: Machine, copy: tuple[Expr, ...], system: System) -> Expr:
@@ -518,28 +323,3 @@ def _bag_total(cell: Cell) -> Expr:
         return sum_of(dims[k], lambda i: nested(k + 1, (*chosen, i)))
 
     return nested(0, ())
-
-
-def _bound(dims: tuple[Scalar, ...], process: Process) -> dict[int, int]:
-    """Which of the dimensions belong to the process: the first of each of its index types; their places in `process.over`."""
-    return {dims.index(d): k for k, d in enumerate(process.over) if d in dims}
-
-
-def _matching(dims: tuple[Scalar, ...], process: Process, at: tuple[Expr, ...]) -> Iterator[tuple[Expr, ...]]:
-    """Index tuples over `dims` whose parts that belong to the process are those of `at`."""
-    bound = _bound(dims, process)
-    for values in all_values(tuple(d for k, d in enumerate(dims) if k not in bound)):
-        rest = iter(values)
-        yield tuple(at[bound[k]] if k in bound else Literal(next(rest), d) for k, d in enumerate(dims))
-
-
-def _value_after_crash(variable: Variable, process: Process, at: tuple[Expr, ...]) -> Value:
-    """What a lost cell is reset to: its initial value, which must not depend on which process died."""
-    bound = _bound(variable.over, process)
-    found = set()
-    for copy in all_values(process.over):
-        cell = tuple(copy[bound[k]] if k in bound else i.const for k, i in enumerate(at))  # type: ignore[attr-defined]
-        found.add(variable.initial[flat_index(variable.over, cell)])
-    if len(found) > 1:
-        raise DefinitionError(f"variable {variable.name}: a crash of {process.name} resets it, so its copies must start alike")
-    return found.pop()

@@ -17,8 +17,9 @@ from typing import Any
 from .combine import count
 from .effect import Crash, Effect, Receive, Restart, flatten
 from .errors import DefinitionError
-from .expr import TRUE, Expr, Param, boolean, coerce, lift
-from .types import BOOL, Enum, Index, Value
+from .expr import TRUE, Expr, Literal, Me, Op, Param
+from .operators import boolean, coerce, lift
+from .types import BOOL, Enum, Index, Range, Value
 from .variable import Medium, Variable
 
 FAIRNESS = ("none", "weak", "strong")
@@ -239,3 +240,19 @@ class Machine:
 
     def __repr__(self) -> str:
         return f"<machine {self.name}>"
+
+
+def own_indices(machine: Machine) -> tuple[Expr, ...]:
+    """The copy's own indices."""
+    return tuple(Me(dim) for dim in machine.copies)
+
+
+def copy_number(machine: Machine) -> Expr:
+    """The copy's number, 0 .. copies - 1, as an expression."""
+    number: Expr = Literal(0, Range(0, 0))
+    size = 1
+    for dim in machine.copies:
+        size *= dim.size
+        scaled = Op("*", number, Literal(dim.size, Range(dim.size, dim.size)), Range(0, size - 1))
+        number = Op("+", scaled, Me(dim), Range(0, size - 1)) if number.type != Range(0, 0) else Me(dim)
+    return number

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import DefinitionError
-from .expr import FALSE, Expr, Literal, boolean
+from .expr import FALSE, Expr, Literal
+from .operators import boolean
 from .types import Scalar
 from .variable import Medium, Variable
 

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
+from .action import Action
 from .cover import cells_of
 from .errors import DefinitionError
-from .expr import Cell, Expr, Literal
-from .lower import Action
+from .expr import Cell, Expr, Item, Literal
+from .fold import is_total
 from .machine import Machine
 from .properties import Cover, Property, covers
-from .system import System
+from .system import System, raw_cells
 from .variable import Channel, Medium, Variable
 
-CARRIED = ("always", "never")
-"""The kinds of property that a part answers for the whole."""
+CARRIED = ("always", "never", "leads_to", "covers")
+"""The kinds of property that a part answers for the whole, when they hold there."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Split:
         for machine in whole.active:
             if sum(m is machine for m in placed) != 1:
                 raise DefinitionError(f"split {whole.name}: put the machine on one of the sides {', '.join(self.sides)}", machine=machine.name)
-        self.touched = {side.name: _touched(a for a in whole.actions if a.machine in side.machines) for side in sides}
+        self.touched = {side.name: self._touched_by(side) for side in sides}
         self._check_locks()
         self._check_stand_ins()
         self.parts = {side.name: self._part(side) for side in sides}
@@ -77,6 +79,10 @@ class Split:
         elsewhere = self._elsewhere(side)
         return [variable for key, variable in self.touched[side.name].items() if key in elsewhere]
 
+    def _touched_by(self, side: Side) -> dict[int, Variable]:
+        """What the machines of the side touch, messages that they must never see included."""
+        return {**_touched(a for a in self.whole.actions if a.machine in side.machines), **_looked_at(side)}
+
     def _elsewhere(self, side: Side) -> set[int]:
         return {key for name, touched in self.touched.items() if name != side.name for key in touched}
 
@@ -96,7 +102,7 @@ class Split:
 
         A row of a stand-in that stores to nothing else may read them: without them it does nothing, and is left out.
         """
-        read = {id(e.variable) for p in carried for e in p.expr.walk() if isinstance(e, Cell)}
+        read = {v for p in carried for v in _read_by(p)} | set(_looked_at(side))
         unseen = {id(v) for v in self.shared(side)} - read
         own = [a for a in self.whole.actions if a.machine in side.machines] + self.lowered[side.name]
         others = [a for name, actions in self.lowered.items() if name != side.name for a in actions]
@@ -118,9 +124,8 @@ class Split:
 
     def _is_about(self, prop: Property, side: Side) -> bool:
         """Whether the part of a side shows every step that changes what the property reads."""
-        read = {id(e.variable) for e in prop.expr.walk() if isinstance(e, Cell)}
         elsewhere = self._elsewhere(side)
-        return prop.kind in CARRIED and all(v in self.touched[side.name] or v not in elsewhere for v in read)
+        return prop.kind in CARRIED and all(v in self.touched[side.name] or v not in elsewhere for v in _read_by(prop))
 
     # -- what the argument needs -------------------------------------------------------------------------------------
 
@@ -142,7 +147,9 @@ class Split:
     def _check_stand_ins(self) -> None:
         """A stand-in is one, and touches what is shared or its own."""
         self.lowered: dict[str, list[Action]] = {}
-        known = {key for touched in self.touched.values() for key in touched}
+        known = {id(cell.variable) for m in self.whole.machines for row in m.rows for cell in raw_cells(row)}
+        known |= {key for touched in self.touched.values() for key in touched} | {id(m.state) for m in self.whole.machines}
+        owners: dict[int, str] = {}
         for side in self.sides.values():
             shared = {id(v) for v in self.shared(side)}
             for machine in side.stand_in:
@@ -153,7 +160,10 @@ class Split:
             for action in alone.actions:
                 for variable in _touched([action]).values():
                     if id(variable) in known and id(variable) not in shared:
-                        why = f"touches {variable.name}, which {side.name} does not share with another side"
+                        why = f"touches {variable.name}, which {side.name} does not share with another side; give it a variable of its own"
+                        raise DefinitionError(why, machine=action.machine.name, row=action.row.event)
+                    if id(variable) not in known and owners.setdefault(id(variable), side.name) != side.name:
+                        why = f"touches {variable.name} of what stands for {owners[id(variable)]}; give each stand-in variables of its own"
                         raise DefinitionError(why, machine=action.machine.name, row=action.row.event)
 
     def _check_rows(self) -> None:
@@ -186,6 +196,11 @@ def _touched(actions: Iterable[Action]) -> dict[int, Variable]:
     return {id(cell.variable): cell.variable for action in actions for cell in cells_of(action)}
 
 
+def _looked_at(side: Side) -> dict[int, Variable]:
+    """What rows of the side read to see a message that is illegal there; such a row is a question, and no action."""
+    return {id(c.variable): c.variable for machine in side.machines for row in machine.rows if row.illegal for c in raw_cells(row)}
+
+
 def _only_stores(action: Action, variables: set[int]) -> bool:
     """Whether the action stores to these variables and to nothing else."""
     return bool(action.stores) and all(id(s.cell.variable) in variables for s in action.stores)
@@ -200,15 +215,31 @@ def _seen(action: Action, variables: set[int]) -> set[int]:
     return read & variables
 
 
+def _read_by(prop: Property) -> set[int]:
+    return {v for expr in prop.expressions for v in _named(expr)}
+
+
 def _may_err(action: Action, variables: set[int]) -> set[int]:
-    """Those of the variables to which a store of the action may be a range error: all but constants and messages into what drops them."""
+    """Those of the variables that the action may be kept from storing to, by an error: left out, the part would not know of it.
+
+    What cannot be an error is a constant, or a message into a bag that drops what it has no room for, where nothing that is evaluated for it
+    can be one, and no other store of the row meets it.
+    """
     found = set()
+    targets: dict[int, list[Expr]] = {}
     for store in action.stores:
         variable = store.cell.variable
         drops = isinstance(variable, Channel) and variable.kind == "bag" and variable.on_full == "drop" and store.operation == "send"
-        if id(variable) in variables and not drops and not isinstance(store.value, Literal):
+        if not (drops or isinstance(store.value, Literal)) or not is_total(store.target) or not is_total(store.condition):
             found.add(id(variable))
-    return found
+        targets.setdefault(id(variable), []).append(store.target)
+    return (found | {v for v, written in targets.items() if _may_meet(written)}) & variables
+
+
+def _may_meet(targets: list[Expr]) -> bool:
+    """Whether two of these places may be the same, or one inside another."""
+    fixed = all(isinstance(i, Literal) for t in targets for part in t.walk() if isinstance(part, (Cell, Item)) for i in part.indices)
+    return len(targets) > 1 and (not fixed or any(str(a).startswith(str(b)) for a, b in permutations(targets, 2)))
 
 
 def _named(expr: Expr) -> set[int]:

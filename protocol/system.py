@@ -13,11 +13,13 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+from .action import Action, Instance
 from .combine import conjunction, disjunction
 from .cover import watch_cover
 from .errors import DefinitionError
 from .expr import BOOL, Cell, Expr, Literal, Not, OneOf, Op
-from .lower import Action, Instance, Lowering
+from .ghosts import drop_unread_ghosts
+from .lower import Lowering
 from .machine import Machine, Process
 from .properties import Property
 from .types import Value, all_values
@@ -64,7 +66,7 @@ class System:
         left_out = {id(v) for v in self.unseen}
         for action in self.actions:
             action.stores = [s for s in action.stores if id(s.cell.variable) not in left_out]
-        self._drop_unread_ghosts()
+        drop_unread_ghosts(self.actions, [expr for prop in self.properties for expr in prop.expressions])
         self.variables = self._ordered_variables()
         self._number()
 
@@ -187,7 +189,7 @@ class System:
                     for cell in action_cells(action):
                         add(cell.variable)
         for prop in self.properties:
-            for expr in [prop.expr, *(e for _, p, q in prop.cases for e in (p, q))]:
+            for expr in prop.expressions:
                 for part in expr.walk():
                     if isinstance(part, Cell):
                         add(part.variable)
@@ -196,30 +198,6 @@ class System:
             if names.setdefault(variable.name, variable) is not variable:
                 raise DefinitionError(f"two variables are called {variable.name}; rename one")
         return list(found.values())
-
-    def _drop_unread_ghosts(self) -> None:
-        """Drop the stores to ghosts that no asked property depends on: they only split states."""
-
-        def ghosts(expr: Expr) -> set[int]:
-            return {id(e.variable) for e in expr.nodes() if isinstance(e, Cell) and e.variable.medium is Medium.GHOST}
-
-        read: set[int] = set()
-        for prop in self.properties:
-            for expr in [prop.expr, *(e for _, p, q in prop.cases for e in (p, q))]:
-                read |= ghosts(expr)
-        for action in self.actions:  # what stands for others may look at ghosts
-            read |= ghosts(action.guard)
-        stores = [s for a in self.actions for s in a.stores if s.cell.variable.medium is Medium.GHOST]
-        reads = [ghosts(s.condition) | ghosts(s.value) | ghosts(s.target) for s in stores]
-        grown = True
-        while grown:
-            before = len(read)
-            for store, seen in zip(stores, reads):
-                if id(store.cell.variable) in read:
-                    read |= seen
-            grown = len(read) > before
-        for action in self.actions:
-            action.stores = [s for s in action.stores if s.cell.variable.medium is not Medium.GHOST or id(s.cell.variable) in read]
 
     def _expanded(self, prop: Property) -> Property:
         if prop.kind == "write_conflict":

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .action import Instance
 from .errors import DefinitionError, OutOfRange, ProtocolError, TraceError
 from .evaluate import Load, effects_of, loader, may_fire, successor
-from .lower import Instance
 from .system import State, System
 from .types import Value, all_values
 from .variable import Lock, Medium, Variable

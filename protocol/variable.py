@@ -14,7 +14,8 @@ import enum
 from typing import TYPE_CHECKING, Any
 
 from .errors import DefinitionError
-from .expr import Cell, Expr, indices_of, lift
+from .expr import Cell, Expr
+from .operators import indices_of, lift
 from .types import BOOL, Array, Index, Range, Record, Scalar, Sequence, Type, Value, all_values, product_size
 
 if TYPE_CHECKING:

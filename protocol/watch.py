@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
-from .combine import conjunction, conjuncts, disjunction, substitute
+from .action import Action
+from .combine import conjunction, conjuncts, disjunction, plus, substitute
 from .effect import Store
 from .errors import DefinitionError
 from .expr import BOOL, TRUE, At, Cell, Expr, Field, Fold, IfElse, Item, Literal, Not, Op, Param
-from .lower import Action, copy_number, plus
+from .machine import copy_number
 from .types import Optional, Range, all_values, product_size
 from .variable import Variable, ghost
 

@@ -10,8 +10,8 @@ import random
 from collections.abc import Callable
 
 from protocol import OutOfRange
+from protocol.action import Action
 from protocol.catalogue import Scenario
-from protocol.lower import Action
 
 from ..model.numerics import exact
 from ..readiness import Readiness

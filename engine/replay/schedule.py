@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from protocol.lower import Action
+from protocol.action import Action
 
 from ..driver import Copy
 from ..runtime.policy import Policy, SeededRandom

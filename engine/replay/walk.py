@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from protocol import DefinitionError, OutOfRange, TraceError
-from protocol.lower import Action, Instance
+from protocol.action import Action, Instance
 from protocol.machine import Machine, Row
 from protocol.system import State, System, raw_cells
 from protocol.trace import Trace

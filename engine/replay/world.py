@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from protocol import lower
+from protocol.action import Action
+from protocol.action import Instance as RowInstance
 from protocol.system import System
 from protocol.types import Index
 
@@ -86,11 +87,11 @@ class World(ABC):
         """Arguments of the builder that the engine needs larger than the checker; a path whose rows they take away is driven without."""
         return {}
 
-    def permits(self, row: lower.Instance) -> bool:
+    def permits(self, row: RowInstance) -> bool:
         """Whether the engine takes a row that is enabled: of rows that somebody decides, the one that fits what there is to do."""
         return True
 
-    def invites(self, action: lower.Action) -> bool:
+    def invites(self, action: Action) -> bool:
         """Whether a row that need not happen is taken all the same: of those that clients decide, the ones that give the engine work."""
         return False
 

@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 from protocol import DefinitionError
-from protocol.lower import Action, Instance
+from protocol.action import Action, Instance
 
 from ..clock import Clock
 from ..driver import Copy, Driver, Step

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from protocol.lower import Instance
+from protocol.action import Instance
 
 from ..driver import Copy, Driver
 from .placement import TIMER_S

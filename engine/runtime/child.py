@@ -20,7 +20,7 @@ from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import IO, Any
 
-from protocol.lower import Action
+from protocol.action import Action
 from protocol.system import System
 from protocol.types import Value
 

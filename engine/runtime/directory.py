@@ -12,8 +12,8 @@ from enum import IntEnum
 from typing import Any
 
 from protocol import DefinitionError
+from protocol.action import Action
 from protocol.expr import Cell, Literal, Me
-from protocol.lower import Action
 from protocol.machine import Machine
 from protocol.system import System, action_cells
 from protocol.types import Array, Enum, Optional, Record, Scalar, Sequence, Type, Value, flat_index, product_size

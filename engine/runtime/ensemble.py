@@ -17,7 +17,7 @@ from functools import partial
 from typing import IO, Any
 
 from protocol import DefinitionError
-from protocol.lower import Instance
+from protocol.action import Instance
 from protocol.system import System
 from protocol.types import Value
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from protocol.action import Instance
 from protocol.effect import Crash, Restart
 from protocol.evaluate import evaluate
 from protocol.expr import TRUE
-from protocol.lower import Instance
 from protocol.system import System
 from protocol.types import Value
 from protocol.variable import Variable

@@ -12,7 +12,7 @@ import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from protocol.lower import Action
+from protocol.action import Action
 from protocol.types import Value
 
 from ..numbering import Place

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from protocol.action import Action
 from protocol.effect import Crash, Store
 from protocol.expr import Cell, Literal
-from protocol.lower import Action
 from protocol.system import System
 from protocol.variable import Medium, Variable
 

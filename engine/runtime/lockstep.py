@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from protocol import TraceError
-from protocol.lower import Action, Instance
+from protocol.action import Action, Instance
 
 from ..clock import VirtualClock, VirtualTime
 from ..driver import Copy, Driver

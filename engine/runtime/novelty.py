@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
-from protocol.lower import Instance
+from protocol.action import Instance
 from protocol.types import Value, flat_index
 
 from ..driver import Copy, Driver

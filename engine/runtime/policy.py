@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from protocol import TraceError
-from protocol.lower import Instance
+from protocol.action import Instance
 from protocol.trace import Trace
 from protocol.types import Boolean, Enum, Optional, Type, Value
 

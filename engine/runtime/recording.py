@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from protocol import TraceError
-from protocol.lower import Instance
+from protocol.action import Instance
 from protocol.trace import write_whole
 
 from .agent import Offer

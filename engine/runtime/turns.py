@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from select import POLLIN, poll
 from typing import Any
 
-from protocol.lower import Action, Instance
+from protocol.action import Action, Instance
 
 from ..clock import LiveClock, Sleeper
 from ..driver import Copy, Driver

@@ -22,9 +22,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..action import Instance
 from ..effect import Store
 from ..expr import Expr
-from ..lower import Instance
 from ..properties import Property
 from ..system import System
 from ..types import Optional, Scalar, Type

@@ -30,7 +30,7 @@ from engine.runtime.plan import Plan
 from engine.runtime.policy import SeededRandom
 from engine.store import Store
 from engine.workload import Request, generate
-from protocol.lower import Action
+from protocol.action import Action
 from protocol.machines.repaired.protocol import build
 from protocol.system import System
 

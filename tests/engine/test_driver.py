@@ -12,7 +12,7 @@ from engine.roles.binding import Bindings, Outcome, after, carries, decides
 from engine.runtime.agent import Agent
 from engine.store import Store
 from protocol import BOOL, DefinitionError, GuardFailed, Machine, Process, Range, Row, System, choice, me, private, world
-from protocol.lower import Instance
+from protocol.action import Instance
 
 from .small_system import RANK, Giver, Taker, build
 

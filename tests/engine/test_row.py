@@ -23,9 +23,9 @@ from engine.runtime.policy import Policy, Priorities, RoundRobin, SeededRandom
 from engine.store import Sparse, Store
 from protocol import BOOL, DoubleWrite, Lock, Machine, Optional, OutOfRange, ProtocolError, Range, System, choice, locked, private
 from protocol import Row as ProtocolRow
+from protocol.action import Action, Instance
 from protocol.catalogue import Scenario, scenarios
 from protocol.evaluate import effects_of, loader, may_fire, successor
-from protocol.lower import Action, Instance
 from protocol.machines.repaired.protocol import build as repaired
 from protocol.system import State
 from protocol.types import Value, all_values, flat_index

@@ -9,9 +9,9 @@ import pytest
 
 from checker import check
 from protocol import DefinitionError, System
+from protocol.action import Instance
 from protocol.catalogue.intake import SCENARIOS
 from protocol.evaluate import evaluate, loader, may_fire, successor
-from protocol.lower import Instance
 from protocol.machines.intake import batching, dispatch, expiry, recycle
 from protocol.machines.intake.algorithm import ALGORITHMS
 from protocol.machines.intake.recycling import ABORTS, List, in_slice

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from protocol import BOOL, Machine, ProtocolError, Range, Row, System, TraceError, always, lost_store, private, register
-from protocol.lower import Instance
+from protocol.action import Instance
 from protocol.trace import Trace, load_trace, save_trace, trace_of
 from tests.reference import two_phase_commit
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, field
 
-from protocol import lower
+from protocol.action import Instance
 
 from ...model.shard import Chunk
 from ...roles.binding import after
@@ -48,7 +48,7 @@ class Batches(World):
         self.begun: dict[Rank, int] = {}
         self.forwards: dict[int, list[Joint]] = {i: [] for i in range(self.count)}
 
-    def permits(self, row: lower.Instance) -> bool:
+    def permits(self, row: Instance) -> bool:
         """A batch is scheduled while there are requests."""
         if row.action.name == f"{self.scheduler}.schedule":
             return len(self.put[row.copy[0]]) < REQUESTS

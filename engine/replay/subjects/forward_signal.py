@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocol import lower
+from protocol.action import Instance
 
 from ...model.shard import Chunk
 from ...roles.binding import after
@@ -68,7 +68,7 @@ class ForwardSignal(World):
             if self.decided:
                 self.noted["request that came too late for the next batch"] += 1
 
-    def permits(self, row: lower.Instance) -> bool:
+    def permits(self, row: Instance) -> bool:
         """A batch is scheduled when there is something to put into it."""
         if row.action.name == "gate.schedule":
             return bool(self.waiting)

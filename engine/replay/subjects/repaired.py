@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocol import lower
+from protocol.action import Action
 from protocol.machines.repaired.plane import Entry
 
 from ...model.shard import Chunk
@@ -81,7 +81,7 @@ class Repaired(World):
         """The D of a request."""
         return self.instances[f"decode {q % self.decodes}"]
 
-    def invites(self, action: lower.Action) -> bool:
+    def invites(self, action: Action) -> bool:
         """Clients post, and an operator who has paused goes on."""
         return action.row.event in ("post_to_decode", "post_next", "resume")
 

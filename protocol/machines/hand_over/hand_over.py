@@ -21,7 +21,8 @@ from typing import Any
 
 from ...combine import if_else
 from ...errors import DefinitionError
-from ...expr import Expr, Literal, lift
+from ...expr import Expr, Literal
+from ...operators import lift
 from ...types import BOOL, Enum, Index, Optional, Range, Record, SetOf
 from ...variable import Lock, barrier, channel, ghost, locked, private, unlocked
 

@@ -21,8 +21,9 @@ from typing import Any
 
 from ...combine import any_of, if_else, me
 from ...effect import each, when
-from ...expr import Expr, Literal, lift
+from ...expr import Expr, Literal
 from ...machine import Process
+from ...operators import lift
 from ...types import BOOL, Enum, Index, Optional, Range, Record, Sequence
 from ...variable import Lock, barrier, channel, ghost, locked, private, register, unlocked, world
 from ..signalling.witness import Witness
