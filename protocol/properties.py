@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import DefinitionError
 from .expr import FALSE, Expr, Literal
 from .operators import boolean
-from .types import Scalar
+from .types import Scalar, all_values
 from .variable import Medium, Variable
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ class Property:
     """For covers: who stands for whom."""
     about: str = ""
 
+    @property
+    def expressions(self) -> list[Expr]:
+        """All that it reads."""
+        return [self.expr, *(e for _, p, q in self.cases for e in (p, q))]
+
     def __str__(self) -> str:
         if self.kind in ("always", "never", "sometimes"):
             return f"{self.kind} {self.expr}"
@@ -72,17 +77,18 @@ def sometimes(name: str, expr: Any, about: str = "") -> Property:
     return Property("sometimes", name, boolean(expr, "sometimes"), about=about)
 
 
-def leads_to(name: str, p: Any, q: Any, *, each: Scalar | None = None, about: str = "") -> Property:
+def leads_to(name: str, p: Any, q: Any, *, each: Scalar | tuple[Scalar, ...] | None = None, about: str = "") -> Property:
     """Whenever p holds, q holds then or later, under the declared fairness.
 
-    With `each`, p and q are functions of an index value and the property is asked for every value by itself.
+    With `each`, p and q are functions of its index values and the property is asked for all of them, each by itself.
     """
     if each is None:
         return Property("leads_to", name, cases=(("", boolean(p, "leads_to"), boolean(q, "leads_to")),), about=about)
-    cases = []
-    for value in each.values():
-        bound = Literal(value, each)
-        cases.append((f"{each}={each.show(value)}", boolean(p(bound), "leads_to"), boolean(q(bound), "leads_to")))
+    cases, dims = [], each if isinstance(each, tuple) else (each,)
+    for values in all_values(dims):
+        bound = [Literal(value, dim) for value, dim in zip(values, dims)]
+        label = ", ".join(f"{dim}={dim.show(value)}" for value, dim in zip(values, dims))
+        cases.append((label, boolean(p(*bound), "leads_to"), boolean(q(*bound), "leads_to")))
     return Property("leads_to", name, cases=tuple(cases), about=about)
 
 

@@ -96,6 +96,7 @@ class Bounds:
         lives: how many each of them has; P may start again, a D does.
         drafts: D's steps may accept more than one token of a request.
         control: an operator may pause, resume, and give all ranks new weights.
+        prefills: P instances, with ranks, slots and threads each; they share the D instances.
     """
 
     requests: int
@@ -119,6 +120,7 @@ class Bounds:
     lives: int
     drafts: bool = False
     control: bool = False
+    prefills: int = 1
 
     @property
     def spoils_nothing(self) -> bool:
@@ -127,7 +129,7 @@ class Bounds:
 
     def validate(self) -> None:
         """Raise a DefinitionError for a bound outside its choices."""
-        for name in ("requests", "turns", "ranks", "slots", "layers", "chunks", "decodes", "room", "threads", "copies", "lives"):
+        for name in ("requests", "turns", "ranks", "slots", "layers", "chunks", "decodes", "room", "threads", "copies", "lives", "prefills"):
             value = getattr(self, name)
             if value < 1:
                 raise DefinitionError(f"{name} = {value}: give at least 1")

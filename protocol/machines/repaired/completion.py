@@ -14,8 +14,8 @@ from ...combine import all_of, any_of, choice, if_else
 from ...effect import each, when
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
+from ...slice import Copies
 from ...types import BOOL, Enum, Optional
-from ...variable import private
 from .plane import Plane, Report, Stage, field
 
 _row = partial(Row, actor="prefill")
@@ -33,11 +33,11 @@ class Completer(IntEnum):
     COLLECTING, RELEASING = range(2)
 
 
-def token_processor(p: Plane, request: Machine) -> Machine:
+def token_processor(p: Plane, request: Copies) -> Machine:
     """P.T: the first tokens (4.9)."""
     t, q = TokenProcessor, choice("request", p.request)
-    noted = private("token_of", BOOL, over=p.request)
-    read = [each(p.request, lambda i: noted[i].set(field(p.tokens.cell().head, i))), p.tokens.receive()]
+    noted = p.private("token_of", BOOL, over=p.request)
+    read = [each(p.request, lambda i: noted[i].set(field(p.tokens.head, i))), p.tokens.receive()]
     turn = noted[q] & all_of(p.request, lambda i: (i >= q) | ~noted[i])
     alone = all_of(p.request, lambda i: (i == q) | ~noted[i])
     foreign = request.at(q).is_in(Stage.RUNNING, Stage.DOOMED) & ~p.produced[q]
@@ -50,13 +50,14 @@ def token_processor(p: Plane, request: Machine) -> Machine:
         step("note_token", t.NOTING, t.NOTING, turn & ~alone, note),
         step("note_token", t.NOTING, t.READING, turn & alone, note),
     ]
-    return Machine("token_processor", t, rows, final=t.READING, process=p.engine_process, doc="P.T: notes first tokens (4.9).")
+    copies, process = p.instances, p.engine_process
+    return Machine("token_processor", t, rows, copies=copies, final=t.READING, process=process, doc="P.T: notes first tokens (4.9).")
 
 
-def completer(p: Plane, request: Machine) -> Machine:
+def completer(p: Plane, request: Copies) -> Machine:
     """P.FIN: collects reports, frees, and decides between commit and cancel (4.9, 4.10)."""
     c, q = Completer, choice("request", p.request)
-    hand, outcome = private("completer_hand", Optional(p.request)), private("completer_outcome", Enum(Report))
+    hand, outcome = p.private("completer_hand", Optional(p.request)), p.private("completer_outcome", Enum(Report))
 
     def some(kind: Report) -> Expr:
         return any_of(p.rank, lambda r: p.report[q, r] == kind)
@@ -70,7 +71,7 @@ def completer(p: Plane, request: Machine) -> Machine:
     blame = when(~p.may_fail[q], p.failed_without_cause.set(True))
 
     def was(kind: Report) -> Expr:
-        return (hand.cell() == q) & (outcome.cell() == kind)
+        return (hand == q) & (outcome == kind)
 
     step, move, lock = partial(_row, choose=(q,)), request[q], p.resources
     sent, failed, withdrawn = was(Report.SENT), was(Report.FAILED), was(Report.WITHDRAWN)
@@ -83,4 +84,5 @@ def completer(p: Plane, request: Machine) -> Machine:
         step("release_withdrawn", c.RELEASING,  c.COLLECTING, withdrawn, cancels, moves=move.withdrawn, under=lock, cite="ours: H-13"),
     ]
     # fmt: on
-    return Machine("completer", c, rows, final=c.COLLECTING, process=p.engine_process, doc="P.FIN: the one place where P lets go (4.10).")
+    copies, process = p.instances, p.engine_process
+    return Machine("completer", c, rows, copies=copies, final=c.COLLECTING, process=process, doc="P.FIN: the one place where P lets go (4.10).")

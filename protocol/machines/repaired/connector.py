@@ -15,6 +15,7 @@ from ...combine import choice
 from ...effect import when
 from ...expr import TRUE
 from ...machine import Machine, Row
+from ...slice import Copies
 from .plane import Plane, Stage
 
 _row = partial(Row, actor="prefill")
@@ -32,10 +33,11 @@ class Timer(IntEnum):
     RUNNING = 0
 
 
-def connector(p: Plane, request: Machine) -> Machine:
+def connector(p: Plane, request: Copies) -> Machine:
     """P.RX and P.IO (4.5)."""
     c, q, t, life = Connector.LISTENING, choice("request", p.request), choice("turn", p.turn), choice("life", p.life)
-    at, now = request.at(q), (t == p.turn_of[q] if p.rules.names_turns else TRUE)
+    at, here, current = request.at(q), p.serves(q), (t == p.turn_of[q] if p.rules.names_turns else TRUE)
+    now, late = here & current, here & ~current
     grant, refusal, settled = p.grant[q, t], p.refusal[q, t], p.settled[q, t]
     note = when(at == Stage.ASKED, p.granted_key[q].set(p.key_of(life, p.turn_of[q])))
     step = partial(_row, under=p.resources, fair="strong" if p.bounds.losses else None)
@@ -44,19 +46,20 @@ def connector(p: Plane, request: Machine) -> Machine:
     rows = [
         grants("receive_grant",  c, c, now, [grant.receive(life), note], moves=move.granted, cite="4.5, 4.6"),
         hears("receive_refusal", c, c, now & (at == Stage.ASKED), [refusal.receive(0)], moves=move.refused, cite="9.1"),
-        hears("ignore_refusal",  c, c, ~now | (at != Stage.ASKED), [refusal.receive(0)], cite="ours: late"),
+        hears("ignore_refusal",  c, c, here & (~current | (at != Stage.ASKED)), [refusal.receive(0)], cite="ours: late"),
         hears("receive_settled", c, c, now, [settled.receive(0)], moves=move.settled, cite="ours"),
     ]
     if p.bounds.turns > 1 and p.rules.names_turns:
         rows += [
-            grants("drop_late_grant",  c, c, ~now, [grant.receive(life)], cite="ours: of an earlier turn"),
-            hears("drop_late_settled", c, c, ~now, [settled.receive(0)],  cite="ours: of an earlier turn"),
+            grants("drop_late_grant",  c, c, late, [grant.receive(life)], cite="ours: of an earlier turn"),
+            hears("drop_late_settled", c, c, late, [settled.receive(0)],  cite="ours: of an earlier turn"),
         ]
     # fmt: on
-    return Machine("connector", Connector, rows, final=c, process=p.engine_process, doc="P.RX and P.IO: D's replies (4.5).")
+    copies, process = p.instances, p.engine_process
+    return Machine("connector", Connector, rows, copies=copies, final=c, process=process, doc="P.RX and P.IO: D's replies (4.5).")
 
 
-def timer(p: Plane, request: Machine) -> Machine | None:
+def timer(p: Plane, request: Copies) -> Machine | None:
     """The periodic sender of what D has yet to answer, and the deadline of a wait; None where neither can happen."""
     t, q = Timer.RUNNING, choice("request", p.request)
     at, now = request.at(q), p.turn_of[q]
@@ -77,4 +80,5 @@ def timer(p: Plane, request: Machine) -> Machine | None:
         rows.append(wait("give_up", t, t, True, effects, moves=request[q].give_up, cite="9.2"))
     if not rows:
         return None
-    return Machine("timer", Timer, rows, final=t, process=p.engine_process, doc="Says again what D has not answered; ends waits.")
+    copies, process = p.instances, p.engine_process
+    return Machine("timer", Timer, rows, copies=copies, final=t, process=process, doc="Says again what D has not answered; ends waits.")

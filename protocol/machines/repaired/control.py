@@ -13,8 +13,10 @@ comes back.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from functools import partial
+from typing import Any
 
 from ...combine import all_of, any_of, choice
 from ...effect import each, when
@@ -22,7 +24,7 @@ from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import Property, leads_to, never, sometimes
 from ...types import BOOL
-from ...variable import private
+from ...variable import Variable, private
 from .plane import HOLDING, Entry, Plane, Stage
 from .router import CLIENT
 
@@ -46,26 +48,29 @@ def control(p: Plane, request: Machine, entry: Machine) -> Machine | None:
     c, d = Control, choice("decode", p.decode)
     seen = private("control_seen", BOOL, over=p.decode)
     every, forget = all_of(p.decode, lambda i: seen[i]), each(p.decode, lambda i: seen[i].set(False))
-    idle = all_of(p.request, lambda q: entry.at(d, q).is_in(Entry.UNKNOWN, Entry.CLOSED))
-    over = all_of(p.request, lambda q: request.at(q).is_in(Stage.NEW, Stage.CLOSED))
-    if not p.rules.drains_before_pause:
-        idle = over = TRUE
-    prefill_lives = p.engine_process.is_alive() if p.engine_process else TRUE
+    idle = all_of(p.request, lambda q: entry.at(d, q).is_in(Entry.UNKNOWN, Entry.CLOSED)) if p.rules.drains_before_pause else TRUE
     decode_lives = p.decode_process.is_alive(d) if p.decode_process else TRUE
-    decode = partial(_row, choose=(d,), under=p.decode_lock[d])
+    decode, prefills = partial(_row, choose=(d,), under=p.decode_lock[d]), partial(_at_prefills, p, private("control_prefill", p.prefill))
     note, fresh = seen[d].set(True), ~seen[d]
-    ask, ask_decode = [when(prefill_lives, p.update_due.set(True))], [note, when(decode_lives, p.decode_update_due[d].set(True))]
-    done, decode_done = every & ~p.update_due, fresh & ~p.decode_update_due[d]
+    ask_decode, decode_done = [note, when(decode_lives, p.decode_update_due[d].set(True))], fresh & ~p.decode_update_due[d]
+
+    def over(own: Plane) -> Expr:
+        rests = all_of(p.request, lambda q: request.at(*own.here, q).is_in(Stage.NEW, Stage.CLOSED))
+        return every & rests if p.rules.drains_before_pause else every
+
+    def ask(own: Plane) -> list[Any]:
+        return [when(own.engine_lives(), own.update_due.set(True))]
+
     # fmt: off
     rows = [
         _row("pause",               c.RUNNING,        c.DRAINING,       TRUE,         [p.paused.set(True)], **CLIENT, cite="facts 3.8"),
         decode("see_decode_idle",   c.DRAINING,       c.DRAINING,       fresh & idle, [note], cite="ours: every request that was posted is over"),
-        _row("see_prefill_idle",    c.DRAINING,       c.PAUSED,         every & over, [forget], under=p.resources, cite="ours: and P is done"),
+        *prefills("see_prefill_idle", c.DRAINING,     c.PAUSED,         over,         then=[forget], cite="ours: and P is done"),
         _row("resume",              c.PAUSED,         c.RUNNING,        TRUE,         [p.paused.set(False)], **CLIENT, cite="facts 3.8"),
         _row("update",              c.PAUSED,         c.ASKING,         TRUE,         [p.weights.set(1 - p.weights)], **CLIENT, cite="facts 4.1 W5"),
-        _row("ask_prefill",         c.ASKING,         c.ASKING_DECODES, TRUE,         ask, under=p.resources, cite="ours: by its gate"),
+        *prefills("ask_prefill",    c.ASKING,         c.ASKING_DECODES, lambda own: TRUE, ask, cite="ours: by its gate"),
         decode("ask_decode",        c.ASKING_DECODES, c.ASKING_DECODES, fresh,        ask_decode, cite="ours"),
-        _row("see_prefill_updated", c.ASKING_DECODES, c.AWAITING,       done,         [forget], under=p.resources, cite="ours"),
+        *prefills("see_prefill_updated", c.ASKING_DECODES, c.AWAITING,  lambda own: every & ~own.update_due, then=[forget], cite="ours"),
         decode("see_decode_updated", c.AWAITING,      c.AWAITING,       decode_done,  [note], cite="ours"),
         _row("end_update",          c.AWAITING,       c.PAUSED,         every,        [forget], cite="ours"),
     ]
@@ -73,12 +78,33 @@ def control(p: Plane, request: Machine, entry: Machine) -> Machine | None:
     return Machine("control", c, rows, final=(c.RUNNING, c.PAUSED), doc="The operator: pause, resume, new weights.")
 
 
+def _at_prefills(
+    p: Plane,
+    turn: Variable,
+    event: str,
+    source: Control,
+    destination: Control,
+    guard: Callable[[Plane], Expr],
+    effects: Callable[[Plane], list[Any]] = lambda own: [],
+    then: Sequence[Any] = (),
+    cite: str = "",
+) -> list[Row]:
+    """What is done under the lock of every prefill instance, one after another; `then` with the last, which leads on."""
+    rows, last = [], len(p.prefills) - 1
+    for number, own in enumerate(p.prefills):
+        its = turn == number if last else TRUE
+        does = [*effects(own), *([turn.set((number + 1) % (last + 1))] if last else []), *(then if number == last else ())]
+        goes = destination if number == last else source
+        rows.append(_row(event, source, goes, its & guard(own), does, under=own.resources, cite=cite))
+    return rows
+
+
 def control_properties(p: Plane, request: Machine, controlling: Machine) -> list[Property]:
     """What a pause and new weights must not do, and must do."""
     at = controlling.at()
 
     def works(q: Expr) -> Expr:
-        return request.at(q).is_in(*HOLDING) | any_of(p.decode, lambda d: p.decode_batch[d, q])
+        return request.at(*p.prefill_of(q), q).is_in(*HOLDING) | any_of(p.decode, lambda d: p.decode_batch[d, q])
 
     def decodes_newly(q: Expr) -> Expr:
         return any_of(p.decode, lambda d: p.decode_batch[d, q]) & (p.served_by[q] == 1)

@@ -100,7 +100,8 @@ def decode_loop(p: Plane, entry: Machine) -> Machine:
         rows.append(reply("reserve_again", s, s, held & room, reserve, cite="8.1: overwrites silently, H-12"))
     abandon = partial(step, choose=(q,), moves=entry[d, q].abandon)
     if p.engine_process is not None:
-        gone = ~p.engine_process.is_alive() | (p.prefill_life != p.asked_by[d, q])
+        its = p.at_home(q)
+        gone = ~its.engine_lives() | (its.prefill_life != p.asked_by[d, q])
         rows.append(abandon("abandon", s, s, here & gone, [], cite="ours: its heartbeat has ended, or names a new life; 9.7"))
     if p.bounds.suspicions:
         rows.append(abandon("suspect", s, s, here, [], decided="timer", fair="none", cite="ours: a heartbeat that is only late; 9.7"))

@@ -42,27 +42,29 @@ def _prefill_rows(p: Plane) -> list[Row]:
     f, r, prefill, rows = Faults.RUNNING, choice("rank", p.rank), p.prefill_process, []
     if prefill is None:
         return []
-    again: list[Any] = [prefill.restart(), p.prefill_life.add(1)]
+    here = tuple(choice("prefill", index) for index in p.instances)
+    p = p.at(*here)
+    again: list[Any] = [prefill.restart(*here), p.prefill_life.add(1)]
     if p.bounds.control:
         again += [p.rank_weights[i].set(p.weights) for i in p.rank]
-    may = prefill.is_alive() & (p.prefill_life < p.prefill_lives.high)
-    kill = partial(Row, decided="observed")
+    may = prefill.is_alive(*here) & (p.prefill_life < p.prefill_lives.high)
+    kill = partial(Row, decided="observed", choose=here)
     if p.bounds.crash != "rank":
-        rows.append(kill("crash_prefill", f, f, may, [prefill.crash()], "world", cite="9.7"))
+        rows.append(kill("crash_prefill", f, f, may, [prefill.crash(*here)], "world", cite="9.7"))
     else:
         engine = p.engine_process
         parts = [part for part in (p.worker_process, p.messager_process) if part is not None]
         assert engine is not None
-        every = engine.is_alive() & all_of(p.rank, lambda i: parts[0].is_alive(i) & parts[1].is_alive(i))
-        rows.append(kill("crash_engine", f, f, may & every, [engine.crash()], "world", cite="9.7"))
+        every = engine.is_alive(*here) & all_of(p.rank, lambda i: parts[0].is_alive(*here, i) & parts[1].is_alive(*here, i))
+        rows.append(kill("crash_engine", f, f, may & every, [engine.crash(*here)], "world", cite="9.7"))
         for name, part in zip(("worker", "messager"), parts):
-            rows.append(kill(f"crash_{name}", f, f, may & every, [part.crash(r)], "world", choose=(r,), cite="H6, 9.6"))
+            rows.append(kill(f"crash_{name}", f, f, may & every, [part.crash(*here, r)], "world", choose=(*here, r), cite="H6, 9.6"))
         if p.rules.dies_whole:
-            ranks = [when(part.is_alive(i), part.crash(i)) for part in parts for i in p.rank]
-            end = [prefill.crash(), when(engine.is_alive(), engine.crash()), *ranks]
-            rows.append(kill("end_prefill", f, f, prefill.is_alive() & ~every, end, "supervisor", fair="weak", cite="ours"))
-            again += [engine.restart(), *(part.restart(i) for part in parts for i in p.rank)]
-    rows.append(kill("restart_prefill", f, f, ~prefill.is_alive(), again, "supervisor", cite="ours: a new life"))
+            ranks = [when(part.is_alive(*here, i), part.crash(*here, i)) for part in parts for i in p.rank]
+            end = [prefill.crash(*here), when(engine.is_alive(*here), engine.crash(*here)), *ranks]
+            rows.append(kill("end_prefill", f, f, prefill.is_alive(*here) & ~every, end, "supervisor", fair="weak", cite="ours"))
+            again += [engine.restart(*here), *(part.restart(*here, i) for part in parts for i in p.rank)]
+    rows.append(kill("restart_prefill", f, f, ~prefill.is_alive(*here), again, "supervisor", cite="ours: a new life"))
     return rows
 
 

@@ -15,8 +15,8 @@ from ...combine import all_of, any_of, if_else
 from ...effect import each, when
 from ...expr import Expr
 from ...machine import Machine, Row
+from ...slice import Copies
 from ...types import BOOL
-from ...variable import private
 from .plane import Plane, Stage
 
 _row = partial(Row, actor="prefill")
@@ -28,10 +28,10 @@ class Gate(IntEnum):
     CHECKING, CHECKING_FORWARD, SCHEDULING, PUTTING, PUTTING_UPDATE = range(5)
 
 
-def gate(p: Plane, request: Machine) -> Machine:
+def gate(p: Plane, request: Copies) -> Machine:
     """P.S: the gate and `prefill_schedule()` (7.2, 7.3)."""
     g = Gate
-    batch = private("gate_batch", p.task, over=p.request)
+    batch = p.private("gate_batch", p.task, over=p.request)
 
     def unfinished(q: Expr) -> Expr:
         return p.scheduled[q] < p.prompt_chunks[q]
@@ -66,13 +66,13 @@ def gate(p: Plane, request: Machine) -> Machine:
     # fmt: on
     if p.bounds.control:
         rows += _update_rows(p, ~some, all_read)
-    return Machine("gate", g, rows, process=p.engine_process, doc="P.S: schedules after the forward, everything at once.")
+    return Machine("gate", g, rows, copies=p.instances, process=p.engine_process, doc="P.S: schedules after the forward, everything at once.")
 
 
 def _update_rows(p: Plane, idle: Expr, all_read: Expr) -> list[Row]:
     """New weights are a batch without requests, which every rank reads; it is over when the forward is."""
-    g, putting = Gate, private("gate_updating", BOOL)
-    due, under_way, lock = p.update_due & idle, putting.cell(), p.resources
+    g, putting = Gate, p.private("gate_updating", BOOL)
+    due, under_way, lock = p.update_due & idle, putting, p.resources
     put = [p.queue_update.set(True), p.queue_filled.set(True), *(p.queue_read[r].set(False) for r in p.rank), p.batch_number.set(1 - p.batch_number)]
     done = [p.update_due.set(False), putting.set(False)]
     # fmt: off

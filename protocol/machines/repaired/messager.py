@@ -20,7 +20,6 @@ from ...effect import each, when
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...types import BOOL, Enum, Optional, Range
-from ...variable import private
 from .plane import Plane, Report, field
 
 _row = partial(Row, actor="messager")
@@ -47,8 +46,8 @@ class Sender(IntEnum):
 def registrar(p: Plane) -> Machine:
     """MA[r]: takes cache tasks from the mailbox and registers them (6.1)."""
     r, s = me(p.rank), Registrar
-    hand = private("registrar_hand", Optional(p.request), over=p.rank)
-    key = private("registrar_key", p.key, over=p.rank)
+    hand = p.private("registrar_hand", Optional(p.request), over=p.rank)
+    key = p.private("registrar_key", p.key, over=p.rank)
     last = all_of(p.rank, lambda i: (i == r) | p.info_read[i])
     gone = when(last, p.info_request.set(None), p.info_key.set(None))
     fetch = [hand[r].set(p.info_request), key[r].set(p.info_key), p.info_read[r].set(True), gone]
@@ -63,14 +62,14 @@ def registrar(p: Plane) -> Machine:
         _row("register_and_forward", s.REGISTERING, s.POLLING,     parked != 0, [*register, *forward], under=lock, cite="#7872; ours"),
     ]
     # fmt: on
-    return Machine("registrar", s, rows, copies=p.rank, final=s.POLLING, process=p.messager_process, doc="MA[r]: registration (6.1).")
+    return Machine("registrar", s, rows, copies=p.each_rank, final=s.POLLING, process=p.messager_process, doc="MA[r]: registration (6.1).")
 
 
 def consumer(p: Plane) -> Machine:
     """MC[r]: takes signals, moves progress marks, queues or parks work items (6.3)."""
     r, s, q = me(p.rank), Consumer, choice("request", p.request)
-    seen = private("seen_task", p.task, over=(p.rank, p.request))
-    layer = private("seen_layer", Range(0, p.layers - 1), over=p.rank)
+    seen = p.private("seen_task", p.task, over=(p.rank, p.request))
+    layer = p.private("seen_layer", Range(0, p.layers - 1), over=p.rank)
     head, lock = p.signals[r].head, p.messager[r]
     receive = [
         each(p.request, lambda i: seen[r, i].set(field(head.tasks, i))),
@@ -101,7 +100,7 @@ def consumer(p: Plane) -> Machine:
             _row("queue_item", s.APPLYING, destination, which & there, queue, choose=(q,), under=lock, cite="6.3 c4; #8034: singly"),
             _row("park_item", s.APPLYING, destination, which & ~there, park, choose=(q,), under=lock, cite="#7872"),
         ]
-    return Machine("consumer", s, rows, copies=p.rank, final=s.POLLING, process=p.messager_process, doc="MC[r]: `consume_signals` (6.3).")
+    return Machine("consumer", s, rows, copies=p.each_rank, final=s.POLLING, process=p.messager_process, doc="MC[r]: `consume_signals` (6.3).")
 
 
 def sender(p: Plane) -> Machine:
@@ -110,13 +109,13 @@ def sender(p: Plane) -> Machine:
     The lock is held to look at the request's marks, not while a layer is written: registration and signals go on meanwhile.
     """
     r, s = me(p.rank), Sender
-    hand = private("sender_hand", Optional(p.request), over=p.rank)
-    task = private("sender_task", p.task, over=p.rank)
-    key = private("sender_key", p.key, over=p.rank)
-    layer = private("sender_layer", Range(0, p.layers - 1), over=p.rank)
-    outcome = private("sender_outcome", Enum(Report), over=p.rank)
-    failed = private("task_failed", BOOL, over=(p.rank, p.request))
-    chunks_sent = private("chunks_sent", Range(0, p.chunks), over=(p.rank, p.request))
+    hand = p.private("sender_hand", Optional(p.request), over=p.rank)
+    task = p.private("sender_task", p.task, over=p.rank)
+    key = p.private("sender_key", p.key, over=p.rank)
+    layer = p.private("sender_layer", Range(0, p.layers - 1), over=p.rank)
+    outcome = p.private("sender_outcome", Enum(Report), over=p.rank)
+    failed = p.private("task_failed", BOOL, over=(p.rank, p.request))
+    chunks_sent = p.private("chunks_sent", Range(0, p.chunks), over=(p.rank, p.request))
     q, lock, item = hand[r].value, p.messager[r], p.items[r].head
     chunk = chunks_sent[r, q] + 1  # of what is sent now; an item that was parked may stand for several
     marks, mine = p.marks(chunk, layer[r]), p.chunk_of(task[r])
@@ -161,4 +160,4 @@ def sender(p: Plane) -> Machine:
     if p.bounds.errors:
         rows.append(_row("fail_to_write", s.WRITING, fails, TRUE, [*fail, p.may_fail[q].set(True)], decided="observed", fair="none", cite="9.5, CH8"))
     # fmt: on
-    return Machine("sender", s, rows, copies=p.rank, final=s.WAITING, process=p.messager_process, doc="MS[r]: the layer-wise send (6.4).")
+    return Machine("sender", s, rows, copies=p.each_rank, final=s.WAITING, process=p.messager_process, doc="MS[r]: the layer-wise send (6.4).")

@@ -2,8 +2,10 @@
 
 Each machine of this folder is a function of one `Plane`, which is made from `Rules` and `Bounds` (`bounds.py`).
 
-One prefill instance P, tensor parallel; one or more decode instances D; request q is routed to D number q modulo their
-count (the router picks at random; requests differ in nothing else). The router numbers requests, and uses a number again, with
+One or more prefill instances P, tensor parallel; one or more decode instances D, which all P share. Request q is routed to P number q
+modulo their count, and the requests of a P to one D after another (the router picks at random; requests differ in nothing else). What is
+P's there is once a P, with its number in front; `Plane.at` gives the plane as one of them sees it, and a machine of P's is written with
+`Plane.own`, as if there were no other. A single P has no number. The router numbers requests, and uses a number again, with
 the next *turn*, when its request has been answered and P has closed it. Every message and output names number and turn; so
 nothing needs a slot or a row to tell whose it is, and what was delayed from an earlier turn is known by its turn.
 
@@ -15,17 +17,19 @@ their own; loss is a row of `faults.py`.
 
 from __future__ import annotations
 
+from copy import copy
 from enum import IntEnum
 from functools import partial
 from typing import Any
 
 from ...combine import any_of, if_else, me
 from ...effect import each, when
-from ...expr import Expr, Literal
+from ...expr import FALSE, TRUE, Expr, Literal
 from ...machine import Process
 from ...operators import lift
-from ...types import BOOL, Enum, Index, Optional, Range, Record, Sequence
-from ...variable import Lock, barrier, channel, ghost, locked, private, register, unlocked, world
+from ...slice import slice_of
+from ...types import BOOL, Enum, Index, Optional, Range, Record, Sequence, Type
+from ...variable import Lock, Variable, barrier, channel, ghost, locked, private, register, unlocked, world
 from ..signalling.witness import Witness
 from .bounds import Bounds, Rules
 
@@ -67,6 +71,12 @@ class Plane:
         bounds.validate()
         self.rules, self.bounds = rules, bounds
         self.request, self.rank = Index("request", bounds.requests), Index("rank", bounds.ranks)
+        self.prefill = Index("prefill", bounds.prefills)
+        self.instances = (self.prefill,) if bounds.prefills > 1 else ()
+        """The leading index types of all that is P's: none for a single P."""
+        self.each_rank = (*self.instances, self.rank)
+        self.here: tuple[Any, ...] = ()
+        """The leading indices of all that is P's, as the plane is seen: see `at`."""
         self.slot, self.decode, self.thread = Index("slot", bounds.slots), Index("decode", bounds.decodes), Index("thread", bounds.threads)
         self.layers, self.chunks = bounds.layers, bounds.chunks
         self.withdraw = 2 * bounds.chunks
@@ -92,67 +102,68 @@ class Plane:
     def _declare_processes(self) -> None:
         """Who can die. A crash of "prefill" takes everything of P; one of a rank, the engine process, a worker or a messager."""
         crash = self.bounds.crash
-        self.prefill_process = Process("prefill") if crash in ("prefill", "rank", "any") else None
-        self.engine_process = Process("engine") if crash == "rank" else self.prefill_process
-        self.worker_process = Process("worker", over=self.rank) if crash == "rank" else self.prefill_process
-        self.messager_process = Process("messager", over=self.rank) if crash == "rank" else self.prefill_process
+        instances, ranks = self.instances, self.each_rank
+        self.prefill_process = Process("prefill", over=instances) if crash in ("prefill", "rank", "any") else None
+        self.engine_process = Process("engine", over=instances) if crash == "rank" else self.prefill_process
+        self.worker_process = Process("worker", over=ranks) if crash == "rank" else self.prefill_process
+        self.messager_process = Process("messager", over=ranks) if crash == "rank" else self.prefill_process
         self.decode_process = Process("decode", over=self.decode) if crash in ("decode", "any") else None
 
     def _declare_world(self) -> None:
         """Facts that are seen without a message: the number of the life that a process is in."""
         self.decode_life = world("decode_life", self.life, over=self.decode)
-        self.prefill_life = world("prefill_life", self.prefill_lives)
+        self.prefill_life = world("prefill_life", self.prefill_lives, over=self.instances)
 
     def _declare_engine(self) -> None:
         """P's engine process."""
-        request = self.request
+        instances, requests = self.instances, (*self.instances, self.request)
         own = partial(locked, process=self.engine_process)
-        self.mutex = Lock("scheduler_mutex", cite="engine_worker facts 5: M")
-        self.name = Record("Name", request=request, turn=self.turn)
+        self.mutex = Lock("scheduler_mutex", over=instances, cite="engine_worker facts 5: M")
+        self.name = Record("Name", request=self.request, turn=self.turn)
         waiting = self.bounds.requests * self.bounds.turns
-        self.intake = own("intake", Sequence(self.name, waiting), self.mutex, cite="scheduler.ids behind its cursor; ours: no cursor")
-        self.resources = Lock("resource_lock", cite="cache_handshake facts 2.1: RM.lock")
-        self.slot_of = own("slot_of", Optional(self.slot), self.resources, over=request, cite="stop_flags, tasks_list")
-        self.turn_of = own("turn_of", self.turn, self.resources, over=request, cite="ours")
-        self.granted_key = own("granted_key", self.key, self.resources, over=request, cite="ours: opens D's memory for this reservation")
-        self.prompt_chunks = own("prompt_chunks", self.prompt, self.resources, over=request, cite="prompt_token_ids_len, in chunks")
-        self.scheduled = own("scheduled_chunks", Range(0, self.chunks), self.resources, over=request, cite="num_computed_tokens")
-        self.finished_lock = Lock("finished_lock", cite="cache_handshake facts 2.2: finish_send_cache_lock")
-        by_request = partial(locked, over=(request, self.rank), process=self.prefill_process)
+        self.intake = own("intake", Sequence(self.name, waiting), self.mutex, over=instances, cite="scheduler.ids behind its cursor; ours: no cursor")
+        self.resources = Lock("resource_lock", over=instances, cite="cache_handshake facts 2.1: RM.lock")
+        self.slot_of = own("slot_of", Optional(self.slot), self.resources, over=requests, cite="stop_flags, tasks_list")
+        self.turn_of = own("turn_of", self.turn, self.resources, over=requests, cite="ours")
+        self.granted_key = own("granted_key", self.key, self.resources, over=requests, cite="ours: opens D's memory for this reservation")
+        self.prompt_chunks = own("prompt_chunks", self.prompt, self.resources, over=requests, cite="prompt_token_ids_len, in chunks")
+        self.scheduled = own("scheduled_chunks", Range(0, self.chunks), self.resources, over=requests, cite="num_computed_tokens")
+        self.finished_lock = Lock("finished_lock", over=instances, cite="cache_handshake facts 2.2: finish_send_cache_lock")
+        by_request = partial(locked, over=(*requests, self.rank), process=self.prefill_process)
         self.report = by_request("report", Enum(Report), self.finished_lock, cite="CH4; ours: by request")
 
     def _declare_workers(self) -> None:
         """The engine-worker queue, the registers and the collectives of P's ranks."""
-        rank, request, process = self.rank, self.request, self.prefill_process
-        self.queue_lock = Lock("queue_lock", cite="engine_worker facts 2.2: L")
-        own, flag = partial(locked, process=process), partial(register, process=process)
-        self.queue = own("queue_tasks", self.task, self.queue_lock, over=request, cite="engine_worker facts 2.2: Q")
-        self.queue_read = own("queue_read", BOOL, self.queue_lock, over=rank, init=True, cite="engine_worker facts 2.2: CRF")
+        instances, process = self.instances, self.prefill_process
+        self.queue_lock = Lock("queue_lock", over=instances, cite="engine_worker facts 2.2: L")
+        own, flag = partial(locked, process=process), partial(register, over=instances, process=process)
+        self.queue = own("queue_tasks", self.task, self.queue_lock, over=(*instances, self.request), cite="engine_worker facts 2.2: Q")
+        self.queue_read = own("queue_read", BOOL, self.queue_lock, over=self.each_rank, init=True, cite="engine_worker facts 2.2: CRF")
         self.queue_filled = flag("queue_filled", BOOL, cite="exist_tasks_intra_signal: XQ")
         self.announced = flag("batch_announced", BOOL, cite="exist_task_signal: XT")
         self.forward_signal = flag("forward_signal", BOOL, cite="#6680: engine_forward_signal")
         meetings = "engine_worker facts 4: TPB, and the layers' collectives"
-        self.met = barrier("tensor_barrier", self.bounds.ranks, kind="sense", process=process, cite=meetings)
-        self.rows = Record("Rows", **{f"request_{q}": BOOL for q in request})
-        self.tokens = channel("tokens", self.rows, self.bounds.requests, process=process, cite="CH9")
+        self.met = barrier("tensor_barrier", self.bounds.ranks, over=instances, kind="sense", process=process, cite=meetings)
+        self.rows = Record("Rows", **{f"request_{q}": BOOL for q in self.request})
+        self.tokens = channel("tokens", self.rows, self.bounds.requests, over=instances, process=process, cite="CH9")
 
     def _declare_messagers(self) -> None:
         """One messager process a rank, the kernel's signal queue, and the mailbox of cache tasks."""
-        rank, request = self.rank, self.request
-        self.infos_lock = Lock("cache_infos_lock", cite="cache_handshake facts 2.2: lock_info")
+        instances, ranks, request = self.instances, self.each_rank, self.request
+        self.infos_lock = Lock("cache_infos_lock", over=instances, cite="cache_handshake facts 2.2: lock_info")
         post = partial(locked, lock=self.infos_lock, process=self.prefill_process)
-        self.info_request = post("cache_info_request", Optional(request), cite="CH2")
-        self.info_key = post("cache_info_key", self.key, cite="CH2")
-        self.info_read = post("cache_info_read", BOOL, over=rank, init=True, cite="CH2; ours: at first read by all")
+        self.info_request = post("cache_info_request", Optional(request), over=instances, cite="CH2")
+        self.info_key = post("cache_info_key", self.key, over=instances, cite="CH2")
+        self.info_read = post("cache_info_read", BOOL, over=ranks, init=True, cite="CH2; ours: at first read by all")
         self.tasks = Record("Tasks", **{f"request_{q}": self.task for q in request})
         self.signal = Record("Signal", layer=Range(0, self.layers - 1), tasks=self.tasks)
-        self.signals = channel("kv_signals", self.signal, 2, over=rank, process=self.prefill_process, cite="CH6: msgmnb holds two messages")
+        self.signals = channel("kv_signals", self.signal, 2, over=ranks, process=self.prefill_process, cite="CH6: msgmnb holds two messages")
         self.item = Record("Item", request=request, task=self.task)
         items = self.bounds.requests * (self.chunks + 1)
         process, queue = self.messager_process, "cache_prefilled_engine_ids_queue"
-        self.items = channel("work_items", self.item, items, over=rank, on_full="error", process=process, cite=queue)
-        self.messager = Lock("messager_lock", over=rank, cite="engine_cache_task_thread_lock")
-        own = partial(locked, lock=self.messager, over=(rank, request), process=process)
+        self.items = channel("work_items", self.item, items, over=ranks, on_full="error", process=process, cite=queue)
+        self.messager = Lock("messager_lock", over=ranks, cite="engine_cache_task_thread_lock")
+        own = partial(locked, lock=self.messager, over=(*ranks, request), process=process)
         self.registered = own("cache_task", self.key, cite="idx_cache_task_dict; ours: by request")
         self.progress = own("computed_mark", self.mark, cite="engine_cache_tasks; ours: by request")
         self.parked = own("parked_task", self.task, cite="#7872: pending_layer0_signals")
@@ -184,21 +195,20 @@ class Plane:
 
     def _declare_control(self) -> None:
         """What the operator asks for: of the router, of P's scheduling thread, and of each D."""
-        process = self.prefill_process
-        engine = self.engine_process
+        own, control = partial(locked, over=self.instances), "engine_worker facts 3.8: control to workers"
         self.paused = unlocked("paused", BOOL, cite="engine_worker facts 3.8: is_paused")
-        self.update_due = locked("update_due", BOOL, self.resources, process=engine, cite="ours")
-        self.queue_update = locked("queue_update", BOOL, self.queue_lock, process=process, cite="engine_worker facts 3.8: control to workers")
+        self.update_due = own("update_due", BOOL, self.resources, process=self.engine_process, cite="ours")
+        self.queue_update = own("queue_update", BOOL, self.queue_lock, process=self.prefill_process, cite=control)
         self.decode_update_due = locked("decode_update_due", BOOL, self.decode_lock, over=self.decode, process=self.decode_process, cite="ours")
 
     def _declare_ghosts(self) -> None:
         """What really happened, for the properties; what is known of P's ranks ends with P."""
-        rank, request = self.rank, self.request
+        rank, ranks, request, instances = self.rank, self.each_rank, self.request, self.instances
         of_prefill = partial(ghost, process=self.prefill_process)
         self.whole = ghost("prompt_marks", self.mark, over=request)
-        self.computed = of_prefill("layers_computed", self.mark, over=(rank, request))
+        self.computed = of_prefill("layers_computed", self.mark, over=(*ranks, request))
         self.sent = ghost("layers_sent", self.mark, over=(rank, request))
-        self.prefill_holds = of_prefill("prefill_holds", BOOL, over=request)
+        self.prefill_holds = of_prefill("prefill_holds", BOOL, over=(*instances, request))
         self.decode_holds = ghost("decode_holds", Optional(self.turn), over=request)
         self.step_turn = ghost("step_turn", self.turn, over=(self.decode, request))
         self.uncomputed_sent = ghost("uncomputed_layer_sent", BOOL)
@@ -209,33 +219,84 @@ class Plane:
         self.may_fail = ghost("write_may_fail", BOOL, over=request)
         self.failed_without_cause = ghost("failed_without_cause", BOOL)
         self.token_lost = ghost("token_lost", BOOL)
-        self.produced = of_prefill("token_produced", BOOL, over=request)
+        self.produced = of_prefill("token_produced", BOOL, over=(*instances, request))
         self.taken = ghost("taken_from_intake", BOOL, over=(request, self.turn))
         self.taken_twice = ghost("taken_twice", BOOL)
         self.times_answered = ghost("times_answered", Range(0, 2), over=request)
         self.miscredited = ghost("token_miscredited", BOOL)
-        self.point = of_prefill("arrived_from", Enum(Point), over=rank)
+        self.point = of_prefill("arrived_from", Enum(Point), over=ranks)
         self.slipped = ghost("barrier_slipped", BOOL)
-        self.batch_number = of_prefill("batch_number", Range(0, 1), init=1)
-        self.witness = Witness.create(rank, Range(0, 1), self.prefill_process)
+        self.batch_number = of_prefill("batch_number", Range(0, 1), over=instances, init=1)
+        self.witness = Witness.create(rank, Range(0, 1), self.prefill_process, instances)
         version = Range(0, 1)
         self.weights = ghost("weights_in_force", version)
-        self.rank_weights = ghost("weights_of_rank", version, over=rank)
+        self.rank_weights = ghost("weights_of_rank", version, over=ranks)
         self.decode_weights = ghost("weights_of_decode", version, over=self.decode)
         self.served_by = ghost("weights_of_request", Optional(version), over=request)
         self.mixed = ghost("weights_mixed", BOOL)
+
+    # -- the plane as one prefill instance sees it -------------------------------------------------------------------
+
+    def at(self, *prefill: Any) -> Plane:
+        """The plane as that prefill instance sees it, without numbers of its own; a single one has no number to give."""
+        seen = copy(self)
+        seen.here = prefill
+        for name, part in vars(self).items():
+            if isinstance(part, Variable) and part.over[: len(prefill)] == self.instances:
+                setattr(seen, name, slice_of(part, prefill))
+        seen.witness = self.witness.at(*prefill)
+        return seen
+
+    @property
+    def own(self) -> Plane:
+        """The plane as the copy itself sees it, in the rows of a machine that has copies over `instances` first."""
+        return self.at(*(me(index) for index in self.instances))
+
+    @property
+    def prefills(self) -> list[Plane]:
+        """The plane as each prefill instance sees it."""
+        return [self.at(number) for number in self.prefill] if self.instances else [self.at()]
+
+    def at_home(self, request: Any) -> Plane:
+        """The plane as the prefill instance of a request sees it."""
+        return self.at(*self.prefill_of(request))
+
+    def prefill_of(self, request: Any) -> tuple[Expr, ...]:
+        """The leading indices of what the prefill instance of a request has."""
+        return (self._routed(request, self.prefill, 1),) if self.instances else ()
+
+    def serves(self, request: Any) -> Expr:
+        """Whether this prefill instance is the one of the request."""
+        return self.prefill_of(request)[0] == self.here[0] if self.here else TRUE
+
+    def private(self, name: str, type: Type, over: Any = ()) -> Any:
+        """A variable of the threads of this prefill instance."""
+        dims = over if isinstance(over, tuple) else (over,)
+        return slice_of(private(name, type, over=(*self.instances, *dims)), self.here)
+
+    def engine_lives(self) -> Expr:
+        """Whether the engine process of this prefill instance lives."""
+        return self.engine_process.is_alive(*self.here) if self.engine_process is not None else TRUE
+
+    def is_dead(self) -> Expr:
+        """Whether this prefill instance has crashed."""
+        return ~self.prefill_process.is_alive(*self.here) if self.prefill_process is not None else FALSE
 
     # -- words that several machines use -----------------------------------------------------------------------------
 
     def home(self, request: Any) -> Expr:
         """The D instance of a request."""
-        q, n = lift(request), self.bounds.decodes
+        return self._routed(request, self.decode, self.bounds.prefills)
+
+    def _routed(self, request: Any, to: Index, together: int) -> Expr:
+        """Which instance the request goes to: that many numbers to the first, as many to the next, and so on around."""
+        q, n = lift(request), to.size
         if isinstance(q, Literal):
-            return Literal(q.const % n, self.decode)
-        number: Expr = Literal(0, self.decode)
+            return Literal(q.const // together % n, to)
+        number: Expr = Literal(0, to)
         for position in self.request:
-            if position % n:
-                number = if_else(q == position, Literal(position % n, self.decode), number)
+            if position // together % n:
+                number = if_else(q == position, Literal(position // together % n, to), number)
         return number
 
     def task_of(self, chunk: Any, is_last: Any) -> Expr:

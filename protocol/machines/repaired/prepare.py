@@ -15,8 +15,8 @@ from functools import partial
 from ...combine import all_of, any_of, choice, me
 from ...effect import when
 from ...machine import Machine, Row
+from ...slice import Copies
 from ...types import Optional
-from ...variable import private
 from .plane import Plane, Stage
 
 _row = partial(Row, actor="prefill")
@@ -28,13 +28,13 @@ class Prepare(IntEnum):
     IDLE, SEEN, TAKEN, HOLDING, PUT = range(5)
 
 
-def prepare(p: Plane, request: Machine) -> Machine:
+def prepare(p: Plane, request: Copies) -> Machine:
     """P.F1 .. FN: the prepare threads (5.2)."""
     t, s, q = me(p.thread), Prepare, choice("request", p.request)
     free = choice("slot", p.slot)
-    hand = private("prepare_hand", Optional(p.request), over=p.thread)
-    key, turn = private("prepare_key", p.key, over=p.thread), private("prepare_turn", p.turn, over=p.thread)
-    head = p.intake.cell().head
+    hand = p.private("prepare_hand", Optional(p.request), over=p.thread)
+    key, turn = p.private("prepare_key", p.key, over=p.thread), p.private("prepare_turn", p.turn, over=p.thread)
+    head = p.intake.head
     taken = p.taken[head.request, head.turn]
     see = [hand[t].set(head.request), turn[t].set(head.turn), when(taken, p.taken_twice.set(True)), taken.set(True)]
     mine, now = hand[t] == q, p.turn_of[q]
@@ -68,4 +68,5 @@ def prepare(p: Plane, request: Machine) -> Machine:
         _row("add",       s.PUT,     s.IDLE,    mine, done, choose=(q,), moves=move.add, under=lock, cite="4.8"),
     ]
     # fmt: on
-    return Machine("prepare", s, rows, copies=p.thread, final=s.IDLE, process=p.engine_process, doc="P.F1 .. FN: preparation (5.2).")
+    copies = (*p.instances, p.thread)
+    return Machine("prepare", s, rows, copies=copies, final=s.IDLE, process=p.engine_process, doc="P.F1 .. FN: preparation (5.2).")

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...combine import all_of, any_of, count
-from ...expr import FALSE, Expr
+from ...combine import all_of, any_of, conjunction, count, disjunction
+from ...expr import Expr
 from ...machine import Machine
 from ...properties import Property, always, leads_to, never, sometimes
+from ...slice import Copies
 from ...system import System
 from .bounds import Bounds, Rules
 from .completion import completer, token_processor
@@ -54,6 +55,7 @@ def build(
     lives: int = 2,
     drafts: bool = False,
     control: bool = False,
+    prefills: int = 1,
 ) -> System:
     """The repaired protocol at these bounds; see `bounds.Bounds`. `without` leaves one of `bounds.Rules` out.
 
@@ -61,20 +63,22 @@ def build(
         DefinitionError: an unknown rule, or a bound outside its choices.
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
-    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash, lives, drafts, control)
+    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash, lives, drafts, control, prefills)
     return compose(Plane(Rules.all_but(without), bounds))
 
 
 def compose(p: Plane) -> System:
     """The machines over that plane, and all that is asked of them."""
     request, entry = request_machine(p), entry_machine(p)
-    routing, scheduling, working = router(p, request, entry), gate(p, request), worker(p)
-    preparing = prepare(p, request)
-    machines = [request, entry, routing, preparing, scheduling, working, registrar(p), consumer(p), sender(p)]
-    machines += [token_processor(p, request), completer(p, request), connector(p, request)]
+    own = p.own
+    its = Copies(request, own.here)
+    routing, scheduling, working = router(p, request, entry), gate(own, its), worker(own)
+    preparing = prepare(own, its)
+    machines = [request, entry, routing, preparing, scheduling, working, registrar(own), consumer(own), sender(own)]
+    machines += [token_processor(own, its), completer(own, its), connector(own, its)]
     machines += [listener(p, entry), decode_loop(p, entry), decode_worker(p, entry)]
     operating = operator(p, request, entry)
-    machines += [m for m in (timer(p, request), operating, faults(p)) if m is not None]
+    machines += [m for m in (timer(own, its), operating, faults(p)) if m is not None]
     properties = _properties(p, request, entry, routing, scheduling, working)
     properties += _threads(p, preparing)
     if operating is not None:
@@ -90,11 +94,14 @@ def _properties(p: Plane, request: Machine, entry: Machine, routing: Machine, sc
 def _hand_over(p: Plane, request: Machine, entry: Machine) -> list[Property]:
     """S1-S5, S7."""
 
-    def holds_slot(q: Expr) -> Expr:
-        return request.at(q).is_in(*HOLDING) == ~p.slot_of[q].is_none
+    def holds_slot(its: Plane, q: Expr) -> Expr:
+        return request.at(*its.here, q).is_in(*HOLDING) == ~its.slot_of[q].is_none
 
-    def is_shared(q: Expr) -> Expr:
-        return any_of(p.request, lambda i: (i != q) & ~p.slot_of[q].is_none & (p.slot_of[i] == p.slot_of[q]))
+    def is_shared(its: Plane, q: Expr) -> Expr:
+        return any_of(p.request, lambda i: (i != q) & ~its.slot_of[q].is_none & (its.slot_of[i] == its.slot_of[q]))
+
+    def owns_slots(its: Plane) -> Expr:
+        return all_of(p.request, lambda q: holds_slot(its, q) & ~is_shared(its, q))
 
     def is_counted(d: Expr) -> Expr:
         return p.reserved[d] == count(p.request, lambda q: (p.home(q) == d) & entry.at(d, q).is_in(*RESERVING))
@@ -106,19 +113,19 @@ def _hand_over(p: Plane, request: Machine, entry: Machine) -> list[Property]:
         return p.decode_batch[d, q] & ~entry.at(d, q).is_in(Entry.DECODING, Entry.ENDING)
 
     def closed(q: Expr) -> Expr:
-        return request.at(q) == Stage.CLOSED
+        return request.at(*p.prefill_of(q), q) == Stage.CLOSED
 
     def opens_unreserved(q: Expr) -> Expr:
         return any_of(p.decode, lambda d: ~p.open_key[d, q].is_none & ~entry.at(d, q).is_in(*RESERVING))
 
     freed = any_of(p.request, lambda q: any_of(p.decode, lambda d: is_freed(d, q)))
-    kept = any_of(p.request, lambda q: closed(q) & (~p.slot_of[q].is_none | any_of(p.rank, lambda r: _is_kept(p, r, q))))
+    kept = any_of(p.request, lambda q: closed(q) & (~p.at_home(q).slot_of[q].is_none | any_of(p.rank, lambda r: _is_kept(p.at_home(q), r, q))))
     return [
         never("committed_unsent", p.committed_unsent, about="CH-S1: D decodes from a cache that every rank has written whole"),
         sometimes("some_request_decodes", any_of(p.request, is_decoding), about="twin of CH-S1"),
         never("uncomputed_sent", p.uncomputed_sent, about="CH-S2"),
         never("foreign_written", p.foreign_written, about="CH-S3, CH-S5: no write into memory of D that is not reserved for the request"),
-        always("slots_owned_once", all_of(p.request, lambda q: holds_slot(q) & ~is_shared(q)), about="CH-S4 on P"),
+        always("slots_owned_once", conjunction([owns_slots(its) for its in p.prefills]), about="CH-S4 on P"),
         always("reservations_counted", all_of(p.decode, is_counted), about="CH-S4 on D"),
         never("key_without_reservation", any_of(p.request, opens_unreserved), about="CH-S5: what is not reserved cannot be written"),
         never("freed_block_read", p.freed_read, about="CH-S5: no read of a block of P that was freed"),
@@ -137,15 +144,27 @@ def _is_kept(p: Plane, r: Expr, q: Expr) -> Expr:
 
 def _engine_worker(p: Plane, scheduling: Machine, working: Machine) -> list[Property]:
     """P1-P10 of the engine-worker side."""
-    witness = p.witness
-    forwarding = any_of(p.rank, lambda r: working.at(r).is_in(Worker.COMPUTING, Worker.WRITTEN, Worker.SIGNALLED, Worker.MEETING))
-    through = any_of(p.request, lambda q: p.computed[0, q] == p.whole[q])
-    scheduling_now = scheduling.at() == Gate.SCHEDULING
+
+    def forwarding(its: Plane) -> Expr:
+        return any_of(p.rank, lambda r: working.at(*its.here, r).is_in(Worker.COMPUTING, Worker.WRITTEN, Worker.SIGNALLED, Worker.MEETING))
+
+    def through(its: Plane) -> Expr:
+        return any_of(p.request, lambda q: its.computed[0, q] == p.whole[q])
+
+    def schedules(its: Plane) -> Expr:
+        return scheduling.at(*its.here) == Gate.SCHEDULING
+
+    def opens(*i: Expr) -> Expr:
+        return schedules(p.at(*i)) | p.at(*i).is_dead()
+
+    def some(of: Callable[[Plane], Expr]) -> Expr:
+        return disjunction([of(its) for its in p.prefills])
+
     return [
-        never("misread_batch", witness.misread, about="EW-P1, EW-P4: every rank reads every batch once, in put order"),
-        always("same_batch_per_iteration", ~witness.is_divided(), about="EW-P2"),
-        never("schedule_during_forward", scheduling_now & forwarding, about="EW-P3: the purpose of #6680"),
-        sometimes("some_schedule_after_forward", scheduling_now & through, about="twin of EW-P3"),
+        never("misread_batch", some(lambda its: its.witness.misread), about="EW-P1, EW-P4: every rank reads every batch once, in put order"),
+        always("same_batch_per_iteration", ~some(lambda its: its.witness.is_divided()), about="EW-P2"),
+        never("schedule_during_forward", some(lambda its: schedules(its) & forwarding(its)), about="EW-P3: the purpose of #6680"),
+        sometimes("some_schedule_after_forward", some(lambda its: schedules(its) & through(its)), about="twin of EW-P3"),
         never("barrier_slipped", p.slipped, about="EW-P5, EW-P6: the ranks meet from the same place of their loops"),
         never("freed_block_written", p.freed_written, about="EW-P7"),
         never("token_miscredited", p.miscredited, about="EW-P8"),
@@ -153,21 +172,21 @@ def _engine_worker(p: Plane, scheduling: Machine, working: Machine) -> list[Prop
         never("taken_twice", p.taken_twice, about="EW-P9: nobody is fetched twice; that nobody is skipped is EW-P12"),
         always("answered_at_most_once", all_of(p.request, lambda q: p.times_answered[q] <= 1), about="EW-P10, CH-L2"),
         sometimes("some_request_is_answered", any_of(p.request, lambda q: p.times_answered[q] == 1), about="twin of EW-P10"),
-        leads_to("gate_opens", scheduling.at() != Gate.SCHEDULING, scheduling_now | _is_dead(p), about="EW-P11"),
+        leads_to("gate_opens", lambda *i: ~schedules(p.at(*i)), opens, each=p.instances, about="EW-P11"),
     ]
-
-
-def _is_dead(p: Plane) -> Expr:
-    """P has crashed."""
-    return ~p.prefill_process.is_alive() if p.prefill_process is not None else FALSE
 
 
 def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> list[Property]:
     """L1-L3, P12, P14; while P lives, where it can die."""
-    dead = _is_dead(p)
+
+    def stage(q: Expr) -> Expr:
+        return request.at(*p.prefill_of(q), q)
+
+    def dead(q: Expr) -> Expr:
+        return p.at_home(q).is_dead()
 
     def closed(q: Expr) -> Expr:
-        return (request.at(q) == Stage.CLOSED) | dead
+        return (stage(q) == Stage.CLOSED) | dead(q)
 
     def posted(q: Expr) -> Expr:
         return ~routing.at(q).is_in(Router.NEW, Router.ANSWERED)
@@ -188,7 +207,10 @@ def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> l
         return any_of(p.decode, lambda d: entry.at(d, q) == Entry.DECODING)
 
     def under_way(q: Expr) -> Expr:
-        return ~request.at(q).is_in(Stage.NEW, Stage.CLOSED)
+        return ~stage(q).is_in(Stage.NEW, Stage.CLOSED)
+
+    def has_slot(q: Expr) -> Expr:
+        return ~p.at_home(q).slot_of[q].is_none
 
     def begins(q: Expr) -> Expr:
         return routing.at(q) == Router.POSTED
@@ -198,33 +220,37 @@ def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> l
     return [
         *(served if p.bounds.full else []),
         *(decoded if p.bounds.spoils_nothing else []),
-        leads_to("first_tokens_committed", lambda q: p.produced[q], closed, each=p.request, about="CH-L1"),
+        leads_to("first_tokens_committed", lambda q: p.at_home(q).produced[q], closed, each=p.request, about="CH-L1"),
         leads_to("requests_closed", under_way, closed, each=p.request, about="CH-L3: P is done with every request that it has begun"),
         leads_to("requests_answered", posted, answered, each=p.request, about="CH-L2, CH-L3, EW-P12"),
         leads_to("entries_close", open_at_decode, lambda q: ~open_at_decode(q), each=p.request, about="CH-S7, CH-L3 on D"),
-        leads_to("slots_come_back", lambda q: ~p.slot_of[q].is_none, lambda q: p.slot_of[q].is_none | dead, each=p.request, about="EW-P14 on P"),
+        leads_to("slots_come_back", has_slot, lambda q: ~has_slot(q) | dead(q), each=p.request, about="EW-P14 on P"),
         leads_to("reservations_come_back", reserved, lambda q: ~reserved(q), each=p.request, about="EW-P14 on D"),
     ]
 
 
 def _threads(p: Plane, preparing: Machine) -> list[Property]:
     """Which threads wait for nobody but P's own work."""
-    dead = _is_dead(p)
 
-    def idle(t: Expr) -> Expr:
-        return preparing.at(t) == Prepare.IDLE
+    def taken(*copy: Expr) -> Expr:
+        return preparing.at(*copy) != Prepare.IDLE
 
-    return [
-        leads_to("threads_come_back", lambda t: ~idle(t), lambda t: idle(t) | dead, each=p.thread, about="H16: no prepare thread waits for D"),
-    ]
+    def back(*copy: Expr) -> Expr:
+        return ~taken(*copy) | p.at(*copy[:-1]).is_dead()
+
+    return [leads_to("threads_come_back", taken, back, each=preparing.copies, about="H16: no prepare thread waits for D")]
 
 
 def _purposes(p: Plane, request: Machine, entry: Machine) -> list[Property]:
     """What the pull requests were after, and what the faults must not make impossible: runs that exist."""
     bounds = p.bounds
 
+    def stage(q: Expr) -> Expr:
+        return request.at(*p.prefill_of(q), q)
+
     def runs_unregistered(q: Expr) -> Expr:
-        return any_of(p.rank, lambda r: (p.info_request == q) & ~p.info_read[r] & (p.computed[r, q] == p.whole[q]))
+        its = p.at_home(q)
+        return any_of(p.rank, lambda r: (its.info_request == q) & ~its.info_read[r] & (its.computed[r, q] == p.whole[q]))
 
     def pairs(of: Callable[[Expr], Expr]) -> Expr:
         return any_of(p.request, lambda q: of(q) & any_of(p.request, lambda i: (i < q) & of(i)))
@@ -233,15 +259,15 @@ def _purposes(p: Plane, request: Machine, entry: Machine) -> list[Property]:
         return any_of(p.decode, lambda d: p.decode_batch[d, q])
 
     lives = any_of(p.decode, lambda d: (p.decode_life[d] != 0) & any_of(p.request, lambda q: entry.at(d, q) == Entry.DECODING))
-    revived = (p.prefill_life != 0) & any_of(p.request, lambda q: request.at(q) == Stage.PREFILLED)
+    revived = any_of(p.request, lambda q: (p.at_home(q).prefill_life != 0) & (stage(q) == Stage.PREFILLED))
     found = [sometimes("some_forward_before_registration", any_of(p.request, runs_unregistered), about="the purpose of #7724")]
     if bounds.requests > 1:
         found += [
-            sometimes("some_two_are_prefilled_together", pairs(lambda q: request.at(q) == Stage.RUNNING), about="full batches: #6680, #7944"),
+            sometimes("some_two_are_prefilled_together", pairs(lambda q: stage(q) == Stage.RUNNING), about="full batches: #6680, #7944"),
             sometimes("some_two_decode_in_one_step", pairs(steps), about="continuous batching on D"),
         ]
     if bounds.threads > 1:
-        found.append(sometimes("some_two_are_prepared_at_once", pairs(lambda q: request.at(q) == Stage.HELD), about="the purpose of #7724"))
+        found.append(sometimes("some_two_are_prepared_at_once", pairs(lambda q: stage(q) == Stage.HELD), about="the purpose of #7724"))
     if p.decode_process is not None:
         found.append(sometimes("some_second_life_of_decode_decodes", lives, about="a D that has crashed decodes again"))
     if p.prefill_process is not None:

@@ -56,8 +56,8 @@ def request_machine(p: Plane) -> Machine:
     # fmt: on
     if not p.rules.drains_before_cancel:
         rows.append(Row("token", [x for x in s if x not in (s.RUNNING, s.DOOMED)], None, cite="the token of a request that is gone"))
-    process = p.engine_process
-    return Machine("request", s, rows, copies=p.request, passive=True, lock=p.resources, process=process, doc="P's view of a request.")
+    copies, process = (*p.instances, p.request), p.engine_process
+    return Machine("request", s, rows, copies=copies, passive=True, lock=p.resources, process=process, doc="P's view of a request.")
 
 
 def entry_machine(p: Plane) -> Machine:

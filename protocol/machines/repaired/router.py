@@ -17,6 +17,7 @@ from ...combine import choice, me
 from ...effect import Effect, when
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
+from ...slice import Copies
 from ...variable import Variable, private
 from .plane import Plane, Stage
 
@@ -33,28 +34,13 @@ class Router(IntEnum):
 def router(p: Plane, request: Machine, entry: Machine) -> Machine:
     """R: posts, aborts, and hands the one answer to the client (1.3)."""
     q, r = me(p.request), Router
-    length = choice("chunks", p.prompt)
     life, turn = private("posted_life", p.life, over=p.request), private("posted_turn", p.turn, over=p.request)
     prefill_life = private("posted_prefill_life", p.prefill_lives, over=p.request)
     rows = []
     for d in p.decode:
         rows += _rows_at_decode(p, entry, d, life, prefill_life, turn)
-    alive: Expr = TRUE
-    if p.engine_process is not None:
-        alive = p.engine_process.is_alive()
-        if p.rules.names_lives:
-            alive = alive & (p.prefill_life == prefill_life[q])
-    at_prefill = partial(Row, actor="router", under=p.resources)
-    register = [p.turn_of[q].set(turn[q]), p.prompt_chunks[q].set(length), p.whole[q].set(length * p.layers), p.forget_ghosts(q)]
-    push = [p.intake.push(p.name(request=q, turn=turn[q]))]
-    rows += [
-        at_prefill("register", r.POSTED, r.REGISTERED, alive, register, choose=(length,), moves=request[q].post, decided="decided", cite="4.1"),
-        Row("post_to_prefill", r.REGISTERED, r.WAITING, alive, push, "router", under=p.mutex, cite="4.1"),
-    ]
-    if p.bounds.aborts:
-        effects, move = [_cancel_at_once(p, request, q)], request[q].abort
-        told = (r.REGISTERED, r.WAITING)
-        rows.append(at_prefill("abort_at_prefill", told, r.ABORTING, alive, effects, moves=move, **CLIENT, cite="9.4"))
+    for own in p.prefills:
+        rows += _rows_at_prefill(own, Copies(request, own.here), prefill_life, turn)
     open_states = (r.POSTED, r.REGISTERED, r.WAITING, r.ABORTING, r.ABORTED)
     rows.append(Row("receive_answer", open_states, r.ANSWERED, True, [p.answers[q].receive()], "router", cite="1.3"))
     if p.decode_process is not None:
@@ -70,7 +56,8 @@ def _rows_at_decode(p: Plane, entry: Machine, d: int, life: Variable, prefill_li
     here = (p.home(q) == d) & alive
     posts = here & ~p.paused if p.bounds.control and p.rules.holds_posts else here
     at, step = entry[d, q], partial(Row, actor="router", under=p.decode_lock[d])
-    lives = [life[q].set(p.decode_life[d]), prefill_life[q].set(p.prefill_life), p.asked_by[d, q].set(p.prefill_life)]
+    of_prefill = p.at_home(q).prefill_life
+    lives = [life[q].set(p.decode_life[d]), prefill_life[q].set(of_prefill), p.asked_by[d, q].set(of_prefill)]
     post = [*lives, p.times_answered[q].set(0)]
     rows = [step("post_to_decode", r.NEW, r.POSTED, posts, post, moves=at.post, **CLIENT, cite="4.1")]
     if p.bounds.turns > 1:
@@ -83,7 +70,29 @@ def _rows_at_decode(p: Plane, entry: Machine, d: int, life: Variable, prefill_li
     return rows
 
 
-def _cancel_at_once(p: Plane, request: Machine, q: Expr) -> tuple[Effect, ...]:
+def _rows_at_prefill(p: Plane, request: Copies, prefill_life: Variable, turn: Variable) -> list[Row]:
+    """P.ZI hears of the request, and of its abort, while it lives in the life that D was told."""
+    q, r, length = me(p.request), Router, choice("chunks", p.prompt)
+    here = p.serves(q)
+    if p.engine_process is not None:
+        here = here & p.engine_lives()
+        if p.rules.names_lives:
+            here = here & (p.prefill_life == prefill_life[q])
+    step = partial(Row, actor="router", under=p.resources)
+    register = [p.turn_of[q].set(turn[q]), p.prompt_chunks[q].set(length), p.whole[q].set(length * p.layers), p.forget_ghosts(q)]
+    push = [p.intake.push(p.name(request=q, turn=turn[q]))]
+    rows = [
+        step("register", r.POSTED, r.REGISTERED, here, register, choose=(length,), moves=request[q].post, decided="decided", cite="4.1"),
+        Row("post_to_prefill", r.REGISTERED, r.WAITING, here, push, "router", under=p.mutex, cite="4.1"),
+    ]
+    if p.bounds.aborts:
+        effects, move = [_cancel_at_once(p, request, q)], request[q].abort
+        told = (r.REGISTERED, r.WAITING)
+        rows.append(step("abort_at_prefill", told, r.ABORTING, here, effects, moves=move, **CLIENT, cite="9.4"))
+    return rows
+
+
+def _cancel_at_once(p: Plane, request: Copies, q: Expr) -> tuple[Effect, ...]:
     """P.ZI: where P holds nothing for the aborted request yet, nothing needs to be drained."""
     at = request.at(q)
     holds_nothing = at.is_in(Stage.NEW, Stage.ASKED, Stage.REFUSED, Stage.GRANTED)

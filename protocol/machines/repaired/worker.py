@@ -18,7 +18,6 @@ from ...effect import each, when
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...types import BOOL, Range
-from ...variable import private
 from .plane import Plane, Point, per_request
 
 _row = partial(Row, actor="worker")
@@ -33,11 +32,11 @@ class Worker(IntEnum):
 
 def worker(p: Plane) -> Machine:
     """P.W[r]: the event loop (engine_worker facts 4) and the forward (6.2)."""
-    hand = private("worker_hand", p.task, over=(p.rank, p.request))
-    layer = private("worker_layer", Range(0, p.layers - 1), over=p.rank)
-    update = private("worker_update", BOOL, over=p.rank)
+    hand = p.private("worker_hand", p.task, over=(p.rank, p.request))
+    layer = p.private("worker_layer", Range(0, p.layers - 1), over=p.rank)
+    update = p.private("worker_update", BOOL, over=p.rank)
     rows = [*_look_rows(p), *_read_rows(p, hand, update), *_forward_rows(p, hand, layer, update)]
-    return Machine("worker", Worker, rows, copies=p.rank, process=p.worker_process, doc="P.W[r]: the event loop and the forward.")
+    return Machine("worker", Worker, rows, copies=p.each_rank, process=p.worker_process, doc="P.W[r]: the event loop and the forward.")
 
 
 def _look_rows(p: Plane) -> list[Row]:

@@ -14,7 +14,7 @@ these where the thing happens:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,8 @@ from ...combine import any_of, if_else, me
 from ...effect import when
 from ...expr import Expr
 from ...machine import Process
-from ...types import BOOL, Index, Optional, Range
+from ...slice import slice_of
+from ...types import BOOL, Index, Optional, Range, Type
 from ...variable import Variable, ghost
 
 LAPS = Range(0, 2)
@@ -44,21 +45,30 @@ class Witness:
     late_zero: Variable
 
     @classmethod
-    def create(cls, ranks: Index, numbers: Range, process: Process | None = None) -> Witness:
-        """Ghosts of ranks that have decided nothing and read nothing; a crash of the process makes them so again."""
-        own = partial(ghost, process=process)
+    def create(cls, ranks: Index, numbers: Range, process: Process | None = None, instances: tuple[Index, ...] = ()) -> Witness:
+        """Ghosts of ranks that have decided nothing and read nothing; a crash of the process makes them so again.
+
+        `instances`: leading index types, where there are several such groups of ranks; see `at`.
+        """
+        own = partial(_ghost, instances, process)
         return cls(
             ranks,
             numbers,
-            turn=own("witness_turn", BOOL, over=ranks),
-            decided=own("witness_decided", BOOL, over=(ranks, BOOL)),
-            held=own("witness_held", Optional(numbers), over=(ranks, BOOL)),
-            next_batch=own("witness_next_batch", numbers, over=ranks),
+            turn=own("witness_turn", BOOL, (ranks,)),
+            decided=own("witness_decided", BOOL, (ranks, BOOL)),
+            held=own("witness_held", Optional(numbers), (ranks, BOOL)),
+            next_batch=own("witness_next_batch", numbers, (ranks,)),
             misread=own("witness_misread", BOOL),
-            lap=own("witness_lap", LAPS, over=ranks),
+            lap=own("witness_lap", LAPS, (ranks,)),
             raised_in=own("witness_raised_in", Optional(LAPS)),
             late_zero=own("witness_late_zero", BOOL),
         )
+
+    def at(self, *instance: Any) -> Witness:
+        """The ghosts of that instance's ranks."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        sliced: dict[str, Any] = {name: slice_of(part, instance) for name, part in parts.items() if isinstance(part, Variable)}
+        return replace(self, **sliced)
 
     def begin(self) -> list[Any]:
         """The rank arrives at the barrier before the flag is read: a new iteration."""
@@ -101,6 +111,10 @@ class Witness:
             )
 
         return differ(False) | differ(True)
+
+
+def _ghost(instances: tuple[Index, ...], process: Process | None, name: str, type: Type, over: tuple[Any, ...] = ()) -> Variable:
+    return ghost(name, type, over=(*instances, *over), process=process)
 
 
 def _next_lap(lap: Expr) -> Expr:
