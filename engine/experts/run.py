@@ -20,7 +20,7 @@ from ..model.config import ModelConfig
 from ..model.weights import Weights
 from ..queue_server import Letter
 from ..runtime.ensemble import Ensemble
-from ..runtime.live import LiveEngine, start
+from ..runtime.live import start
 from ..runtime.policy import Policy, RoundRobin
 from .balance import Rebalance
 from .crews import Advanced, Stands, Where, name_of, placement_of
@@ -173,12 +173,11 @@ def run_experts_live(
     redundant: int = 0,
     log: str | os.PathLike[str] | None = None,
     patience_s: float = PATIENCE_S,
-    started: Callable[[LiveEngine], None] = lambda engine: None,
 ) -> Run:
     """The same with an operating-system process for every engine and every rank.
 
     Args:
-        patience_s: seconds without a new token after which the run is stalled. started: called with the engine, all processes ready.
+        patience_s: seconds without a new token after which the run is stalled.
 
     Raises:
         DefinitionError: see `run_experts`. EngineError: a process failed, was killed, or does not start.
@@ -186,7 +185,6 @@ def run_experts_live(
     layout = Layout(config, variant, ranks, tuple(map(tuple, requests)), balance, redundant)
     tally, before = Tally(layout), None
     with Segments.made(layout) as segments, start(placement_of(layout, segments), {} if log is None else {"": log}) as engine:
-        started(engine)
 
         def hear(seconds: float | None = None) -> bool:
             letter = engine.received(seconds)

@@ -94,11 +94,11 @@ class Segments:
     layout: Layout
     name: str
 
-    @staticmethod
+    @classmethod
     @contextmanager
-    def made(layout: Layout) -> Iterator[Segments]:
+    def made(cls, layout: Layout) -> Iterator[Segments]:
         """New segments, all zero, removed at the end."""
-        segments = Segments(layout, f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}-experts")
+        segments = cls(layout, f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}-experts")
         with ExitStack() as owned:
             for which in range(layout.instances + 1):
                 members = layout.ranks if which < layout.instances else len(layout.places)
@@ -111,7 +111,7 @@ class Segments:
         """The whole model."""
         return weights_of(self.layout.config)
 
-    def transport(self, place: Place) -> Process:
+    def transport(self, place: Place) -> Transport:
         """The rank's, in its process, which computes with its share of the cores."""
         share_cores(len(self.layout.places))
         return Process(

@@ -10,14 +10,18 @@ import pytest
 
 from checker.conform import conform
 from engine.errors import EngineError
+from engine.experts.crews import placement_of
+from engine.experts.layout import Layout, Place
 from engine.experts.run import run_experts_live
+from engine.experts.transport import Segments, Transport
+from engine.model.collective import Exchanging
 from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.named import weights_of
 from engine.model.reference import greedy
-from engine.runtime.live import LiveEngine
+from engine.runtime.live import start
 from protocol import DefinitionError
 
-from ..test_live import is_gone, segments
+from ..test_live import is_gone, process_numbers, segments
 
 BUSY = [((256, *range(40, 60)), 4), ((256, 99), 3)]
 SKEWED = [((256, *(40 + k % 3 for k in range(30))), 6), ((256, 41, 40, 42), 8)]
@@ -49,17 +53,34 @@ def test_without_empty_batches_every_rank_says_where_it_waits() -> None:
     )
 
 
-def test_a_killed_rank_ends_the_run_with_its_name_and_nothing_is_left() -> None:
-    """The others wait for it in an exchange, or in the protocol: it is the supervision that sees its end."""
-    pids: list[int] = []
+class Deserter:
+    """The transport of a rank that dies in the midst of a forward that all have entered."""
 
-    def kill(engine: LiveEngine) -> None:
-        pids.extend(child.process.pid for child in engine.children.values() if child.process.pid is not None)
-        os.kill(next(child.process.pid for name, child in engine.children.items() if name == "worker[1,0]"), signal.SIGKILL)
+    def enter(self, computation: Exchanging) -> None:
+        """Like any other."""
 
-    with pytest.raises(EngineError, match=r"worker\[1,0\] \(process \d+\) was killed by SIGKILL"):
-        run_experts_live(TINY_EXPERTS, [SKEWED, BUSY], balance="top", patience_s=PATIENCE_S, started=kill)
-    assert len(pids) == 7 and all(map(is_gone, pids)) and not segments()
+    def leave(self) -> None:
+        """The others wait for it in their first exchange, for ever."""
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def close(self) -> None:
+        """It does not live to see it."""
+
+
+class Deserted(Segments):
+    """Shared memory to which one rank does not come."""
+
+    def transport(self, place: Place) -> Transport:
+        return Deserter() if place == (1, 0) else super().transport(place)
+
+
+def test_the_supervision_notices_the_death_of_a_rank_for_which_others_wait_in_an_exchange() -> None:
+    layout = Layout(TINY_EXPERTS, "repaired", 2, (tuple(BUSY), ()))
+    with Deserted.made(layout) as common, start(placement_of(layout, common)) as engine:
+        processes = process_numbers(engine)
+        with pytest.raises(EngineError, match=r"^worker\[1,0\] \(process \d+\) was killed by SIGKILL before the run was over"):
+            engine.received()
+    assert len(processes) == 7 and all(map(is_gone, processes)) and not segments()
 
 
 def test_a_model_without_experts_is_refused_before_a_process_starts() -> None:

@@ -19,7 +19,7 @@ from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.group import Group
 from engine.model.kv_cache import KvCache
 from engine.model.shard import Chunk, Forward, Shard, forward
-from engine.model.shared_exchange import SharedExchange
+from engine.model.shared_exchange import Parted, SharedExchange
 from engine.model.threads import share_cores
 from engine.model.weights import seeded
 
@@ -97,6 +97,18 @@ def test_a_rank_that_does_not_come_is_named(segment: SharedMemory) -> None:
     exchange = SharedExchange(segment, 0, 3, FLOATS, patience_s=0.01)
     with pytest.raises(EngineError, match="waited 0.01 s in the all-reduce of feed, layer 2 for rank 1, rank 2"):
         exchange.exchange(AllReduce(2, "feed", np.zeros((1, 4), np.float32)))
+
+
+def test_a_rank_that_has_closed_its_end_is_not_waited_for(segment: SharedMemory) -> None:
+    """Whoever waits for it hears so at once, and not by a time-out."""
+    given = AllReduce(2, "feed", np.ones((1, 4), np.float32))
+    first, second = (SharedExchange(memory, rank, 2, FLOATS) for rank, memory in enumerate((segment, SharedMemory(segment.name))))
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(second.exchange, given)
+        assert first.exchange(given).tolist() == other.result().tolist() == [[2, 2, 2, 2]]
+    second.close()
+    with pytest.raises(Parted, match="rank 0 waits in the all-reduce of feed, layer 2 for rank 1, of whom some come no more"):
+        first.exchange(given)
 
 
 def test_ranks_at_different_layers_are_told_apart(segment: SharedMemory) -> None:
