@@ -24,6 +24,7 @@ from ..model.layers import Routes
 from ..model.shard import Chunk, Forward, Shard
 from ..model.weights import Floats, Weights
 from ..roles.rank import FORWARD_S, TOKEN_S
+from ..routing.store import RoutingStore
 from ..runtime.ensemble import Ensemble
 from ..runtime.policy import Policy, SeededRandom
 from .crews import Abort, GivenUp, Held, Inspect, Submit, placement_of
@@ -31,7 +32,6 @@ from .fence import Fence
 from .job import Closed, NewWeights, Produced
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
-from .routing_store import RoutingStore
 
 SETTLE_S = 1.0
 """Virtual time that processes get to put everything away when the last answer is there."""

@@ -18,6 +18,7 @@ from ..clock import LiveClock
 from ..errors import EngineError
 from ..generation import DraftUse, Finish, Generation, Handle, PrefixUse, Stats
 from ..meter import Usage
+from ..routing.store import RoutingStore
 from ..runtime.household import SEGMENT_PREFIX
 from ..runtime.live import LiveEngine, start
 from ..runtime.supervision import Died
@@ -26,7 +27,6 @@ from .crews import Abort, GivenUp, Held, Inspect, LiveMemory, Submit, placement_
 from .job import Begun, Closed, Produced
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
-from .routing_store import RoutingStore
 
 ANSWER_S = 10.0
 """How long an engine's process may take to answer a question."""

@@ -14,15 +14,15 @@ import pytest
 from engine.audit import Record
 from engine.disaggregated.lockstep import LockstepEngine
 from engine.disaggregated.plant import Plant
-from engine.disaggregated.routing_store import RoutingStore
 from engine.disaggregated.service import Disaggregated
 from engine.generation import Finish, Generation, Handle
 from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.layers import Integers
 from engine.model.reference import greedy, log_probabilities
-from engine.model.routing import RoutingFile
 from engine.model.sampling import Sampling
 from engine.model.weights import Weights, seeded
+from engine.routing.reader import RoutingReader
+from engine.routing.store import RoutingStore
 from protocol import DefinitionError
 
 WEIGHTS = seeded(TINY_EXPERTS, 0)
@@ -37,7 +37,7 @@ def generations(count: int, seed: int, longest: int = 60) -> list[Generation]:
 
 
 def stored(folder: Path, rollout: str) -> list[Integers]:
-    return [RoutingFile(folder, rollout, layer).load() for layer in range(TINY_EXPERTS.layers)]
+    return RoutingReader(folder).read(rollout, TINY_EXPERTS.layers)
 
 
 def check_routes(record: Record, routes: list[Integers], weights: Weights = WEIGHTS) -> None:
@@ -89,22 +89,13 @@ def test_a_request_that_is_given_up_leaves_no_file_and_the_next_one_its_own(tmp_
     check_routes(engine.answers[second], stored(tmp_path, kept.rollout))
 
 
-def test_a_file_is_not_seen_before_it_is_whole_and_replaces_what_an_earlier_run_has_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = RoutingFile(tmp_path, "again", 0)
-    file.put(np.zeros((3, 2), np.int64))
-    seen: list[bool] = []
-    for step in ("make_directory", "open", "append", "rename"):
-        real = getattr(RoutingFile, step)
-
-        def watched(self: RoutingFile, *args: object, real: object = real) -> None:
-            seen.append(self.path.exists())
-            real(self, *args)  # type: ignore[operator]
-
-        monkeypatch.setattr(RoutingFile, step, watched)
-    wanted = np.arange(8).reshape(4, 2)
-    RoutingStore(tmp_path).put("again", [wanted])
-    assert seen == [False] * 5 and np.array_equal(file.load(), wanted)
-    assert sorted(path.name for path in file.path.parent.iterdir()) == ["layer_0.npy"]
+def test_a_file_replaces_what_an_earlier_run_has_left_and_is_not_seen_before_it_is_whole(tmp_path: Path) -> None:
+    store, wanted, path = RoutingStore(tmp_path), np.arange(8).reshape(4, 2), tmp_path / "again" / "layer_0.npy"
+    store.put("again", [np.zeros((3, 2), np.int64)])
+    assert path.exists()
+    assert [path.exists() for _ in store.rows("again", [wanted])] == [False] * 8 + [True]
+    assert np.array_equal(RoutingReader(tmp_path).read("again", 1)[0], wanted)
+    assert sorted(file.name for file in path.parent.iterdir()) == ["layer_0.npy"]
 
 
 def test_a_disk_that_takes_nothing_costs_the_routes_and_no_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
