@@ -1,4 +1,4 @@
-"""Expressions with their constants folded: what is decided without looking at a state."""
+"""What is known of an expression without looking at a state: its constants folded, and whether it may be an error."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .combine import substitute
-from .expr import FALSE, TRUE, Expr, IfElse, Literal, Not, OneOf, Op, Unwrap
-from .types import BOOL, Value
+from .expr import FALSE, TRUE, Cell, Expr, Field, IfElse, Item, Length, Literal, MakeRecord, Me, Not, OneOf, Op, Param, Unwrap
+from .operators import NUMERIC, bounds_of
+from .types import BOOL, Array, Type, Value
 
 _OPERATORS: dict[str, Callable[[Any, Any], Value]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -64,3 +65,20 @@ def _op(expr: Op) -> Expr:
 
 def _truth(value: bool) -> Expr:
     return TRUE if value else FALSE
+
+
+def is_total(expr: Expr) -> bool:
+    """Whether evaluating it is an error in no state; False where that is not seen at once."""
+    if isinstance(expr, Cell):
+        return all(map(_fits, expr.indices, expr.variable.over))
+    if isinstance(expr, Item):
+        return isinstance(expr.base.type, Array) and is_total(expr.base) and all(map(_fits, expr.indices, expr.base.type.dims))
+    known = (Literal, Me, Param, Field, Length, Not, Op, OneOf, IfElse, MakeRecord)
+    return isinstance(expr, known) and all(map(is_total, expr.children()))
+
+
+def _fits(index: Expr, dim: Type) -> bool:
+    """Whether an index lies in its type, whatever its value."""
+    if isinstance(index.type, NUMERIC):
+        return is_total(index) and all(dim.contains(n) for n in bounds_of(index))
+    return is_total(index) and index.type == dim

@@ -325,8 +325,8 @@ def _check_private(machine: Machine, row: Row, cell: Cell, owners: dict[int, Mac
         raise DefinitionError(f"touches {cell}, which is private: index it by the copy itself ({own})", **_at(machine, row))
 
 
-SEEN_BY_STAND_INS = ("always", "never", "covers", "illegal")
-"""The properties that mean something where machines are replaced by others that may do more."""
+SEEN_BY_STAND_INS = ("always", "never", "leads_to", "covers", "illegal")
+"""The properties that mean something where machines are replaced by others that may do more, and need not do anything."""
 
 
 def _check_stand_in(system: System, machine: Machine) -> None:
