@@ -10,14 +10,15 @@ from protocol.machines.collectives.meeting import Call
 from protocol.types import Value
 
 from ..model.shard import Shard
+from ..model.transport import Place
 from ..queue_server import Letter
 from ..roles.binding import bound_rows
 from ..runtime.placement import OUTSIDE, Crew, Desk, Part, Placement, Station
 from .balance import Balancer, Rebalance
-from .layout import Layout, Place
+from .common import Common
+from .layout import Layout
 from .ranks import BALANCING, ExpertRank, witness
 from .scheduler import ExpertScheduler, Running
-from .transport import Common
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,12 @@ from protocol.machines.collectives.expert_round import build
 from ..model.config import ModelConfig
 from ..model.experts import ExpertPlacement
 from ..model.kv_cache import KvCache
+from ..model.transport import Place
 from ..runtime.placement import Composition
 
 BUILDER = f"{build.__module__}:{build.__name__}"
 Asked = tuple[Sequence[int], int]
 """A prompt, and how many tokens are wanted."""
-Place = tuple[int, int]
-"""An instance and a rank of it."""
 BLOCK_SIZE = 4
 BLOCKS = 64
 CHUNK_TOKENS = 8

@@ -9,11 +9,10 @@ from protocol.machines.collectives.meeting import Call
 from ..driver import Step
 from ..model.sampling import Sampling, choose
 from ..model.shard import Forward, Shard
+from ..model.transport import Place, Transport
 from ..roles.binding import after
 from .balance import Balancer, Rebalance, Rebalancing
-from .layout import Place
 from .scheduler import Result, Work
-from .transport import Transport
 
 
 class ExpertRank:

@@ -17,16 +17,17 @@ from protocol.machines.collectives.meeting import GROUPS, TENSOR, Call
 from ..clock import VirtualClock
 from ..errors import StandsStill
 from ..model.config import ModelConfig
+from ..model.transport import Place
 from ..model.weights import Weights
 from ..queue_server import Letter
 from ..runtime.ensemble import Ensemble
 from ..runtime.live import start
 from ..runtime.policy import Policy, RoundRobin
 from .balance import Rebalance
+from .common import Room, Segments
 from .crews import Advanced, Stands, Where, name_of, placement_of
-from .layout import Asked, Layout, Place
+from .layout import Asked, Layout
 from .scheduler import ExpertScheduler, Running
-from .transport import OneThread, Segments
 
 PATIENCE_S = 10.0
 """Without a new token for so long, a run of processes is stalled."""
@@ -139,7 +140,7 @@ def run_experts(
     """
     layout = Layout(weights.config, variant, ranks, tuple(map(tuple, requests)), balance, redundant)
     tally, before = Tally(layout), None
-    placement = placement_of(layout, OneThread(layout, weights))
+    placement = placement_of(layout, Room(layout, weights))
     with closing(Ensemble(placement, policy if policy is not None else RoundRobin(), () if log is None else ("",), ROW_S)) as ensemble:
 
         def hear() -> None:

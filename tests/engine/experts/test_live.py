@@ -10,14 +10,15 @@ import pytest
 
 from checker.conform import conform
 from engine.errors import EngineError
+from engine.experts.common import Segments
 from engine.experts.crews import placement_of
-from engine.experts.layout import Layout, Place
+from engine.experts.layout import Layout
 from engine.experts.run import run_experts_live
-from engine.experts.transport import Segments, Transport
 from engine.model.collective import Exchanging
 from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.named import weights_of
 from engine.model.reference import greedy
+from engine.model.transport import Place, Transport
 from engine.runtime.live import start
 from protocol import DefinitionError
 

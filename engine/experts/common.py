@@ -1,0 +1,80 @@
+"""What the processes of a run have beside the protocol: the model, and ways to one another, in one thread or by shared memory."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing.shared_memory import SharedMemory
+from typing import Protocol
+
+from ..model.named import weights_of
+from ..model.shared_exchange import SharedExchange
+from ..model.threads import share_cores
+from ..model.transport import Member, OneThread, Place, Seat, Transport
+from ..model.weights import Weights
+from ..runtime.household import SEGMENT_PREFIX
+from .layout import Layout
+
+
+class Common(Protocol):
+    """Asked by each process."""
+
+    def weights(self) -> Weights:
+        """The whole model."""
+        ...
+
+    def transport(self, place: Place) -> Transport:
+        """The rank's."""
+        ...
+
+
+class Room:
+    """One thread for all."""
+
+    def __init__(self, layout: Layout, weights: Weights):
+        self._weights, self._thread = weights, OneThread(layout.places, layout.ranks)
+
+    def weights(self) -> Weights:
+        """The whole model."""
+        return self._weights
+
+    def transport(self, place: Place) -> Transport:
+        """The rank's."""
+        return Seat(self._thread, place)
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Shared memory: a segment an instance, and one for all ranks, which `made` makes and removes."""
+
+    layout: Layout
+    name: str
+
+    @classmethod
+    @contextmanager
+    def made(cls, layout: Layout) -> Iterator[Segments]:
+        """New segments, all zero, removed at the end."""
+        segments = cls(layout, f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}-experts")
+        with ExitStack() as owned:
+            for which in range(layout.instances + 1):
+                members = layout.ranks if which < layout.instances else len(layout.places)
+                memory = SharedMemory(f"{segments.name}-{which}", create=True, size=SharedExchange.bytes_needed(members, layout.floats))
+                owned.callback(memory.unlink)
+                owned.callback(memory.close)
+            yield segments
+
+    def weights(self) -> Weights:
+        """The whole model."""
+        return weights_of(self.layout.config)
+
+    def transport(self, place: Place) -> Transport:
+        """The rank's, in its process, which computes with its share of the cores."""
+        share_cores(len(self.layout.places))
+        tensor = self._exchange(place[0], place[1], self.layout.ranks)
+        return Member(tensor, self._exchange(self.layout.instances, self.layout.number(place), len(self.layout.places)))
+
+    def _exchange(self, which: int, member: int, members: int) -> SharedExchange:
+        return SharedExchange(SharedMemory(f"{self.name}-{which}"), member, members, self.layout.floats)
