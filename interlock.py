@@ -6,8 +6,10 @@ A thin file: what each command takes and prints is in `command/`. Exit codes: 0 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -20,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="A control plane for prefill/decode-disaggregated LLM serving as explicit state machines: run, checked and drawn.",
+    epilog="Exit codes: 0 holds or done, 1 violated or failed, 2 wrong usage or definition, 3 inconclusive.",
 )
 app.command("list")(show.list_scenarios)
 readers = (show.show, check.check, draw.diagram, draw.explain, draw.export, replay.replay, hunt.hunt)
@@ -32,14 +35,29 @@ app.add_typer(models, name="model")
 
 def main() -> None:
     """Run the command; an error on purpose is one line on standard error and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an arrow that the terminal's encoding lacks ends no command
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except (ProtocolError, TraceError) as error:
         print(f"interlock: {error}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        _leave_pipe()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # which the parser of the command line answers with 1: here that is "violated"
+            _leave_pipe()
+        raise
+
+
+def _leave_pipe() -> NoReturn:
+    """End as a command does whose reader has gone: without a word, with the exit code of the signal."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(141)
 
 
 if __name__ == "__main__":

@@ -71,8 +71,10 @@ def read_log(path: str | os.PathLike[str]) -> tuple[System, list[Event], Mapping
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TraceError(f"{path}: cannot be read ({error}); give the file that `interlock run --log` wrote") from error
+    except OSError as error:
+        raise TraceError(f"{path}: {error.strerror or error}; give the file that `interlock run --log` wrote") from error
+    except UnicodeDecodeError as error:
+        raise TraceError(f"{path}: is not text ({error.reason}); give the file that `interlock run --log` wrote") from error
     parsed = [_parsed(path, number, line) for number, line in enumerate(lines, 1)]
     if not parsed or set(parsed[-1]) != {"system", "fired"}:
         raise TraceError(f"{path}: has no last line that names its system; the log was cut off or is of another kind")

@@ -39,7 +39,7 @@ class _Answers:
 
 
 def check(
-    names: Annotated[list[str], typer.Argument(metavar="[SCENARIO ...]", help="Scenarios, or path/to/file.py:build.")] = [],  # noqa: B006
+    names: Annotated[list[str], typer.Argument(metavar="SCENARIO", help="Scenarios, or path/to/file.py:build.")] = [],  # noqa: B006
     all_scenarios: Annotated[bool, typer.Option("--all", help="The whole catalogue, compared with its record.")] = False,
     settings: Settings = [],  # noqa: B006
     json_file: JsonFile = "",
@@ -47,24 +47,27 @@ def check(
     max_states: Annotated[int | None, typer.Option(min=1, help="Budget: distinct states.")] = None,
     max_memory: Annotated[float | None, typer.Option(min=0.001, help="Budget: GB of the search's own memory.")] = None,
     time_limit: Annotated[float | None, typer.Option(min=0.001, help="Budget: seconds per scenario.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads of the table explorer, two at most; a completed answer does not depend on it.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=2, help="Threads of the table explorer; a completed answer does not depend on it.")] = 1,
     first: Annotated[bool, typer.Option("--first", help="Stop at the first violation; counts then cover what was explored.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="The whole catalogue with its proofs above a million states.")] = False,
     reduce: Annotated[bool, typer.Option("--reduce", help="Leave out interleavings that the property cannot tell apart.")] = False,
     explorer: Annotated[Explorer, typer.Option(help="The compiled explorer, or the slow and obvious one.")] = Explorer.TABLE,
 ) -> None:
-    """Explore every interleaving; print the verdict, the counts and the shortest path."""
+    """Explore every interleaving: verdicts, counts, shortest paths. Exit code 1: violated; 3: a budget ran out."""
     from checker.report import differences, exit_code, records_of
     from checker.result import Limits
     from protocol.catalogue import scenarios
     from protocol.catalogue.target import resolve
-    from protocol.trace import save_trace
+    from protocol.trace import check_target, save_trace
 
     all_scenarios = all_scenarios or (deep and not names)
     if all_scenarios == bool(names):
         raise DefinitionError("check: name scenarios, or give --all for the whole catalogue (and not both)")
     if all_scenarios and settings:
         raise DefinitionError("check --all compares with the record, so it takes no --set; name the scenario instead")
+    for file in (trace_file, json_file if json_file != "-" else ""):
+        if file:
+            check_target(file)
     if all_scenarios and reduce:
         raise DefinitionError("check --all compares counts with the record, so it takes no --reduce; name scenarios instead")
     if all_scenarios:

@@ -12,7 +12,7 @@ from .printing import write_json
 
 
 def conform(log: Annotated[Path, typer.Argument(metavar="LOG", help="What `interlock run --log` wrote.")], json_file: JsonFile = "") -> None:
-    """Whether a run's log is a behaviour of its system; names the first event that cannot be."""
+    """Whether a run's log is a behaviour of its system. Names the first event that cannot be. Exit code 1: there is one."""
     from checker.conform import conform as judge
 
     found = judge(log)

@@ -46,13 +46,13 @@ def experts(
     patience: Annotated[float, typer.Option(min=0.1, help="With --live: seconds without a new token after which the run is stalled.")] = 10.0,
     log: Annotated[Path | None, typer.Option(help="Write the event log, which `interlock conform` judges.")] = None,
 ) -> None:
-    """Run tiny-experts with its experts spread over the ranks of all instances; exits 1 when the run stalls, saying who waits for whom."""
+    """Spread the experts of tiny-experts over all instances. Exit code 1: the run stalls; it says who waits for whom."""
     from engine.experts.run import run_experts, run_experts_live
     from engine.load.prompts import prompt_of
-    from engine.log import check_target
     from engine.model.named import config_of, weights_of
     from engine.model.reference import greedy
     from engine.workload import Request
+    from protocol.trace import check_target
 
     if busy > instances:
         raise DefinitionError(f"--busy {busy}: there are {instances} instances; give at most as many")

@@ -23,7 +23,7 @@ WIDTH = 600
 
 
 def hunt(
-    scenario: Annotated[str, typer.Argument(metavar="[SCENARIO]", help="A scenario of `interlock list`; none: the whole engine.")] = "",
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario of `interlock list`; none: the whole engine.")] = "",
     without: Annotated[str | None, typer.Option(help="Leave a rule of the repaired protocol out (docs/repaired.md); of the whole engine.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Schedules of each policy.")] = 20,
     first: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
@@ -32,7 +32,7 @@ def hunt(
     requests: Annotated[int, typer.Option(min=1, help="Requests of a run of the whole engine.")] = 8,
     json_file: JsonFile = "",
 ) -> None:
-    """Run a version in lockstep under seeded schedules, with tensors, and count what goes wrong. Exit code 1: something did.
+    """Count what goes wrong with a version under seeded schedules. It runs in lockstep, with tensors. Exit code 1: something did.
 
     The whole engine meets what the rule is about: clients that give up, processes that die, messages that are lost, at seeded moments.
     """

@@ -61,6 +61,21 @@ class Lockstep:
     recorded: Path | None
     without: str | None
 
+    @classmethod
+    def asked(
+        cls, lockstep: bool, turns: Turns, seed: int, changes: int, record: Path | None, recorded: Path | None, without: str | None
+    ) -> Lockstep | None:
+        """What was asked; None for a run in processes.
+
+        Raises:
+            DefinitionError: an option of lockstep for one of these.
+        """
+        if lockstep:
+            return cls(turns, seed, changes, record, recorded, without)
+        if (record, recorded, without) != (None, None, None):
+            raise DefinitionError("--record, --recorded and --without: only a run in lockstep chooses its turns; give --lockstep")
+        return None
+
     def __str__(self) -> str:
         who = f"choices of {self.recorded}" if self.recorded is not None else f"{self.turns.value}, seed {self.seed}"
         return who if self.without is None else f"{who}, without {self.without}"

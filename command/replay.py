@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protocol.errors import DefinitionError
+from protocol.trace import check_target
 
 from .exploration import explore, path_of
 from .printing import print_prose, print_table
@@ -27,16 +28,20 @@ def replay(
     holding: Annotated[bool, typer.Option("--holding", help="Walk every version that holds under rough schedules: none may do damage.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="With --all: write the page to a file.")] = None,
 ) -> None:
-    """Drive the engine with tensors along a counterexample; what it does to the answers. Exit code 1: there is damage."""
+    """Drive the engine with tensors along a counterexample. Tells what that does to the answers. Exit code 1: there is damage."""
     from engine.replay import expose, late
     from engine.replay import replay as drive
     from engine.replay.report import comparison, exposure_text, late_story, story
 
     if all_hazards + holding + bool(name) != 1:
         raise DefinitionError("replay: name a trace or a scenario, or give --all for the page, or --holding (one of them)")
+    if output is not None and not all_hazards:
+        raise DefinitionError("replay: -o is of the page; give --all")
     if holding:
         raise typer.Exit(_walk_holding(seed, rough or 3))
     if all_hazards:
+        if output is not None:
+            check_target(output)
         _replay_all(seed, rough or 40, output)
         return
     trace = _trace_named(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,18 +12,13 @@ from protocol.errors import DefinitionError
 
 from .lockstep import Lockstep, Turns
 from .options import Drafts, JsonFile, PrefixCaching
+from .playing import EVENTS, OURS, Load, Played, Player
 from .printing import write_json
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from engine.audit import Audit
     from engine.load.table import Selection
-    from engine.load.traffic import Traffic
-    from engine.metrics import Measurement
 
-EVENTS = Path("events.ndjson")
-"""Where the event log of a run goes if nothing is said."""
-OURS = "repaired"
 FAILURES_SHOWN = 10
 """Of a run, on standard error; all are counted."""
 
@@ -68,89 +63,48 @@ def run(
     variant: Annotated[str, typer.Option(help="With --prefill 0: A, B or B' of #6680 instead of ours.")] = OURS,
     json_file: JsonFile = "",
 ) -> None:
-    """Play a workload and measure it: on the live engine that the repaired protocol drives, on --monolithic, or on the server at --url."""
-    from engine import run as run_engine
-    from engine.deployment import Deployment
+    """Play a workload on the engine or on a server, and measure it. Exit code 1: a request failed, or --audit found a fault."""
     from engine.load import bench
     from engine.load.table import Selection
     from engine.load.traffic import Traffic
-    from engine.log import check_target
-    from engine.runtime.plan import Plan
+    from protocol.trace import check_target
+
+    alone = Lockstep.asked(lockstep, policy, seed, changes, record, recorded, without)
+    events = log if log is not None or timeline is None else EVENTS  # a timeline is drawn from the log
+    sizes = (prefill, decode, ranks, variant, max_num_seqs, max_model_len, prefix_caching, drafts)
+    player = Player(url, model, monolithic, *sizes, audit, events, alone)
+    if save_detailed and not json_file:
+        raise DefinitionError("--save-detailed: the requests stand in the answer as JSON; give --json FILE")
+    selection = Selection.parse(percentile_metrics, metric_percentiles, goodput)
+    source = bench.Source(workload, limit, scale, rounds=rounds, input_len=input_len, output_len=output_len, seed=seed)
+    load = Load(source, Traffic(request_rate, burstiness, concurrency, speed, seed), bench.Answers(temperature, ignore_eos))
+    for file in (*player.logs.values(), timeline, json_file if json_file != "-" else ""):
+        if file:
+            check_target(file)
+    with Progress("run") as shown:
+        played = player.play(load, shown)
+    _tell(load, played, selection, timeline, json_file, save_detailed)
+    raise typer.Exit(0 if played.fine else 1)
+
+
+def _tell(load: Load, played: Played, selection: Selection, timeline: Path | None, json_file: str, detailed: bool) -> None:
+    """The picture and the JSON that were asked for; the table of a run, its files, what the audit says; on standard error what failed."""
+    from engine.load.table import result, table
     from engine.timeline import write_timeline
 
-    if url and monolithic:
-        raise DefinitionError("--url and --monolithic: give one of them")
-    if audit and (url or monolithic or not prefill):
-        raise DefinitionError("--audit: only the disaggregated engine keeps what it generates; leave out --url, --monolithic and --prefill 0")
-    if not lockstep and (record, recorded, without) != (None, None, None):
-        raise DefinitionError("--record, --recorded and --without: only a run in lockstep chooses its turns; give --lockstep")
-    if lockstep and (url or monolithic):
-        raise DefinitionError("--lockstep: only the engine that the protocol drives has turns; leave out --url or --monolithic")
-    if variant != OURS and (url or monolithic or prefill):
-        raise DefinitionError("--variant: of the gate and its ranks; give --prefill 0, or leave a rule of the whole protocol out by --without")
-    prefill = 0 if url or monolithic else prefill
-    alone = Lockstep(policy, seed, changes, record, recorded, without)
-    if (url or monolithic) and (log is not None or timeline is not None):
-        raise DefinitionError("--log and --timeline: only the engine that the protocol drives has events; leave out --url or --monolithic")
-    selection = Selection.parse(percentile_metrics, metric_percentiles, goodput)
-    traffic = Traffic(request_rate, burstiness, concurrency, speed, seed)
-    source = bench.Source(workload, limit, scale, rounds=rounds, input_len=input_len, output_len=output_len, seed=seed)
-    answers = bench.Answers(temperature, ignore_eos)
-    requests = source.requests()
-    logs = {} if url or monolithic else bench.logs_of(log or EVENTS, decode if prefill else 0)
-    for file in (*logs.values(), *([] if timeline is None else [timeline])):
-        check_target(file)
-    found: Audit | None = None
-    written = dict.fromkeys(logs.values(), "")
-    with Progress("run") as shown:
-
-        def progress(completed: int) -> None:
-            shown.show(f"{completed:,} of {len(requests):,} requests completed")
-
-        if url:
-            measured, served = bench.run_over_http(requests, traffic, url, model or None, answers, progress)
-            details: dict[str, Any] = {"model_id": served}
-        elif monolithic or prefill:
-            context = max_model_len or max(2, bench.context_of(requests))
-            wanted = Deployment(model or "tiny", prefill, decode, ranks, 1, max_num_seqs, context, prefix_cache=prefix_caching, drafts=drafts)
-            details = {"model_id": wanted.model, "ranks": ranks} | ({"prefill": prefill, "decode": decode} if prefill else {})
-            if lockstep:
-                measured, told, found = alone.play(requests, traffic, wanted, answers, progress, logs, audit)
-                details |= told
-            else:
-                measured, fired, found, written = bench.run_in_process(requests, traffic, wanted, answers, progress, logs, audits=audit)
-                details |= {"rows_fired": fired} if prefill else {}
-        else:
-            drawn = seed if source.synthetic or not traffic.timed else None
-            timed = bench.at_their_times(requests, traffic)
-            if lockstep:
-                measured, details = alone.signal(timed, Plan(ranks, "mixed", variant), speed, logs[""])
-            else:
-                report = run_engine(timed, ranks=ranks, variant=variant, speed=speed, log_path=logs[""], seed=drawn, progress=progress)
-                measured, details = report.measurement, report.details()
     if timeline is not None:
-        write_timeline(written, timeline)
-    _tell_run(str(source), measured, traffic, selection, details, json_file, save_detailed)
+        write_timeline(played.written, timeline)
+    if json_file:
+        write_json(json_file, played.details | result(played.measured, load.traffic, selection, detailed=detailed))
     if json_file != "-":
-        for file in written:
+        print(f"workload: {load.source}")
+        print(table(played.measured, load.traffic, selection))
+        print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in played.details.items() if value is not None))
+        for file in played.written:
             print(f"event log written to {file}")
         if timeline is not None:
             print(f"timeline written to {timeline}")
-        print("\n".join(found.lines() if found else []), end="\n" if found else "")
-    raise typer.Exit(1 if measured.failed or (found is not None and not found.healthy) else 0)
-
-
-def _tell_run(
-    source: str, measured: Measurement, traffic: Traffic, selection: Selection, details: dict[str, Any], json_file: str, detailed: bool
-) -> None:
-    """The table of a run, its result file, and what failed."""
-    from engine.load.table import result, table
-
-    if json_file:
-        write_json(json_file, details | result(measured, traffic, selection, detailed=detailed))
-    if json_file != "-":
-        print(f"workload: {source}")
-        print(table(measured, traffic, selection))
-        print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in details.items() if value is not None))
-    for completion in measured.failed[:FAILURES_SHOWN]:
+        for line in played.audit.lines() if played.audit else ():
+            print(line)
+    for completion in played.measured.failed[:FAILURES_SHOWN]:
         print(f"request {completion.request} failed: {completion.error}", file=sys.stderr)

@@ -28,7 +28,7 @@ def serve(
     routing: Annotated[str, typer.Option(metavar="DIR", help="Store the experts that every token visits: DIR/<id>-<choice>/layer_0.npy ...")] = "",
     control: Annotated[bool, typer.Option("--control", help="Also the operator's endpoints: /pause, /resume, /is_paused, /update_weights.")] = False,
 ) -> None:
-    """Serve a model with the OpenAI API, by prefill and decode processes that the repaired protocol drives; Ctrl-C ends it."""
+    """Serve a model with the OpenAI API; Ctrl-C ends it. Prefill and decode are processes that the repaired protocol drives."""
     from engine.deployment import Deployment
 
     try:

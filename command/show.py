@@ -20,7 +20,7 @@ SHOWN = "A hazard (H1 and H-01 are different), a pull request ('#7724' or 7724),
 
 
 def list_scenarios(json_file: JsonFile = "") -> None:
-    """The catalogue by pull request: its hazards, and every scenario with its property and recorded answer."""
+    """The catalogue by pull request: its hazards and its scenarios. Each scenario has its property and the recorded answer."""
     from protocol.catalogue import scenarios
     from protocol.render.catalogue import BESIDE, by_pull, cited_hazards, hazards_about, hazards_of, pull_title, pulls_of
 
@@ -34,7 +34,7 @@ def list_scenarios(json_file: JsonFile = "") -> None:
 
 
 def show(name: Annotated[str, typer.Argument(metavar="NAME", help=SHOWN)], settings: Settings = []) -> None:  # noqa: B006
-    """What happens in a hazard, a pull request or a scenario; then the shortest path."""
+    """What happens in a hazard, a pull request or a scenario. Then the shortest path."""
     from protocol.catalogue import scenarios
     from protocol.render.catalogue import find_hazard, find_pull, hazards_about, pull_title
 

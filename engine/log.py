@@ -52,13 +52,6 @@ class LogPart:
         self._stream.flush()
 
 
-def check_target(path: str | os.PathLike[str]) -> None:
-    """Refuse a log that could not be written, before anything is started."""
-    target = Path(path)
-    if target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
-        raise TraceError(f"{path}: no file can be written there; choose a file in a directory that exists and can be written")
-
-
 def last_line(system: Mapping[str, Any], fired: Mapping[str, int]) -> str:
     """The line that ends a log: its system (builder and arguments), and how many rows each copy has fired."""
     return json.dumps({"system": dict(system), "fired": dict(sorted(fired.items()))}, ensure_ascii=False) + "\n"

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 
 from protocol import DefinitionError
+from protocol.trace import check_target
 
-from .log import check_target
 from .metrics import Report
 from .runtime.forward_signal import run_live
 from .runtime.live import LiveEngine

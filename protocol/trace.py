@@ -231,7 +231,21 @@ def load_trace(path: str | os.PathLike[str]) -> Trace:
         said = {key: meta.get(key, "") for key in ("scenario", "about", "claim")}
         return Trace(meta["system"], meta["property"], steps, plain, document.get("loop"), config=meta.get("config", {}), **said)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TraceError(f"{path}: not a trace of ours, {error} is missing; give a file that `interlock check --trace` wrote") from error
+        lacks = f"it has no {error}" if isinstance(error, KeyError) else "its parts are of other kinds"
+        raise TraceError(f"{path}: not a trace of ours, {lacks}; give a file that `interlock check --trace` wrote") from error
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Refuse a file that `write_whole` could not write, before the work whose answer it is to hold.
+
+    Raises:
+        TraceError: it is a directory, or lies where nothing can be written.
+    """
+    target = Path(path)
+    # A file is replaced, which asks its directory; a device or a pipe is written to.
+    place = target if target.exists() and not target.is_file() else target.parent
+    if target.is_dir() or not place.exists() or not os.access(place, os.W_OK):
+        raise TraceError(f"{path}: no file can be written there; choose a file in a directory that exists and can be written")
 
 
 def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:

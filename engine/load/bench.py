@@ -178,7 +178,7 @@ def at_their_times(requests: Sequence[Request], traffic: Traffic) -> list[Reques
         DefinitionError: a limit of concurrency, which such an engine cannot keep.
     """
     if traffic.concurrency is not None:
-        raise DefinitionError("--concurrency: only a load client keeps it; give --url or --monolithic too")
+        raise DefinitionError("--concurrency: only a load client keeps it; leave out --prefill 0")
     if traffic.timed:
         return list(requests)
     sessions = sessions_of(requests)

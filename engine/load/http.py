@@ -171,5 +171,7 @@ def _words(error: Any) -> str:
 
 
 def _said(error: Exception) -> str:
-    """An error of the connection in one line; some say nothing but their kind."""
+    """What went wrong in one line: the server's status, or an error of the connection, of which some say nothing but their kind."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"HTTP {error.response.status_code}"
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")

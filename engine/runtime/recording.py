@@ -109,6 +109,8 @@ def load_choices(path: str | os.PathLike[str]) -> list[Choice]:
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         choices = found[CHOICES]
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise TraceError(f"{path}: {error.strerror or error}; give the file that `interlock run --lockstep --record` wrote") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise TraceError(f"{path}: holds no choices of a run ({error}); give the file that `interlock run --lockstep --record` wrote") from error
     return list(choices)

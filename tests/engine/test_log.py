@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.log import LogPart, check_target, merge
+from engine.log import LogPart, merge
 from protocol import TraceError
+from protocol.trace import check_target
 
 SYSTEM = {"builder": "a.b:build", "config": {}}
 

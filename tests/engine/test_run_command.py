@@ -81,7 +81,7 @@ def test_what_fails_is_told_and_is_the_exit_code() -> None:
         (("--url", "http://127.0.0.1:1", "--timeline", "t"), "--log and --timeline: only the engine that the protocol drives has events"),
         (("--limit", "2", "--speed", "inf"), "speed=inf: give a finite number"),
         (("--request-rate", "0"), "request_rate=0.0: give a positive number"),
-        (("--prefill", "0", "--concurrency", "3"), "--concurrency: only a load client keeps it; give --url or --monolithic too"),
+        (("--prefill", "0", "--concurrency", "3"), "--concurrency: only a load client keeps it; leave out --prefill 0"),
         (("--goodput", "itl:5"), "--goodput: 'itl:5' is no objective; give ttft:MS tpot:MS e2el:MS or some of them"),
         (("--url", "http://127.0.0.1:1"), "http://127.0.0.1:1: /v1/models has no answer (ConnectError"),
         (("--workload", "trace", "--rounds", "2"), "--rounds, --input-len and --output-len are of the synthetic workload"),
