@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .combine import substitute
-from .expr import FALSE, TRUE, Cell, Expr, Field, IfElse, Item, Length, Literal, MakeRecord, Me, Not, OneOf, Op, Param, Unwrap
+from .expr import FALSE, TRUE, Cell, Expr, Field, Fold, IfElse, Item, Length, Literal, MakeRecord, Me, Not, OneOf, Op, Param, Unwrap
 from .operators import NUMERIC, bounds_of
 from .types import BOOL, Array, Type, Value
 
@@ -73,7 +73,7 @@ def is_total(expr: Expr) -> bool:
         return all(map(_fits, expr.indices, expr.variable.over))
     if isinstance(expr, Item):
         return isinstance(expr.base.type, Array) and is_total(expr.base) and all(map(_fits, expr.indices, expr.base.type.dims))
-    known = (Literal, Me, Param, Field, Length, Not, Op, OneOf, IfElse, MakeRecord)
+    known = (Literal, Me, Param, Field, Length, Not, Op, OneOf, IfElse, Fold, MakeRecord)
     return isinstance(expr, known) and all(map(is_total, expr.children()))
 
 
