@@ -19,6 +19,10 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | drafts | D's steps may accept more than one token of a request; its number is used again, and the client gives up |
 | crash-of-any | P and D die, one of them or both |
 | full | D number 0 takes no request; the other one does |
+| launched, launched-tp2 | the ranks launch their forwards and go on: on one rank, on two |
+| launched-faults, launched-turns | the same, with prompts of two chunks, aborts and failed writes; with a number used again |
+| launched-crash, launched-control | the same, with a process of P that dies; with an operator |
+| launched-tp2-faults | deep: the same on two ranks, with prompts of two chunks and aborts |
 | control, control-tp2, control-two | an operator pauses, resumes and gives all ranks new weights: on one rank, on two; two requests |
 | control-turns, control-crash | the same, with a number used again and clients that give up; with a D that crashes |
 | control-crash-of-any | deep: the same, with a P or a D that crashes |
@@ -74,6 +78,13 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "copies": {"copies": 2, "aborts": True, "repeats": True, "losses": True},
     "ranks-layers": {"ranks": 2, "chunks": 2, "layers": 2, "aborts": True},
     "pair": {"requests": 2, "ranks": 2},
+    "launched": {"asynchronous": True},
+    "launched-tp2": {"asynchronous": True, "ranks": 2},
+    "launched-faults": {"asynchronous": True, "chunks": 2, "aborts": True, "errors": True},
+    "launched-turns": {"asynchronous": True, "turns": 2, "aborts": True, "errors": True},
+    "launched-crash": {"asynchronous": True, "crash": "rank"},
+    "launched-control": {"asynchronous": True, "control": True},
+    "launched-tp2-faults": {"asynchronous": True, "ranks": 2, "chunks": 2, "aborts": True},
     "aborts": {"requests": 2, "room": 2, "aborts": True},
     "pair-aborts": {"requests": 2, "ranks": 2, "aborts": True},
     "two-lossy": {"requests": 2, "repeats": True, "losses": True},
@@ -89,6 +100,9 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "two-threads": {"requests": 2, "threads": 2},
     "control-rank": {"control": True, "crash": "rank"},
     "turns-aborts": {"turns": 2, "aborts": True},
+    "two-turns": {"turns": 2},
+    "two-slots": {"requests": 2, "slots": 2, "room": 2},
+    "unread": {"requests": 2, "aborts": True, "full": True},
 }
 """Bounds by name; every one is passed to the builder as it stands."""
 
@@ -176,6 +190,18 @@ RULES: dict[str, RuleNote] = {
         "The sender writes a layer when the rank's own signals say, for this request, that the worker has written it.",
         "E0-E3: the mark belongs to a slot, so a stale mark or signal speaks for the next request.", ("H-05", "H-14", "H-26"),
         "The sender ships a layer that the worker has yet to write."),
+    "names_requests": RuleNote(
+        "A kv signal names its requests, and so do the messager's tables.",
+        "All epochs: a signal names rows of the worker's batch, and the messager takes a row for the engine's slot.", ("H-14",),
+        "A request that is alone in its batch lies in the first row, and its signals speak for another: layers are sent that nobody has written."),
+    "cleans_first": RuleNote(
+        "A rank forgets a request before it reports it.",
+        "All epochs: the report is put, and then the tables are cleaned, whoever is in them by then.", ("H-06", "H21"),
+        "The number is used again between report and cleaning: the next request's registration is deleted, and it is stuck with all it holds."),
+    "leaves_intake": RuleNote(
+        "An abort leaves the intake as it is: whoever takes the request from there skips it.",
+        "B: an abort takes an unread request out of the scheduler's list and moves the cursor back for it.", ("#6680", "H17", "H-10"),
+        "What was read last is in front of the cursor again, and is taken a second time."),
     "reports_last": RuleNote(
         "A rank that fails to write keeps that to itself until the request's last item, and until its worker has written the last layer.",
         "All epochs report an error at the end of the pass in which it happened, while chunks are still to come.", ("H-15", "H-16"),
@@ -231,6 +257,11 @@ RULES: dict[str, RuleNote] = {
         "What the router sends to P names the life of P in which it has posted the request; a P that has started again refuses it.",
         "All epochs: whatever a process finds or is sent after a restart counts, as the kernel's signal queue, which survives it.", ("H-26",),
         "P dies while it is being told and comes back: it takes a request whose prompt it does not have, and D decodes from half a cache."),
+    "speaks_in_stream": RuleNote(
+        "Where ranks only launch their forwards (EW-ASYNC), the device's stream says that one is over and who is withdrawn, behind its kernels.",
+        "#6680 (B, B'): the host lowers the signal when its loop goes on; #7250 proposes that it does so right after the launch.",
+        ("#6680", "#7250", "H1"),
+        "P schedules while kernels are in the queue, and a withdrawal overtakes the signals of its request: kernels write blocks that are free."),
     "ends_steps": RuleNote(
         "D frees a reservation at one place, and only when no decode step of its own works on it.",
         "All epochs: an abort recycles slot and blocks while a step runs; its outputs are indexed by slot, which may have a new owner.",
@@ -398,6 +429,30 @@ WHOLE = [
     _kept("crash-of-rank", "requests_answered", 458_079, None),
     _kept("crash-of-rank", "foreign_written", 458_079, None),
     _kept("crash-of-rank", "freed_block_written", 458_282, None),
+    _kept("launched", "requests_decoded", 4_343, None),
+    _kept("launched", "some_forward_before_registration", 4_343, 27),
+    _kept("launched-tp2", "committed_unsent", 537_777, None),
+    _kept("launched-tp2", "misread_batch", 537_777, None),
+    _kept("launched-tp2", "schedule_during_forward", 537_777, None),
+    _kept("launched-tp2", "some_schedule_after_forward", 537_777, 2),
+    _kept("launched-tp2", "gate_opens", 537_777, None),
+    _kept("launched-tp2", "requests_answered", 537_777, None),
+    _kept("launched-faults", "committed_unsent", 86_280, None),
+    _kept("launched-faults", "uncomputed_sent", 78_570, None),
+    _kept("launched-faults", "freed_block_read", 74_820, None),
+    _kept("launched-faults", "freed_block_written", 74_820, None),
+    _kept("launched-faults", "leaks_when_over", 74_820, None),
+    _kept("launched-faults", "requests_answered", 74_820, None),
+    _kept("launched-turns", "freed_block_written", 141_605, None),
+    _kept("launched-turns", "token_miscredited", 148_755, None),
+    _kept("launched-turns", "requests_answered", 141_605, None),
+    _kept("launched-crash", "gate_opens", 19_212, None),
+    _kept("launched-crash", "requests_answered", 19_212, None),
+    _kept("launched-control", "weights_mixed", 28_716, None),
+    _kept("launched-control", "update_ends", 12_394, None),
+    _kept("launched-tp2-faults", "committed_unsent", 16_285_629, None, deep=True),
+    _kept("launched-tp2-faults", "freed_block_written", 16_053_429, None, deep=True),
+    _kept("launched-tp2-faults", "schedule_during_forward", 16_053_429, None, deep=True),
     _kept("control", "weights_mixed", 15_560, None),
     _kept("control", "at_work_while_paused", 6_548, None),
     _kept("control", "some_pause_during_work", 6_548, 11),
@@ -499,6 +554,12 @@ LEFT_OUT = [
     _left_out("sends_computed", "layers", "uncomputed_sent", 9_785, 35),
     _left_out("sends_computed", "layers", "committed_unsent", 9_785, 48),
     _left_out("reports_last", "errors", "leaks_when_over", 11_530, 62),
+    _left_out("names_requests", "two-slots", "uncomputed_sent", 186_150, 46),
+    _left_out("names_requests", "two-slots", "requests_answered", 180_882, 47),
+    _left_out("cleans_first", "two-turns", "leaks_when_over", 8_319, 43),
+    _left_out("cleans_first", "two-turns", "requests_answered", 8_319, 96),
+    _left_out("leaves_intake", "unread", "taken_twice", 962_100, 11),
+    _left_out("drains_before_cancel", "turns-aborts", "committed_unsent", 2_376_742, 61),
     _left_out("drains_before_cancel", "abort", "freed_block_read", 55_450, 34),
     _left_out("drains_before_cancel", "abort", "freed_block_written", 84_452, 26),
     _left_out("drains_before_cancel", "abort", "leaks_when_over", 47_354, 18),
@@ -522,6 +583,9 @@ LEFT_OUT = [
     _left_out("names_turns", "turns-suspected", "failed_without_cause", 42_869, 46),
     _left_out("names_turns", "turns", "first_tokens_committed", 137_032, 63),
     _left_out("names_lives", "crash-of-prefill", "committed_unsent", 347_318, 44),
+    _left_out("speaks_in_stream", "launched", "schedule_during_forward", 5_039, 29),
+    _left_out("speaks_in_stream", "launched-faults", "freed_block_written", 133_952, 51),
+    _left_out("speaks_in_stream", "launched-faults", "requests_answered", 125_580, 68),
     _left_out("ends_steps", "abort", "step_on_freed_reservation", 10_721, 46),
     _left_out("ends_steps", "turns-aborts", "token_miscredited", 87_229, 93),
     _left_out("credits_singly", "aborts", "token_lost", 3_442_916, 88),

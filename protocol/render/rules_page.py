@@ -44,11 +44,11 @@ _OPEN = """\
   engine has one: [`fence.py`](../engine/disaggregated/fence.py)).
 - **P's cache outlives its workers** until P is ended: a messager whose worker has died goes on reading it.
 - **The router does not die,** and with it no client's request is lost.
-- **Forwards end together on the host** (EW-SYNC): a rank is out of its forward when its layers are written. Kernels that are still in a
-  queue of the device when the loop goes on are in the group `forward-signal`, where #6680's gate breaks by them.
+- **Forwards end on the host** (EW-SYNC) at all bounds but those called *launched*: a rank is out of its forward when its layers are
+  written. There (EW-ASYNC) the loop goes on while kernels are in the device's queue, and `speaks_in_stream` is what keeps the protocol right.
 - **An abort reaches P before D,** one after the other, or D alone while P does not know the request. No property rests on P hearing of it.
-- **Tables by slot are not there:** rows and marks belong to requests, so hazards of tables by slot (H-05, H-06, H-14), of a cursor
-  (H17, H18, H-10) cannot be brought back by leaving one rule out; their groups show them, and what mends them.
+- **Tables are by request, not by slot.** What a slot is to the real tables, the number of a request is here: it is used again (`turns`), and
+  hazards of what is left behind under it (H-05, H-06) come back by it. The cursor comes back with the abort that moves it (H17, H-10).
 - **D's own tensor-parallel ranks** are one worker here. A step on several ranks is what the group `forward-signal` is about.
 - **Both at once:** two requests with all faults are beyond the memory of the machine that this was explored on.
 """

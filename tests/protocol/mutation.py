@@ -22,10 +22,14 @@ BOUNDS: tuple[dict[str, Any], ...] = (
     {"repeats": True, "losses": True},
     {"suspicions": True, "aborts": True},
     {"crash": "rank"},
+    {"crash": "rank", "chunks": 2},
     {"crash": "prefill", "chunks": 2},
     {"control": True},
     {"turns": 2, "errors": True},
     {"turns": 2, "aborts": True, "drafts": True},
+    {"turns": 2, "suspicions": True},
+    {"asynchronous": True, "aborts": True, "errors": True, "chunks": 2},
+    {"asynchronous": True, "control": True},
     {"requests": 2},
     {"requests": 2, "decodes": 2, "full": True},
     {"ranks": 2},
@@ -73,6 +77,7 @@ REASONS: dict[str, tuple[str, ...]] = {
         "sender.fail_to_write: drop what it does to sender_key",
         "token_processor.note_token (2): drop what it does to token_of",
         "worker.load_weights: drop what it does to worker_update",
+        "connector.receive_grant: do always what it does to granted_key",
     ),
     "a look that finds nothing is left out, or is not begun anew: the next look finds the same": (
         "gate.find_forward_running: drop the row",
@@ -99,6 +104,7 @@ REASONS: dict[str, tuple[str, ...]] = {
         "router.abort_at_decode: stay instead of going to ABORTED",
         "router.abort_at_prefill: drop the move abort",
         "router.abort_alone: stay instead of going to ABORTED",
+        "router.abort_at_prefill: stay instead of going to ABORTING",
     ),
     "D ends the reservation, and P learns of it by the revoked key": ("request.give_up: stay instead of going to CANCELLING",),
     "a message that nobody takes is one that is delayed for ever": (
@@ -113,6 +119,31 @@ REASONS: dict[str, tuple[str, ...]] = {
         "router.post_to_decode: drop what it does to asked_by",
         "decode_loop.abandon: drop the guard not engine.alive or (prefill_life != asked_by[decode, request])",
         "decode_loop.abandon: drop the guard not prefill.alive or (prefill_life != asked_by[decode, request])",
+    ),
+    "D does not take a living P for dead, which it need not": ("decode_loop.suspect: drop the move abandon",),
+    "P drops a grant of an earlier turn, whatever D has reserved since": (
+        "decode_loop.grant: drop the guard reply_due[decode, request] == entry_turn[decode, request]",
+    ),
+    "D may reserve for a request that is posted before P has asked for it": (
+        "decode_loop.reserve: drop the guard reply_due[decode, request] == entry_turn[decode, request]",
+    ),
+    "that D number 0 takes nobody is a bound, and no rule": ("decode_loop.reserve: drop the guard decode != 0",),
+    "one token more of an answer whose client has gone": (
+        "decode_worker.credit_draft: drop the guard entry.state[decode, request] == DECODING",
+        "decode_worker.credit_token: drop the guard entry.state[decode, request] == DECODING",
+        "decode_worker.credit_token (2): drop the guard entry.state[decode, request] == DECODING",
+    ),
+    "who is not in the step has no token to drop": ("decode_worker.drop_token: drop the guard decode_batch[decode, request]",),
+    "the forward is still over: nobody but the gate puts a batch": ("gate.end_update: stay instead of going to CHECKING",),
+    "it has no key in hand any more, so it finds the key revoked": ("sender.fail_to_write: stay instead of going to SENDING",),
+    "what was computed of a withdrawn request is sent after all, into memory that is reserved until all ranks have reported": (
+        "sender.find_layer: drop the guard sender_task[rank] != 4",
+    ),
+    "the chunk is sent again: the same bytes to the same place": ("sender.send_last_layer (2): drop what it does to chunks_sent",),
+    "a later item stands for the earlier ones, too": ("sender.skip_item: drop the guard task_failed[rank, sender_hand[rank]]",),
+    "a forward without a chunk writes nothing, and signals the withdrawals": (
+        "worker.write_layer: drop the guard any((worker_hand[rank, any_request] != 0) and (worker_hand[rank, any_request] != 4)"
+        " for any_request in request)",
     ),
     "a late message that is looked at and left there is looked at again": (
         "connector.drop_late_grant: drop what it does to grant",

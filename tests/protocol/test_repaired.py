@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from checker import Verdict, check
-from protocol import DefinitionError
+from protocol import DefinitionError, System, sometimes
 from protocol.catalogue.repaired import ASKED, LEFT_OUT, RULES, WHOLE
 from protocol.machines.repaired.bounds import Rules
+from protocol.machines.repaired.device import Device
 from protocol.machines.repaired.protocol import build
+from protocol.machines.repaired.worker import Worker
 
 from .paths import events, in_order, path_to
 
@@ -64,6 +66,34 @@ def test_the_forward_signal_is_lowered_early_without_its_owner() -> None:
 def test_blocks_of_an_aborted_request_are_written_without_the_drain() -> None:
     path = path_of("freed_block_written", without="drains_before_cancel", aborts=True)
     assert in_order(path, "gate.schedule", "router.abort_at_prefill", "worker.write_layer")
+
+
+def test_kernels_in_the_queue_write_freed_blocks_when_the_host_speaks_for_them() -> None:
+    path = path_of("freed_block_written", without="speaks_in_stream", asynchronous=True, aborts=True, chunks=2)
+    assert in_order(path, "worker.launch", "worker.signal_withdrawals", "completer.release_withdrawn", "device.write_layer")
+
+
+def test_a_row_of_the_batch_is_taken_for_another_request() -> None:
+    path = path_of("uncomputed_sent", without="names_requests", requests=2, slots=2, room=2)
+    assert in_order(path, "worker.signal_layer", "consumer.queue_item", "sender.find_layer", "sender.send_last_layer")
+
+
+def test_the_next_registration_is_deleted_by_who_cleans_behind_the_report() -> None:
+    path = path_of("requests_answered", without="cleans_first", turns=2)
+    assert in_order(path, "sender.report", "completer.release_sent", "router.post_next", "registrar.register", "sender.clean")
+
+
+def test_an_abort_that_moves_the_cursor_brings_a_taken_request_back() -> None:
+    path = path_of("taken_twice", without="leaves_intake", requests=2, aborts=True, full=True)
+    assert in_order(path, "prepare.take", "router.abort_at_prefill", "router.recycle", "prepare.take")
+
+
+def test_the_host_goes_on_while_the_device_works() -> None:
+    system = build(asynchronous=True, ranks=2)
+    overlaps = system.machine("device").at(0) == Device.COMPUTING
+    looks = system.machine("worker").at(0) == Worker.LOOKING
+    found = check(System("overlap", system.machines, [sometimes("some_overlap", overlaps & looks)]), first=True)
+    assert found.findings["some_overlap"].verdict is Verdict.HOLDS
 
 
 def test_a_repeated_ask_reserves_twice_without_the_memory_of_the_first() -> None:

@@ -20,6 +20,9 @@ class Rules:
         meets_at_top: the ranks meet at the top of the loop, so that none looks for a batch while another is in the last iteration.
         parks_early_signals: a layer-0 signal of a request that is not registered yet waits for the registration.
         sends_computed: a layer is sent when the rank's own signals say that it is written, for this request.
+        names_requests: a signal names its requests, not the rows of the batch in which they are.
+        cleans_first: a rank cleans its tables before it reports.
+        leaves_intake: an abort leaves the intake as it is; who takes the request from there skips it.
         reports_last: a rank that fails to write says so at the request's last item, not at once.
         counts_reports: a request is sent when every rank has reported this very request.
         drains_before_cancel: an abort is a state on which the owner of the stage acts; P gives nothing back, here or on D, before
@@ -34,6 +37,7 @@ class Rules:
         dies_whole: when a rank dies, the supervisor ends all of P.
         names_turns: a message says to which turn of its request it belongs, and is dropped in another.
         names_lives: what the router sends to P names the life of P in which it has posted the request.
+        speaks_in_stream: where forwards are only launched, the device says that one is over, and who is withdrawn, behind its kernels.
         ends_steps: D frees a reservation when no decode step of its own works on it.
         credits_singly: D credits the tokens of a step one by one; who has ended meanwhile loses its own, and nobody else.
         drains_before_pause: the operator is told of a pause when everything that was posted is over.
@@ -44,6 +48,9 @@ class Rules:
     meets_at_top: bool = True
     parks_early_signals: bool = True
     sends_computed: bool = True
+    names_requests: bool = True
+    cleans_first: bool = True
+    leaves_intake: bool = True
     reports_last: bool = True
     counts_reports: bool = True
     drains_before_cancel: bool = True
@@ -57,6 +64,7 @@ class Rules:
     dies_whole: bool = True
     names_turns: bool = True
     names_lives: bool = True
+    speaks_in_stream: bool = True
     ends_steps: bool = True
     credits_singly: bool = True
     drains_before_pause: bool = True
@@ -95,6 +103,7 @@ class Bounds:
             once, or a D).
         lives: how many each of them has; P may start again, a D does.
         drafts: D's steps may accept more than one token of a request.
+        asynchronous: the ranks launch their forwards and go on (EW-ASYNC); else they wait for the kernels (EW-SYNC).
         control: an operator may pause, resume, and give all ranks new weights.
         prefills: P instances, with ranks, slots and threads each; they share the D instances.
     """
@@ -121,6 +130,7 @@ class Bounds:
     drafts: bool = False
     control: bool = False
     prefills: int = 1
+    asynchronous: bool = False
 
     @property
     def spoils_nothing(self) -> bool:

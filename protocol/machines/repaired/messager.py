@@ -122,8 +122,8 @@ def sender(p: Plane) -> Machine:
     computed = p.progress[r, q] >= marks if p.rules.sends_computed else TRUE
     written = p.progress[r, q] == mine * p.layers
     sends, last, through = p.is_chunk(task[r]), p.is_last(task[r]), chunk == mine
-    final, here = layer[r] == p.layers - 1, p.open_key[p.home(q), q]
-    opens = ~here.is_none & (here == key[r]) if p.rules.fences_writes else TRUE
+    final, opened = layer[r] == p.layers - 1, p.open_key[p.home(q), q]
+    opens = ~opened.is_none & (opened == key[r]) if p.rules.fences_writes else TRUE
     own = ~p.decode_holds[q].is_none & (p.decode_holds[q].value == p.turn_of_key(key[r]))
     send = [
         key[r].set(None),
@@ -133,9 +133,10 @@ def sender(p: Plane) -> Machine:
         when(~own, p.foreign_written.set(True)),
     ]
     rest = [hand[r].set(None), task[r].set(0)]
-    kept = [outcome[r].set(if_else(sends, if_else(failed[r, q], Report.FAILED, Report.SENT), Report.WITHDRAWN)), task[r].set(0), layer[r].set(0)]
-    clean = [*kept, p.registered[r, q].set(None), failed[r, q].set(False), p.progress[r, q].set(0), chunks_sent[r, q].set(0)]
-    report = [p.report[q, r].set(outcome[r]), hand[r].set(None), outcome[r].set(Report.NOTHING)]
+    verdict = if_else(sends, if_else(failed[r, q], Report.FAILED, Report.SENT), Report.WITHDRAWN)
+    tables = (p.registered[r, q].set(None), failed[r, q].set(False), p.progress[r, q].set(0), chunks_sent[r, q].set(0))
+    clean, done = [*tables, layer[r].set(0), task[r].set(0)], hand[r].set(None)
+    report = [p.report[q, r].set(outcome[r]), outcome[r].set(Report.NOTHING)]
     begin = [hand[r].set(item.request), task[r].set(item.task), p.items[r].receive()]
     find, fail = [key[r].set(p.registered[r, q])], [key[r].set(None), failed[r, q].set(True)]
     next_chunk = [layer[r].set(0), chunks_sent[r, q].set(chunk)]
@@ -152,9 +153,15 @@ def sender(p: Plane) -> Machine:
         _row("skip_item",       s.SENDING,   s.WAITING,   sends & failed[r, q] & ~last, [layer[r].set(0), *rest], cite="9.5; ours: kept"),
         _row("skip_last_item",  s.SENDING,   s.CLEANING,  sends & failed[r, q] & last & written, [], under=lock, cite="9.5"),
         _row("take_withdrawal", s.SENDING,   s.CLEANING,  task[r] == p.withdraw, [], cite="ours: drained"),
-        _row("clean",           s.CLEANING,  s.REPORTING, TRUE, clean, under=lock, cite="6.4; ours: clean before report, H-06"),
-        _row("report",          s.REPORTING, s.WAITING,   TRUE, report, under=p.finished_lock, cite="CH4; ours: by request"),
     ]
+    cleans = partial(_row, "clean", under=lock, cite="6.4")
+    reports = partial(_row, "report", under=p.finished_lock, cite="CH4; ours: by request")
+    if p.rules.cleans_first:
+        kept = outcome[r].set(verdict)
+        rows += [cleans(s.CLEANING, s.REPORTING, TRUE, [kept, *clean]), reports(s.REPORTING, s.WAITING, TRUE, [*report, done])]
+    else:
+        said = [p.report[q, r].set(verdict)]
+        rows += [reports(s.CLEANING, s.REPORTING, TRUE, said), cleans(s.REPORTING, s.WAITING, TRUE, [*clean, done])]
     if p.rules.fences_writes:
         rows.append(_row("find_revoked", s.WRITING, fails, ~opens, fail, cite="ours: D gave the reservation up, H-13"))
     if p.bounds.errors:

@@ -122,6 +122,8 @@ class Plane:
         self.name = Record("Name", request=self.request, turn=self.turn)
         waiting = self.bounds.requests * self.bounds.turns
         self.intake = own("intake", Sequence(self.name, waiting), self.mutex, over=instances, cite="scheduler.ids behind its cursor; ours: no cursor")
+        self.last_request = own("last_request", Optional(self.request), self.mutex, over=instances, cite="what lies before the scheduler's cursor")
+        self.last_turn = own("last_turn", self.turn, self.mutex, over=instances, cite="what lies before the scheduler's cursor")
         self.resources = Lock("resource_lock", over=instances, cite="cache_handshake facts 2.1: RM.lock")
         self.slot_of = own("slot_of", Optional(self.slot), self.resources, over=requests, cite="stop_flags, tasks_list")
         self.turn_of = own("turn_of", self.turn, self.resources, over=requests, cite="ours")
@@ -158,6 +160,9 @@ class Plane:
         self.tasks = Record("Tasks", **{f"request_{q}": self.task for q in request})
         self.signal = Record("Signal", layer=Range(0, self.layers - 1), tasks=self.tasks)
         self.signals = channel("kv_signals", self.signal, 2, over=ranks, process=self.prefill_process, cite="CH6: msgmnb holds two messages")
+        self.work = Record("Work", tasks=self.tasks, update=BOOL)
+        self.stream = channel("stream", self.work, 2, over=ranks, process=self.worker_process, cite="P.G[r]; capacity: ours")
+        self.stream_met = barrier("stream_barrier", self.bounds.ranks, over=instances, kind="sense", process=self.prefill_process, cite="P.G[r]")
         self.item = Record("Item", request=request, task=self.task)
         items = self.bounds.requests * (self.chunks + 1)
         process, queue = self.messager_process, "cache_prefilled_engine_ids_queue"
@@ -216,6 +221,7 @@ class Plane:
         self.freed_written = ghost("freed_block_written", BOOL)
         self.foreign_written = ghost("foreign_block_written", BOOL)
         self.committed_unsent = ghost("committed_unsent", BOOL)
+        self.kernels_due = of_prefill("kernels_due", Range(0, 3), over=ranks)
         self.may_fail = ghost("write_may_fail", BOOL, over=request)
         self.failed_without_cause = ghost("failed_without_cause", BOOL)
         self.token_lost = ghost("token_lost", BOOL)

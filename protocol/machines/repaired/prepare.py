@@ -37,6 +37,8 @@ def prepare(p: Plane, request: Copies) -> Machine:
     head = p.intake.head
     taken = p.taken[head.request, head.turn]
     see = [hand[t].set(head.request), turn[t].set(head.turn), when(taken, p.taken_twice.set(True)), taken.set(True)]
+    if not p.rules.leaves_intake:
+        see += [p.last_request.set(head.request), p.last_turn.set(head.turn)]
     mine, now = hand[t] == q, p.turn_of[q]
     current = (request.at(q) == Stage.NEW) & (turn[t] == now)
     is_free = ~any_of(p.request, lambda i: p.slot_of[i] == free)

@@ -22,6 +22,7 @@ from .connector import connector, timer
 from .control import control as operator
 from .control import control_properties
 from .decode import decode_loop, decode_worker, listener
+from .device import device
 from .faults import faults
 from .gate import Gate, gate
 from .messager import consumer, registrar, sender
@@ -56,6 +57,7 @@ def build(
     drafts: bool = False,
     control: bool = False,
     prefills: int = 1,
+    asynchronous: bool = False,
 ) -> System:
     """The repaired protocol at these bounds; see `bounds.Bounds`. `without` leaves one of `bounds.Rules` out.
 
@@ -63,7 +65,7 @@ def build(
         DefinitionError: an unknown rule, or a bound outside its choices.
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
-    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash, lives, drafts, control, prefills)
+    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash, lives, drafts, control, prefills, asynchronous)
     return compose(Plane(Rules.all_but(without), bounds))
 
 
@@ -77,6 +79,7 @@ def compose(p: Plane) -> System:
     machines = [request, entry, routing, preparing, scheduling, working, registrar(own), consumer(own), sender(own)]
     machines += [token_processor(own, its), completer(own, its), connector(own, its)]
     machines += [listener(p, entry), decode_loop(p, entry), decode_worker(p, entry)]
+    machines += [device(own)] if p.bounds.asynchronous else []
     operating = operator(p, request, entry)
     machines += [m for m in (timer(own, its), operating, faults(p)) if m is not None]
     properties = _properties(p, request, entry, routing, scheduling, working)
@@ -146,6 +149,8 @@ def _engine_worker(p: Plane, scheduling: Machine, working: Machine) -> list[Prop
     """P1-P10 of the engine-worker side."""
 
     def forwarding(its: Plane) -> Expr:
+        if p.bounds.asynchronous:
+            return any_of(p.rank, lambda r: its.kernels_due[r] != 0)
         return any_of(p.rank, lambda r: working.at(*its.here, r).is_in(Worker.COMPUTING, Worker.WRITTEN, Worker.SIGNALLED, Worker.MEETING))
 
     def through(its: Plane) -> Expr:

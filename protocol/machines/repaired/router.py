@@ -28,7 +28,7 @@ CLIENT: dict[str, Any] = {"decided": "decided", "fair": "none"}
 class Router(IntEnum):
     """The client's request is ..."""
 
-    NEW, POSTED, REGISTERED, WAITING, ABORTING, ABORTED, ANSWERED = range(7)
+    NEW, POSTED, REGISTERED, WAITING, ABORTING, ABORTED, ANSWERED, RECYCLING = range(8)
 
 
 def router(p: Plane, request: Machine, entry: Machine) -> Machine:
@@ -88,8 +88,23 @@ def _rows_at_prefill(p: Plane, request: Copies, prefill_life: Variable, turn: Va
     if p.bounds.aborts:
         effects, move = [_cancel_at_once(p, request, q)], request[q].abort
         told = (r.REGISTERED, r.WAITING)
-        rows.append(step("abort_at_prefill", told, r.ABORTING, here, effects, moves=move, **CLIENT, cite="9.4"))
+        then = r.ABORTING if p.rules.leaves_intake else r.RECYCLING
+        rows.append(step("abort_at_prefill", told, then, here, effects, moves=move, **CLIENT, cite="9.4"))
+        if not p.rules.leaves_intake:
+            rows.append(Row("recycle", r.RECYCLING, r.ABORTING, here, _recycle(p, q, turn[q]), "router", under=p.mutex, cite="9.4, H-10, H17"))
     return rows
+
+
+def _recycle(p: Plane, q: Expr, turn: Expr) -> list[Any]:
+    """Take an unread request out, and move the cursor back for it: what was read last is in front again."""
+    name, last = p.name(request=q, turn=turn), p.name(request=p.last_request.value, turn=p.last_turn)
+    unread = p.intake.has(name) & ~p.last_request.is_none
+
+    def shift(place: int) -> tuple[Effect, ...]:
+        behind = unread & (p.intake.length > place) & (p.intake.index_of(name) >= place)
+        return when(behind, p.intake.at(place).set(p.intake.at(place - 1) if place else last))
+
+    return [shift(place) for place in range(p.bounds.requests * p.bounds.turns)]
 
 
 def _cancel_at_once(p: Plane, request: Copies, q: Expr) -> tuple[Effect, ...]:
