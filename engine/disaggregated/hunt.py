@@ -1,7 +1,8 @@
 """A hunt: the engine with one rule of its protocol left out, under many seeded schedules. In how many does it go wrong, and what is damaged?
 
 Every run has the same requests at once, a policy of its own seed, and what the rule is about: clients that give up, processes that die,
-messages that are lost - each at moments drawn from the seed. The repaired protocol under the same adversity is harmed by none of them.
+messages that are lost, an operator who pauses - each at moments drawn from the seed. The repaired protocol under the same adversity is
+harmed by none of them. In every third seed a forward takes as long as some hundred rows, else no time.
 """
 
 from __future__ import annotations
@@ -14,27 +15,34 @@ from typing import Any
 
 from protocol import ProtocolError
 
-from ..audit import HEALTHY_K3, Audit, audit
+from ..audit import HEALTHY_K3, Audit, Record, audit
 from ..errors import StandsStill
-from ..generation import Generation
+from ..generation import Finish, Generation
 from ..model.config import TINY
 from ..model.named import weights_of
+from ..runtime.ensemble import RETURN_S
 from ..runtime.policy import Policy
-from .lockstep import LockstepEngine
+from .lockstep import FREE, Cost, LockstepEngine
 from .plant import Plant
 
-ROWS_MAX = 60_000
+ROWS_MAX = 10_000
 """A run that takes more is given up as standing still; a healthy one takes some thousands."""
 SMALL = Plant(TINY, ranks=2, decodes=1, sequences=2, context_tokens=64, slots=2, threads=2, mortal=True, turns=8, prefix_cache=False)
 """The engine that is hunted: small, so that numbers, slots and rooms are used again and again."""
 REQUESTS, PROMPT_TOKENS, ANSWER_TOKENS = 8, 48, 6
 ROWS_REQUEST = 300
 """About how many rows a request takes."""
+PAUSE_ROWS = 200
+"""So long a pause lasts."""
+SLOW = Cost(forward_s=0.01, row_s=4e-5)
+"""A forward that takes as long as 250 rows."""
+RETURNS_S = (0.0, RETURN_S)
+"""Virtual time from a death to the return; it goes by where rows take time, or nobody has one."""
 
 
 @dataclass(frozen=True)
 class Adversity:
-    """What happens to a run beside its schedule: how many clients give up, processes die, and unfair rows of the protocol fire.
+    """What happens to a run beside its schedule: how many clients give up, processes die, unfair rows of the protocol fire, and pauses there are.
 
     `troubles`: the builder's arguments that the rows for it need.
     """
@@ -42,6 +50,7 @@ class Adversity:
     aborts: int = 0
     kills: int = 0
     faults: int = 0
+    pauses: int = 0
     troubles: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -54,9 +63,11 @@ ADVERSITIES: dict[str, Adversity] = {
     "sends_again": Adversity(faults=3, troubles={"losses": True}),
     "fences_writes": Adversity(faults=3, troubles={"suspicions": True}),
     "dies_whole": Adversity(kills=1, troubles={"crash": "rank"}),
-    "names_turns": Adversity(aborts=3, faults=3),
-    "names_lives": Adversity(kills=2),
+    "names_turns": Adversity(aborts=4, faults=12),
+    "names_lives": Adversity(kills=3),
     "ends_steps": Adversity(aborts=4),
+    "drains_before_pause": Adversity(pauses=2),
+    "holds_posts": Adversity(pauses=2),
 }
 """What each rule is about, where a schedule alone does not do."""
 
@@ -66,13 +77,16 @@ class Outcome:
     """What a run came to.
 
     `stall`: who waits for what, if it stood still; `failure`: what an engine's process died of. `strays`: layers of a chunk written into
-    blocks that were no longer, or never, the request's.
+    blocks that were no longer, or never, the request's; `cut`: answers that ended as complete and are not of their length; `awake`: tokens
+    that came while the operator had been told that nothing is under way.
     """
 
     seed: int
     rows: int
     found: Audit
     strays: int
+    cut: int = 0
+    awake: int = 0
     stall: str = ""
     failure: str = ""
     calm: bool = True
@@ -86,6 +100,8 @@ class Outcome:
             (found.k3_kl_mean >= HEALTHY_K3, "k3", f"k3_kl_mean {found.k3_kl_mean:.2g}"),
             (self.strays, "stray writes", f"{self.strays} KV layers written into blocks of others"),
             (found.answered_twice, "answered twice", f"{found.answered_twice} requests answered twice"),
+            (self.cut, "cut short", f"{self.cut} complete answers are not of their length"),
+            (self.awake, "no pause", f"{self.awake} tokens come during a pause"),
             (found.lost and self.calm and ended, "lost", f"{found.lost} requests lost"),
             (self.stall, "stands still", f"it stands still: {self.stall}"),
             (self.failure, "fails", f"the engine fails: {self.failure}"),
@@ -111,7 +127,9 @@ class Hunt:
 
     def run(self, policy: Policy, seed: int) -> Outcome:
         """One run. The seed draws the requests and the moments at which something happens to them; the policy has its own."""
-        engine = self._last = LockstepEngine(self._weights, self.plant, policy=policy, like=self._last)
+        cost = SLOW if seed % 3 == 2 else FREE
+        engine = self._last = LockstepEngine(self._weights, self.plant, policy=policy, cost=cost, like=self._last)
+        self._awake = 0
         rng = random.Random(seed)
         keys = [engine.submit(self._generation(rng)) for _ in range(self._requests)]
         events = self._events(rng, engine, keys)
@@ -124,7 +142,8 @@ class Hunt:
             failure = f"{type(error).__name__}: {error}"
         leaks = [] if failure else engine.leaks()
         found = audit(self._weights, engine.answers.values(), leaks)
-        return Outcome(seed, engine.ensemble.fired, found, engine.strays, stall, failure, self.adversity == CALM)
+        cut = sum(_is_cut(answer) for answer in engine.answers.values())
+        return Outcome(seed, engine.ensemble.fired, found, engine.strays, cut, self._awake, stall, failure, self.adversity == CALM)
 
     def _generation(self, rng: random.Random) -> Generation:
         prompt = tuple(rng.randrange(256) for _ in range(rng.randrange(1, PROMPT_TOKENS)))
@@ -137,8 +156,9 @@ class Hunt:
             wanted.append(partial(self._abort, engine, key))
         mortal = [name for name in engine.ensemble.mortal if name != "router"]
         for _ in range(adversity.kills):
-            wanted.append(partial(self._kill, engine, rng.choice(mortal)))
+            wanted.append(partial(self._kill, engine, rng.choice(mortal), rng.choice(RETURNS_S)))
         wanted += [partial(engine.ensemble.misfortune, rng)] * adversity.faults
+        wanted += [partial(self._pause, engine, self._generation(rng)) for _ in range(adversity.pauses)]
         span = 150 * self._requests
         return sorted(((rng.randrange(1, span), event) for event in wanted), key=lambda one: one[0])
 
@@ -156,6 +176,31 @@ class Hunt:
         engine.abort(key)
         return True
 
-    def _kill(self, engine: LockstepEngine, process: str) -> bool:
-        engine.ensemble.kill(process)
+    def _kill(self, engine: LockstepEngine, process: str, return_s: float) -> bool:
+        """Once it lives."""
+        if engine.ensemble.is_dead(process):
+            return False
+        engine.ensemble.kill(process, return_s)
         return True
+
+    def _pause(self, engine: LockstepEngine, generation: Generation) -> bool:
+        """Pause, watch for a while whether anything comes all the same, also of what is asked for meanwhile, and go on."""
+        engine.pause()
+        before = _told(engine)
+        engine.submit(generation)
+        for _ in range(PAUSE_ROWS):
+            if not engine.turn():
+                engine.ensemble.pass_time()
+        self._awake += _told(engine) - before
+        engine.resume()
+        return True
+
+
+def _told(engine: LockstepEngine) -> int:
+    """Tokens that clients have got."""
+    return sum(len(answer.tokens) for answer in engine.answers.values())
+
+
+def _is_cut(answer: Record) -> bool:
+    """Whether an answer that ended by its length has another; no token of a hunt stops one."""
+    return answer.finish is Finish.LENGTH and len(answer.tokens) != answer.generation.max_tokens

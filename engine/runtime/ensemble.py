@@ -40,6 +40,8 @@ RETURN_S = 0.05
 """Virtual time from the death of a process to its return."""
 ROUNDS = 2 * PATIENCE
 """Rows of every copy, on average, after which a run that has come to no new state goes round in a circle; by then each has lost its priority."""
+QUIET_ROUNDS = 5
+"""As many without a new state let somebody wake who sleeps: time goes by for those, too, who do nothing but ask and refuse one another."""
 
 
 class EnsembleDesk:
@@ -135,8 +137,11 @@ class Ensemble:
         self._hand_out()
         if self._row_s:
             self.advance(self.time.now + self._row_s)
-        if self._novelty.quiet > ROUNDS * len(self._agents):
+        quiet = self._novelty.quiet
+        if quiet > ROUNDS * len(self._agents):
             raise StandsStill(f"the run goes round in a circle: {self.standing()}; check the system for a hang")
+        if quiet and quiet % (QUIET_ROUNDS * len(self._agents)) == 0 and self.wakes < math.inf:
+            self.advance(self.wakes)
         return True
 
     def advance(self, moment: float) -> None:
@@ -195,10 +200,17 @@ class Ensemble:
         """The processes whose death their system knows."""
         return [name for name, member in self._members.items() if any(member.life in row.always for row in self._faults)]
 
+    def is_dead(self, process: str) -> bool:
+        """Whether a process has died and has not returned."""
+        return self._members[process].crew is None
+
     # -- faults --------------------------------------------------------------------------------------------------------
 
-    def kill(self, process: str) -> tuple[str, ...]:
+    def kill(self, process: str, return_s: float = RETURN_S) -> tuple[str, ...]:
         """Kill a process as `kill -9` does: who has died, with it or because of it. Those whom their system brings back begin anew in a while.
+
+        Args:
+            return_s: virtual time from the death to the return.
 
         Raises:
             DefinitionError: there is no such process. EngineError: its system has no row for its death now.
@@ -215,7 +227,8 @@ class Ensemble:
             dead += self._bury(set(ending.crashes))
             self._fire(ending)
         self._begin_anew()
-        self._returning += [(self.time.now + RETURN_S, r) for r in self._faults if r.restarts and self._is_enabled(r)]
+        expected = [row for _, row in self._returning]
+        self._returning += [(self.time.now + return_s, r) for r in self._faults if r.restarts and r not in expected and self._is_enabled(r)]
         return tuple(dead)
 
     def misfortune(self, rng: random.Random) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.disaggregated.hunt import ADVERSITIES, Hunt
+from engine.disaggregated.hunt import ADVERSITIES, Adversity, Hunt
 from engine.runtime.policy import Policy, Priorities, SeededRandom
 from protocol import DefinitionError
 
@@ -38,6 +38,24 @@ def test_a_run_is_had_again_by_its_seed_also_in_a_hunt_that_has_run_before() -> 
     hunt = Hunt("fences_writes")
     hunt.run(policy("pct", 2), 2)
     assert hunt.run(policy("random", 1), 1) == Hunt("fences_writes").run(policy("random", 1), 1)
+
+
+def test_a_process_that_dies_while_another_is_on_its_way_back_returns_once() -> None:
+    adversity = Adversity(kills=3)
+    for seed in (5, 21):
+        assert Hunt(None, adversity).run(policy("random", seed), seed).harms == []
+
+
+@pytest.mark.parametrize("rule", ["drains_before_pause", "holds_posts"])
+def test_tokens_that_come_during_a_pause_are_told(rule: str) -> None:
+    outcome = Hunt(rule).run(policy("random", 1), 1)
+    assert [kind for kind, _ in outcome.harms] == ["no pause"]
+    assert Hunt(None, ADVERSITIES[rule]).run(policy("random", 1), 1).harms == []
+
+
+def test_idle_ranks_that_poll_let_time_pass_for_those_who_sleep() -> None:
+    # Without this rule a rank of P lowers no signal in an iteration without work, where it would rest.
+    assert Hunt("lowers_behind_barrier").run(policy("random", 1), 1).harms == []
 
 
 def test_an_unknown_rule_is_refused() -> None:
