@@ -231,7 +231,7 @@ def load_trace(path: str | os.PathLike[str]) -> Trace:
         said = {key: meta.get(key, "") for key in ("scenario", "about", "claim")}
         return Trace(meta["system"], meta["property"], steps, plain, document.get("loop"), config=meta.get("config", {}), **said)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        lacks = f"it has no {error}" if isinstance(error, KeyError) else "its parts are of other kinds"
+        lacks = f"{error} is missing" if isinstance(error, KeyError) else "its parts are of other kinds"
         raise TraceError(f"{path}: not a trace of ours, {lacks}; give a file that `interlock check --trace` wrote") from error
 
 

@@ -1,5 +1,6 @@
 """The command as its users meet it: exit codes, one-line errors, JSON, and files that are written whole or not at all."""
 
+import io
 import json
 import os
 import re
@@ -141,6 +142,47 @@ def test_a_trace_that_cannot_be_written_exits_2_and_leaves_nothing(interlock, tm
     code, _, err = interlock("check", DINING, "--set", "philosophers=3", "--trace", target)
     assert (code, err.count("\n")) == (2, 1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "--all", "--trace", "missing-folder/trace.json"),
+        ("check", "--all", "--json", "."),
+        ("replay", "--all", "-o", "missing-folder/damage.md"),
+        ("run", "--json", "missing-folder/result.json"),
+    ],
+    ids=lambda words: " ".join(words[:3]),
+)
+def test_a_target_is_refused_before_the_work(interlock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:  # noqa: ANN001
+    """Which takes minutes with each of these."""
+    monkeypatch.chdir(tmp_path)
+    code, out, err = interlock(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1) and "no file can be written there" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("list",), ("show", "H1"), ("export", COMMIT, "--to", "promela")], ids=lambda words: words[0])
+def test_a_reader_who_leaves_is_no_violation(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    """`interlock list | head -1`; 141 is what the shell tells of a command that the closed pipe has ended."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr(sys, "argv", ["interlock", *words])
+    with open(writer, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    assert stopped.value.code == 141
+
+
+def test_a_terminal_without_arrows_gets_the_text(interlock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    trace = tmp_path / "dead.itf.json"
+    interlock("check", DINING, "--set", "philosophers=3", "--trace", trace)
+    told = io.BytesIO()
+    monkeypatch.setattr(sys, "argv", ["interlock", "explain", str(trace)])
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(told, encoding="ascii"))
+    assert not pytest.raises(SystemExit, main).value.code
+    assert b"? Violated after 3 steps." in told.getvalue()
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"#meta": {}}'])
