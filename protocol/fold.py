@@ -73,12 +73,14 @@ def is_total(expr: Expr) -> bool:
         return all(map(_fits, expr.indices, expr.variable.over))
     if isinstance(expr, Item):
         return isinstance(expr.base.type, Array) and is_total(expr.base) and all(map(_fits, expr.indices, expr.base.type.dims))
-    known = (Literal, Me, Param, Field, Length, Not, Op, OneOf, IfElse, Fold, MakeRecord)
+    if isinstance(expr, MakeRecord):
+        return all(_fits(part, kind) for part, (_, kind) in zip(expr.parts, expr.type.fields))
+    known = (Literal, Me, Param, Field, Length, Not, Op, OneOf, IfElse, Fold)
     return isinstance(expr, known) and all(map(is_total, expr.children()))
 
 
 def _fits(index: Expr, dim: Type) -> bool:
-    """Whether an index lies in its type, whatever its value."""
+    """Whether an index, or a part of a record, lies in its type, whatever its value."""
     if isinstance(index.type, NUMERIC):
         return is_total(index) and all(dim.contains(n) for n in bounds_of(index))
     return is_total(index) and index.type == dim
