@@ -18,7 +18,7 @@ def serve(
     prefill: Annotated[int, typer.Option(min=0, help="Prefill instances, each with decode instances of its own; 0 is --monolithic.")] = 1,
     decode: Annotated[int, typer.Option(min=1, help="Decode instances.")] = 1,
     tp: Annotated[int, typer.Option(min=1, help="Tensor-parallel ranks of an instance.")] = 1,
-    ep: Annotated[int, typer.Option(min=1, help="As many as --tp: each rank of an instance has whole experts; 1: a part of all.")] = 1,
+    ep: Annotated[int, typer.Option(min=1, help="1: ranks have a part of every expert; --tp: whole ones; --tp times --decode: D's share them.")] = 1,
     monolithic: Annotated[bool, typer.Option("--monolithic", help="Prefill and decode in one thread, without the protocol: the baseline.")] = False,
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once.")] = 8,
     max_model_len: Annotated[int, typer.Option(min=2, help="Tokens of the longest prompt and answer together.")] = 2048,

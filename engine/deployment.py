@@ -25,7 +25,7 @@ class Deployment:
 
     Args:
         model: its name. prefill, decode: instances; no prefill instance means the monolithic engine, with one decode instance.
-        tensor_parallel: ranks of each. expert_parallel: as many as tensor_parallel to spread whole experts over the ranks; 1 cuts every expert.
+        tensor_parallel: ranks of each. expert_parallel: 1 cuts every expert; see `Plant` for more.
         sequences: generations that run at once. context_tokens: the longest prompt and answer together.
         routing: where the disaggregated engine stores which experts every token visits; empty for nowhere.
         prefix_cache, drafts: of the disaggregated engine; see `Plant`.
@@ -92,28 +92,25 @@ class Deployment:
         config = config_of(self.model)
         if self.prefill != 1:
             raise DefinitionError(f"--prefill {self.prefill}: in lockstep there is one prefill instance; give --prefill 1")
-        return LockstepService(weights_of(config), replace(self._plant(config), without=without), policy, logged, cost)
+        return LockstepService(weights_of(config), replace(self._plant(config, self.decode), without=without), policy, logged, cost)
 
     def _plants(self, config: ModelConfig) -> list[Plant]:
         """The cells: a prefill instance each, and its share of the decode instances."""
         if self.decode < self.prefill:
             text = f"--prefill {self.prefill} --decode {self.decode}: each prefill instance hands over to decode instances of its own"
             raise DefinitionError(f"{text}; give --decode at least {self.prefill}")
-        plant = replace(self._plant(config), cells=self.prefill)
-        return [replace(plant, decodes=decodes) for decodes in share(self.decode, self.prefill)]
+        return [replace(self._plant(config, decodes), cells=self.prefill) for decodes in share(self.decode, self.prefill)]
 
-    def _plant(self, config: ModelConfig) -> Plant:
-        if self.expert_parallel not in (1, self.tensor_parallel):
-            raise DefinitionError(f"--ep {self.expert_parallel}: an instance spreads its experts over all its ranks; give 1, or as many as --tp")
+    def _plant(self, config: ModelConfig, decodes: int) -> Plant:
         return Plant(
             config,
             self.tensor_parallel,
-            self.decode,
+            decodes,
             self.sequences,
             self.context_tokens,
             mortal=True,
             prefix_cache=self.prefix_cache,
             drafts=self.drafts,
-            spread_experts=self.expert_parallel > 1,
+            expert_parallel=self.expert_parallel,
             routing=self.routing,
         )

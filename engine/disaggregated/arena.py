@@ -56,6 +56,8 @@ class Arena:
         try:
             arena._make(f"{name}-weights", PATH_BYTES)
             arena._make(f"{name}-fence", plant.numbers * KEY_BYTES)
+            if plant.shares_experts:
+                arena._make(f"{name}-world", SharedExchange.bytes_needed(plant.expert_parallel, _world_floats(plant)))
             for instance in range(1 + plant.decodes):
                 arena._make(f"{name}-exchange-{instance}", SharedExchange.bytes_needed(plant.ranks, _floats(plant, instance)))
                 for rank in range(plant.ranks):
@@ -74,6 +76,11 @@ class Arena:
     def exchange(self, instance: int, rank: int) -> SharedExchange:
         """A rank's end of its instance's exchange, for the rank's process."""
         return SharedExchange(Mapped(f"{self.name}-exchange-{instance}"), rank, self._plant.ranks, _floats(self._plant, instance))
+
+    def world(self, instance: int, rank: int) -> SharedExchange:
+        """The end of a D's rank of the exchange between the ranks of all D's, for the rank's process."""
+        plant, member = self._plant, (instance - 1) * self._plant.ranks + rank
+        return SharedExchange(Mapped(f"{self.name}-world"), member, plant.expert_parallel, _world_floats(plant))
 
     def fence(self) -> Fence:
         """The fence around the caches of all D instances, for any process."""
@@ -124,5 +131,10 @@ def _floats(plant: Plant, instance: int) -> int:
     """
     rows = plant.slots * plant.shape.chunk_tokens if instance == 0 else plant.sequences * plant.step_tokens
     wanted = plant.slots if instance == 0 else rows
-    copies = max(1, plant.config.experts_per_token) if plant.spread_experts else 1
+    copies = max(1, plant.config.experts_per_token) if plant.spreads_experts else 1
     return max(copies * rows * plant.config.hidden, wanted * plant.config.vocabulary)
+
+
+def _world_floats(plant: Plant) -> int:
+    """The same between all D's: a rank may serve the rows of all of them."""
+    return plant.decodes * _floats(plant, 1)

@@ -276,7 +276,7 @@ class Cells:
         self.cells: list[Cell] = []
         try:
             for number, plant in enumerate(plants):
-                known = {"", *(f"decode{d}" for d in range(plant.decodes))}
+                known = {"", *plant.decode_systems}
                 mine = {system: path for system, path in (logs or {}).items() if system in known}
                 self.cells.append(Cell(plant, f"cell{number}" if number else "", mine, keeps_records=keeps_records))
         except BaseException:

@@ -15,6 +15,7 @@ from ..model.kv_cache import KvCache
 from ..model.layers import Routes
 from ..model.shard import Chunk, Forward
 from ..model.threads import share_cores
+from ..model.transport import Member
 from ..model.weights import Floats
 from ..queue_server import Letter
 from ..runtime.placement import OUTSIDE, Composition, Crew, Desk, Part, Placement, Station
@@ -25,10 +26,10 @@ from .job import NewWeights
 from .left_out import FreeAtAbort, FreeAtFirstToken, Freed, LoosePrefillEngine, ReserveAgain, SeeingThread
 from .messager import Messager
 from .operator import Command, Operator
-from .plant import DECODE_BUILDER, PROTOCOL_BUILDER, Plant
+from .plant import PROTOCOL_BUILDER, Plant
 from .prefill_engine import PrefillEngine, PrepareThread
 from .ranks import Computation, DecodeRank, PrefillRank
-from .rest import GateRest, WorkerRest
+from .rest import GateRest, PartnerRest, Summons, WorkerRest
 from .router import Router
 
 ASK_AGAIN_S = 0.01
@@ -74,7 +75,7 @@ class LiveComputation:
     """One rank's forwards, with the other ranks in processes of their own: a layer ends when all have computed it."""
 
     def __init__(self, plant: Plant, arena: Arena, instance: int, rank: int):
-        self._plant, self._arena, self._rank = plant, arena, rank
+        self._plant, self._arena, self._instance, self._rank = plant, arena, instance, rank
         self._cache, self._exchange = arena.cache(instance, rank), arena.exchange(instance, rank)
         self.load(arena.weights())
         self._is_fresh = True
@@ -83,7 +84,7 @@ class LiveComputation:
     def load(self, weights: NewWeights) -> None:
         """Map the weights, and go on with the rank's part of them."""
         self._weights, self._is_fresh = weights, False
-        self._shard = self._plant.shard(self._plant.weights(weights), self._rank, self._cache)
+        self._shard = self._plant.shard(self._plant.weights(weights), self._instance, self._rank, self._cache)
 
     def begin(self, number: int, batch: Sequence[Chunk]) -> None:
         """Start a forward; the first with the weights that came into force while this process began, if any did."""
@@ -115,12 +116,33 @@ class LiveComputation:
         """Which experts the rows visited."""
         return self._forward.routes
 
-    def run(self, number: int, batch: Sequence[Chunk]) -> Floats:
-        """A whole forward."""
+    def enter(self, number: int, batch: Sequence[Chunk]) -> None:
+        """A whole forward, if there is anything to compute."""
         self.begin(number, batch)
-        for _ in range(self._forward.layers):
+        for _ in range(self._forward.layers if batch else 0):
             self.begin_layer()
-        return self.logits()
+
+    def leave(self) -> Floats | None:
+        """It is over already."""
+        return self._forward.logits
+
+
+class SharedComputation(LiveComputation):
+    """The same of a rank of a D that shares its experts with the others: each of its forwards is one of all D's."""
+
+    def __init__(self, plant: Plant, arena: Arena, instance: int, rank: int):
+        super().__init__(plant, arena, instance, rank)
+        self._transport = Member(self._exchange, arena.world(instance, rank))
+
+    def enter(self, number: int, batch: Sequence[Chunk]) -> None:
+        """The next one, also with nothing to compute."""
+        self.begin(number, batch)
+        self._transport.enter(self._forward)
+
+    def leave(self) -> Floats | None:
+        """Compute it, with all others."""
+        self._transport.leave()
+        return self._forward.logits
 
 
 class Memory(Protocol):
@@ -160,7 +182,8 @@ class LiveMemory:
     def computation(self, instance: int, rank: int, clock: Clock) -> LiveComputation:
         """The rank has a share of the cores."""
         share_cores(self._plant.cells * self._plant.ranks * (1 + self._plant.decodes))
-        return LiveComputation(self._plant, self._arena, instance, rank)
+        kind = SharedComputation if self._plant.shares_experts and instance > 0 else LiveComputation
+        return kind(self._plant, self._arena, instance, rank)
 
     def publish(self, weights: NewWeights) -> None:
         """In the arena."""
@@ -217,11 +240,12 @@ class RankCrew(Crew):
     """A rank of P (instance 0), or of a D."""
 
     def __init__(self, plant: Plant, memory: Callable[[], Memory], instance: int, rank: int, desk: Desk):
-        clock = desk.clock("worker", (rank,))
+        leading = plant.decode_ranks(instance - 1)[1] if instance else ()
+        clock = desk.clock("worker", (*leading, rank))
         computation = memory().computation(instance, rank, clock)
         decodes = partial(DecodeRank, rank, plant.sequences, plant.step_tokens)
         self._role = (PrefillRank if instance == 0 else decodes)(computation, plant.captures(rank))
-        self._rest = WorkerRest(clock)
+        self._rest = (PartnerRest if plant.shares_experts and instance else WorkerRest)(clock)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return [self._role, self._rest]
@@ -247,11 +271,13 @@ class DecodeCrew(Crew):
         kind = DraftingEngine if plant.drafts else DecodeEngine
         self._engine = kind(instance, plant, memory().fence(), partial(desk.post, OUTSIDE))
         self._gate, self._without = DecodeGate(self._engine), plant.without
+        others = [d for d in range(plant.decodes) if d != instance] if plant.shares_experts else []
+        self._summons = Summons(partial(desk.post, content=None), [decode_worker(d, 0) for d in others])
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         if machine == "decode_loop" and self._without == "reserves_once":
             return [self._engine, ReserveAgain(self._engine)]
-        return [self._gate, GateRest(self._desk.clock(machine, copy))] if machine == "gate" else [self._engine]
+        return [self._gate, GateRest(self._desk.clock(machine, copy)), self._summons] if machine == "gate" else [self._engine]
 
     def receive(self, letter: Letter) -> None:
         if isinstance(letter.content, Inspect):
@@ -261,6 +287,11 @@ class DecodeCrew(Crew):
             self._engine.finish_step(letter.content)
 
 
+def decode_worker(decode: int, rank: int) -> str:
+    """The name of the process of a D's rank."""
+    return f"decode {decode} worker {rank}"
+
+
 def placement_of(plant: Plant, memory: Callable[[], Memory]) -> Placement:
     """A process for the router, P's engine and each D's, and for each rank's worker and messager.
 
@@ -268,7 +299,7 @@ def placement_of(plant: Plant, memory: Callable[[], Memory]) -> Placement:
         memory: asked in each process that needs it; picklable where processes are real.
     """
     protocol = Composition(PROTOCOL_BUILDER, plant.protocol_config)
-    systems = {"": protocol} | {f"decode{d}": Composition(DECODE_BUILDER, plant.decode_config) for d in range(plant.decodes)}
+    systems = {"": protocol} | plant.decode_systems
     threads = ("prepare", "gate", "token_processor", "completer", "connector", *(["timer"] if plant.has_timer else []))
     stations = [
         Station("router", (Part("router"), Part("control")), partial(RouterCrew, plant, memory)),
@@ -279,10 +310,10 @@ def placement_of(plant: Plant, memory: Callable[[], Memory]) -> Placement:
         parts = tuple(Part(name, (r,)) for name in ("registrar", "consumer", "sender"))
         stations.append(Station(f"messager {r}", parts, partial(MessagerCrew, plant, memory, r)))
     for d in range(plant.decodes):
-        name = f"decode engine {d}"
-        parts = (*(Part(machine, (d,)) for machine in ("listener", "decode_loop", "decode_worker")), Part("gate", system=f"decode{d}"))
+        name, (system, leading) = f"decode engine {d}", plant.decode_ranks(d)
+        parts = (*(Part(machine, (d,)) for machine in ("listener", "decode_loop", "decode_worker")), Part("gate", leading, system))
         stations.append(Station(name, parts, partial(DecodeCrew, plant, memory, d)))
         for r in range(plant.ranks):
             crew = partial(RankCrew, plant, memory, 1 + d, r)
-            stations.append(Station(f"decode {d} worker {r}", (Part("worker", (r,), f"decode{d}"),), crew, name, dies_with=name))
+            stations.append(Station(decode_worker(d, r), (Part("worker", (*leading, r), system),), crew, name, dies_with=name))
     return Placement(systems, tuple(stations), {"prepare.ask_again": ASK_AGAIN_S})

@@ -22,6 +22,7 @@ from ..model.group import Group
 from ..model.kv_cache import KvCache
 from ..model.layers import Routes
 from ..model.shard import Chunk, Forward, Shard
+from ..model.transport import OneThread, Seat
 from ..model.weights import Floats, Weights
 from ..roles.rank import FORWARD_S, TOKEN_S
 from ..routing.store import RoutingStore
@@ -77,6 +78,7 @@ class LockstepComputation:
 
     def __init__(self, forwards: Forwards, rank: int, clock: Clock, cost: Cost, load: Callable[[NewWeights], None]):
         self._forwards, self._rank, self._clock, self._cost, self._load = forwards, rank, clock, cost, load
+        self._computed: Floats | None = None
 
     def begin(self, number: int, batch: Sequence[Chunk]) -> None:
         """Start a forward."""
@@ -106,12 +108,39 @@ class LockstepComputation:
         """Go on with these weights."""
         self._load(weights)
 
-    def run(self, number: int, batch: Sequence[Chunk]) -> Floats:
+    def enter(self, number: int, batch: Sequence[Chunk]) -> None:
         """A whole forward, of all ranks at once: nobody sees how far each of them is."""
-        group, self._all = self._forwards.join(number, batch)
-        self._clock.sleep(self._cost.of(batch))
-        self._group = group
-        return group.run()[self._rank]
+        if batch:
+            self._group, self._all = self._forwards.join(number, batch)
+            self._clock.sleep(self._cost.of(batch))
+            self._computed = self._group.run()[self._rank]
+
+    def leave(self) -> Floats | None:
+        """It is over already."""
+        return self._computed
+
+
+class SharedInLockstep(LockstepComputation):
+    """The same of a rank of a D that shares its experts with the others: each of its forwards is one of all D's."""
+
+    def __init__(self, shard: Shard, seat: Seat, forwards: Forwards, rank: int, clock: Clock, cost: Cost, load: Callable[[NewWeights], None]):
+        super().__init__(forwards, rank, clock, cost, load)
+        self._shard, self._seat = shard, seat
+
+    def enter(self, number: int, batch: Sequence[Chunk]) -> None:
+        """The next one, also with nothing to compute."""
+        self._own = Forward(self._shard, batch)
+        self._seat.enter(self._own)
+        self._clock.sleep(self._cost.of(batch) if batch else 0.0)
+
+    def leave(self) -> Floats | None:
+        """It is computed for all by whoever leaves first."""
+        self._seat.leave()
+        return self._own.logits
+
+    def routes(self) -> list[Routes]:
+        """Which experts the rows visited."""
+        return self._own.routes
 
 
 class CountingFence(Fence):
@@ -136,6 +165,7 @@ class LockstepMemory:
         self._forwards = [Forwards(shards) for shards in self._shards]
         self._fence = CountingFence(np.zeros(plant.numbers, np.int64), refuses=plant.fences_writes)
         self._computing: list[set[int]] = [set() for _ in self._shards]
+        self._together = OneThread([(1 + d, rank) for d in range(plant.decodes) for rank in range(plant.ranks)], plant.ranks)
 
     def cache(self, instance: int, rank: int) -> KvCache:
         """The cache of a rank."""
@@ -151,7 +181,10 @@ class LockstepMemory:
             self._forwards[instance], self._computing[instance] = Forwards(self._shards[instance]), set()
         self._computing[instance].add(rank)
         self._load(instance, rank, self._in_force)
-        return LockstepComputation(self._forwards[instance], rank, clock, self._cost, partial(self._load, instance, rank))
+        known = self._forwards[instance], rank, clock, self._cost, partial(self._load, instance, rank)
+        if self._plant.shares_experts and instance > 0:
+            return SharedInLockstep(self._shards[instance][rank], Seat(self._together, (instance, rank)), *known)
+        return LockstepComputation(*known)
 
     @property
     def strays(self) -> int:
@@ -164,11 +197,11 @@ class LockstepMemory:
 
     def _load(self, instance: int, rank: int, weights: NewWeights) -> None:
         whole = self._plant.weights(weights) if weights.path else self._first
-        self._shards[instance][rank].weights = self._plant.part(whole, rank)
+        self._shards[instance][rank].weights = self._plant.part(whole, instance, rank)
 
     @staticmethod
     def _shard(weights: Weights, plant: Plant, instance: int, rank: int) -> Shard:
-        return plant.shard(weights, rank, KvCache(plant.config, plant.ranks, plant.blocks(instance), plant.shape.block_size))
+        return plant.shard(weights, instance, rank, KvCache(plant.config, plant.ranks, plant.blocks(instance), plant.shape.block_size))
 
 
 Heard = Token | Finish

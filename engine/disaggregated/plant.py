@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from protocol import DefinitionError
+from protocol.machines.collectives.expert_round import build as build_round
 from protocol.machines.repaired.protocol import build as build_protocol
 from protocol.machines.signalling.forward_signal import build as build_forward_signal
 from protocol.system import System
@@ -19,10 +20,12 @@ from ..model.named import weights_of
 from ..model.shard import Shard
 from ..model.weight_file import mapped
 from ..model.weights import Weights
+from ..runtime.placement import Composition
 from .job import NewWeights, Shape
 
 PROTOCOL_BUILDER = f"{build_protocol.__module__}:{build_protocol.__name__}"
 DECODE_BUILDER = f"{build_forward_signal.__module__}:{build_forward_signal.__name__}"
+ROUND_BUILDER = f"{build_round.__module__}:{build_round.__name__}"
 BLOCK_SIZE = 16
 LIVES = 4
 """How often P, or a D, may die, plus one; an engine is renewed before it comes to that."""
@@ -44,8 +47,8 @@ class Plant:
         turns: how often a number is used. lives: how often P, or a D, may die, plus one. cells: how many such engines share the machine's cores.
         prefix_cache: whether P keeps the KV blocks of prompts for others that begin alike.
         drafts: tokens that a decode step tries at most beyond each request's next, from what its text has repeated; 0 for none.
-        spread_experts: whether each rank has whole experts, and tokens travel to them (expert parallelism over the ranks of an
-            instance), or a part of every expert.
+        expert_parallel: 1, and every rank has a part of every expert; as many as `ranks`, and each rank of an instance has whole ones, to which
+            tokens travel; or as many as all ranks of all D's, which share one set of experts then: the end of a D is the engine's.
         routing: a folder; if it is given, the experts that every token visits are stored there, and prompts are computed whole, without
             the prefix cache, so that all their tokens have routes.
         without: a rule of `protocol.machines.repaired` that the engine does not keep, to see what it is for; None keeps all.
@@ -68,15 +71,20 @@ class Plant:
     cells: int = 1
     prefix_cache: bool = True
     drafts: int = 0
-    spread_experts: bool = False
+    expert_parallel: int = 1
     routing: str = ""
     without: str | None = None
     troubles: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.config.check_ranks(self.ranks)
-        if self.spread_experts:
+        every = self.ranks * self.decodes
+        if self.expert_parallel not in (1, self.ranks, every):
+            text = f"--ep {self.expert_parallel}: experts are spread over the {self.ranks} ranks of an instance, or over all of the decode instances"
+            raise DefinitionError(f"{text}; give one of {', '.join(map(str, sorted({1, self.ranks, every})))}")
+        if self.spreads_experts:
             self.config.check_places(self.ranks)
+            self.config.check_places(self.expert_parallel)
         if self.routing and not self.config.experts:
             raise DefinitionError(f"model {self.config.name} has no experts, hence no routes to store in {self.routing}; choose one that has")
         for name in ("decodes", "sequences", "context_tokens", "slots", "threads"):
@@ -85,14 +93,27 @@ class Plant:
         if self.drafts < 0:
             raise DefinitionError(f"drafts={self.drafts}: give 0 or more")
 
-    def part(self, weights: Weights, rank: int) -> Weights:
-        """A rank's part of the model, in every instance."""
-        ranks = self.ranks
-        return weights.expert_shard(rank, ranks, rank, ranks) if self.spread_experts else weights.shard(rank, ranks)
+    @property
+    def spreads_experts(self) -> bool:
+        """Whether each rank has whole experts."""
+        return self.expert_parallel > 1
 
-    def shard(self, weights: Weights, rank: int, cache: KvCache) -> Shard:
+    @property
+    def shares_experts(self) -> bool:
+        """Whether the D's have one set of experts together, so that tokens of a step travel between them."""
+        return self.expert_parallel > self.ranks
+
+    def part(self, weights: Weights, instance: int, rank: int) -> Weights:
+        """A rank's part of the model. Instance 0 is P, 1 + d is D number d."""
+        if not self.spreads_experts:
+            return weights.shard(rank, self.ranks)
+        if self.shares_experts and instance > 0:
+            return weights.expert_shard(rank, self.ranks, (instance - 1) * self.ranks + rank, self.expert_parallel)
+        return weights.expert_shard(rank, self.ranks, rank, self.ranks)
+
+    def shard(self, weights: Weights, instance: int, rank: int, cache: KvCache) -> Shard:
         """A rank with its part of the model; rank 0 of each instance tells the routes, where they are wanted."""
-        return Shard(self.part(weights, rank), cache, captures=self.captures(rank))
+        return Shard(self.part(weights, instance, rank), cache, captures=self.captures(rank))
 
     def captures(self, rank: int) -> bool:
         """Whether the rank tells the routes."""
@@ -140,10 +161,6 @@ class Plant:
         """The repaired protocol at these sizes, without ghosts."""
         return build_protocol(**self.protocol_config).focused()
 
-    def decode_ranks(self) -> System:
-        """The system of one D's ranks, without ghosts."""
-        return build_forward_signal(**self.decode_config).focused()
-
     @property
     def decodes_die(self) -> bool:
         """Whether a D may die."""
@@ -162,13 +179,22 @@ class Plant:
             "requests": self.numbers, "turns": self.turns, "ranks": self.ranks, "slots": self.slots, "layers": self.config.layers,
             "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True, "control": True,
             **({} if self.without is None else {"without": self.without}), **({"drafts": True} if self.drafts else {}),
-            **({"repeats": True, "crash": "any", "lives": self.lives} if self.mortal else {}), **self.troubles,
+            **({"repeats": True, "crash": "prefill" if self.shares_experts else "any", "lives": self.lives} if self.mortal else {}),
+            **self.troubles,
         }  # fmt: skip
 
+    def decode_ranks(self, decode: int) -> tuple[str, tuple[int, ...]]:
+        """The system of a D's ranks by its name, and the leading index of its gate and its workers there: none in one of its own."""
+        return ("decodes", (decode,)) if self.shares_experts else (f"decode{decode}", ())
+
     @property
-    def decode_config(self) -> dict[str, Any]:
-        """The arguments of the builder of a D's ranks."""
-        return {"ranks": self.ranks, "role": "prefill", "batches": None, "decode_steps": 0}
+    def decode_systems(self) -> dict[str, Composition]:
+        """The systems of the ranks of all D's, by name: a forward signal each, or one round of all that share the experts."""
+        if self.shares_experts:
+            bounds = {"instances": self.decodes, "ranks": self.ranks, "role": "prefill"}
+            return {"decodes": Composition(ROUND_BUILDER, bounds)}
+        bounds = {"ranks": self.ranks, "role": "prefill", "batches": None, "decode_steps": 0}
+        return {self.decode_ranks(d)[0]: Composition(DECODE_BUILDER, bounds) for d in range(self.decodes)}
 
     def check(self, generation: Generation) -> None:
         """Raise a DefinitionError when a generation is longer than the context."""

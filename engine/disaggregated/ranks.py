@@ -44,8 +44,12 @@ class Computation(Protocol):
         """Which experts the rows of the last forward visited, layer by layer, when every rank has begun every layer."""
         ...
 
-    def run(self, number: int, batch: Sequence[Chunk]) -> Floats:
-        """A whole forward, from its start to its logits."""
+    def enter(self, number: int, batch: Sequence[Chunk]) -> None:
+        """A whole forward, which ranks that share the experts run together, also those whose batch is empty."""
+        ...
+
+    def leave(self) -> Floats | None:
+        """Its logits, when all have entered; None when a rank that shares the experts is being stopped."""
         ...
 
     def load(self, weights: NewWeights) -> None:
@@ -131,7 +135,6 @@ class DecodeRank:
         self._rows = BatchRows(sequences, step_tokens)
         self._captured = CapturedStep.for_decoding(sequences * step_tokens)
         self._work: Work | NewWeights | None = None
-        self._logits: Floats | None = None
 
     @after("worker.read_batch", "worker.read_last_batch")
     def take(self, step: Step) -> None:
@@ -140,21 +143,21 @@ class DecodeRank:
 
     @after("worker.start_forward")
     def forward(self, step: Step) -> None:
-        """All layers; or new weights."""
+        """All layers; or new weights, or nothing of its own beside others that share the experts."""
+        number, batch = 0, Rows.of(())
         if isinstance(self._work, NewWeights):
             self._computation.load(self._work)
         elif self._work is not None:
-            batch = Rows.of(self._work.chunks)
-            self._logits = self._computation.run(self._work.number, self._captured.replay(batch) if self._captured.takes(batch) else batch)
+            number, batch = self._work.number, Rows.of(self._work.chunks)
+        self._computation.enter(number, self._captured.replay(batch) if batch and self._captured.takes(batch) else batch)
 
     @after("worker.finish_forward")
     def report(self, step: Step) -> StepTokens | None:
         """The next tokens, once an instance."""
-        work, self._work = self._work, None
-        if not isinstance(work, Work) or self._rank != 0:
+        work, self._work, computed = self._work, None, self._computation.leave()
+        if not isinstance(work, Work) or self._rank != 0 or computed is None:
             return None
-        assert self._logits is not None
-        logits, found = iter(self._logits), {}
+        logits, found = iter(computed), {}
         routes: list[list[Integers] | None] = [None] * len(work.requests)
         if self._captures:
             routes = [*routes_of(Rows.of(work.chunks), self._computation.routes())]

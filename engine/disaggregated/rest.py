@@ -5,6 +5,8 @@ A rest moves no row and decides nothing: whoever rests is roused by the change t
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from ..clock import Clock
 from ..driver import Step
 from ..roles.binding import after
@@ -13,21 +15,42 @@ IDLE_S = 0.2
 """Longest pause of a loop that has nothing to do."""
 
 
-class WorkerRest:
-    """The pause of rank 0 before it looks for a batch; the others wait for it at a barrier."""
+class PartnerRest:
+    """The pause of rank 0 before it looks for a batch; the others wait for it at a barrier.
+
+    It is summoned to the batches of other instances, too. When it looks for one of its own, their ranks may not have found theirs yet, so what has
+    come before it looked counts as well: at worst there is one round in vain.
+    """
 
     def __init__(self, clock: Clock):
         self._clock = clock
+
+    @after("worker.lower_forward")
+    def rest(self, step: Step) -> None:
+        """Until a batch is put."""
+        self._clock.doze(IDLE_S, "queue_filled")
+
+
+class WorkerRest(PartnerRest):
+    """The same of an instance by itself."""
 
     @after("worker.find_batch", "worker.find_no_batch")
     def look(self, step: Step) -> None:
         """It has looked: what comes later is news."""
         self._clock.forget()
 
-    @after("worker.lower_forward")
-    def rest(self, step: Step) -> None:
-        """Until a batch is put."""
-        self._clock.doze(IDLE_S, "queue_filled")
+
+class Summons:
+    """What wakes ranks that come along with a batch of another instance: a letter to each of these processes."""
+
+    def __init__(self, post: Callable[[str], None], processes: Sequence[str]):
+        self._post, self._processes = post, processes
+
+    @after("gate.put_batch")
+    def call(self, step: Step) -> None:
+        """It was put."""
+        for process in self._processes:
+            self._post(process)
 
 
 class GateRest:

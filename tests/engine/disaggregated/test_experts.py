@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from checker.conform import conform
 from engine.audit import audit
 from engine.deployment import Deployment
 from engine.disaggregated.lockstep import LockstepEngine
@@ -16,6 +18,7 @@ from engine.disaggregated.service import Disaggregated
 from engine.generation import Finish, Generation, Handle
 from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.reference import greedy
+from engine.model.weight_file import save
 from engine.model.weights import seeded
 from protocol import DefinitionError
 
@@ -28,9 +31,10 @@ def generations(count: int, seed: int) -> list[Generation]:
     return [Generation(prompt, rng.randrange(1, 6)) for prompt in prompts]
 
 
-@pytest.mark.parametrize("spread", [False, True])
-def test_the_tokens_are_those_of_the_monolithic_pass(spread: bool) -> None:
-    engine = LockstepEngine(WEIGHTS, Plant(TINY_EXPERTS, 2, 2, sequences=3, context_tokens=128, spread_experts=spread), seed=2)
+@pytest.mark.parametrize("parallel", [1, 2, 4])
+def test_the_tokens_are_those_of_the_monolithic_pass(parallel: int) -> None:
+    """Every expert cut, whole ones on the ranks of each instance, or on the ranks of all D's together."""
+    engine = LockstepEngine(WEIGHTS, Plant(TINY_EXPERTS, 2, 2, sequences=3, context_tokens=128, expert_parallel=parallel), seed=2)
     wanted = {engine.submit(generation): generation for generation in generations(6, seed=3)}
     engine.run(20_000)
     for key, generation in wanted.items():
@@ -40,8 +44,8 @@ def test_the_tokens_are_those_of_the_monolithic_pass(spread: bool) -> None:
 
 
 def test_a_rank_has_whole_experts_of_its_own() -> None:
-    plant = Plant(TINY_EXPERTS, 2, spread_experts=True)
-    parts = [plant.part(WEIGHTS, rank) for rank in range(2)]
+    plant = Plant(TINY_EXPERTS, 2, expert_parallel=2)
+    parts = [plant.part(WEIGHTS, 0, rank) for rank in range(2)]
     assert [part.placement and part.placement.held[part.place] for part in parts] == [(0, 1), (2, 3)]
 
 
@@ -51,9 +55,48 @@ async def read(handle: Handle) -> Finish | None:
     return handle.finish
 
 
+def test_instances_that_share_the_experts_have_each_its_own() -> None:
+    plant = Plant(TINY_EXPERTS, 2, 2, expert_parallel=4)
+    parts = [plant.part(WEIGHTS, instance, rank) for instance in range(3) for rank in range(2)]
+    assert [part.placement and part.placement.held[part.place] for part in parts] == [(0, 1), (2, 3), (0,), (1,), (2,), (3,)]
+
+
+def test_new_weights_come_into_force_on_all_instances_that_share_the_experts(tmp_path: Path) -> None:
+    """Beside an instance that loads them another may be asked for an empty forward, or load them itself."""
+    save(new := seeded(TINY_EXPERTS, 1), tmp_path / "new.safetensors")
+    engine = LockstepEngine(WEIGHTS, Plant(TINY_EXPERTS, 2, 2, sequences=1, context_tokens=96, expert_parallel=4), seed=4)
+    before = [engine.submit(generation) for generation in generations(3, seed=1)]
+    engine.run(40_000)
+    engine.update_weights(tmp_path / "new.safetensors")
+    behind = [engine.submit(generation) for generation in generations(3, seed=2)]
+    engine.run(80_000)
+    for weights, keys in ((WEIGHTS, before), (new, behind)):
+        for key in keys:
+            wanted = engine.answers[key].generation
+            assert [token.id for token in engine.answers[key].tokens] == greedy(weights, wanted.prompt, wanted.max_tokens)
+
+
+@pytest.mark.live
+def test_processes_of_two_instances_share_the_experts_and_their_log_is_a_behaviour(tmp_path: Path) -> None:
+    """More requests at once than one D has room for, so both decode; then one alone, beside which the other D comes along."""
+    plant = Plant(TINY_EXPERTS, 2, 2, sequences=3, context_tokens=128, expert_parallel=4)
+    service = Disaggregated(plant, {"decodes": tmp_path / "log"}, keeps_records=True)
+
+    async def run(count: int) -> list[Finish | None]:
+        return list(await asyncio.gather(*(read(service.submit(generation)) for generation in generations(count, seed=5))))
+
+    with closing(service):
+        assert set(asyncio.run(run(8))) == set(asyncio.run(run(1))) == {Finish.LENGTH}
+        found = audit(WEIGHTS, service.records.values(), service.leaks())
+        service.stop()
+    assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ()) and found.k3_kl_mean < 1e-9
+    judged = conform(tmp_path / "log")
+    assert judged.conforms and judged.system == "expert_round", judged.reason
+
+
 @pytest.mark.live
 def test_processes_exchange_tokens_with_the_experts_of_the_others() -> None:
-    service = Disaggregated(Plant(TINY_EXPERTS, 2, sequences=3, context_tokens=128, spread_experts=True), keeps_records=True)
+    service = Disaggregated(Plant(TINY_EXPERTS, 2, sequences=3, context_tokens=128, expert_parallel=2), keeps_records=True)
 
     async def run() -> list[Finish | None]:
         return list(await asyncio.gather(*(read(service.submit(generation)) for generation in generations(6, seed=5))))
@@ -67,7 +110,9 @@ def test_processes_exchange_tokens_with_the_experts_of_the_others() -> None:
 @pytest.mark.parametrize(
     ("deployment", "message"),
     [
-        (Deployment("tiny-experts", tensor_parallel=2, expert_parallel=4), "give 1, or as many as --tp"),
+        (Deployment("tiny-experts", decode=3, tensor_parallel=2, expert_parallel=4), "--ep 4: experts are spread .* give one of 1, 2, 6"),
+        (Deployment("tiny-experts", decode=3, tensor_parallel=2, expert_parallel=6), "4 experts, which 6 ranks cannot share evenly"),
+        (Deployment("tiny-experts", 2, 4, tensor_parallel=1, expert_parallel=4), "--ep 4: .* give one of 1, 2"),
         (Deployment("tiny", tensor_parallel=2, expert_parallel=2), f"model {TINY.name} has 0 experts, which 2 ranks cannot share evenly"),
         (Deployment("tiny-experts", tensor_parallel=3, expert_parallel=3), "4 experts, which 3 ranks cannot share evenly; spread them over 1, 2, 4"),
     ],

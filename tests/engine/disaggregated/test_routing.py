@@ -53,9 +53,9 @@ def check_routes(record: Record, routes: list[Integers], weights: Weights = WEIG
     assert not np.array_equal(log_probabilities(weights, tokens, others), own)
 
 
-@pytest.mark.parametrize(("ranks", "spread"), [(1, False), (2, False), (2, True)])
-def test_the_routes_are_those_of_the_monolithic_pass(ranks: int, spread: bool, tmp_path: Path) -> None:
-    plant = Plant(TINY_EXPERTS, ranks, 2, sequences=2, context_tokens=160, spread_experts=spread, routing=str(tmp_path))
+@pytest.mark.parametrize(("ranks", "parallel"), [(1, 1), (2, 1), (2, 2), (2, 4)])
+def test_the_routes_are_those_of_the_monolithic_pass(ranks: int, parallel: int, tmp_path: Path) -> None:
+    plant = Plant(TINY_EXPERTS, ranks, 2, sequences=2, context_tokens=160, expert_parallel=parallel, routing=str(tmp_path))
     engine = LockstepEngine(WEIGHTS, plant, seed=ranks)
     keys = [engine.submit(generation) for generation in generations(5, seed=ranks, longest=140)]
     engine.run(80_000)
@@ -67,7 +67,7 @@ def test_the_routes_are_those_of_the_monolithic_pass(ranks: int, spread: bool, t
 def test_drafts_that_are_rejected_leave_no_route(spread: bool, tmp_path: Path) -> None:
     sure = seeded(replace(TINY_EXPERTS, tied=True), 1)
     weights = replace(sure, arrays={**sure.arrays, "norm": sure["norm"] * np.float32(FLAT)})
-    plant = Plant(weights.config, 2, sequences=3, context_tokens=96, spread_experts=spread, drafts=3, routing=str(tmp_path))
+    plant = Plant(weights.config, 2, sequences=3, context_tokens=96, expert_parallel=2 if spread else 1, drafts=3, routing=str(tmp_path))
     engine = LockstepEngine(weights, plant)
     keys = [engine.submit(Generation(g.prompt, 12, Sampling(1.0, seed=5), rollout=g.rollout)) for g in generations(3, seed=8)]
     engine.run(40_000)
@@ -125,7 +125,7 @@ async def read(handle: Handle) -> Finish | None:
 
 @pytest.mark.live
 def test_processes_store_them_before_the_client_hears_of_the_end(tmp_path: Path) -> None:
-    plant = Plant(TINY_EXPERTS, 2, sequences=3, context_tokens=128, spread_experts=True, routing=str(tmp_path))
+    plant = Plant(TINY_EXPERTS, 2, sequences=3, context_tokens=128, expert_parallel=2, routing=str(tmp_path))
     service = Disaggregated(plant, keeps_records=True)
 
     async def run() -> list[bool]:
