@@ -11,6 +11,7 @@ import typer
 from protocol.errors import DefinitionError
 
 from .options import Name, Settings
+from .printing import page_width
 
 
 class Language(StrEnum):
@@ -47,9 +48,10 @@ def explain(
 
     trace = load_trace(trace_file)
     if output is None:
-        print(trace_table(trace))
+        width = page_width()
+        print(trace_table(trace, width))
         print()
-        print(sequence_text(trace, heading=False))
+        print(sequence_text(trace, heading=False, width=width))
         return
     forms = {".txt": sequence_text, ".mmd": sequence_mermaid, ".svg": sequence_svg}
     if output.suffix not in forms:

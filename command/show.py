@@ -10,7 +10,7 @@ from protocol.errors import DefinitionError
 
 from .exploration import explore, path_of, print_records
 from .options import JsonFile, Settings
-from .printing import print_table, text_width, write_json
+from .printing import page_width, print_table, text_width, write_json
 
 if TYPE_CHECKING:
     from protocol.catalogue import Scenario
@@ -65,7 +65,7 @@ def _show_hazard(hazard: Hazard) -> None:
         trace = path_of(target, explore(target, first=main.deep), main.property)
         if trace is not None:
             trace.about = ""  # printed above
-            print(trace_table(trace))
+            print(trace_table(trace, page_width()))
     print(further_text(hazard, width), end="")
 
 
@@ -95,4 +95,4 @@ def _show_one(name: str, settings: list[str]) -> None:
         if trace is not None:
             trace.about = ""  # printed above
             print()
-            print(trace_table(trace))
+            print(trace_table(trace, page_width()))

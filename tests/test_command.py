@@ -185,6 +185,14 @@ def test_a_terminal_without_arrows_gets_the_text(interlock, tmp_path: Path, monk
     assert b"? Violated after 3 steps." in told.getvalue()
 
 
+@pytest.mark.parametrize("words", [("show", "H1"), ("check", COMMIT), ("show", "#6085")], ids=" ".join)
+def test_a_narrow_terminal_cuts_nothing_off(interlock, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:  # noqa: ANN001
+    """Names that are longer than a line go on in the next; nothing is shortened to dots."""
+    monkeypatch.setenv("COLUMNS", "60")
+    _, out, _ = interlock(*words)
+    assert "…" not in out and len(out.splitlines()) > 3
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"#meta": {}}'])
 def test_a_foreign_trace_exits_2(interlock, tmp_path: Path, content: str) -> None:  # noqa: ANN001
     path = tmp_path / "trace.json"

@@ -1,10 +1,11 @@
 """A trace as a table, and as a sequence diagram in text and in Mermaid; `sequence_svg.py` draws it.
 
-Its one rule: the page fits 120 columns, whatever the number of copies.
+Its one rule: text fits the columns of its page, unless it has more copies than columns.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from textwrap import wrap
 
 from ..trace import Trace
@@ -17,95 +18,138 @@ from .table import plain
 __all__ = ["sequence_mermaid", "sequence_svg", "sequence_text", "trace_rows", "trace_table"]
 
 WIDTH = 120
+"""Columns of a page, if nothing is said."""
 NOTES_MIN = 38
-"""Columns of text that the notes beside the lifelines get at least."""
-CHANGES_WIDTH = 70
+"""Columns of text that the notes beside the lifelines get at least; half of a page that is narrower than two of them."""
+CHANGES_MIN, CHANGES_MAX = 36, 70
+"""Columns of the changes in a table; where there is no room for the least, they stand below their step."""
 FIXED = "\u00a0"
 """A space at which no line is broken."""
 
 
-def trace_rows(trace: Trace) -> list[tuple[str, str, str, str, str]]:
+def trace_rows(trace: Trace, changes_width: int = CHANGES_MAX) -> list[tuple[str, str, str, str, str]]:
     """(step, copy, event, values, changes) per step, every changed cell with its values; changes a line each."""
     rows = []
     for number, step in enumerate(trace.steps, 1):
         changes = [shown_change(c) for c in step.changes]
         changes += [f"has no successor: {step.failure}"] if step.failure else []
-        lines = [line for change in changes for line in wrap(change, CHANGES_WIDTH, subsequent_indent="  ")]
+        lines = [line for change in changes for line in wrap(change, changes_width, subsequent_indent="  ")]
         rows.append((str(number), step.copy, step.event, ", ".join(f"{n}={v}" for n, v in step.values), "\n".join(lines)))
     return rows
 
 
-def trace_table(trace: Trace) -> str:
-    """The trace as a table of plain text, with the property on top."""
+def trace_table(trace: Trace, width: int = WIDTH) -> str:
+    """The trace as a table of plain text, with the property on top, in so many columns."""
     scene = scene_of(trace)
-    table = plain(("step", "copy", "event", "values", "changes"), trace_rows(trace)) if trace.steps else ""
-    return "\n".join([*_heading(scene), "", table + _ending(scene)])
+    return "\n".join([*_heading(scene, width), "", _steps(trace, width) + _ending(scene, width)])
 
 
-def sequence_text(trace: Trace, heading: bool = True) -> str:
+def _steps(trace: Trace, width: int) -> str:
+    """The steps with what they change, beside them or, where that is too narrow, below."""
+    columns = ("step", "copy", "event", "values", "changes")
+    if not trace.steps:
+        return ""
+    taken = sum(max(len(cell) for cell in cells) + 2 for cells in list(zip(columns, *trace_rows(trace)))[:-1])
+    if width - taken >= CHANGES_MIN:
+        return plain(columns, trace_rows(trace, min(width - taken, CHANGES_MAX)))
+    lines = []
+    for number, copy, event, values, changes in trace_rows(trace, width - 8):
+        lines += wrap(f"{number:>4}  {copy}.{event} {values}".rstrip(), width, subsequent_indent=" " * 8)
+        lines += [f"        {change}" for change in changes.split("\n") if change]
+    return "\n".join(lines) + "\n"
+
+
+def sequence_text(trace: Trace, heading: bool = True, width: int = WIDTH) -> str:
     """The trace as lifelines of text: one per copy, one line per step, what changed beside it; the property on top."""
     scene = scene_of(trace)
-    top = "\n".join([*_heading(scene), "", ""]) if heading else ""
-    return top + (_lifelines(scene) if scene.moments else _ending(scene))
+    top = "\n".join([*_heading(scene, width), "", ""]) if heading else ""
+    return top + (_Lifelines(scene, width).text() if scene.moments else _ending(scene, width))
 
 
-def _lifelines(scene: Scene) -> str:
-    widest = max([len(c) for c in scene.copies] + [len(m.title) + 2 for m in scene.moments]) + 1
-    width = min(widest, (WIDTH - NOTES_MIN - 6) // len(scene.copies))
-    if width >= 12:
-        return _wide(scene, width)
-    return _narrow(scene)
-
-
-def _heading(scene: Scene) -> list[str]:
+def _heading(scene: Scene, width: int) -> list[str]:
     lines = [scene.title]
     for text in (scene.trace.claim, scene.trace.about, scene.outcome):
         lines += [""] if text == scene.trace.about and text else []
-        lines += wrap(text, WIDTH)
+        lines += wrap(text, width)
         lines += [""] if text == scene.trace.about and text else []
     return lines
 
 
-def _ending(scene: Scene) -> str:
-    return "\n".join(wrap(f"left in: {scene.ending}", WIDTH)) if scene.ending else ""
+def _ending(scene: Scene, width: int) -> str:
+    return "\n".join(wrap(f"left in: {scene.ending}", width)) if scene.ending else ""
 
 
-def _wide(scene: Scene, width: int) -> str:
-    """Events on the lifelines."""
-    columns = len(scene.copies)
-    lines = ["      " + "".join(shortened(c, width - 1).ljust(width) for c in scene.copies).rstrip()]
-    for k, moment in enumerate(scene.moments):
-        lines += _between(scene, k, columns, width)
-        cells = ["│".ljust(width)] * columns
-        cells[moment.column] = shortened(f"● {moment.title}", width - 1).ljust(width)
-        lines += _beside(scene, moment, "".join(cells), moment.notes)
-    return "\n".join([*lines, *_after(scene)]) + "\n"
+@dataclass(frozen=True)
+class _Lifelines:
+    """A scene on a page of so many columns."""
 
+    scene: Scene
+    page: int
 
-def _narrow(scene: Scene) -> str:
-    """Too many copies for names on the lifelines: a numbered column each, the event in the notes."""
-    columns = len(scene.copies)
-    width = 3 if 3 * columns <= WIDTH - NOTES_MIN else 1
-    names = ", ".join(f"{k}{FIXED}{copy}" for k, copy in enumerate(scene.copies, 1))
-    lines = [*(line.replace(FIXED, " ") for line in wrap(f"lifelines: {names}", WIDTH)), ""]
-    if width == 3:
-        lines.append("      " + "".join(f"{k:<3}" for k in range(1, columns + 1)).rstrip())
-    for k, moment in enumerate(scene.moments):
-        lines += _between(scene, k, columns, width)
-        cells = ["│".ljust(width)] * columns
-        cells[moment.column] = "●".ljust(width)
-        lines += _beside(scene, moment, "".join(cells), [moment.step.name, *moment.notes])
-    return "\n".join([*lines, *_after(scene)]) + "\n"
+    @property
+    def notes(self) -> int:
+        """Columns that the notes get at least."""
+        return min(NOTES_MIN, self.page // 2)
 
+    def text(self) -> str:
+        scene = self.scene
+        widest = max([len(c) for c in scene.copies] + [len(m.title) + 2 for m in scene.moments]) + 1
+        width = min(widest, (self.page - self.notes - 6) // len(scene.copies))
+        lines = self._wide(width) if width >= 12 else self._narrow()
+        return "\n".join([*lines, *self._after()]) + "\n"
 
-def _beside(scene: Scene, moment: Moment, lifelines: str, notes: list[str]) -> list[str]:
-    """The line of a step with its notes at its right, continued on lines of bare lifelines."""
-    width = len(lifelines) // len(scene.copies)
-    blank = "│".ljust(width) * len(scene.copies)
-    text = _packed(notes, WIDTH - len(lifelines) - 7)
-    first = f"{_gutter(scene, moment)}{moment.number:3}  {lifelines} {text[0]}".rstrip()
-    bar = "┃" if scene.loop is not None and moment.number >= scene.loop else " "
-    return [first, *(f"{bar}     {blank} {more}".rstrip() for more in text[1:])]
+    def _wide(self, width: int) -> list[str]:
+        """Events on the lifelines."""
+        scene = self.scene
+        lines = ["      " + "".join(shortened(c, width - 1).ljust(width) for c in scene.copies).rstrip()]
+        for k, moment in enumerate(scene.moments):
+            cells = ["│".ljust(width)] * len(scene.copies)
+            cells[moment.column] = shortened(f"● {moment.title}", width - 1).ljust(width)
+            lines += [*self._between(k, width), *self._beside(moment, "".join(cells), moment.notes)]
+        return lines
+
+    def _narrow(self) -> list[str]:
+        """Too many copies for names on the lifelines: a numbered column each, the event in the notes."""
+        copies = self.scene.copies
+        width = 3 if 3 * len(copies) <= self.page - self.notes - 7 else 1
+        names = ", ".join(f"{k}{FIXED}{copy}" for k, copy in enumerate(copies, 1))
+        lines = [*(line.replace(FIXED, " ") for line in wrap(f"lifelines: {names}", self.page)), ""]
+        if width == 3:
+            lines.append("      " + "".join(f"{k:<3}" for k in range(1, len(copies) + 1)).rstrip())
+        for k, moment in enumerate(self.scene.moments):
+            cells = ["│".ljust(width)] * len(copies)
+            cells[moment.column] = "●".ljust(width)
+            lines += [*self._between(k, width), *self._beside(moment, "".join(cells), [moment.step.name, *moment.notes])]
+        return lines
+
+    def _beside(self, moment: Moment, lifelines: str, notes: list[str]) -> list[str]:
+        """The line of a step with its notes at its right, continued on lines of bare lifelines."""
+        copies, loop = len(self.scene.copies), self.scene.loop
+        blank = "│".ljust(len(lifelines) // copies) * copies
+        text = _packed(notes, max(self.notes, self.page - len(lifelines) - 7))
+        first = f"{self._gutter(moment)}{moment.number:3}  {lifelines} {text[0]}".rstrip()
+        bar = "┃" if loop is not None and moment.number >= loop else " "
+        return [first, *(f"{bar}     {blank} {more}".rstrip() for more in text[1:])]
+
+    def _gutter(self, moment: Moment) -> str:
+        """The bracket round the cycle of a lasso, at the left edge."""
+        if self.scene.loop is None or moment.number < self.scene.loop:
+            return " "
+        return "┏" if moment.number == self.scene.loop else "┃"
+
+    def _between(self, k: int, width: int) -> list[str]:
+        """A line of bare lifelines where another copy takes over, so that the turns stand apart."""
+        scene = self.scene
+        if not scene.is_new_turn(k):
+            return []
+        bar = "┃" if scene.loop is not None and k + 1 > scene.loop else " "
+        return [f"{bar}     {'│'.ljust(width) * len(scene.copies)}".rstrip()]
+
+    def _after(self) -> list[str]:
+        scene = self.scene
+        mark = "✗" if scene.violated else "✓"
+        lines = [f"┗━━ back to step {scene.loop}"] if scene.loop is not None else []
+        return [*lines, "", *wrap(f"{mark} {scene.outcome}", self.page), *wrap(_ending(scene, self.page), self.page)]
 
 
 def _packed(notes: list[str], room: int) -> list[str]:
@@ -117,27 +161,6 @@ def _packed(notes: list[str], room: int) -> list[str]:
             continue
         lines += wrap(note, room, subsequent_indent="  ")
     return lines[1:] if len(lines) > 1 else lines
-
-
-def _gutter(scene: Scene, moment: Moment) -> str:
-    """The bracket round the cycle of a lasso, at the left edge."""
-    if scene.loop is None or moment.number < scene.loop:
-        return " "
-    return "┏" if moment.number == scene.loop else "┃"
-
-
-def _between(scene: Scene, k: int, columns: int, width: int) -> list[str]:
-    """A line of bare lifelines where another copy takes over, so that the turns stand apart."""
-    if not scene.is_new_turn(k):
-        return []
-    bar = "┃" if scene.loop is not None and k + 1 > scene.loop else " "
-    return [f"{bar}     {'│'.ljust(width) * columns}".rstrip()]
-
-
-def _after(scene: Scene) -> list[str]:
-    mark = "✗" if scene.violated else "✓"
-    lines = [f"┗━━ back to step {scene.loop}"] if scene.loop is not None else []
-    return [*lines, "", *wrap(f"{mark} {scene.outcome}", WIDTH), *wrap(_ending(scene), WIDTH)]
 
 
 # -- Mermaid ---------------------------------------------------------------------------------------------------------

@@ -360,10 +360,13 @@ def test_table_has_one_row_per_step() -> None:
     assert rows[2][3] == "rm=0" and rows[2][4] == "prepared_known[0]: False → True"
 
 
+@pytest.mark.parametrize("width", [60, 120])
 @pytest.mark.parametrize("ranks", [1, 2, 9, 30, 60])
-def test_text_fits_its_columns(ranks: int) -> None:
-    text = sequence_text(path_trace(ranks=ranks))
-    assert max(map(len, text.splitlines())) <= 120
+def test_text_fits_its_columns(ranks: int, width: int) -> None:
+    trace = path_trace(ranks=ranks)
+    text = sequence_text(trace, width=width)
+    assert max(map(len, text.splitlines())) <= max(width, ranks + 1 + 7 + 30)  # a lifeline each, the step, the notes
+    assert max(map(len, trace_table(trace, width).splitlines())) <= width
     assert all(re.search(rf"\b{re.escape(f'resource[{k}]')}", text) for k in range(ranks))
 
 
