@@ -22,8 +22,12 @@ from protocol.machines.preparation.shared_config import build as shared_config
 from protocol.machines.repaired.protocol import build as repaired
 from protocol.machines.sending.chunked_send import build as chunked_send
 from protocol.machines.sending.completions import build as completions
+from protocol.machines.sending.empty_range import build as empty_range
+from protocol.machines.sending.signal_struct import build as signal_struct
+from protocol.machines.sending.signalled_layers import build as signalled_layers
 from protocol.machines.sending.slot_reuse import build as slot_reuse
 from protocol.machines.sending.stale_signals import build as stale_signals
+from protocol.machines.sending.step_layer_words import build as step_layer_words
 from protocol.machines.sending.swapped_rows import build as swapped_rows
 from protocol.machines.signalling.forward_signal import build as forward_signal
 from protocol.system import System
@@ -31,6 +35,7 @@ from protocol.system import System
 from .subjects.chunked_send import ChunkedSend
 from .subjects.completions import Completions
 from .subjects.draft_tokens import DraftTokens
+from .subjects.empty_range import EmptyRange
 from .subjects.engine_threads import EngineThreads
 from .subjects.expert_round import ExpertRound
 from .subjects.forward_signal import ForwardSignal
@@ -46,8 +51,11 @@ from .subjects.reservation import Reservation
 from .subjects.routing_file import RoutingFile
 from .subjects.sampling_mirror import SamplingMirror
 from .subjects.shared_config import SharedConfig
+from .subjects.signal_struct import SignalStruct
+from .subjects.signalled_layers import SignalledLayers
 from .subjects.slot_reuse import SlotReuse
 from .subjects.stale_signals import StaleSignals
+from .subjects.step_layer_words import StepLayerWords
 from .subjects.swapped_rows import SwappedRows
 from .subjects.weight_update import WeightUpdate
 from .world import World
@@ -56,6 +64,7 @@ SUBJECTS: dict[Callable[..., System], type[World]] = {
     chunked_send: ChunkedSend,
     completions: Completions,
     draft_tokens: DraftTokens,
+    empty_range: EmptyRange,
     engine_threads: EngineThreads,
     expert_round: ExpertRound,
     forward_signal: ForwardSignal,
@@ -71,8 +80,11 @@ SUBJECTS: dict[Callable[..., System], type[World]] = {
     routing_file: RoutingFile,
     sampling_mirror: SamplingMirror,
     shared_config: SharedConfig,
+    signal_struct: SignalStruct,
+    signalled_layers: SignalledLayers,
     slot_reuse: SlotReuse,
     stale_signals: StaleSignals,
+    step_layer_words: StepLayerWords,
     swapped_rows: SwappedRows,
     weight_update: WeightUpdate,
 }

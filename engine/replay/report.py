@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from protocol.catalogue import Scenario
+
 from .damage import Damage
 from .registry import SUBJECTS
 from .replay import Exposure, Late, Replay
@@ -37,9 +39,7 @@ def story(replay: Replay) -> list[str]:
     """What happened, a sentence each."""
     after, lines = replay.after, list[str]()
     if replay.scenario.build not in SUBJECTS:
-        builder = replay.scenario.build.__module__
-        lines = [f"No tensors lie behind the rows of {builder}. Where the path and a fair schedule lead:"]
-        return lines + ([f"{line}." for line in after.waiting] or ["Nobody is left waiting in the middle of its work."])
+        return [*told_without_tensors(replay.scenario), *(f"{line}." for line in after.waiting)]
     if after.hit or after.mismatched:
         lines.append(
             f"{after.mismatched} of the {after.tokens} tokens told are not the reference's, and {after.hit} have another probability: "
@@ -72,6 +72,24 @@ def story(replay: Replay) -> list[str]:
         if times != before.get(what, 0):
             lines.append(f"Seen {times} {'time' if times == 1 else 'times'} (before: {before.get(what, 0)}): {what}.")
     return lines
+
+
+def told_without_tensors(scenario: Scenario) -> list[str]:
+    """What a scenario's path does where no tensor lies behind its rows: in the words of the catalogue."""
+    module = scenario.build.__module__.removeprefix("protocol.machines.")
+    return [f"No tensor lies behind the rows of {module}. This happens instead: {scenario.about}", _asked(scenario)]
+
+
+def told_without_path(scenario: Scenario) -> list[str]:
+    """What there is to say of a scenario that is answered without a path."""
+    if scenario.expected == "violated":
+        return [f"No schedule of {scenario.name} gets there, so there is no path to drive. {scenario.about}", _asked(scenario)]
+    return [f"{_asked(scenario)} No path breaks it, so there is none to drive; `interlock hunt {scenario.name}` drives seeded schedules."]
+
+
+def _asked(scenario: Scenario) -> str:
+    asked = next(p for p in scenario.system().properties if p.name == scenario.property)
+    return f"{'This does not hold' if scenario.expected == 'violated' else 'This holds'}: {asked.about or asked.name} ({asked.name})."
 
 
 def late_story(replay: Replay, held: Late) -> str:

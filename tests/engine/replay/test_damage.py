@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from engine.replay import late
+from engine.replay.world import ANSWER_BLOCKS
 
 from .paths import found, replayed
 
@@ -23,6 +24,7 @@ HITS = {
     "H-08 (b)": "prefix-cache-node-left-in-e1-7364",
     "H-12": "decode-empty-place-decoded-in-continuous",
     "H-22": "engine-threads-aborted-in-preparation-shares-its-slot-in-r",
+    "H-35": "sending-torn-pair-in-v0",
 }
 STALLS = {
     "H-01": ("layer0-signal-dropped-in-e1", "token_processor in COLLECTING waits for answer (finished_by_rank[0] is False)"),
@@ -34,6 +36,8 @@ STALLS = {
     "H-04 (b)": ("sending-parked-chunks-merge-in-e2", "token_processor in COLLECTING waits for answer"),
     "H-05": ("sending-old-task-serves-the-next-request-in-e1", "life[1] in FORWARDED waits for answer (finished is <0>)"),
     "H-06": ("layer0-signal-slot-reused-in-e2", "token_processor in COLLECTING waits for answer"),
+    "H-18": ("sending-nothing-to-send-never-finishes", "sender in READY"),
+    "H-25": ("sending-struct-rewritten-under-the-stream", "stream in COUNTING"),
 }
 WITNESSES = (
     "layer0-signal-slot-reused-some-run-answers-in-ours",
@@ -59,7 +63,7 @@ def test_damaged_answers_grow_k3_fifty_times_even_in_bfloat16(name: str) -> None
 def test_a_stall_names_the_request_and_who_waits_for_what(name: str, who: str) -> None:
     after = replayed(name).after
     assert after.unanswered and any(line.startswith(who) for line in after.waiting)
-    assert after.leaked["prefill"] == 4 * len(after.unanswered) and after.leaked["decode"] == 8 * len(after.unanswered)
+    assert after.leaked["prefill"] > 0 and after.leaked["decode"] == after.leaked["prefill"] + ANSWER_BLOCKS * len(after.unanswered)
 
 
 def test_an_early_zero_hurts_no_tensor_and_costs_a_request_its_batch() -> None:

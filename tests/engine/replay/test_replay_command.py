@@ -56,7 +56,20 @@ def test_rows_without_tensors_say_who_is_left_waiting(replay) -> None:  # noqa: 
     assert find_scenario(name).build not in SUBJECTS
     code, out, _ = replay(name)
     text = " ".join(out.split())
-    assert code == 1 and "No tensors lie behind the rows of protocol.machines.collectives" in text and "waits for" in text
+    assert code == 1 and "No tensor lies behind the rows of collectives.lock_holder. This happens instead: A rank dies between" in text
+    assert "This does not hold: P15: a call gets the lock (engine_reaches_the_queue). engine in LOCKING waits for" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("buffers-no-top-p-ignored-in-stale", 0, "No path breaks it, so there is none to drive; `interlock hunt buffers-no-top-p"),
+        ("intake-clean-up-never-reached-as-published", 1, "gets there, so there is no path to drive. The clean-up asks for more entries than"),
+    ],
+)
+def test_what_is_answered_without_a_path_is_told_in_words(replay, name: str, code: int, said: str) -> None:  # noqa: ANN001
+    told, out, _ = replay(name)
+    assert told == code and said in " ".join(out.split())
 
 
 @pytest.mark.parametrize(
@@ -65,7 +78,6 @@ def test_rows_without_tensors_say_who_is_left_waiting(replay) -> None:  # noqa: 
         ((), "name a trace or a scenario, or give --all"),
         ((TASK, "--all"), "(one of them)"),
         (("nosuch",), "there is no scenario 'nosuch'"),
-        (("buffers-no-top-p-ignored-in-stale",), "is answered without a path"),
         ((f"{Path(__file__).parents[2]}/reference/two_phase_commit.py:build",), "only scenarios of the catalogue are replayed"),
     ],
 )
