@@ -14,4 +14,8 @@ PrefixCaching = Annotated[
 Drafts = Annotated[
     int, typer.Option("--num-speculative-tokens", min=0, help="Draft tokens a decode step verifies at most, proposed by n-grams; 0: none.")
 ]
+ExpertParallel = Annotated[
+    int, typer.Option("--ep", min=1, help="1: ranks have a part of every expert; --tp: whole ones; --tp times --decode: D's share them.")
+]
+Routing = Annotated[str, typer.Option("--routing", metavar="DIR", help="Store the experts that every token visits: DIR/<answer>/layer_0.npy ...")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A scenario of `interlock list`, or path/to/file.py:build.")]

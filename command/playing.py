@@ -58,7 +58,8 @@ class Player:
 
     Args:
         url: of a server; empty for an engine of our own. monolithic, prefill: which of these; without both, the gate and its ranks alone.
-        ranks, decode, variant, sequences, context_tokens, prefix_cache, drafts: of the engine; `variant` of the gate.
+        ranks, decode, experts, variant, sequences, context_tokens, prefix_cache, drafts, routing: of the engine; see `Deployment`. `variant`:
+            of the gate. `experts`: how many ranks have whole ones.
         audits: whether all tokens are compared afterwards. log: where the events go. lockstep: the turns of a run in one process, None
             for processes.
 
@@ -72,11 +73,13 @@ class Player:
     prefill: int
     decode: int
     ranks: int
+    experts: int
     variant: str
     sequences: int
     context_tokens: int | None
     prefix_cache: bool
     drafts: int
+    routing: str
     audits: bool
     log: Path | None
     lockstep: Lockstep | None
@@ -91,15 +94,19 @@ class Player:
             raise DefinitionError("--lockstep: only the engine that the protocol drives has turns; leave out --url or --monolithic")
         if self.variant != OURS and (foreign or self.prefill):
             raise DefinitionError("--variant: of the gate and its ranks; give --prefill 0, or leave a rule of the whole protocol out by --without")
+        if (self.experts > 1 or self.routing) and (self.url or not (self.monolithic or self.prefill)):
+            raise DefinitionError("--ep and --routing: of an engine with tensors; leave out --url and --prefill 0")
         if foreign and self.log is not None:
             raise DefinitionError("--log and --timeline: only the engine that the protocol drives has events; leave out --url or --monolithic")
 
     @property
     def logs(self) -> dict[str, Path]:
         """Where event logs go, by the names of the systems."""
+        from engine.disaggregated.plant import decode_system
         from engine.load import bench
 
-        return {} if self.url or self.monolithic else bench.logs_of(self.log or EVENTS, self.decode if self.prefill else 0)
+        ranks = dict.fromkeys(decode_system(d, self.experts > self.ranks) for d in range(self.decode if self.prefill else 0))
+        return {} if self.url or self.monolithic else bench.logs_of(self.log or EVENTS, ranks)
 
     def play(self, load: Load, shown: Progress) -> Played:
         """Play it, showing how far it is.
@@ -133,12 +140,14 @@ class Player:
             instances.get("prefill", 0),
             self.decode,
             self.ranks,
+            self.experts,
             sequences=self.sequences,
             context_tokens=self.context_tokens or max(2, bench.context_of(requests)),
             prefix_cache=self.prefix_cache,
+            routing=self.routing,
             drafts=self.drafts,
         )
-        details = {"model_id": wanted.model, "ranks": self.ranks} | instances
+        details = {"model_id": wanted.model, "ranks": self.ranks} | ({"expert_parallel": self.experts} if self.experts > 1 else {}) | instances
         if self.lockstep is not None:
             measured, told, found = self.lockstep.play(requests, load.traffic, wanted, load.answers, progress, self.logs, self.audits)
             return Played(measured, details | told, dict.fromkeys(self.logs.values(), ""), found)

@@ -8,7 +8,7 @@ import typer
 
 from protocol.errors import DefinitionError
 
-from .options import Drafts, PrefixCaching
+from .options import Drafts, ExpertParallel, PrefixCaching, Routing
 
 
 def serve(
@@ -18,14 +18,14 @@ def serve(
     prefill: Annotated[int, typer.Option(min=0, help="Prefill instances, each with decode instances of its own; 0 is --monolithic.")] = 1,
     decode: Annotated[int, typer.Option(min=1, help="Decode instances.")] = 1,
     tp: Annotated[int, typer.Option(min=1, help="Tensor-parallel ranks of an instance.")] = 1,
-    ep: Annotated[int, typer.Option(min=1, help="1: ranks have a part of every expert; --tp: whole ones; --tp times --decode: D's share them.")] = 1,
+    ep: ExpertParallel = 1,
     monolithic: Annotated[bool, typer.Option("--monolithic", help="Prefill and decode in one thread, without the protocol: the baseline.")] = False,
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once.")] = 8,
     max_model_len: Annotated[int, typer.Option(min=2, help="Tokens of the longest prompt and answer together.")] = 2048,
     seed: Annotated[int, typer.Option(help="Where requests without a seed draw theirs.")] = 0,
     prefix_caching: PrefixCaching = True,
     drafts: Drafts = 0,
-    routing: Annotated[str, typer.Option(metavar="DIR", help="Store the experts that every token visits: DIR/<id>-<choice>/layer_0.npy ...")] = "",
+    routing: Routing = "",
     control: Annotated[bool, typer.Option("--control", help="Also the operator's endpoints: /pause, /resume, /is_paused, /update_weights.")] = False,
 ) -> None:
     """Serve a model with the OpenAI API; Ctrl-C ends it. Prefill and decode are processes that the repaired protocol drives."""

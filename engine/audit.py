@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from .generation import Finish, Generation, Token
 from .model.reference import k3, log_probabilities
-from .model.weights import Weights
+from .model.weights import Floats, Weights
+from .routing.file import RoutingError
+from .routing.reader import RoutingReader
 
 TIE = 1e-4
 """Log-probabilities closer than this are equal up to rounding."""
@@ -36,6 +39,18 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Routes:
+    """Rollouts whose routes were looked for, those that could not be read, and those that replay another pass."""
+
+    rollouts: int
+    unread: int
+    differing: int
+
+    def __str__(self) -> str:
+        return f"{self.rollouts} rollouts read back: {self.unread} missing or not whole, {self.differing} that replay another pass"
+
+
+@dataclass(frozen=True)
 class Audit:
     """What was found.
 
@@ -43,6 +58,7 @@ class Audit:
         requests, tokens: how many were compared. mismatched: greedy tokens that are not the reference's. ties: those that differ where
             the reference has none to prefer.
         k3_kl_mean: mean over all tokens, without a unit. lost, answered_twice: requests. leaks: what is held with no request under way.
+        routes: of the files with the experts that tokens have visited; None where none were asked for.
     """
 
     requests: int
@@ -53,11 +69,13 @@ class Audit:
     lost: int
     answered_twice: int
     leaks: tuple[str, ...]
+    routes: Routes | None = None
 
     @property
     def healthy(self) -> bool:
         """Whether nothing was found."""
-        return not (self.mismatched or self.lost or self.answered_twice or self.leaks) and self.k3_kl_mean < HEALTHY_K3
+        told = self.routes is None or not (self.routes.unread or self.routes.differing)
+        return told and not (self.mismatched or self.lost or self.answered_twice or self.leaks) and self.k3_kl_mean < HEALTHY_K3
 
     def lines(self) -> list[str]:
         """The audit as text."""
@@ -67,11 +85,19 @@ class Audit:
             f"  mismatching tokens {self.mismatched}, ties {self.ties}",
             f"  requests lost {self.lost}, answered twice {self.answered_twice}",
             f"  held by nobody: {', '.join(self.leaks) or 'nothing'}",
+            *([] if self.routes is None else [f"  routes of {self.routes}"]),
         ]
 
 
-def audit(weights: Weights, records: Iterable[Record], leaks: Sequence[str]) -> Audit:
-    """Compare. Cost: one monolithic pass over each request with its answer."""
+def audit(weights: Weights, records: Iterable[Record], leaks: Sequence[str], routing: str = "") -> Audit:
+    """Compare. Cost: one monolithic pass over each request with its answer.
+
+    Args:
+        routing: the folder where the experts that tokens have visited were stored. They are read back, as a trainer does, and replayed in a
+            second pass, which must come to what the first one did.
+    """
+    reader = RoutingReader(Path(routing), patience_s=0) if routing else None
+    read: list[bool | None] = []
     divergences: list[np.ndarray] = []
     requests = mismatched = ties = lost = twice = 0
     for record in records:
@@ -85,10 +111,26 @@ def audit(weights: Weights, records: Iterable[Record], leaks: Sequence[str]) -> 
         told = np.array([token.log_probability for token in record.tokens])
         own = logs[np.arange(len(chosen)), chosen]
         divergences.append(k3(own, told))
+        if reader is not None and record.finish in (Finish.STOP, Finish.LENGTH):
+            read.append(_replays(reader, weights, record, logs))
         if record.generation.sampling.temperature == 0:
             behind = logs.max(axis=-1) - own
             mismatched += int((behind >= TIE).sum())
             ties += int(((behind > 0) & (behind < TIE)).sum())
     every = np.concatenate(divergences) if divergences else np.zeros(1)
     tokens = sum(len(part) for part in divergences)
-    return Audit(requests, tokens, mismatched, ties, float(every.mean()), lost, twice, tuple(leaks))
+    routes = None if reader is None else Routes(len(read), read.count(None), read.count(False))
+    return Audit(requests, tokens, mismatched, ties, float(every.mean()), lost, twice, tuple(leaks), routes)
+
+
+def _replays(reader: RoutingReader, weights: Weights, record: Record, logs: Floats) -> bool | None:
+    """Whether a pass along the stored routes of a request's tokens has these log-probabilities, too; None when they cannot be read."""
+    tokens = [*record.generation.prompt, *(token.id for token in record.tokens[:-1])]
+    try:
+        routes = reader.read(record.generation.rollout, weights.config.layers)
+    except RoutingError:
+        return None
+    if any(len(layer) != len(tokens) for layer in routes):
+        return False
+    along = log_probabilities(weights, tokens, routes)[-len(record.tokens) :]
+    return bool(np.abs(along - logs).max() < TIE)

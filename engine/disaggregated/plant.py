@@ -35,6 +35,11 @@ TURNS = 1 << 10
 """How often a number is used; an engine is renewed before all are used up."""
 
 
+def decode_system(decode: int, shared: bool) -> str:
+    """The name of the system of a D's ranks, which is one for all D's that share the experts."""
+    return "decodes" if shared else f"decode{decode}"
+
+
 @dataclass(frozen=True)
 class Plant:
     """An engine's sizes.
@@ -185,14 +190,14 @@ class Plant:
 
     def decode_ranks(self, decode: int) -> tuple[str, tuple[int, ...]]:
         """The system of a D's ranks by its name, and the leading index of its gate and its workers there: none in one of its own."""
-        return ("decodes", (decode,)) if self.shares_experts else (f"decode{decode}", ())
+        return decode_system(decode, self.shares_experts), (decode,) if self.shares_experts else ()
 
     @property
     def decode_systems(self) -> dict[str, Composition]:
         """The systems of the ranks of all D's, by name: a forward signal each, or one round of all that share the experts."""
         if self.shares_experts:
             bounds = {"instances": self.decodes, "ranks": self.ranks, "role": "prefill"}
-            return {"decodes": Composition(ROUND_BUILDER, bounds)}
+            return {decode_system(0, True): Composition(ROUND_BUILDER, bounds)}
         bounds = {"ranks": self.ranks, "role": "prefill", "batches": None, "decode_steps": 0}
         return {self.decode_ranks(d)[0]: Composition(DECODE_BUILDER, bounds) for d in range(self.decodes)}
 

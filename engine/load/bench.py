@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -111,7 +111,7 @@ def run_in_process(
             return measured, 0, None, {}
         leaks = service.leaks() if audits else []
         fired = service.stop().rows
-        found = audit(weights_of(config_of(wanted.model)), service.records, leaks) if audits else None
+        found = audit(weights_of(config_of(wanted.model)), service.records, leaks, wanted.routing) if audits else None
         return measured, fired, found, service.written
     finally:
         service.close()
@@ -141,14 +141,14 @@ def run_in_lockstep(
     with closing(service):
         measured = virtual.run(play(requests, generator, traffic, progress=progress), engine.ensemble.time, service.wait)
         engine.run()
-        found = audit(weights_of(engine.plant.config), engine.answers.values(), engine.leaks()) if audits else None
+        found = audit(weights_of(engine.plant.config), engine.answers.values(), engine.leaks(), engine.plant.routing) if audits else None
         engine.ensemble.write_logs(logs or {})
         return measured, engine.ensemble.fired, found
 
 
-def logs_of(log: Path, decode: int) -> dict[str, Path]:
-    """Where the logs of a disaggregated engine go: the protocol's there, and beside it one for the ranks of each decode instance."""
-    return {"": log} | {f"decode{d}": log.with_name(f"{log.stem}.decode{d}{log.suffix}") for d in range(decode)}
+def logs_of(log: Path, systems: Iterable[str]) -> dict[str, Path]:
+    """Where the logs of a disaggregated engine go: the protocol's there, and beside it one for each other system."""
+    return {"": log} | {name: log.with_name(f"{log.stem}.{name}{log.suffix}") for name in systems}
 
 
 def run_over_http(

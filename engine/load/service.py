@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 
 from protocol import ProtocolError
 
@@ -21,6 +22,8 @@ class ServiceGenerator:
 
     def __init__(self, service: Service, sampling: Sampling, stop_tokens: frozenset[int] = frozenset()):
         self.service, self.sampling, self.stop_tokens = service, sampling, stop_tokens
+        self.rollouts = (f"request-{number}" for number in count())
+        """Names of what is asked for, in its order."""
 
     def converse(self, rounds: int) -> ServiceConversation:
         """A new session."""
@@ -41,7 +44,8 @@ class ServiceConversation:
         answer: list[int] = []
         pieces: list[float] = []
         try:
-            handle = service.submit(Generation(prompt, max_tokens, self._generator.sampling, self._generator.stop_tokens))
+            wanted = Generation(prompt, max_tokens, self._generator.sampling, self._generator.stop_tokens, rollout=next(self._generator.rollouts))
+            handle = service.submit(wanted)
         except ProtocolError as error:
             raise Failure(str(error)) from None
         try:
