@@ -85,7 +85,7 @@ def test_the_next_registration_is_deleted_by_who_cleans_behind_the_report() -> N
 
 def test_an_abort_that_moves_the_cursor_brings_a_taken_request_back() -> None:
     path = path_of("taken_twice", without="leaves_intake", requests=2, aborts=True, full=True)
-    assert in_order(path, "prepare.take", "router.abort_at_prefill", "router.recycle", "prepare.take")
+    assert in_order(path, "prepare.take", "router.recycle", "prepare.take")
 
 
 def test_the_host_goes_on_while_the_device_works() -> None:
