@@ -30,6 +30,8 @@ GROUPS = (
     "network",
     "decode",
     "buffers",
+    "links",
+    "words",
     "repaired",
     "repaired_halves",
 )

@@ -92,7 +92,7 @@ HAZARDS = [
         finding="In B and B' it adds nothing to the early zero (H1), which one node has already; it breaks a mend that is right on one "
         "node, the counter. The nnode formula of A and B finds a node too many when ranks fill their nodes exactly, and never too few: "
         "the path through the server costs a call and is otherwise the same. That an ipc connection uses the wrong index is a plain "
-        "error, which no interleaving is needed for; it is not modelled.",
+        "error, which no interleaving is needed for (group links).",
     ),
     Hazard(
         "H25",

@@ -78,6 +78,11 @@ REASONS: dict[str, tuple[str, ...]] = {
         "token_processor.note_token (2): drop what it does to token_of",
         "worker.load_weights: drop what it does to worker_update",
         "connector.receive_grant: do always what it does to granted_key",
+        "worker.launch: drop what it does to worker_hand",
+        "worker.launch: drop what it does to worker_update",
+        "device.signal_withdrawals: drop what it does to device_hand",
+        "device.emit_tokens: drop what it does to device_hand",
+        "device.load_weights: drop what it does to device_update",
     ),
     "a look that finds nothing is left out, or is not begun anew: the next look finds the same": (
         "gate.find_forward_running: drop the row",
