@@ -9,12 +9,12 @@ from functools import partial
 from protocol.machines.collectives.meeting import Call
 from protocol.types import Value
 
+from ..model.balancing import Rebalance
 from ..model.shard import Shard
 from ..model.transport import Place
 from ..queue_server import Letter
 from ..roles.binding import bound_rows
 from ..runtime.placement import OUTSIDE, Crew, Desk, Part, Placement, Station
-from .balance import Balancer, Rebalance
 from .common import Common
 from .layout import Layout
 from .ranks import BALANCING, ExpertRank, witness
@@ -74,7 +74,7 @@ class RankCrew(Crew):
         if layout.balance is None:
             self._rank = ExpertRank(place, shard, self._transport)
         else:
-            self._rank = BALANCING[layout.balance](place, shard, self._transport, Balancer(layout.experts, layout.config.experts), self._tell)
+            self._rank = BALANCING[layout.balance](place, shard, self._transport, layout.experts, self._tell)
         self._roles = [self._rank, witness(self._rank, sorted(rows - bound_rows(self._rank)))]
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from protocol import DefinitionError
 from protocol.machines.collectives.expert_round import build
 
 from ..model.config import ModelConfig
@@ -47,12 +46,9 @@ class Layout:
     redundant: int = 0
 
     def __post_init__(self) -> None:
-        experts, places = self.config.experts, self.instances * self.ranks
         self.config.check_ranks(self.ranks)
-        self.config.check_places(places)
-        most = experts - experts // places
-        if not 0 <= self.redundant <= most:
-            raise DefinitionError(f"redundant={self.redundant}: give 0 to {most}, where every one of {places} ranks has all {experts} experts")
+        self.config.check_places(self.instances * self.ranks)
+        ExpertPlacement.spread(self.config.experts, len(self.places), self.redundant)
 
     @property
     def instances(self) -> int:
@@ -76,11 +72,8 @@ class Layout:
 
     @property
     def experts(self) -> ExpertPlacement:
-        """Where the experts lie at first: evenly, with replicas as if all had as much to do."""
-        config, places = self.config, len(self.places)
-        if self.redundant == 0:
-            return ExpertPlacement.even(config.experts, places)
-        return ExpertPlacement.balanced([1.0] * config.experts, places, config.experts // places + self.redundant)
+        """Where the experts lie at first."""
+        return ExpertPlacement.spread(self.config.experts, len(self.places), self.redundant)
 
     def cache(self) -> KvCache:
         """The KV cache of a rank."""

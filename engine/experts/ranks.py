@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from protocol.machines.collectives.meeting import Call
 
 from ..driver import Step
+from ..model.balancing import Balance, Rebalance
+from ..model.experts import ExpertPlacement
 from ..model.sampling import Sampling, choose
 from ..model.shard import Forward, Shard
 from ..model.transport import Place, Transport
 from ..roles.binding import after
-from .balance import Balancer, Rebalance, Rebalancing
 from .scheduler import Result, Work
 
 
@@ -64,33 +65,31 @@ class BalancingRank(ExpertRank):
     """A rank that goes over to another placement of the experts when a meeting of all ranks comes to one.
 
     Args:
-        balancer: its account. told: called with what was decided, when the rank has gone over.
+        placement: of the experts, at first. told: called with what was decided, when the rank has gone over.
     """
 
-    def __init__(self, place: Place, shard: Shard, transport: Transport, balancer: Balancer, told: Callable[[Rebalance], None]):
+    def __init__(self, place: Place, shard: Shard, transport: Transport, placement: ExpertPlacement, told: Callable[[Rebalance], None]):
         super().__init__(place, shard, transport)
-        self._balancer, self._told = balancer, told
+        self._balance, self._told = Balance(shard, transport, placement), told
 
     @after("worker.finish_forward")
     def leave(self, step: Step) -> Result | None:
         """The forward is over, and its tokens have visited experts."""
         result = super().leave(step)
-        self._balancer.count(self._forward.routes)
+        self._balance.count(self._forward)
         return result
 
     def enter_meeting(self, step: Step) -> None:
         """The rank brings what it has counted."""
         self.note(step)
-        self._meeting = Rebalancing(self._shard.weights, self._balancer)
-        self._transport.enter(self._meeting)
+        self._balance.enter()
 
     def leave_meeting(self, step: Step) -> None:
         """And goes over to what all have come to."""
         self.note(step)
-        self._transport.leave()
-        self._shard.weights = self._meeting.weights
-        if self._meeting.moved is not None:
-            self._told(self._meeting.moved)
+        moved = self._balance.leave()
+        if moved is not None:
+            self._told(moved)
 
 
 class EndBalancingRank(BalancingRank):

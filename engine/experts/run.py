@@ -16,6 +16,7 @@ from protocol.machines.collectives.meeting import GROUPS, TENSOR, Call
 
 from ..clock import VirtualClock
 from ..errors import StandsStill
+from ..model.balancing import Rebalance
 from ..model.config import ModelConfig
 from ..model.transport import Place
 from ..model.weights import Weights
@@ -23,7 +24,6 @@ from ..queue_server import Letter
 from ..runtime.ensemble import Ensemble
 from ..runtime.live import start
 from ..runtime.policy import Policy, RoundRobin
-from .balance import Rebalance
 from .common import Room, Segments
 from .crews import Advanced, Stands, Where, name_of, placement_of
 from .layout import Asked, Layout

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from protocol import DefinitionError
+
 
 @dataclass(frozen=True)
 class ExpertPlacement:
@@ -21,6 +23,18 @@ class ExpertPlacement:
         """Each expert once, consecutive ones together; `places` divides `experts`."""
         each = experts // places
         return cls(tuple(tuple(range(place * each, (place + 1) * each)) for place in range(places)))
+
+    @classmethod
+    def spread(cls, experts: int, places: int, redundant: int = 0) -> ExpertPlacement:
+        """Evenly, with so many more on every place as replicas, as if all had as much to do.
+
+        Raises:
+            DefinitionError: there are not so many experts that a place has not.
+        """
+        most = experts - experts // places
+        if not 0 <= redundant <= most:
+            raise DefinitionError(f"redundant={redundant}: give 0 to {most}, where every one of {places} ranks has all {experts} experts")
+        return cls.balanced([1.0] * experts, places, experts // places + redundant) if redundant else cls.even(experts, places)
 
     @classmethod
     def balanced(cls, loads: Sequence[float], places: int, each: int) -> ExpertPlacement:

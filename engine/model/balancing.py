@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ..model.collective import AllToAll, Collective, Parcels
-from ..model.experts import ExpertPlacement
-from ..model.layers import Routes
-from ..model.weights import Floats, Weights
+from .collective import AllToAll, Collective, Parcels
+from .experts import ExpertPlacement
+from .layers import Routes
+from .shard import Forward, Shard
+from .transport import Transport
+from .weights import Floats, Weights
 
 COUNTED = 64
 """Visits of tokens to experts before a new placement is thought of."""
@@ -104,3 +106,35 @@ class Rebalancing:
             experts = [weights.expert(layer, expert) for expert, source, target in moves if (source, target) == (weights.place, place)]
             parcels.append((np.stack(experts) if experts else none,))
         return tuple(parcels)
+
+
+class Balance:
+    """A rank's meetings with all others, one behind the other.
+
+    Args:
+        shard: the rank. transport: its way to the others. placement: the first one. every: see `Balancer`.
+    """
+
+    def __init__(self, shard: Shard, transport: Transport, placement: ExpertPlacement, every: int = COUNTED):
+        self._shard, self._transport = shard, transport
+        self._balancer = Balancer(placement, shard.config.experts, every)
+
+    @property
+    def placement(self) -> ExpertPlacement:
+        """In force."""
+        return self._balancer.placement
+
+    def count(self, forward: Forward) -> None:
+        """What the rank's own rows of a forward have visited."""
+        self._balancer.count(forward.routes)
+
+    def enter(self) -> None:
+        """The rank brings what it has counted."""
+        self._meeting = Rebalancing(self._shard.weights, self._balancer)
+        self._transport.enter(self._meeting)
+
+    def leave(self) -> Rebalance | None:
+        """And goes over to what all have come to; None if all stay."""
+        self._transport.leave()
+        self._shard.weights = self._meeting.weights
+        return self._meeting.moved

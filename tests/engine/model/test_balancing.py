@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.experts.balance import Balancer, Rebalancing
+from engine.model.balancing import Balancer, Rebalancing
 from engine.model.collective import Collective, CollectiveMismatch, run_together
 from engine.model.config import TINY_EXPERTS
 from engine.model.experts import ExpertPlacement
