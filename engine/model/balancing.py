@@ -124,9 +124,16 @@ class Balance:
         """In force."""
         return self._balancer.placement
 
+    @property
+    def counted(self) -> int:
+        """Visits that the rank has counted since the last time that a placement was thought of."""
+        return int(self._balancer.loads.sum())
+
     def count(self, forward: Forward) -> None:
         """What the rank's own rows of a forward have visited."""
-        self._balancer.count(forward.routes)
+        weights, captured = self._shard.weights, forward.routes
+        own = slice(weights.rank, None, weights.ranks) if self._shard.captures else slice(None)
+        self._balancer.count([Routes(routes.chosen[own], routes.share[own]) for routes in captured])
 
     def enter(self) -> None:
         """The rank brings what it has counted."""

@@ -82,7 +82,7 @@ class Shard:
     """
 
     def __init__(self, weights: Weights, cache: KvCache, narrow: Narrow = exact, *, captures: bool = False):
-        self._captures = captures
+        self.captures = captures
         self.weights, self.cache, self.config, self.narrow = weights, cache, weights.config, narrow
 
     def steps(self, batch: Sequence[Chunk], captured: list[Routes]) -> Steps:
@@ -160,11 +160,11 @@ class Shard:
         at, placement = f"layers.{layer}.feed", self.weights.placement
         assert placement is not None
         own = np.arange(self.weights.rank, len(x), self.weights.ranks)
-        rows = np.arange(len(x)) if self._captures else own
+        rows = np.arange(len(x)) if self.captures else own
         normed = self._normed(x[rows], f"{at}.norm")
         routes = self._route(normed, at)
         captured.append(routes)
-        if self._captures:
+        if self.captures:
             normed, routes = normed[own], Routes(routes.chosen[own], routes.share[own])
         visits = [routes.visits(expert) for expert in range(self.config.experts)]
         sent = [[(rows[mine], share[mine]) for (rows, share), mine in ((visits[e], mine) for e, mine in part)] for part in placement.parts()]

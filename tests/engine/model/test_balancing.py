@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.model.balancing import Balancer, Rebalancing
+from engine.model.balancing import Balance, Balancer, Rebalancing
 from engine.model.collective import Collective, CollectiveMismatch, run_together
 from engine.model.config import TINY_EXPERTS
 from engine.model.experts import ExpertPlacement
+from engine.model.kv_cache import KvCache
 from engine.model.layers import Routes
+from engine.model.shard import Chunk, Forward, Shard
+from engine.model.transport import OneThread, Seat
 from engine.model.weights import seeded
 
 WHOLE = seeded(TINY_EXPERTS, 5)
@@ -72,3 +75,19 @@ def test_ranks_that_do_not_end_together_are_told() -> None:
     other = Rebalancing(WHOLE.expert_shard(1, 2, 1, 2), Balancer(ExpertPlacement.even(4, 2), 4))
     with pytest.raises(CollectiveMismatch, match="1 of 2 ranks have ended, and others are at the all-to-all of loads"):
         run_together([Ended(), other], RANKS)
+
+
+@pytest.mark.parametrize("captures", [False, True])
+def test_a_rank_counts_its_own_rows_whether_it_tells_the_routes_of_all_or_not(captures: bool) -> None:
+    """Each token visits two experts in each of four layers, and is one rank's."""
+    placement, batch = ExpertPlacement.even(4, RANKS), [Chunk((256, 7, 8, 9, 10), 0, (0, 1))]
+    shards = [
+        Shard(WHOLE.placed_shard(rank, RANKS, rank, placement), KvCache(TINY_EXPERTS, RANKS, 8, 4), captures=captures and rank == 0)
+        for rank in range(RANKS)
+    ]
+    forwards, thread = [Forward(shard, batch) for shard in shards], OneThread([(0, 0), (0, 1)], RANKS)
+    run_together(forwards, RANKS)
+    balances = [Balance(shard, Seat(thread, (0, rank)), placement) for rank, shard in enumerate(shards)]
+    for balance, forward in zip(balances, forwards):
+        balance.count(forward)
+    assert [balance.counted for balance in balances] == [3 * 8, 2 * 8]
