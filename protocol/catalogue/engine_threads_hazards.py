@@ -25,7 +25,8 @@ HAZARDS: list[Hazard] = [
         "an abort comes from schedule(). Before #7633 it takes a second request, whose step reports the stop. The model adds two "
         "faults. With the same abort, a stop names a slot, and hits the next request in it; one critical section around schedule() and "
         "the put does not mend that. With the newest abort (A', R') the stop of a request that has just ended is reported all the same, "
-        "and the report is taken for that of the next request in the slot: H10 in the mixed role, with two aborts.",
+        "and the report is taken for that of the next request in the slot: H10 in the mixed role, with two aborts. A third: an abort that is put "
+        "past the scheduler says how many rows there were when it was begun, and the worker leaves out a row that has come since (group words).",
     ),
     Hazard(
         "H14", "an exception in a fetch loses its requests", ("#7724",),

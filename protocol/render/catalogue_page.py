@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from ..catalogue import Scenario, hazards
+from ..catalogue.beyond import BEYOND
 from ..catalogue.hazard import Hazard
 from .catalogue import REFERENCE, Tally, by_question, counterexamples, hazards_of, is_judged, pull_title, pulls_of, question, tallies, variants
 from .table import markdown
@@ -27,6 +28,11 @@ variants are real versions, some are ours with a part left out to show what it i
 Scenarios with *without* in their name, and those that only show that a claim is not empty (`some_...`), are no part of a verdict.
 """
 
+_BEYOND = """\
+What was left out when they were gone through section by section; numbers are those of the engine-worker facts (E) and of the cache
+hand-over's (C).
+"""
+
 WIDE = 7
 """Variants that a table has columns for; more become its rows."""
 
@@ -38,6 +44,7 @@ def catalogue_page(listed: Sequence[Scenario], generated: str) -> str:
     unmodelled = [(h.number, h.title, h.unmodelled) for h in known if h.unmodelled]
     if unmodelled:
         parts += ["## What no interleaving model can express\n", markdown(("hazard", "title", "why"), unmodelled)]
+    parts += ["## What of the facts is in no machine\n", _BEYOND, markdown(("facts", "what they tell", "why it is not there"), BEYOND)]
     findings = [(_to(h.number), h.claim, h.finding) for h in known if h.finding]
     parts += ["## Where the model says more than the facts, or otherwise\n", markdown(("hazard", "the facts", "the model"), findings)]
     for group in dict.fromkeys(s.group for s in listed):
