@@ -23,7 +23,7 @@ from .arena import Arena
 from .decode_engine import DecodeEngine, DecodeGate, DraftingEngine
 from .fence import Fence
 from .job import NewWeights
-from .left_out import FreeAtAbort, FreeAtFirstToken, Freed, LoosePrefillEngine, ReserveAgain, SeeingThread
+from .left_out import FreeAtAbort, FreeAtFirstToken, Freed, IdleRest, LoosePrefillEngine, ReserveAgain, SeeingThread
 from .messager import Messager
 from .operator import Command, Operator
 from .plant import PROTOCOL_BUILDER, Plant
@@ -245,7 +245,8 @@ class RankCrew(Crew):
         computation = memory().computation(instance, rank, clock)
         decodes = partial(DecodeRank, rank, plant.sequences, plant.step_tokens)
         self._role = (PrefillRank if instance == 0 else decodes)(computation, plant.captures(rank))
-        self._rest = (PartnerRest if plant.shares_experts and instance else WorkerRest)(clock)
+        idles = IdleRest if instance == 0 and plant.without == "lowers_behind_barrier" else WorkerRest
+        self._rest = (PartnerRest if plant.shares_experts and instance else idles)(clock)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return [self._role, self._rest]

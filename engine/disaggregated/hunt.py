@@ -2,7 +2,8 @@
 
 Every run has the same requests at once, a policy of its own seed, and what the rule is about: clients that give up, processes that die,
 messages that are lost, an operator who pauses - each at moments drawn from the seed. The repaired protocol under the same adversity is
-harmed by none of them. In every third seed a forward takes as long as some hundred rows, else no time.
+harmed by none of them. In every third seed a forward takes as long as some hundred rows, else no time; in every second, D's steps read and
+write their blocks when they end, else when they begin.
 """
 
 from __future__ import annotations
@@ -127,8 +128,8 @@ class Hunt:
 
     def run(self, policy: Policy, seed: int) -> Outcome:
         """One run. The seed draws the requests and the moments at which something happens to them; the policy has its own."""
-        cost = SLOW if seed % 3 == 2 else FREE
-        engine = self._last = LockstepEngine(self._weights, self.plant, policy=policy, cost=cost, like=self._last)
+        cost, late = SLOW if seed % 3 == 2 else FREE, seed % 2 == 1
+        engine = self._last = LockstepEngine(self._weights, self.plant, policy=policy, cost=cost, like=self._last, late=late)
         self._awake = 0
         rng = random.Random(seed)
         keys = [engine.submit(self._generation(rng)) for _ in range(self._requests)]

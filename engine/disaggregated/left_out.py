@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..clock import Clock
 from ..driver import Step
 from ..roles.binding import after
 from .decode_engine import DecodeEngine
 from .prefill_engine import PrefillEngine, PreparingThread
+from .rest import IDLE_S
 from .router import Line
 
 
@@ -41,6 +43,23 @@ class FreeAtFirstToken:
     def free(self, step: Step) -> None:
         """The messagers may still read them."""
         self._engine.let_go(self._engine.jobs[step.chosen["request"]].key)
+
+
+class IdleRest:
+    """Without `lowers_behind_barrier`: a rank of P lowers the signal after a forward only, so it rests where it sees that there is no batch."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+
+    @after("worker.find_batch", "worker.find_no_batch")
+    def look(self, step: Step) -> None:
+        """It has looked: what comes later is news."""
+        self._clock.forget()
+
+    @after("worker.see_no_batch")
+    def rest(self, step: Step) -> None:
+        """Until a batch is put."""
+        self._clock.doze(IDLE_S, "queue_filled")
 
 
 class FreeAtAbort:

@@ -34,6 +34,8 @@ from .job import Closed, NewWeights, Produced
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
 
+ROWS_MAX = 1_000_000
+"""Rows after which a run, or an order, is given up as standing still."""
 SETTLE_S = 1.0
 """Virtual time that processes get to put everything away when the last answer is there."""
 
@@ -74,11 +76,11 @@ class Forwards:
 
 
 class LockstepComputation:
-    """One rank's part of an instance's forwards."""
+    """One rank's part of an instance's forwards. `late`: see `LockstepEngine`."""
 
-    def __init__(self, forwards: Forwards, rank: int, clock: Clock, cost: Cost, load: Callable[[NewWeights], None]):
+    def __init__(self, forwards: Forwards, rank: int, clock: Clock, cost: Cost, load: Callable[[NewWeights], None], *, late: bool):
         self._forwards, self._rank, self._clock, self._cost, self._load = forwards, rank, clock, cost, load
-        self._computed: Floats | None = None
+        self._late, self._is_entered = late, False
 
     def begin(self, number: int, batch: Sequence[Chunk]) -> None:
         """Start a forward."""
@@ -110,21 +112,23 @@ class LockstepComputation:
 
     def enter(self, number: int, batch: Sequence[Chunk]) -> None:
         """A whole forward, of all ranks at once: nobody sees how far each of them is."""
+        self._is_entered = bool(batch)
         if batch:
             self._group, self._all = self._forwards.join(number, batch)
             self._clock.sleep(self._cost.of(batch))
-            self._computed = self._group.run()[self._rank]
+            if not self._late:
+                self._group.run()
 
     def leave(self) -> Floats | None:
-        """It is over already."""
-        return self._computed
+        """It is over already; a late one is computed for all by whoever leaves first."""
+        return self._group.run()[self._rank] if self._is_entered else None
 
 
 class SharedInLockstep(LockstepComputation):
     """The same of a rank of a D that shares its experts with the others: each of its forwards is one of all D's."""
 
     def __init__(self, shard: Shard, seat: Seat, forwards: Forwards, rank: int, clock: Clock, cost: Cost, load: Callable[[NewWeights], None]):
-        super().__init__(forwards, rank, clock, cost, load)
+        super().__init__(forwards, rank, clock, cost, load, late=True)
         self._shard, self._seat = shard, seat
 
     def enter(self, number: int, batch: Sequence[Chunk]) -> None:
@@ -159,8 +163,8 @@ class CountingFence(Fence):
 class LockstepMemory:
     """The caches of all ranks, in this process; a cache outlives its rank, what it was computing does not."""
 
-    def __init__(self, weights: Weights, plant: Plant, cost: Cost):
-        self._cost, self._plant, self._first, self._in_force = cost, plant, weights, NewWeights()
+    def __init__(self, weights: Weights, plant: Plant, cost: Cost, *, late: bool):
+        self._cost, self._late, self._plant, self._first, self._in_force = cost, late, plant, weights, NewWeights()
         self._shards = [[self._shard(weights, plant, instance, rank) for rank in range(plant.ranks)] for instance in range(1 + plant.decodes)]
         self._forwards = [Forwards(shards) for shards in self._shards]
         self._fence = CountingFence(np.zeros(plant.numbers, np.int64), refuses=plant.fences_writes)
@@ -184,7 +188,7 @@ class LockstepMemory:
         known = self._forwards[instance], rank, clock, self._cost, partial(self._load, instance, rank)
         if self._plant.shares_experts and instance > 0:
             return SharedInLockstep(self._shards[instance][rank], Seat(self._together, (instance, rank)), *known)
-        return LockstepComputation(*known)
+        return LockstepComputation(*known, late=self._late)
 
     @property
     def strays(self) -> int:
@@ -215,6 +219,7 @@ class LockstepEngine(Operated):
         weights: the model. plant: its sizes. seed: of the order of turns, where no `policy` gives it.
         logged: the systems whose events are kept. cost: of forwards. told: called with a request's key when its client gets something.
         like: an engine of the same plant, whose systems and compiled rows are used again.
+        late: whether a D's step reads and writes its blocks when its forward ends, not when it begins; a real one does so in between.
     """
 
     def __init__(
@@ -228,9 +233,10 @@ class LockstepEngine(Operated):
         cost: Cost = FREE,
         told: Callable[[int, Heard], None] = lambda key, heard: None,
         like: LockstepEngine | None = None,
+        late: bool = False,
     ):
         self.plant, self._told = plant, told
-        self._memory = memory = LockstepMemory(weights, plant, cost)
+        self._memory = memory = LockstepMemory(weights, plant, cost, late=late)
         turns = policy if policy is not None else SeededRandom(seed)
         self.ensemble: Ensemble = Ensemble(placement_of(plant, lambda: memory), turns, logged, cost.row_s, None if like is None else like.ensemble)
         self.answers: dict[int, Record] = {}
@@ -280,7 +286,7 @@ class LockstepEngine(Operated):
                     return
                 self.ensemble.pass_time()
 
-    def run(self, most_rows: int = 1_000_000) -> int:
+    def run(self, most_rows: int = ROWS_MAX) -> int:
         """Turn until every request has ended and everything is put away: the rows that it took.
 
         Raises:
@@ -292,12 +298,12 @@ class LockstepEngine(Operated):
             if self.ensemble.fired > most_rows:
                 raise StandsStill(f"{len(self.open)} requests have not ended after {most_rows:,} rows: {self.ensemble.standing()}")
         with suppress(StandsStill):  # with nothing to do, it may
-            self._settle()
+            self._settle(most_rows)
         return self.ensemble.fired
 
-    def _settle(self) -> None:
+    def _settle(self, most_rows: int) -> None:
         until = self.ensemble.time.now + SETTLE_S
-        while self.turn() or self.ensemble.wakes <= until:
+        while self.ensemble.fired <= most_rows and (self.turn() or self.ensemble.wakes <= until):
             if self.ensemble.wakes <= until and not self.turn():
                 self.ensemble.pass_time(until)
 
@@ -311,9 +317,12 @@ class LockstepEngine(Operated):
     def _carry_out(self, command: Command) -> None:
         self.ensemble.send("router", command)
         self._obeyed.clear()
+        most_rows = self.ensemble.fired + ROWS_MAX
         while command.order not in self._obeyed:
             if not self.turn():
                 self.ensemble.pass_time()
+            if self.ensemble.fired > most_rows:
+                raise StandsStill(f"the order to {command.order} is not carried out after {ROWS_MAX:,} rows: {self.ensemble.standing()}")
 
     def _abort_all(self) -> None:
         for key in self.open:
