@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from html import escape
 
@@ -19,9 +20,11 @@ nav a { margin-right: 1rem; } figure { margin: 1rem 0; overflow-x: auto; } svg {
 th { text-align: left; background: #f2f2f2; } th, td { border: 1px solid #ddd; padding: 0.25rem 0.5rem; vertical-align: top; }
 td.code { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 12px; white-space: pre-line; }
 .atomic { background: #fff4e0; }
-p.list { white-space: pre-line; }
-p.legend { color: #444; font-size: 13px; max-width: 60rem; }
+p, ul, ol { max-width: 60rem; }
+p.legend { color: #444; font-size: 13px; }
 """
+ITEM = re.compile(r"^(?:- |\d+\. )", re.MULTILINE)
+CODE, EMPHASIS = re.compile(r"`([^`]+)`"), re.compile(r"(?<![\w*])\*([^*\s][^*]*)\*(?![\w*])")
 LEGEND = (
     "An edge is one or more rows: event, [guard], / effects, in its actor's colour. Dashed: the environment. Dotted: an "
     "unsuccessful look of a polling loop. Mark at the arrow: circle = timer, box = observed, diamond = decided by a handler. "
@@ -40,7 +43,7 @@ def system_html(system: System, machines: list[Machine]) -> str:
         "<!doctype html>",
         f'<html lang="en"><head><meta charset="utf-8"><title>{escape(system.name)}</title><style>{STYLE}</style></head><body>',
         f"<h1>{escape(system.name)}</h1>",
-        *(_paragraph(text) for text in system.doc.split("\n\n") if text),
+        *(_paragraph(text) for text in system.doc.split("\n\n") if text.strip()),
         f"<nav>{links}</nav>",
         "<h2>Who touches what</h2>",
         f"<figure>{inline(composition_svg(system), 'composition_')}</figure>",
@@ -55,7 +58,7 @@ def system_html(system: System, machines: list[Machine]) -> str:
 
 
 def _machine(system: System, machine: Machine) -> list[str]:
-    parts = [f'<h2 id="{machine.name}">{escape(machine_title(machine))}</h2>', f"<p>{escape(machine.doc)}</p>"]
+    parts = [f'<h2 id="{machine.name}">{escape(machine_title(machine))}</h2>', _paragraph(machine.doc)]
     parts.append(f"<figure>{inline(machine_svg(system, machine), machine.name + '_')}</figure>")
     parts.append(_table(COLUMNS, row_table(machine), {event for event, _ in assumed_atomic(machine)}))
     for event, why in assumed_atomic(machine):
@@ -64,8 +67,15 @@ def _machine(system: System, machine: Machine) -> list[str]:
 
 
 def _paragraph(text: str) -> str:
-    """A paragraph of a docstring; a list keeps its lines."""
-    return f"<p{' class=list' if text.lstrip()[:2] in ('- ', '1.') else ''}>{escape(text)}</p>"
+    """A paragraph of a docstring, or its list; `code` and *emphasis* are set as such."""
+    lead, *items = ITEM.split(text.strip())
+    told = f"<p>{_inline(lead)}</p>" if lead else ""
+    kind = "ul" if "\n- " in f"\n{text.strip()}" else "ol"
+    return told + (f"<{kind}>{''.join(f'<li>{_inline(item)}</li>' for item in items)}</{kind}>" if items else "")
+
+
+def _inline(text: str) -> str:
+    return EMPHASIS.sub(r"<em>\1</em>", CODE.sub(r"<code>\1</code>", escape(text.strip())))
 
 
 def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], flagged: Collection[str] = ()) -> str:

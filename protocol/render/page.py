@@ -17,9 +17,9 @@ LONG_CLAIM = 240
 def system_page(system: System) -> str:
     """The page, from its title on."""
     parts = [f"# {system.name}\n", _prose(system.doc), "## Who touches what\n", _mermaid(composition_mermaid(system)), "## Machines\n"]
-    told: set[str] = set()
+    told = {_prose(system.doc)}
     for machine in system.machines:
-        preface = _preface(machine)
+        preface = _prose(_preface(machine))
         parts.append(machine_section(system, machine, "" if preface in told else preface))
         told.add(preface)
     columns = ("variable", "type", "medium", "initial", "source")

@@ -17,6 +17,8 @@ LEFT, TOP, COLUMN_MIN, GUTTER, LINE, PAD, GAP, TURN = 48, 20, 210, 50, 14, 6, 6,
 height of a line of text, inside of a box, between two boxes, extra where another copy takes over."""
 CHARACTER = 5.9
 """Width of a character in pixels at the size of the notes."""
+GOES_ON = "  "
+"""Before the further lines of a note."""
 
 
 @dataclass
@@ -115,7 +117,7 @@ def _placed(scene: Scene, column: float, y: float) -> tuple[list[Box], float]:
     room = int((column - GUTTER - 2 * PAD) / CHARACTER)
     for k, moment in enumerate(scene.moments):
         y += TURN if scene.is_new_turn(k) else 0
-        lines = [part for line in _lines(moment) for part in wrap(line, room, subsequent_indent="  ")]
+        lines = [part for line in _lines(moment) for part in wrap(line, room, subsequent_indent=GOES_ON)]
         height = len(lines) * LINE + 2 * PAD
         boxes.append(Box(moment, LEFT + moment.column * column + GUTTER / 2, y, column - GUTTER, height, lines))
         y += height + GAP
@@ -173,8 +175,10 @@ def _box(scene: Scene, box: Box) -> list[str]:
     look = f'rx="4" fill="{fill}" stroke="{edge}" stroke-width="{2 if last else 1}"'
     parts = [f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" {look}/>']
     parts.append(f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="4" height="{box.height:.1f}" fill="{_colour(scene, box.moment.step.copy)}"/>')
+    colour = ""
     for k, line in enumerate(box.lines):
-        bold: dict[str, Any] = {"font_weight": "bold"} if k == 0 else {"fill": _note_colour(line)}
+        colour = colour if line.startswith(GOES_ON) else _note_colour(line)
+        bold: dict[str, Any] = {"font_weight": "bold"} if k == 0 else {"fill": colour}
         parts.append(_text(box.x + PAD + 5, box.y + PAD + (k + 0.8) * LINE, line, **bold))
     return parts
 

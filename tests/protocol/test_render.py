@@ -392,3 +392,10 @@ def test_path_without_steps_is_drawn(form: object) -> None:
 def test_svg_is_the_same_bytes_again_and_escapes_its_texts() -> None:
     assert sequence_svg(path_trace()) == sequence_svg(path_trace())
     assert "Everybody &lt;agrees&gt;." in sequence_svg(path_trace())
+
+
+def test_a_docstring_is_set_in_html() -> None:
+    system = two_phase_commit.build(1)
+    system.doc = "Two `rows`:\n- *first* a < b\n- the second\n  goes on"
+    page = diagram(system, "html")
+    assert "<p>Two <code>rows</code>:</p><ul><li><em>first</em> a &lt; b</li><li>the second\n  goes on</li></ul>" in page
