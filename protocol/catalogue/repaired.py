@@ -26,6 +26,11 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | control, control-tp2, control-two | an operator pauses, resumes and gives all ranks new weights: on one rank, on two; two requests |
 | control-turns, control-crash | the same, with a number used again and clients that give up; with a D that crashes |
 | control-crash-of-any | deep: the same, with a P or a D that crashes |
+| prefill-turns | P dies, and may start again, and the number is used again |
+| prefills-refused | two P share a D that takes no request; each gives up in the end |
+| prefills, prefills-full | deep: two P share a D; two D, one of which takes no request |
+| prefills-crash, prefills-rank | deep: one of two P dies, and may start again; or one of its processes alone |
+| prefills-crashes, prefills-control | deep: each of two P may die; an operator pauses both and gives them new weights |
 | turns-faults, turns-repeated, turns-lossy, turns-crash | deep: a number used again: failed writes, repeated or lost messages, a crash of D |
 | copies | deep: two equal messages under way at once |
 | ranks-layers | deep: two ranks, two layers, two chunks, and clients that give up |
@@ -90,6 +95,13 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "two-lossy": {"requests": 2, "repeats": True, "losses": True},
     "everything": {"ranks": 2, **ALL_FAULTS},
     "everything-and-crash": {"ranks": 2, **ALL_FAULTS, "crash": "decode"},
+    "prefills": {"prefills": 2, "requests": 2},
+    "prefills-refused": {"prefills": 2, "requests": 2, "full": True, "deadlines": True},
+    "prefills-full": {"prefills": 2, "requests": 3, "decodes": 2, "full": True},
+    "prefills-crash": {"prefills": 2, "requests": 2, "crash": "prefill", "mortals": 1},
+    "prefills-crashes": {"prefills": 2, "requests": 2, "crash": "prefill"},
+    "prefills-rank": {"prefills": 2, "requests": 2, "crash": "rank", "mortals": 1},
+    "prefills-control": {"prefills": 2, "requests": 2, "control": True},
     # Small ones, for one rule each.
     "abort": {"aborts": True},
     "layers": {"layers": 2},
@@ -103,6 +115,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "two-turns": {"turns": 2},
     "two-slots": {"requests": 2, "slots": 2, "room": 2},
     "unread": {"requests": 2, "aborts": True, "full": True},
+    "prefill-turns": {"crash": "prefill", "turns": 2},
 }
 """Bounds by name; every one is passed to the builder as it stands."""
 
@@ -151,6 +164,8 @@ ASKED = {
     "some_decode_with_new_weights": "A request that D decodes with the new weights exists.",
     "pause_ends": "What is under way ends, and the operator hears of it.",
     "update_ends": "Every rank that lives gets the new weights, and the operator hears of it.",
+    "others_reservation_written": "No rank of a P writes, for a request that is over on D, while D has lent the room to a request of another P.",
+    "living_prefills_serve": "A request whose own P lives is decoded, whoever else dies; whatever P has begun anew decodes as well.",
     "other_decodes_served": "No head-of-line blocking: a request for another D is answered while the one for the full D waits.",
 }
 """What each property says, in one sentence."""
@@ -257,6 +272,11 @@ RULES: dict[str, RuleNote] = {
         "What the router sends to P names the life of P in which it has posted the request; a P that has started again refuses it.",
         "All epochs: whatever a process finds or is sent after a restart counts, as the kernel's signal queue, which survives it.", ("H-26",),
         "P dies while it is being told and comes back: it takes a request whose prompt it does not have, and D decodes from half a cache."),
+    "owns_signals": RuleNote(
+        "A queue of layer signals belongs to one rank of one P, and ends with it.",
+        "All epochs: the kernel's queue survives its processes; its key named the rank only, until it named the device: two P on one host had one.",
+        ("H-26",),
+        "A new P finds the signals of its last life and sends layers that nobody has computed; and of two P, one takes the other's signals."),
     "speaks_in_stream": RuleNote(
         "Where ranks only launch their forwards (EW-ASYNC), the device's stream says that one is over and who is withdrawn, behind its kernels.",
         "#6680 (B, B'): the host lowers the signal when its loop goes on; #7250 proposes that it does so right after the launch.",
@@ -292,12 +312,12 @@ def _kept(bounds: str, asked: str, distinct: int, path: int | None, deep: bool =
     return Scenario(name, "repaired", build, asked, "holds", sources, "repaired", ASKED[asked], BOUNDS[bounds], distinct, path, deep)
 
 
-def _left_out(rule: str, bounds: str, asked: str, distinct: int, path: int | None) -> Scenario:
+def _left_out(rule: str, bounds: str, asked: str, distinct: int, path: int | None, deep: bool = False) -> Scenario:
     """The protocol without one rule: the hazard is back."""
     name = f"repaired-{bounds}-without-{rule.replace('_', '-')}-{asked.replace('_', '-')}"
     note, config = RULES[rule], {**BOUNDS[bounds], "without": rule}
     about = f"Left out: {note.says} {note.then}"
-    return Scenario(name, "repaired", build, asked, "violated", note.hazards, "repaired", about, config, distinct, path)
+    return Scenario(name, "repaired", build, asked, "violated", note.hazards, "repaired", about, config, distinct, path, deep)
 
 
 WHOLE = [
@@ -408,6 +428,7 @@ WHOLE = [
     _kept("crash-of-prefill", "requests_answered", 62_847, None),
     _kept("crash-of-prefill", "reservations_come_back", 62_847, None),
     _kept("crash-of-prefill", "entries_close", 62_847, None),
+    _kept("crash-of-prefill", "living_prefills_serve", 62_847, None),
     _kept("crash-of-prefill", "some_second_life_of_prefill_prefills", 62_847, 32),
     _kept("crash-of-any", "committed_unsent", 242_547, None),
     _kept("crash-of-any", "foreign_written", 236_921, None),
@@ -427,6 +448,7 @@ WHOLE = [
     _kept("threads", "some_two_are_prefilled_together", 344_792, 25),
     _kept("crash-of-rank", "gate_opens", 458_079, None),
     _kept("crash-of-rank", "requests_answered", 458_079, None),
+    _kept("crash-of-rank", "living_prefills_serve", 458_079, None),
     _kept("crash-of-rank", "foreign_written", 458_079, None),
     _kept("crash-of-rank", "freed_block_written", 458_282, None),
     _kept("launched", "requests_decoded", 4_343, None),
@@ -481,6 +503,30 @@ WHOLE = [
     _kept("control-crash", "requests_answered", 493_720, None),
     _kept("control-crash-of-any", "weights_mixed", 4_550_994, None, deep=True),
     _kept("control-crash-of-any", "update_ends", 1_187_627, None, deep=True),
+    _kept("prefills-refused", "answered_at_most_once", 777_924, None),
+    _kept("prefills-refused", "requests_answered", 777_924, None),
+    _kept("prefills-refused", "requests_closed", 777_924, None),
+    _kept("prefills", "committed_unsent", 1_687_032, None, deep=True),
+    _kept("prefills", "others_reservation_written", 1_687_032, None, deep=True),
+    _kept("prefills", "reservations_counted", 1_687_032, None, deep=True),
+    _kept("prefills", "slots_owned_once", 1_687_032, None, deep=True),
+    _kept("prefills", "leaks_when_over", 1_687_032, None, deep=True),
+    _kept("prefills", "requests_answered", 1_687_032, None, deep=True),
+    _kept("prefills", "requests_decoded", 1_687_032, None, deep=True),
+    _kept("prefills", "gate_opens", 1_687_032, None, deep=True),
+    _kept("prefills-crash", "others_reservation_written", 4_803_128, None, deep=True),
+    _kept("prefills-crash", "committed_unsent", 5_262_738, None, deep=True),
+    _kept("prefills-crash", "answered_at_most_once", 4_803_128, None, deep=True),
+    _kept("prefills-crash", "some_second_life_of_prefill_prefills", 4_803_128, 32, deep=True),
+    _kept("prefills-crash", "living_prefills_serve", 4_803_128, None, deep=True),
+    _kept("prefills-crash", "requests_answered", 4_803_128, None, deep=True),
+    _kept("prefills-control", "at_work_while_paused", 4_548_064, None, deep=True),
+    _kept("prefills-control", "weights_mixed", 11_808_064, None, deep=True),
+    _kept("prefills-control", "pause_ends", 4_548_064, None, deep=True),
+    _kept("prefills-control", "update_ends", 4_548_064, None, deep=True),
+    _kept("prefills-full", "other_decodes_served", 3_226_554, None, deep=True),
+    _kept("prefills-full", "threads_come_back", 3_226_554, None, deep=True),
+    _kept("prefills-rank", "others_reservation_written", 10_627_628, None, deep=True),
     _kept("turns-faults", "committed_unsent", 1_238_114, None, deep=True),
     _kept("turns-faults", "uncomputed_sent", 1_169_384, None, deep=True),
     _kept("turns-faults", "foreign_written", 1_144_520, None, deep=True),
@@ -577,12 +623,17 @@ LEFT_OUT = [
     _left_out("fences_writes", "suspected", "foreign_written", 40_303, 35),
     _left_out("fences_writes", "lives", "foreign_written", 110_592, 34),
     _left_out("fences_writes", "suspected", "key_without_reservation", 35_835, 9),
+    _left_out("fences_writes", "prefills-rank", "others_reservation_written", 11_065_730, 43, deep=True),
     _left_out("dies_whole", "crash-of-rank", "gate_opens", 372_998, 22),
     _left_out("dies_whole", "crash-of-rank", "requests_answered", 372_998, 22),
     _left_out("names_turns", "turns", "requests_answered", 129_706, 19),
     _left_out("names_turns", "turns-suspected", "failed_without_cause", 42_869, 46),
     _left_out("names_turns", "turns", "first_tokens_committed", 137_032, 63),
     _left_out("names_lives", "crash-of-prefill", "committed_unsent", 347_318, 44),
+    _left_out("owns_signals", "prefill-turns", "committed_unsent", 35_214, 74),
+    _left_out("owns_signals", "prefill-turns", "uncomputed_sent", 34_344, 50),
+    _left_out("owns_signals", "prefill-turns", "leaks_when_over", 30_180, 78),
+    _left_out("owns_signals", "prefills", "requests_decoded", 2_124_216, 65, deep=True),
     _left_out("speaks_in_stream", "launched", "schedule_during_forward", 5_039, 29),
     _left_out("speaks_in_stream", "launched-faults", "freed_block_written", 133_952, 51),
     _left_out("speaks_in_stream", "launched-faults", "requests_answered", 125_580, 68),
@@ -593,6 +644,7 @@ LEFT_OUT = [
     _left_out("drains_before_pause", "control", "at_work_while_paused", 56_738, 13),
     _left_out("parks_early_signals", "control", "pause_ends", 6_724, 48),
     _left_out("dies_whole", "control-rank", "update_ends", 31_368, 13),
+    _left_out("dies_whole", "prefills-rank", "living_prefills_serve", 7_511_532, 37, deep=True),
     _left_out("holds_posts", "control", "weights_mixed", 221_796, 51),
     _left_out("holds_posts", "control", "at_work_while_paused", 56_738, 13),
 ]

@@ -33,6 +33,17 @@ Every rule is a field of `Rules` in [`bounds.py`](../protocol/machines/repaired/
 `interlock check protocol/machines/repaired/protocol.py:build --set without=counts_reports --set ranks=2`.
 """
 
+_SEVERAL = """\
+`prefills=2` and more (xPyD): several P share the D instances. Each P has an engine, ranks, messagers, slots, threads, locks, registers and
+a barrier of its own; it dies and begins anew alone; the operator pauses all of them, and gives all of them new weights. A request has one P
+and one D for good; so that every P meets every D, requests go to one P after another, and those of a P to one D after another. Nothing is
+added between P and D: their messages are by request, D's watch and lives are by P, and its keys by reservation. What the P instances share
+is D's room and its network card, so two things are asked beside all the rest: a P's death, or a D that is full, holds up no request of
+another P (`living_prefills_serve`, `other_decodes_served`), and no P writes into room that D has lent to another
+(`others_reservation_written`). A machine of P's is written as if there were one P; its copies have the P's number in front where there are
+more.
+"""
+
 _OPEN = """\
 "Holds" on this page is about the properties and bounds that it names. Beyond them:
 
@@ -74,7 +85,7 @@ def repaired_page(scenarios: Iterable[Scenario], generated: str) -> str:
             f"- **Removes:** {', '.join(note.hazards)}",
             f"- **Without it:** {note.then} " + "; ".join(_broken(s) for s in left_out) + "\n",
         ]
-    parts += ["## What is assumed\n", _OPEN]
+    parts += ["## Several prefill instances\n", _SEVERAL, "## What is assumed\n", _OPEN]
     parts += ["## What holds\n", _kept_table(whole), _ELSEWHERE, "## At which bounds\n", _bounds_table(whole)]
     return "\n".join(parts)
 

@@ -31,7 +31,7 @@ def test_every_rule_has_a_note_and_its_hazard_comes_back_without_it() -> None:
 
 def test_every_property_is_asked_of_the_whole_and_named_with_what_it_means() -> None:
     crashes = [build(crash=who, repeats=True) for who in ("decode", "prefill")]
-    systems = (build(), build(full=True, decodes=2, requests=2, threads=2), build(control=True), *crashes)
+    systems = (build(), build(full=True, decodes=2, requests=2, threads=2), build(control=True), build(prefills=2), *crashes)
     assert {p.name for system in systems for p in system.properties} == set(ASKED)
     assert {s.property for s in WHOLE} == set(ASKED)
 

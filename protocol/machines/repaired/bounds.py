@@ -37,6 +37,7 @@ class Rules:
         dies_whole: when a rank dies, the supervisor ends all of P.
         names_turns: a message says to which turn of its request it belongs, and is dropped in another.
         names_lives: what the router sends to P names the life of P in which it has posted the request.
+        owns_signals: a signal queue belongs to a rank of one P.
         speaks_in_stream: where forwards are only launched, the device says that one is over, and who is withdrawn, behind its kernels.
         ends_steps: D frees a reservation when no decode step of its own works on it.
         credits_singly: D credits the tokens of a step one by one; who has ended meanwhile loses its own, and nobody else.
@@ -64,6 +65,7 @@ class Rules:
     dies_whole: bool = True
     names_turns: bool = True
     names_lives: bool = True
+    owns_signals: bool = True
     speaks_in_stream: bool = True
     ends_steps: bool = True
     credits_singly: bool = True
@@ -81,6 +83,22 @@ class Rules:
         if without is not None and without not in known:
             raise DefinitionError(f"without={without!r}: choose one of {', '.join(known)}")
         return cls() if without is None else cls(**{without: False})
+
+
+@dataclass(frozen=True)
+class Homes:
+    """Where requests go, by their numbers: to one P after another, and the requests of a P to one D after another."""
+
+    prefills: int
+    decodes: int
+
+    def prefill_of(self, request: int) -> int:
+        """The number of its P."""
+        return request % self.prefills
+
+    def decode_of(self, request: int) -> int:
+        """The number of its D."""
+        return request // self.prefills % self.decodes
 
 
 CRASHES = ("none", "prefill", "rank", "decode", "any")
@@ -105,7 +123,8 @@ class Bounds:
         drafts: D's steps may accept more than one token of a request.
         asynchronous: the ranks launch their forwards and go on (EW-ASYNC); else they wait for the kernels (EW-SYNC).
         control: an operator may pause, resume, and give all ranks new weights.
-        prefills: P instances, with ranks, slots and threads each; they share the D instances.
+        prefills: P instances, with ranks, slots and threads each; they share the D instances. mortals: how many of them may
+            die, the first ones; None: each, where `crash` lets any.
     """
 
     requests: int
@@ -131,14 +150,22 @@ class Bounds:
     control: bool = False
     prefills: int = 1
     asynchronous: bool = False
+    mortals: int | None = None
+
+    @property
+    def spoils_only_by_death(self) -> bool:
+        """Nothing may happen that keeps a request from being decoded, but that a process dies."""
+        return not (self.aborts or self.deadlines or self.errors or self.suspicions or self.full)
 
     @property
     def spoils_nothing(self) -> bool:
         """Nothing may happen that keeps a request from being decoded."""
-        return not (self.aborts or self.deadlines or self.errors or self.suspicions or self.full) and self.crash == "none"
+        return self.spoils_only_by_death and self.crash == "none"
 
     def validate(self) -> None:
         """Raise a DefinitionError for a bound outside its choices."""
+        if self.mortals is not None and self.crash not in ("prefill", "rank", "any"):
+            raise DefinitionError(f"mortals = {self.mortals}: no P dies; set crash to prefill, rank or any")
         for name in ("requests", "turns", "ranks", "slots", "layers", "chunks", "decodes", "room", "threads", "copies", "lives", "prefills"):
             value = getattr(self, name)
             if value < 1:

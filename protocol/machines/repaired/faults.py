@@ -10,7 +10,7 @@ from enum import IntEnum
 from functools import partial
 from typing import Any
 
-from ...combine import all_of, choice
+from ...combine import choice
 from ...effect import each, when
 from ...machine import Machine, Row
 from .plane import Plane
@@ -48,6 +48,8 @@ def _prefill_rows(p: Plane) -> list[Row]:
     if p.bounds.control:
         again += [p.rank_weights[i].set(p.weights) for i in p.rank]
     may = prefill.is_alive(*here) & (p.prefill_life < p.prefill_lives.high)
+    if here and p.bounds.mortals is not None:
+        may = may & (here[0] < p.bounds.mortals)
     kill = partial(Row, decided="observed", choose=here)
     if p.bounds.crash != "rank":
         rows.append(kill("crash_prefill", f, f, may, [prefill.crash(*here)], "world", cite="9.7"))
@@ -55,14 +57,13 @@ def _prefill_rows(p: Plane) -> list[Row]:
         engine = p.engine_process
         parts = [part for part in (p.worker_process, p.messager_process) if part is not None]
         assert engine is not None
-        every = engine.is_alive(*here) & all_of(p.rank, lambda i: parts[0].is_alive(*here, i) & parts[1].is_alive(*here, i))
-        rows.append(kill("crash_engine", f, f, may & every, [engine.crash(*here)], "world", cite="9.7"))
+        rows.append(kill("crash_engine", f, f, may & p.is_whole(), [engine.crash(*here)], "world", cite="9.7"))
         for name, part in zip(("worker", "messager"), parts):
-            rows.append(kill(f"crash_{name}", f, f, may & every, [part.crash(*here, r)], "world", choose=(*here, r), cite="H6, 9.6"))
+            rows.append(kill(f"crash_{name}", f, f, may & p.is_whole(), [part.crash(*here, r)], "world", choose=(*here, r), cite="H6, 9.6"))
         if p.rules.dies_whole:
             ranks = [when(part.is_alive(*here, i), part.crash(*here, i)) for part in parts for i in p.rank]
             end = [prefill.crash(*here), when(engine.is_alive(*here), engine.crash(*here)), *ranks]
-            rows.append(kill("end_prefill", f, f, prefill.is_alive(*here) & ~every, end, "supervisor", fair="weak", cite="ours"))
+            rows.append(kill("end_prefill", f, f, prefill.is_alive(*here) & ~p.is_whole(), end, "supervisor", fair="weak", cite="ours"))
             again += [engine.restart(*here), *(part.restart(*here, i) for part in parts for i in p.rank)]
     rows.append(kill("restart_prefill", f, f, ~prefill.is_alive(*here), again, "supervisor", cite="ours: a new life"))
     return rows

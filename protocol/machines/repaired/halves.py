@@ -60,12 +60,18 @@ def build(
         whole = whole.focused(*asked.split(","))
     if half == "whole":
         return whole
+    return split(p, whole, forgets).part(half)
+
+
+def split(p: Plane, whole: System, forgets: str = "") -> Split:
+    """The composition over that plane, in two halves; `forgets` leaves a row of both stand-ins out."""
     request = whole.machine("request")
     decode = [m for m in whole.active if m.name in DECODING]
     prefill = [m for m in whole.active if m.name not in DECODING]
     names: Any = [[m.name for m in side] for side in (prefill, decode)]
+    counts = any(v is p.sent for v in whole.variables)
     sides = (
-        Side("prefill", prefill, [prefilling_side(p, request, names[0], forgets, any(v is p.sent for v in whole.variables))]),
+        Side("prefill", prefill, [prefilling_side(p, request, names[0], forgets, counts)]),
         Side("decode", decode, [decoding_side(p, request, names[1], forgets)]),
     )
-    return Split(whole, *sides).part(half)
+    return Split(whole, *sides)

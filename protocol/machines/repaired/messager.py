@@ -15,7 +15,7 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
-from ...combine import all_of, choice, if_else, me
+from ...combine import all_of, any_of, choice, if_else, me
 from ...effect import each, when
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
@@ -131,6 +131,7 @@ def sender(p: Plane) -> Machine:
         when(p.computed[r, q] < marks, p.uncomputed_sent.set(True)),
         when(~p.prefill_holds[q], p.freed_read.set(True)),
         when(~own, p.foreign_written.set(True)),
+        *(when(~own & _is_lent_to_others(p, q), p.others_written.set(True)) if p.instances else ()),
     ]
     rest = [hand[r].set(None), task[r].set(0)]
     verdict = if_else(sends, if_else(failed[r, q], Report.FAILED, Report.SENT), Report.WITHDRAWN)
@@ -168,3 +169,8 @@ def sender(p: Plane) -> Machine:
         rows.append(_row("fail_to_write", s.WRITING, fails, TRUE, [*fail, p.may_fail[q].set(True)], decided="observed", fair="none", cite="9.5, CH8"))
     # fmt: on
     return Machine("sender", s, rows, copies=p.each_rank, final=s.WAITING, process=p.messager_process, doc="MS[r]: the layer-wise send (6.4).")
+
+
+def _is_lent_to_others(p: Plane, q: Expr) -> Expr:
+    """The D of this request has room for requests of other prefill instances, in the place that this one had, if it had one."""
+    return any_of(p.request, lambda i: ~p.serves(i) & (p.home(i) == p.home(q)) & ~p.decode_holds[i].is_none)

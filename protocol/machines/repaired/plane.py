@@ -2,12 +2,12 @@
 
 Each machine of this folder is a function of one `Plane`, which is made from `Rules` and `Bounds` (`bounds.py`).
 
-One or more prefill instances P, tensor parallel; one or more decode instances D, which all P share. Request q is routed to P number q
-modulo their count, and the requests of a P to one D after another (the router picks at random; requests differ in nothing else). What is
-P's there is once a P, with its number in front; `Plane.at` gives the plane as one of them sees it, and a machine of P's is written with
-`Plane.own`, as if there were no other. A single P has no number. The router numbers requests, and uses a number again, with
-the next *turn*, when its request has been answered and P has closed it. Every message and output names number and turn; so
-nothing needs a slot or a row to tell whose it is, and what was delayed from an earlier turn is known by its turn.
+One or more prefill instances P, tensor parallel; one or more decode instances D, which all P share. A request's number says where it is
+routed to, `Homes` (the router picks at random; requests differ in nothing else). What is P's there is once a P, with its number in front;
+`Plane.at` gives the plane as one of them sees it, and a machine of P's is written with `Plane.own`, as if there were no other. A single P
+has no number. The router numbers requests, and uses a number again, with the next *turn*, when its request has been answered and P has
+closed it. Every message and output names number and turn; so nothing needs a slot or a row to tell whose it is, and what was delayed from
+an earlier turn is known by its turn.
 
 Messages between P and D are three from P (ask, cancel, commit) and three from D (grant, refusal, settled), a bag of each per
 request and turn: any order, any delay. A message that is sent while `copies` equal ones are under way is not sent: one more changes
@@ -17,12 +17,13 @@ their own; loss is a row of `faults.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from enum import IntEnum
 from functools import partial
 from typing import Any
 
-from ...combine import any_of, if_else, me
+from ...combine import all_of, any_of, if_else, me
 from ...effect import each, when
 from ...expr import FALSE, TRUE, Expr, Literal
 from ...machine import Process
@@ -31,7 +32,7 @@ from ...slice import slice_of
 from ...types import BOOL, Enum, Index, Optional, Range, Record, Sequence, Type
 from ...variable import Lock, Variable, barrier, channel, ghost, locked, private, register, unlocked, world
 from ..signalling.witness import Witness
-from .bounds import Bounds, Rules
+from .bounds import Bounds, Homes, Rules
 
 
 class Stage(IntEnum):
@@ -71,7 +72,7 @@ class Plane:
         bounds.validate()
         self.rules, self.bounds = rules, bounds
         self.request, self.rank = Index("request", bounds.requests), Index("rank", bounds.ranks)
-        self.prefill = Index("prefill", bounds.prefills)
+        self.prefill, self.homes = Index("prefill", bounds.prefills), Homes(bounds.prefills, bounds.decodes)
         self.instances = (self.prefill,) if bounds.prefills > 1 else ()
         """The leading index types of all that is P's: none for a single P."""
         self.each_rank = (*self.instances, self.rank)
@@ -159,7 +160,8 @@ class Plane:
         self.info_read = post("cache_info_read", BOOL, over=ranks, init=True, cite="CH2; ours: at first read by all")
         self.tasks = Record("Tasks", **{f"request_{q}": self.task for q in request})
         self.signal = Record("Signal", layer=Range(0, self.layers - 1), tasks=self.tasks)
-        self.signals = channel("kv_signals", self.signal, 2, over=ranks, process=self.prefill_process, cite="CH6: msgmnb holds two messages")
+        whose, made_by = (ranks, self.prefill_process) if self.rules.owns_signals else (self.rank, None)
+        self.signals = channel("kv_signals", self.signal, 2, over=whose, process=made_by, cite="CH6: msgmnb holds two messages")
         self.work = Record("Work", tasks=self.tasks, update=BOOL)
         self.stream = channel("stream", self.work, 2, over=ranks, process=self.worker_process, cite="P.G[r]; capacity: ours")
         self.stream_met = barrier("stream_barrier", self.bounds.ranks, over=instances, kind="sense", process=self.prefill_process, cite="P.G[r]")
@@ -220,6 +222,7 @@ class Plane:
         self.freed_read = ghost("freed_block_read", BOOL)
         self.freed_written = ghost("freed_block_written", BOOL)
         self.foreign_written = ghost("foreign_block_written", BOOL)
+        self.others_written = ghost("other_prefills_block_written", BOOL)
         self.committed_unsent = ghost("committed_unsent", BOOL)
         self.kernels_due = of_prefill("kernels_due", Range(0, 3), over=ranks)
         self.may_fail = ghost("write_may_fail", BOOL, over=request)
@@ -269,7 +272,7 @@ class Plane:
 
     def prefill_of(self, request: Any) -> tuple[Expr, ...]:
         """The leading indices of what the prefill instance of a request has."""
-        return (self._routed(request, self.prefill, 1),) if self.instances else ()
+        return (self._routed(request, self.prefill, self.homes.prefill_of),) if self.instances else ()
 
     def serves(self, request: Any) -> Expr:
         """Whether this prefill instance is the one of the request."""
@@ -288,21 +291,30 @@ class Plane:
         """Whether this prefill instance has crashed."""
         return ~self.prefill_process.is_alive(*self.here) if self.prefill_process is not None else FALSE
 
+    def is_whole(self) -> Expr:
+        """Whether all processes of this prefill instance live."""
+        engine, worker, messager = self.engine_process, self.worker_process, self.messager_process
+        if engine is None or worker is None or messager is None:
+            return TRUE
+        if engine is self.prefill_process:
+            return engine.is_alive(*self.here)
+        return engine.is_alive(*self.here) & all_of(self.rank, lambda r: worker.is_alive(*self.here, r) & messager.is_alive(*self.here, r))
+
     # -- words that several machines use -----------------------------------------------------------------------------
 
     def home(self, request: Any) -> Expr:
         """The D instance of a request."""
-        return self._routed(request, self.decode, self.bounds.prefills)
+        return self._routed(request, self.decode, self.homes.decode_of)
 
-    def _routed(self, request: Any, to: Index, together: int) -> Expr:
-        """Which instance the request goes to: that many numbers to the first, as many to the next, and so on around."""
-        q, n = lift(request), to.size
+    def _routed(self, request: Any, to: Index, home_of: Callable[[int], int]) -> Expr:
+        """Which instance the request goes to."""
+        q = lift(request)
         if isinstance(q, Literal):
-            return Literal(q.const // together % n, to)
+            return Literal(home_of(q.const), to)
         number: Expr = Literal(0, to)
         for position in self.request:
-            if position // together % n:
-                number = if_else(q == position, Literal(position // together % n, to), number)
+            if home_of(position):
+                number = if_else(q == position, Literal(home_of(position), to), number)
         return number
 
     def task_of(self, chunk: Any, is_last: Any) -> Expr:

@@ -58,6 +58,7 @@ def build(
     control: bool = False,
     prefills: int = 1,
     asynchronous: bool = False,
+    mortals: int | None = None,
 ) -> System:
     """The repaired protocol at these bounds; see `bounds.Bounds`. `without` leaves one of `bounds.Rules` out.
 
@@ -65,7 +66,7 @@ def build(
         DefinitionError: an unknown rule, or a bound outside its choices.
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
-    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash, lives, drafts, control, prefills, asynchronous)
+    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash, lives, drafts, control, prefills, asynchronous, mortals)
     return compose(Plane(Rules.all_but(without), bounds))
 
 
@@ -128,6 +129,7 @@ def _hand_over(p: Plane, request: Machine, entry: Machine) -> list[Property]:
         sometimes("some_request_decodes", any_of(p.request, is_decoding), about="twin of CH-S1"),
         never("uncomputed_sent", p.uncomputed_sent, about="CH-S2"),
         never("foreign_written", p.foreign_written, about="CH-S3, CH-S5: no write into memory of D that is not reserved for the request"),
+        *([never("others_reservation_written", p.others_written, about="what D lends to one P, no other P writes")] if p.instances else []),
         always("slots_owned_once", conjunction([owns_slots(its) for its in p.prefills]), about="CH-S4 on P"),
         always("reservations_counted", all_of(p.decode, is_counted), about="CH-S4 on D"),
         never("key_without_reservation", any_of(p.request, opens_unreserved), about="CH-S5: what is not reserved cannot be written"),
@@ -220,11 +222,19 @@ def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> l
     def begins(q: Expr) -> Expr:
         return routing.at(q) == Router.POSTED
 
-    served = [leads_to("other_decodes_served", elsewhere, answered, each=p.request, about="no head-of-line blocking: D number 0 is full")]
+    elsewhere_served = [leads_to("other_decodes_served", elsewhere, answered, each=p.request, about="no head-of-line blocking: D number 0 is full")]
+
+    def served(q: Expr) -> Expr:
+        its = p.at_home(q)
+        return decodes(q) | ~its.is_whole() | (its.prefill_life != p.asked_by[p.home(q), q])
+
+    living = "what nothing happens to is decoded, and that another P dies is nothing"
+    alive = [leads_to("living_prefills_serve", begins, served, each=p.request, about=living)]
     decoded = [leads_to("requests_decoded", begins, decodes, each=p.request, about="what nothing happens to is decoded, not refused")]
     return [
-        *(served if p.bounds.full else []),
+        *(elsewhere_served if p.bounds.full else []),
         *(decoded if p.bounds.spoils_nothing else []),
+        *(alive if p.bounds.spoils_only_by_death and p.bounds.crash in ("prefill", "rank") else []),
         leads_to("first_tokens_committed", lambda q: p.at_home(q).produced[q], closed, each=p.request, about="CH-L1"),
         leads_to("requests_closed", under_way, closed, each=p.request, about="CH-L3: P is done with every request that it has begun"),
         leads_to("requests_answered", posted, answered, each=p.request, about="CH-L2, CH-L3, EW-P12"),
