@@ -25,8 +25,15 @@ class Expr(Operators):
     type: Type
     is_variable = False
 
-    def children(self) -> Iterator[Expr]:
+    def children(self) -> tuple[Expr, ...]:
         """The direct sub-expressions, in reading order."""
+        known: tuple[Expr, ...] | None = self.__dict__.get("_children")
+        if known is None:  # a node never changes, and is asked again and again
+            known = tuple(self._found_children())
+            self.__dict__["_children"] = known
+        return known
+
+    def _found_children(self) -> Iterator[Expr]:
         for name in _parts(type(self)):  # type: ignore[arg-type]
             part = getattr(self, name)
             if isinstance(part, Expr):
@@ -50,7 +57,7 @@ class Expr(Operators):
             if id(node) not in seen:
                 seen.add(id(node))
                 yield node
-                waiting += reversed(list(node.children()))
+                waiting += node.children()[::-1]
 
 
 @cache

@@ -14,8 +14,17 @@ def drop_unread_ghosts(actions: Sequence[Action], asked: Iterable[Expr], wanted:
     """Drop the stores to ghosts on which nothing depends: neither what is asked nor what stays.
 
     Args:
-        asked: what properties read. wanted: ghosts that matter anyhow, by identity. What stands for others may read ghosts where real rows may
-            not, in its guards and in whatever it stores: those matter as well.
+        asked: what properties read. wanted: ghosts that matter anyhow, by identity.
+    """
+    read = ghosts_behind(actions, asked, wanted)
+    for action in actions:
+        action.stores = [s for s in action.stores if not _is_ghost(s) or id(s.cell.variable) in read]
+
+
+def ghosts_behind(actions: Sequence[Action], asked: Iterable[Expr], wanted: Iterable[int] = ()) -> set[int]:
+    """The ghosts, by identity, on which what is asked depends, or what the actions do but for ghosts.
+
+    What stands for others may read ghosts where real rows may not, in its guards and in whatever it stores: those matter as well.
     """
     read = set(wanted).union(*map(_ghosts_in, asked), *(_ghosts_in(action.guard) for action in actions))
     for action in actions:
@@ -29,8 +38,7 @@ def drop_unread_ghosts(actions: Sequence[Action], asked: Iterable[Expr], wanted:
             if target in read:
                 read |= seen
         grown = len(read) > before
-    for action in actions:
-        action.stores = [s for s in action.stores if not _is_ghost(s) or id(s.cell.variable) in read]
+    return read
 
 
 def _is_ghost(store: Store) -> bool:

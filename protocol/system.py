@@ -9,6 +9,7 @@ with small ones; nothing is defined twice.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -18,7 +19,7 @@ from .combine import conjunction, disjunction
 from .cover import watch_cover
 from .errors import DefinitionError
 from .expr import BOOL, Cell, Expr, Literal, Not, OneOf, Op
-from .ghosts import drop_unread_ghosts
+from .ghosts import drop_unread_ghosts, ghosts_behind
 from .lower import Lowering
 from .machine import Machine, Process
 from .properties import Property
@@ -61,14 +62,8 @@ class System:
                 action = lowering.lower(len(self.actions), machine, row)
                 (illegal if row.illegal else self.actions).append(action)
         check_rules(self)
-        self.properties = [self._expanded(p) for p in self.properties]
-        self.properties += [_illegal_message(a) for a in illegal]
-        left_out = {id(v) for v in self.unseen}
-        for action in self.actions:
-            action.stores = [s for s in action.stores if id(s.cell.variable) not in left_out]
-        drop_unread_ghosts(self.actions, [expr for prop in self.properties for expr in prop.expressions])
-        self.variables = self._ordered_variables()
-        self._number()
+        self._rows, self._illegal = tuple(self.actions), tuple(map(_illegal_message, illegal))
+        self._ask(properties)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what goes by identities, which are others in a copy."""
@@ -132,8 +127,8 @@ class System:
         for machine in self.machines:
             if machine.environment:
                 continue
-            for copy in all_values(machine.copies):
-                where = tuple(Literal(v, d) for v, d in zip(copy, machine.copies))
+            for values in all_values(machine.copies):
+                where = tuple(Literal(v, d) for v, d in zip(values, machine.copies))
                 state = Cell(machine.state, where, machine.state.type)
                 resting: Expr = OneOf(state, tuple(Literal(s, state.type) for s in machine.final)) if machine.final else Literal(False, BOOL)
                 process = machine.process
@@ -155,9 +150,33 @@ class System:
         for name in names:
             if name not in [p.name for p in asked] + ["range"]:
                 self.find_property(name)
-        return System(self.name, self.machines, asked, self.doc, self.unseen)
+        other = copy(self)
+        other._ask(asked)
+        return other
+
+    def alike(self, names: Sequence[str]) -> list[list[str]]:
+        """These properties in groups that keep the same ghosts: focused on one of a group or on all of it, the system has the same states."""
+        illegal = [expr for prop in self.properties if prop.kind == "illegal" for expr in prop.expressions]
+        written = {id(s.cell.variable) for a in self.actions for s in a.stores}
+        groups: dict[frozenset[int], list[str]] = {}
+        for name in names:
+            kept = ghosts_behind(self.actions, [*self.find_property(name).expressions, *illegal]) & written
+            groups.setdefault(frozenset(kept), []).append(name)
+        return list(groups.values())
 
     # -- assembly ----------------------------------------------------------------------------------------------------
+
+    def _ask(self, properties: Sequence[Property]) -> None:
+        """Put the system together from its rows as lowered, for these properties."""
+        self._stated = tuple(properties)
+        self.actions = [replace(a, stores=list(a.stores)) for a in self._rows]
+        self.properties = [*map(self._expanded, properties), *self._illegal]
+        left_out = {id(v) for v in self.unseen}
+        for action in self.actions:
+            action.stores = [s for s in action.stores if id(s.cell.variable) not in left_out]
+        drop_unread_ghosts(self.actions, [expr for prop in self.properties for expr in prop.expressions])
+        self.variables = self._ordered_variables()
+        self._number()
 
     def memory_of(self, process: Process) -> list[Variable]:
         """The variables that a crash of the process resets: its own, and the private ones of its machines."""

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -291,8 +292,28 @@ def test_a_catalogue_that_a_budget_stops_is_no_success(interlock, monkeypatch: p
     assert all(f"not as recorded: {name}: verdict is inconclusive" in err for name in names)
 
 
-@pytest.mark.parametrize("flag", ["--all", "--deep"])
-def test_a_catalogue_that_is_killed_tells_what_is_answered_and_is_no_success(interlock, monkeypatch: pytest.MonkeyPatch, flag: str) -> None:  # noqa: ANN001
+def test_a_process_of_the_catalogue_that_is_killed_leaves_its_scenarios_unanswered(interlock, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    few(monkeypatch)
+    monkeypatch.setattr("checker.batch.answered", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    code, out, err = interlock("check", "--all")
+    assert code == 3 and "3 scenarios, 0 as recorded" in out and "a process that checked was killed" in err
+
+
+def test_the_catalogue_in_processes_that_is_stopped_tells_what_is_answered(interlock, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    few(monkeypatch)
+    answers = check_command.answers
+
+    def stopped(names: list[str]) -> Iterator:
+        for answer in answers(names):
+            yield answer
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(check_command, "answers", stopped)
+    code, out, err = interlock("check", "--all")
+    assert code == 3 and "stopped after 1 of 3 scenarios" in err and "3 scenarios, 1 as recorded" in out
+
+
+def test_a_catalogue_that_is_killed_tells_what_is_answered_and_is_no_success(interlock, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
     names = few(monkeypatch)
     explore = check_command.explore
 
@@ -302,7 +323,7 @@ def test_a_catalogue_that_is_killed_tells_what_is_answered_and_is_no_success(int
         return explore(target, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(check_command, "explore", killed)
-    code, out, err = interlock("check", flag)
+    code, out, err = interlock("check", "--deep")
     assert code == 3 and names[0] in out and names[2] not in out
     assert "stopped after 1 of 3 scenarios; the others are not answered" in err and "3 scenarios, 1 as recorded" in out
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
