@@ -19,6 +19,8 @@ Change = tuple[Hashable, Variable, Any, Any]
 Laid = tuple[int, Any]
 """Cargo, and when it was laid down (a count of rows)."""
 NOTHING: Laid = (0, None)
+UNASKED = object()
+"""Instead of cargo, where nobody was to look at it, and hence nobody has looked for it."""
 
 
 class Hold:

@@ -10,6 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Set
 from typing import Protocol
 
+NOTHING_SHARED = ""
+"""Instead of a variable's name: a doze that no variable ends."""
+
 
 class Clock(Protocol):
     """What roles and logs know of time."""
@@ -18,7 +21,10 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None: ...
 
     def doze(self, seconds: float, *variables: str) -> None:
-        """Sleep until one of these variables changes (any that the copy's rows mention, if none is named), but no longer than that."""
+        """Sleep until one of these variables changes (any that the copy's rows mention, if none is named), but no longer than that.
+
+        A letter to the process ends it, too, and so does what another handler of the process does.
+        """
         ...
 
     def forget(self) -> None:
@@ -58,6 +64,11 @@ class Sleeper(ABC):
     @abstractmethod
     def now(self) -> float:
         """Seconds."""
+
+    @property
+    def dozes_for(self) -> frozenset[str] | None:
+        """The variables that end its doze, all if there are none; None when it does not doze."""
+        return self._waits_for if self.wakes > self.now() else None
 
     def sleep(self, seconds: float) -> None:
         """Give the copy no turn for so long."""

@@ -27,6 +27,7 @@ from protocol.system import System
 from protocol.types import Value, all_values, flat_index
 from protocol.variable import Medium, Variable
 
+from .cargo import UNASKED
 from .numbering import Numbering, Place, indices_at
 from .row import Bound, Cells, Row, Write
 from .store import Store
@@ -41,14 +42,24 @@ class Step:
     """A fired row, as a handler and the log get it.
 
     `chosen`: the values of its choices by name. `seen` and `stored`: the cells that it loaded and stored, the copy's own among them.
-    `cargo`: what lay with the message that it took, or beside what it looked at. `values`, `reads` and `writes` are the
-    same as text, shared cells only, for the log.
+    `values`, `reads` and `writes` are the same as text, shared cells only, for the log.
     """
 
     def __init__(self, copy: Copy, instance: Instance, names: CellNames, seen: dict[Place, Value], stored: Sequence[Write], cargo: Any):
         self.machine, self.copy, self.copy_name = copy.machine.name, copy.indices, copy.name
-        self.event, self.name, self.cargo = instance.action.row.event, instance.action.name, cargo
-        self._instance, self._names, self._seen, self._stored = instance, names, seen, stored
+        self.event, self.name = instance.action.row.event, instance.action.name
+        self._instance, self._names, self._seen, self._stored, self._cargo = instance, names, seen, stored, cargo
+
+    @property
+    def cargo(self) -> Any:
+        """What lay with the message that it took, or beside what it looked at; None for nothing.
+
+        Raises:
+            DefinitionError: the handler has said that it does not look.
+        """
+        if self._cargo is UNASKED:
+            raise DefinitionError(f"{self.name} has looked for no cargo; its handler says finds=False: leave that out")
+        return self._cargo
 
     @cached_property
     def chosen(self) -> Mapping[str, Value]:
@@ -141,28 +152,23 @@ class Copy:
         self._states[self._place] = state
 
 
-class Edge(transitions.Transition):
-    """A transition without conditions and callbacks: the row has been found enabled, and acts after its commit."""
-
-    def execute(self, event_data: Any) -> bool:
-        """Move; a destination of None is an internal transition, which stays."""
-        if self.dest:
-            event_data.machine.set_state(self.dest, event_data.model)
-        return True
-
-
 class Trigger(transitions.Event):
-    """A trigger of one row, hence with one edge a source: no queue, and nothing to be told of the outcome."""
+    """A trigger of one row, hence with one transition a source.
+
+    There is no queue and no callback, and nothing to decide: the row has been found enabled, and acts after its commit.
+    """
 
     def trigger(self, model: Any, *args: Any, **kwargs: Any) -> bool:
-        """Take the edge that leaves the model's state."""
-        return self.transitions[model.state.name][0].execute(transitions.EventData(None, self, self.machine, model, args, kwargs))  # type: ignore[no-any-return]
+        """Take the transition that leaves the model's state; one without a destination is internal, and stays."""
+        destination = self.transitions[model.state.name][0].dest
+        if destination:
+            model.state = self.machine.states[destination].value
+        return True
 
 
 class Kind(transitions.Machine):
     """A machine of the protocol as one of `transitions`, by the classes that it lets one choose."""
 
-    transition_cls = Edge
     event_cls = Trigger
 
 

@@ -4,7 +4,9 @@ One rule: a row is checked and committed in one piece. A client evaluates a row 
 and sends what it read and what it writes; the server commits it if all of that is still so - registers included, which the
 server then stores itself - or else answers with the newer values, and the client tries again. So a row is atomic, also when its process is
 killed in the middle, and an unsuccessful look costs no message. Nobody polls: a client that has nothing to do waits, and
-is told as soon as a cell that its rows mention changes, or a letter for it arrives.
+is told as soon as a variable that it heeds changes, or a letter for it arrives. To wake a process for nothing is what costs most: after a
+forward its caches are cold. So a client says which variables could give it something to do in the states that its copies are in; what else
+has changed it hears with the next answer. And when its row has been answered it waits, without saying so again.
 
 Rejected: to hold a section from the first look to the commit. It costs a message more a row, whoever holds it stops the
 others, and what a holder leaves behind when it dies is half a row. A lock that a row acquires and a later one releases is a
@@ -16,6 +18,7 @@ from __future__ import annotations
 import pickle
 import selectors
 import socket
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +30,8 @@ from .wire import Wire
 
 Cells = dict[Key, Any]
 NOTHING: dict[Key, Any] = {}
+EVERYTHING = -1
+"""A bit for every variable."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,10 @@ class Visitor:
     name: str
     wire: Wire
     waits: bool = False
+    heeds: int = EVERYTHING
+    """A bit for each variable whose change is to rouse it."""
+    has_news: bool = False
+    """Whether such a variable has changed, or a letter has come, since it was told last."""
     gone: bool = False
     changed: set[Key] = field(default_factory=set)
     letters: list[tuple[str, bytes]] = field(default_factory=list)
@@ -74,6 +83,7 @@ class QueueServer:
         self._hold = Hold()
         self._visitors: dict[str, Visitor] = {}
         self._watching: dict[int, list[tuple[int, int, Visitor]]] = {}
+        self._roused: list[Visitor] = []
         self._ready = selectors.DefaultSelector()
         self._ready.register(introductions, selectors.EVENT_READ, None)
 
@@ -96,6 +106,12 @@ class QueueServer:
                             self._answer(visitor, *message)
                 except EOFError:
                     self._forget(visitor)
+                # Not one by one: what a process has sent together is news together.
+                for roused in self._roused:
+                    if roused.waits and roused.has_news:
+                        roused.waits = False
+                        self._tell(roused, "news")
+                self._roused.clear()
 
     # -- clients -------------------------------------------------------------------------------------------------------
 
@@ -123,9 +139,9 @@ class QueueServer:
         if visitor.gone:
             return
         news = {key: self._value(key) for key in visitor.changed} | fresh
-        letters, visitor.letters, visitor.changed = visitor.letters, [], set()
+        letters, visitor.letters, visitor.changed, visitor.has_news = visitor.letters, [], set(), False
         try:
-            if not visitor.wire.push((kind, news, letters, *content)):
+            if not visitor.wire.push((kind, time.monotonic(), news, letters, *content)):
                 self._ready.modify(visitor.wire, selectors.EVENT_READ | selectors.EVENT_WRITE, visitor)
         except EOFError:
             self._forget(visitor)
@@ -135,9 +151,9 @@ class QueueServer:
             self._ready.modify(visitor.wire, selectors.EVENT_READ, visitor)
 
     def _rouse(self, visitor: Visitor) -> None:
-        if visitor.waits:
-            visitor.waits = False
-            self._tell(visitor, "news")
+        """There is something that the client is to hear at once if it waits."""
+        visitor.has_news = True
+        self._roused.append(visitor)
 
     # -- what clients ask ----------------------------------------------------------------------------------------------
 
@@ -159,10 +175,10 @@ class QueueServer:
         fresh = {k: v for k, v in self._values.items() if any(a <= k[1] < b for a, b in wanted.get(k[0], ()))}
         self._tell(visitor, "looked", fresh=fresh)
 
-    def _do_wait(self, visitor: Visitor) -> None:
-        """Answer with news as soon as there are any."""
-        visitor.waits = True
-        if visitor.changed or visitor.letters:
+    def _do_wait(self, visitor: Visitor, heeds: int) -> None:
+        """Answer with news as soon as there are any to heed."""
+        visitor.waits, visitor.heeds = True, heeds
+        if visitor.letters or any(heeds >> number & 1 for number, _ in visitor.changed):
             self._rouse(visitor)
 
     def _do_commit(self, visitor: Visitor, *row: Any) -> None:
@@ -171,6 +187,7 @@ class QueueServer:
         other = {key: value for key, read in commit.reads.items() if (value := self._value(key)) != read}
         if other:
             self._tell(visitor, "stale", fresh=other)
+            visitor.waits = True
             return
         changes = [(k, self._directory.variables[k[0]], self._value(k), v) for k, v in commit.writes.items()]
         found = self._hold.move(commit.reads, changes, commit.cargo)
@@ -178,17 +195,20 @@ class QueueServer:
             self._store(key, value)
         visitor.last = commit
         self._tell(visitor, "done", found)
+        visitor.waits = True
         self._spread([key for key, _, before, after in changes if before != after], visitor)
 
     def _do_stored(self, visitor: Visitor, keys: Iterable[Key]) -> None:
         """The client has stored to registers by itself."""
         self._spread(keys, visitor)
 
-    def _do_post(self, visitor: Visitor, to: str, content: bytes) -> None:
-        """Hand a letter on; one for nobody is lost."""
-        receiver = self._visitors.get(to)
-        if receiver is not None:
-            receiver.letters.append((visitor.name, content))
+    def _do_post(self, visitor: Visitor, *letters: tuple[str, bytes]) -> None:
+        """Hand letters on, each to whom it names; one for nobody is lost."""
+        receivers = {to: self._visitors[to] for to, _ in letters if to in self._visitors}
+        for to, content in letters:
+            if to in receivers:
+                receivers[to].letters.append((visitor.name, content))
+        for receiver in receivers.values():
             self._rouse(receiver)
 
     def _do_bury(self, visitor: Visitor, name: str) -> None:
@@ -225,13 +245,15 @@ class QueueServer:
             self._values[key] = value
 
     def _spread(self, keys: Iterable[Key], author: Visitor) -> None:
-        """Tell whoever watches these cells, and did not store to them."""
+        """Whoever watches these cells, and did not store to them, is told: at once if it waits and heeds them."""
         touched = []
         for key in keys:
-            for first, end, visitor in self._watching.get(key[0], ()):
-                if first <= key[1] < end and visitor is not author:
+            number, place = key
+            for first, end, visitor in self._watching.get(number, ()):
+                if first <= place < end and visitor is not author:
                     visitor.changed.add(key)
-                    touched.append(visitor)
+                    if visitor.heeds >> number & 1:
+                        touched.append(visitor)
         for visitor in touched:
             self._rouse(visitor)
 
@@ -245,13 +267,18 @@ class Client:
 
     def __init__(self, wire: Wire, directory: Directory):
         self._wire, self._directory = wire, directory
-        self._waits = False
+        self._waits, self._heeds = False, EVERYTHING
         self._writing: Cells = {}
+        self._enclosed: list[tuple[str, bytes]] = []
         self.known: dict[int, Any] = {}
         """By number of the server's variables: where the values of their cells are kept here, by place."""
         self.changed: list[Key] = []
         """Cells that others have changed since this was last emptied."""
         self.letters: list[Letter] = []
+        self.heard = 0
+        """Messages from the server. With each come all changes of the cells that are watched, up to when it was sent."""
+        self.heard_at = 0.0
+        """When the server sent the last of them, by the clock that all processes share."""
 
     def close(self) -> None:
         """Let the connection go."""
@@ -271,8 +298,13 @@ class Client:
 
     def commit(self, commit: Commit) -> tuple[bool, Any]:
         """Whether the row is committed, and the cargo that it found; when not, newer values have been taken over."""
+        if self._waits:
+            known = len(self.changed)
+            self.take_news()
+            if not commit.reads.keys().isdisjoint(self.changed[known:]):
+                return False, None
         self._writing = commit.writes
-        self._wire.send(("commit", commit.reads, commit.writes, commit.cargo, commit.note))
+        self._send("commit", commit.reads, commit.writes, commit.cargo, commit.note)
         kind, *found = self._answer("done", "stale")
         if kind == "stale":
             return False, None
@@ -280,11 +312,15 @@ class Client:
 
     def stored(self, keys: tuple[Key, ...]) -> None:
         """Have those told who watch these registers."""
-        self._wire.send(("stored", keys))
+        self._send("stored", keys)
 
     def post(self, to: str, content: Any) -> None:
-        """Send a letter."""
-        self._wire.send(("post", to, pickle.dumps(content, pickle.HIGHEST_PROTOCOL)))
+        """Send a letter; any thread may."""
+        self._wire.send(("post", (to, pickle.dumps(content, pickle.HIGHEST_PROTOCOL))))
+
+    def enclose(self, to: str, content: Any) -> None:
+        """Send a letter with the next message, at the latest when this process waits for news."""
+        self._enclosed.append((to, pickle.dumps(content, pickle.HIGHEST_PROTOCOL)))
 
     def bury(self, name: str) -> Commit | None:
         """Have a dead client forgotten; the last row that it committed."""
@@ -294,11 +330,14 @@ class Client:
         """Give the variables of these numbers their initial values."""
         self._ask("reset", "reset", first, end)
 
-    def await_news(self) -> None:
-        """Say that nothing is to be done here; the socket becomes readable when that changes."""
-        if not self._waits:
-            self._waits = True
-            self._wire.send(("wait",))
+    def await_news(self, heeds: int = EVERYTHING) -> None:
+        """Say that nothing is to be done here before one of these variables changes, a bit for each by its number, or a letter
+        comes; the socket becomes readable when that, or what was waited for before, has happened."""
+        if not self._waits or heeds & ~self._heeds:
+            self._waits, self._heeds = True, heeds
+            self._send("wait", heeds)
+        else:
+            self._send()
 
     def take_news(self) -> None:
         """Take over what has arrived, without waiting."""
@@ -306,8 +345,14 @@ class Client:
             self._take(kind, *content)
 
     def _ask(self, expected: str, *question: Any) -> list[Any]:
-        self._wire.send(question)
+        self._send(*question)
         return self._answer(expected)[1:]
+
+    def _send(self, *message: Any) -> None:
+        enclosed, self._enclosed = self._enclosed, []
+        messages = [("post", *enclosed)] * bool(enclosed) + [message] * bool(message)
+        if messages:
+            self._wire.send(*messages)
 
     def _answer(self, *expected: str) -> list[Any]:
         while True:
@@ -316,15 +361,19 @@ class Client:
             if kind in expected:
                 for later in self._wire.left_over():
                     self._take(*later)
-                return [kind, *content[2:]]
+                return [kind, *content[3:]]
 
-    def _take(self, kind: str, news: Cells, letters: list[tuple[str, bytes]], *_: Any) -> None:
+    def _take(self, kind: str, moment: float, news: Cells, letters: list[tuple[str, bytes]], *_: Any) -> None:
+        self.heard, self.heard_at = self.heard + 1, moment
         self._learn(news)
         self.changed += news
         self.letters += (Letter(sender, pickle.loads(content)) for sender, content in letters)
         if kind == "news":
             self._waits = False
+        elif kind == "stale":
+            self._waits = True
         elif kind == "done":
+            self._waits = True
             self._learn(self._writing)  # before any news that came behind the answer
 
     def _learn(self, cells: Cells) -> None:

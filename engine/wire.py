@@ -39,11 +39,11 @@ class Wire:
         """Let the socket go."""
         self._end.close()
 
-    def send(self, message: Any) -> None:
+    def send(self, *messages: Any) -> None:
         """Send, waiting for room; any thread may."""
         try:
             with self._sending:
-                self._end.sendall(_frame(message))
+                self._end.sendall(b"".join(map(_frame, messages)))
         except (BrokenPipeError, ConnectionResetError, BlockingIOError):
             raise EOFError("the other end is gone") from None
 

@@ -271,14 +271,14 @@ class DecodeCrew(Crew):
         self._desk = desk
         kind = DraftingEngine if plant.drafts else DecodeEngine
         self._engine = kind(instance, plant, memory().fence(), partial(desk.post, OUTSIDE))
-        self._gate, self._without = DecodeGate(self._engine), plant.without
         others = [d for d in range(plant.decodes) if d != instance] if plant.shares_experts else []
-        self._summons = Summons(partial(desk.post, content=None), [decode_worker(d, 0) for d in others])
+        summons = Summons(partial(desk.post, content=None), [decode_worker(d, 0) for d in others])
+        self._gate, self._without = DecodeGate(self._engine, desk.clock("gate"), summons.call), plant.without
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         if machine == "decode_loop" and self._without == "reserves_once":
             return [self._engine, ReserveAgain(self._engine)]
-        return [self._gate, GateRest(self._desk.clock(machine, copy)), self._summons] if machine == "gate" else [self._engine]
+        return [self._gate, GateRest(self._desk.clock(machine, copy))] if machine == "gate" else [self._engine]
 
     def receive(self, letter: Letter) -> None:
         if isinstance(letter.content, Inspect):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..clock import NOTHING_SHARED, Clock
 from ..driver import Step
 from ..generation import DraftUse, Finish, Token
 from ..model.kv_cache import BlockPool
@@ -18,6 +19,7 @@ from ..roles.binding import Outcome, after, carries, decides
 from .fence import Fence
 from .job import Job, NewWeights, Numbers, Produced, StepTokens, Work
 from .plant import Plant
+from .rest import IDLE_S
 
 
 class Answer:
@@ -113,7 +115,7 @@ class DecodeEngine:
 
     # -- decoding ------------------------------------------------------------------------------------------------------
 
-    @after("decode_worker.start_step")
+    @after("decode_worker.start_step", finds=False)
     def start(self, step: Step) -> None:
         """Give the ranks a step over what decodes; a request whose first token was its last needs none."""
         batch = [where[1] for (variable, where), stepping in step.stored.items() if variable.name == "decode_batch" and stepping]
@@ -166,7 +168,7 @@ class DecodeEngine:
             event = "credit_token" if len(left) == 1 else "credit_draft"
         return next(outcome for outcome in open_rows if outcome.event == event)
 
-    @after("decode_worker.credit_token", "decode_worker.credit_last_token")
+    @after("decode_worker.credit_token", "decode_worker.credit_last_token", finds=False)
     def credit(self, step: Step) -> None:
         """The client gets the token; an answer that its first token ended gets none."""
         q = step.chosen["request"]
@@ -189,17 +191,17 @@ class DraftingEngine(DecodeEngine):
         """See `DecodeEngine`."""
         return super().decide(open_rows)
 
-    @after("decode_worker.credit_draft", "decode_worker.credit_token", "decode_worker.credit_last_token")
+    @after("decode_worker.credit_draft", "decode_worker.credit_token", "decode_worker.credit_last_token", finds=False)
     def credit(self, step: Step) -> None:
         """See `DecodeEngine`."""
         super().credit(step)
 
 
 class DecodeGate:
-    """Handlers of the gate of D's forward-signal system."""
+    """Handlers of the gate of D's forward-signal system. `summon`: calls ranks of others who come along with a batch."""
 
-    def __init__(self, engine: DecodeEngine):
-        self._engine = engine
+    def __init__(self, engine: DecodeEngine, clock: Clock, summon: Callable[[], None]):
+        self._engine, self._clock, self._summon = engine, clock, summon
         self._work: Work | NewWeights | None = None
 
     @decides("gate.schedule", "gate.schedule_nothing")
@@ -214,6 +216,14 @@ class DecodeGate:
     def contents(self, outcome: Outcome) -> Work | NewWeights | None:
         """What `put_tasks` puts."""
         return self._work
+
+    @after("gate.put_batch")
+    def rest(self, step: Step) -> None:
+        """A step is over when its tokens are here, and nothing is due before that."""
+        self._summon()
+        if isinstance(self._work, Work):
+            self._clock.forget()
+            self._clock.doze(IDLE_S, NOTHING_SHARED)
 
     @after("gate.find_forward_over")
     def see_through(self, step: Step) -> None:

@@ -34,7 +34,7 @@ class Messager:
         assert isinstance(hand, int)
         self._hand = hand
 
-    @after("sender.send_layer", "sender.send_last_layer")
+    @after("sender.send_layer", "sender.send_last_layer", finds=False)
     def send(self, step: Step) -> None:
         """Write one layer of one chunk into D's blocks, if they are the request's still; the next row finds out that they are not."""
         q, layer = self._hand, step.saw("sender_layer", self._rank)

@@ -50,7 +50,7 @@ class PrefillEngine:
         for chunk, job in zip(work.chunks, work.jobs) if work is not None else ():
             self._publish(job, chunk.start + len(chunk.tokens))
 
-    @after("gate.schedule")
+    @after("gate.schedule", finds=False)
     def schedule(self, step: Step) -> Begun:
         """The chunks that the row has counted up; what it withdraws, no rank computes."""
         stored = [(variable.name, where, value) for (variable, where), value in step.stored.items()]

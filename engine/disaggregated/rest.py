@@ -11,7 +11,7 @@ from ..clock import Clock
 from ..driver import Step
 from ..roles.binding import after
 
-IDLE_S = 0.2
+IDLE_S = 1.0
 """Longest pause of a loop that has nothing to do."""
 
 
@@ -46,9 +46,8 @@ class Summons:
     def __init__(self, post: Callable[[str], None], processes: Sequence[str]):
         self._post, self._processes = post, processes
 
-    @after("gate.put_batch")
-    def call(self, step: Step) -> None:
-        """It was put."""
+    def call(self) -> None:
+        """A batch was put."""
         for process in self._processes:
             self._post(process)
 

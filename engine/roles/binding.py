@@ -29,9 +29,14 @@ class Outcome:
     values: tuple[Value, ...] = ()
 
 
-def after(*rows: str) -> Callable[[Method], Method]:
-    """Marks a method called with the step once one of these rows has fired."""
-    return _mark("after", rows)
+def after(*rows: str, finds: bool = True) -> Callable[[Method], Method]:
+    """Marks a method called with the step once one of these rows has fired. `finds`: whether it looks at the step's cargo."""
+
+    def mark(method: Method) -> Method:
+        method.finds = finds  # type: ignore[attr-defined]
+        return _mark("after", rows)(method)
+
+    return mark
 
 
 def decides(*rows: str) -> Callable[[Method], Method]:
@@ -69,6 +74,7 @@ class Bindings:
 
     def __init__(self, system: System, roles: Iterable[object], machines: Iterable[str], meter: Meter | None = None):
         self._bound: dict[tuple[str, str], Callable[..., Any]] = {}
+        self._finding: set[str] = set()
         rows = {action.name for action in system.actions}
         for role in roles:
             for name in dir(type(role)):
@@ -81,6 +87,8 @@ class Bindings:
                     if (kind, row) in self._bound:
                         raise DefinitionError(f"{row} has two handlers ({kind}); remove {type(role).__name__}.{name} or the other")
                     self._bound[kind, row] = method
+                    if getattr(getattr(type(role), name), "finds", False):
+                        self._finding.add(row)
         wanted = set(machines)
         for action in system.actions:
             if action.machine.name in wanted and action.row.decided == "decided" and ("decides", action.name) not in self._bound:
@@ -89,6 +97,10 @@ class Bindings:
     def after(self, row: str) -> Callable[..., Any] | None:
         """What to call once the row has fired."""
         return self._bound.get(("after", row))
+
+    def finds(self, row: str) -> bool:
+        """Whether somebody looks at what the row found."""
+        return row in self._finding
 
     def decision(self, row: str) -> Callable[[Sequence[Outcome]], Outcome | None] | None:
         """Who decides the row; None where no handler does."""

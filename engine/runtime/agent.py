@@ -101,6 +101,7 @@ class Agent:
         outcomes = [_outcome(instance) for instance in open_rows]
         chosen = handler(outcomes)
         if chosen is None:
+            self._leave(open_rows)
             return False
         if chosen not in outcomes:
             known = ", ".join(outcome.event for outcome in outcomes)
@@ -115,7 +116,7 @@ class Agent:
         self.fired += 1
         self._last[instance.action.number] = self.fired
         if self._log is not None:
-            self._log.write(step, began, self._clock.now())
+            self._log.write(step, self._since(began), self._clock.now())
         act = self._bindings.after(step.name)
         data = None if act is None else act(step)
         if data is not None:
@@ -123,6 +124,13 @@ class Agent:
         if instance.action.row.poll:
             self._rest()
         return True
+
+    def _since(self, began: float) -> float:
+        """From when on the row that has just committed may have fired; `began`: when it was begun."""
+        return began
+
+    def _leave(self, open_rows: Offer) -> None:
+        """A handler wants none of these rows for now."""
 
     def _rest(self) -> None:
         """A polling loop has looked in vain."""

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from protocol.action import Action
 from protocol.system import System
-from protocol.types import Value
+from protocol.types import Value, flat_index
 
 from ..clock import LiveClock
 from ..driver import Driver
@@ -32,7 +32,7 @@ from ..queue_server import Client, QueueServer
 from ..roles.binding import Bindings
 from ..wire import Wire
 from .blueprint import Blueprint
-from .directory import Span, merged
+from .directory import Directory, Key, Span, merged
 from .heartbeat import Heartbeat
 from .live_store import LiveStore
 from .placement import Crew, Placement
@@ -62,7 +62,7 @@ class Spec:
     """What a station's process needs.
 
     Args:
-        number: among the processes of the engine. segment: how many they are, and the name of the shared memory.
+        number: among the processes of the engine. segment: how many they are, and the name of the shared memory. pulse_s: between its heartbeats.
         queue: its end of the way to the queue server. logs: by system. returns: it has died before, and begins anew.
     """
 
@@ -71,6 +71,7 @@ class Spec:
     station: str
     number: int
     segment: tuple[int, str]
+    pulse_s: float
     control: Connection
     queue: socket.socket
     logs: Mapping[str, LogFile]
@@ -95,16 +96,16 @@ class StationDesk:
 
     def post(self, to: str, content: Any) -> None:
         """Send a letter to another process, or to the outside."""
-        self._client.post(to, content)
+        self._client.enclose(to, content)
 
 
-def run_server(blueprint: Blueprint, segment: tuple[int, str], introductions: socket.socket, control: Connection) -> None:
+def run_server(blueprint: Blueprint, segment: tuple[int, str], pulse_s: float, introductions: socket.socket, control: Connection) -> None:
     """The queue server's process."""
     _tie_to_parent()
     try:
         directory = blueprint.directory
         memory = Segment.attach(directory, *segment)
-        heart = Heartbeat(memory, segment[0] - 1)
+        heart = Heartbeat(memory, segment[0] - 1, pulse_s)
         try:
             server = QueueServer(directory, memory, introductions)
             control.send(("ready", None))
@@ -130,7 +131,7 @@ def run_station(spec: Spec) -> None:
 
 def _run(spec: Spec) -> None:
     segment = Segment.attach(spec.blueprint.directory, *spec.segment)
-    heart = Heartbeat(segment, spec.number)
+    heart = Heartbeat(segment, spec.number, spec.pulse_s)
     try:
         _play(spec, segment)
     finally:
@@ -147,7 +148,10 @@ def _play(spec: Spec, segment: Segment) -> None:
     meter = Meter()
     crew.receive = meter.metered(crew.receive)  # type: ignore[method-assign]
     names = {part.system for part in station.parts}
-    stores = {name: LiveStore(name, directory, segment, client, recorded=spec.mortal and name in spec.logs) for name in names}
+    stores = {
+        name: LiveStore(name, directory, segment, client, recorded=spec.mortal and name in spec.logs, own=_own_flags(spec, directory, name))
+        for name in names
+    }
     drivers = {name: Driver(systems[name], stores[name]) for name in names}
     players, mentioned, guarding = [], list[Span](), list[tuple[Span, Player, Action]]()
     for part in station.parts:
@@ -158,7 +162,10 @@ def _play(spec: Spec, segment: Segment) -> None:
             players.append(player)
             mentioned += directory.spans_of(part.system, system.machine(part.machine), copy)
             for action in player.actions:
-                guarding += [(span, player, action) for span in directory.guard_spans(part.system, action, copy)]
+                for span in directory.guard_spans(part.system, action, copy):
+                    guarding.append((span, player, action))
+                    if directory.is_shared[span[0]]:
+                        player.mention(action, span[0], directory.variables[span[0]].name)
     client.watch(merged(mentioned))
     spec.control.send(("ready", None))
     if spec.control.recv() == "go":
@@ -168,6 +175,16 @@ def _play(spec: Spec, segment: Segment) -> None:
         Turns(players, guarding, stores.values(), client, crew, spec.control, beat, variables).run()
     crew.close()
     spec.control.send(("stopped", meter.usage(sum(player.fired for player in players))))
+
+
+def _own_flags(spec: Spec, directory: Directory, name: str) -> list[Key]:
+    """The flags of that system that say whether this process is alive."""
+    life = spec.placement.life(spec.placement.station(spec.station), directory.systems)
+    if life is None or life[0] != name:
+        return []
+    first, system = directory.spans[name][0], directory.systems[name]
+    alive = next(m.process for m in system.machines if m.process is not None and m.process.name == life[1]).alive
+    return [(first + system.position[id(alive)], flat_index(alive.over, life[2]))]
 
 
 def _player(

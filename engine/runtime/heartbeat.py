@@ -1,4 +1,4 @@
-"""The heartbeat of a process: a thread that says, several times a second, that the process is being run at all.
+"""The heartbeat of a process: a thread that says, again and again, that the process is being run at all.
 
 It goes on while another thread computes for long, because numpy lets go of the interpreter meanwhile; it ends when the process is
 stopped (SIGSTOP, a debugger, a frozen container) or stuck in foreign code that holds the interpreter.
@@ -11,15 +11,12 @@ import threading
 from ..clock import LiveClock
 from .segment import Segment
 
-PULSE_S = 0.25
-"""Between two beats."""
-
 
 class Heartbeat:
-    """The thread; `number` is the process's among those of the segment."""
+    """The thread; `number` is the process's among those of the segment, and `pulse_s` the time between two beats."""
 
-    def __init__(self, segment: Segment, number: int):
-        self._segment, self._number, self._clock, self._over = segment, number, LiveClock(), threading.Event()
+    def __init__(self, segment: Segment, number: int, pulse_s: float):
+        self._segment, self._number, self._pulse_s, self._clock, self._over = segment, number, pulse_s, LiveClock(), threading.Event()
         self._thread = threading.Thread(target=self._beat, name="interlock-heartbeat", daemon=True)
         self._thread.start()
 
@@ -31,4 +28,4 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._over.is_set():
             self._segment.pulses[self._number] = self._clock.now()
-            self._over.wait(PULSE_S)
+            self._over.wait(self._pulse_s)

@@ -27,6 +27,8 @@ from .written import Logs
 
 SEGMENT_PREFIX = "interlock-"
 QUEUE_SERVER = "queue server"
+BEATS = 10
+"""In the time after which a process that does not beat is taken to be stopped."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class Patience:
     hung_s: float = 120.0
     attempts: int = 5
     pause_s: float = 0.1
+
+    @property
+    def pulse_s(self) -> float:
+        """Between two heartbeats: often enough that one late one is no silence."""
+        return self.frozen_s / BEATS
 
 
 PATIENCE = Patience()
@@ -76,15 +83,17 @@ class Household:
         name = f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         self.segment = Segment.create(self.directory, len(self._numbers), name)
         self._introductions, theirs = socket.socketpair()
+        pulse_s = self.patience.pulse_s
         with theirs:
-            self._start(Child(QUEUE_SERVER, run_server, lambda control: (self._blueprint, self._attach(), theirs, control)))
+            self._start(Child(QUEUE_SERVER, run_server, lambda control: (self._blueprint, self._attach(), pulse_s, theirs, control)))
         self.client = Client(Wire(self._introduce(OUTSIDE), self.patience.frozen_s), self.directory)
 
     def launch(self, name: str, *, mortal: bool, returns: bool) -> None:
         """Start the process of a station. `mortal`: whether its system knows of its death; `returns`: it has died before."""
         with self._introduce(name) as end:
-            logs, number = self.logs.begin(name), self._numbers[name]
-            spec = lambda control: (Spec(self.placement, self._blueprint, name, number, self._attach(), control, end, logs, mortal, returns),)  # noqa: E731
+            logs, number, pulse_s = self.logs.begin(name), self._numbers[name], self.patience.pulse_s
+            given = self.placement, self._blueprint, name, number
+            spec = lambda control: (Spec(*given, self._attach(), pulse_s, control, end, logs, mortal, returns),)  # noqa: E731
             self._start(Child(name, run_station, spec))
 
     def bury(self, name: str) -> None:

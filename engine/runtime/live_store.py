@@ -4,6 +4,12 @@ One rule: a row is evaluated over what is known here, and what it read is checke
 but registers commits by its one plain load or store, as the medium promises; the queue server is then only told who is
 to be woken. A process that may die while the run goes on, and is logged, has the server store its registers too, so
 that the log knows of every row that others have seen.
+
+A row that only reads the server's cells, and stores to none but cells at home here, commits here as well. Each message from the server
+brings all changes up to the moment at which it was sent, so the row read what was so then; nobody else sees what it
+stores; and since that moment this process has loaded no register from which it could have learnt of something later. So the row belongs
+at that moment, behind the process's earlier rows: an order of rows that the model has. (Own `alive` flags do not count: who looks
+at one is alive.) Only what lies beside the cells, its cargo, would have to be asked for.
 """
 
 from __future__ import annotations
@@ -15,6 +21,7 @@ from typing import Any, NamedTuple
 from protocol.action import Action
 from protocol.types import Value
 
+from ..cargo import UNASKED
 from ..numbering import Place
 from ..queue_server import Client, Commit
 from ..row import Write
@@ -66,13 +73,16 @@ class LiveStore(Store):
 
     Args:
         name: of the system. recorded: whether each row that others can see is to be known to the server before they can.
+        own: flags that say whether this very process is alive.
     """
 
-    def __init__(self, name: str, directory: Directory, segment: Segment, client: Client, *, recorded: bool):
+    def __init__(self, name: str, directory: Directory, segment: Segment, client: Client, *, recorded: bool, own: Iterable[Key] = ()):
         super().__init__(directory.systems[name])
         self.name, self._directory, self._segment, self._client, self.recorded = name, directory, segment, client, recorded
         self._first = directory.spans[name][0]
         self._loaded: dict[Key, Value] = {}
+        self._own = frozenset(own)
+        self._registers_after = -1
         for number in range(len(self._cells)):
             there = self._first + number
             if directory.is_served(there):
@@ -81,6 +91,10 @@ class LiveStore(Store):
                 self._cells[number] = MemoryCells(directory, there, segment, self._loaded)
         self.note: Note | None = None
         """What the log would say of the row that is being fired, beside its cells."""
+        self.finds = True
+        """Whether somebody looks at the cargo of the row that is being fired."""
+        self.since: float | None = None
+        """The moment at which the last row belongs, if that is an earlier one."""
         self.written: list[Key] = []
         """Cells that rows of this process have stored to since this was last emptied."""
 
@@ -106,6 +120,7 @@ class LiveStore(Store):
         """
         reads, stores = self._shared((n, place, value) for (n, place), value in seen.items()), self._shared(writes)
         own = [write for write in writes if not self._directory.is_shared[self._first + write[0]]]
+        self.since = None
         if self._is_served(reads, stores):
             if self.note is not None:
                 home = self._at_home((n, place, value) for (n, place), value in seen.items()), self._at_home(own)
@@ -114,15 +129,25 @@ class LiveStore(Store):
             for number, place, value in own:
                 self._cells[number][place] = value
         else:
+            if stores or self._has_registers(reads):
+                self._registers_after = self._client.heard
+            elif self._registers_after != self._client.heard:
+                self.since = self._client.heard_at
             self._store_registers(stores)
             found = super().commit(own, seen, cargo)
         self.written += [(self._first + number, place) for number, place, _ in writes]
-        return found
+        return found if self.finds else UNASKED
 
     def _is_served(self, reads: dict[Key, Any], writes: dict[Key, Any]) -> bool:
         """Whether the queue server is to commit the row."""
         served = self._directory.is_served
-        return any(served(number) for number, _ in writes) or any(served(number) for number, _ in reads) or (self.recorded and bool(writes))
+        if any(served(number) for number, _ in writes) or (self.recorded and writes):
+            return True
+        is_past = self._registers_after == self._client.heard or bool(writes) or self._has_registers(reads)
+        return (self.finds or is_past) and any(served(number) for number, _ in reads)
+
+    def _has_registers(self, reads: dict[Key, Any]) -> bool:
+        return any(key not in self._own and self._directory.memory_place(key) is not None for key in reads)
 
     def _shared(self, cells: Iterable[Write]) -> dict[Key, Any]:
         """The shared cells among these, as they travel."""

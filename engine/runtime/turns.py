@@ -1,7 +1,9 @@
 """Turns: the copies of one live process, one row at a time, and nothing at all while no row of theirs can fire.
 
 A copy is looked at again when a cell in a guard of its rows has changed, a letter has come, or a time that it waits for is
-here; a row that was found not to be enabled, when a cell in its own guard has. A polling loop that went round without news is not
+here; of its rows, those are searched anew in whose guard a cell has changed. A process is roused by the variables that its copies
+heed: those in guards of rows that can leave the state that they are in. A handler that has left a row alone is asked again when a letter
+has come or another handler of the process has acted; what else changes does not change its word. A polling loop that went round without news is not
 gone round again before there are some: the same look would come to the same.
 """
 
@@ -9,7 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import IntEnum
+from functools import reduce
 from multiprocessing.connection import Connection
+from operator import or_
 from select import POLLIN, poll
 from typing import Any
 
@@ -32,7 +37,6 @@ LOOK_S = 1.0
 """The longest time without a turn: a heartbeat, and a second look at everything."""
 
 ALL_ROWS = -1
-NOTHING: Offer = []
 
 
 class CopyClock(Sleeper, LiveClock):
@@ -60,7 +64,11 @@ class Player(Agent):
         self._ready, self._news, self._in_vain = True, False, False
         self.actions = list({action.number: action for rows in copy.rows.values() for action in rows}.values())
         self._bits = {action.number: 1 << k for k, action in enumerate(self.actions)}
-        self._closed = 0
+        self._found: dict[int, Offer] = {}
+        self._known = self._left = 0
+        self._mentioned: dict[int, int] = {}
+        self._heeded: dict[tuple[IntEnum, int, frozenset[str] | None], int] = {}
+        self._bit_of: dict[str, int] = {}
         self.asks = any(self._handler(action) is not None for action in self.actions)
         """Whether some of its rows wait for a handler's word."""
         self.has_acted = False
@@ -76,9 +84,33 @@ class Player(Agent):
         """What stands for the row in a set of the copy's rows."""
         return self._bits[action.number]
 
+    def mention(self, action: Action, number: int, name: str) -> None:
+        """The row's guard mentions that variable of the server's."""
+        self._bit_of[name] = 1 << number
+        self._mentioned[action.number] = self._mentioned.get(action.number, 0) | 1 << number
+
+    @property
+    def heeds(self) -> int:
+        """The variables whose change could give it a row to fire: a bit for each."""
+        dozes_for = self._own.dozes_for
+        key = self.copy.state, self._left, dozes_for
+        found = self._heeded.get(key)
+        if found is None:
+            found = self._heeded[key] = self._heeds(dozes_for)
+        return found
+
+    def _heeds(self, dozes_for: frozenset[str] | None) -> int:
+        if dozes_for:
+            bits = [self._bit_of.get(name, 0) for name in dozes_for]
+        elif dozes_for is not None:
+            bits = list(self._mentioned.values())
+        else:
+            bits = [self._mentioned.get(a.number, 0) for a, _ in self._plan() if not self._left & self._bits[a.number]]
+        return reduce(or_, bits, 0)
+
     def reopen(self, rows: int) -> None:
         """Cells in the guards of these rows have changed."""
-        self._closed &= ~rows
+        self._known &= ~rows
 
     def rouse(self, variable: str = "") -> None:
         """That variable, which guards of its rows mention, has changed; or a letter has come."""
@@ -89,6 +121,7 @@ class Player(Agent):
     def play(self) -> bool:
         """A turn, and when to take the next; whether a row has fired."""
         self._ready = self._in_vain = self.has_acted = False
+        self._left = 0
         self._alarms.wind(self._own.now())
         fired = self.turn()
         if fired and not self._in_vain:
@@ -101,17 +134,24 @@ class Player(Agent):
 
     def _enabled(self, action: Action) -> Offer:
         bit = self._bits[action.number]
-        if self._closed & bit:
-            return NOTHING
-        found = super()._enabled(action)
-        if not found:
-            self._closed |= bit
-        return found
+        if not self._known & bit:
+            self._found[action.number] = super()._enabled(action)
+            self._known |= bit
+        return self._found[action.number]
+
+    def _since(self, began: float) -> float:
+        return began if self._store.since is None else min(began, self._store.since)
+
+    def _leave(self, open_rows: Offer) -> None:
+        for instance in open_rows:
+            if not instance.values:
+                self._left |= self._bits[instance.action.number]
 
     def _rest(self) -> None:
         self._in_vain = True
 
     def _fire(self, instance: Instance) -> bool:
+        self._store.finds = self._bindings.finds(instance.action.name)
         while True:
             if self._store.recorded:
                 values = {p.name: p.type.show(v) for p, v in zip(instance.action.row.choose, instance.values)}
@@ -120,7 +160,10 @@ class Player(Agent):
                 fired = super()._fire(instance)
             except Stale:
                 continue
-            if fired:
+            if not fired:
+                # A register has changed, and nobody has said so yet.
+                self.reopen(self.bit(instance.action))
+            else:
                 self._alarms.stop(instance)
                 self.has_acted = self._bindings.after(instance.action.name) is not None
             return fired
@@ -150,6 +193,7 @@ class Turns:
         names: Sequence[str],
     ):
         self._names = names
+        self._acted: set[Player] = set()
         self._players, self._stores, self._client, self._crew, self._control, self._beat = players, list(stores), client, crew, control, beat
         self._clock = LiveClock()
         rows: dict[tuple[Span, Player], int] = {}
@@ -172,9 +216,10 @@ class Turns:
         while True:
             rounds += 1
             if not self._round():
-                if self._wait():
+                if not self._ask_again() and self._wait():
                     return
             elif rounds % ROUNDS_BETWEEN_LOOKS == 0:
+                self._ask_again()
                 self._client.await_news()
                 self._client.take_news()
                 if self._control.poll():
@@ -190,12 +235,17 @@ class Turns:
                 player.play()
                 self._spread(player)
                 if player.has_acted:
-                    # What a handler has done may be what another handler of this process has waited for.
-                    for other in self._players:
-                        if other.asks and other is not player:
-                            other.rouse()
+                    self._acted.add(player)
         self._crew.settle()
         return any_played
+
+    def _ask_again(self) -> bool:
+        """What handlers have done may be what others of this process have waited for; whether somebody wants a turn now."""
+        acted, self._acted = self._acted, set()
+        waiting = [player for player in self._players if player.asks and acted - {player}]
+        for player in waiting:
+            player.rouse()
+        return bool(waiting)
 
     def _spread(self, author: Player | None = None) -> None:
         """Rouse those whose cells have changed, here or elsewhere."""
@@ -221,7 +271,7 @@ class Turns:
 
     def _wait(self) -> bool:
         """Until there are news or somebody's time has come; whether to stop."""
-        self._client.await_news()
+        self._client.await_news(reduce(or_, {player.heeds for player in self._players}, 0))
         left = min((p.wakes for p in self._players), default=math.inf) - self._clock.now()
         ready = {handle for handle, _ in self._poll.poll(1000 * min(max(left, 0.0), LOOK_S))}
         if self._control.fileno() in ready:

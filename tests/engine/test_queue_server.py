@@ -1,26 +1,23 @@
 """The queue server and the stores over it: rows that commit or are overtaken, news, letters, and what the dead leave."""
 
 import select
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from engine.driver import Driver
-from engine.queue_server import Client, Commit, Letter, QueueServer
+from engine.queue_server import Client, Commit, Letter
 from engine.runtime.directory import Directory
 from engine.runtime.live_store import LiveStore, Stale
 from engine.runtime.segment import Segment
 from engine.store import Store
-from engine.wire import Wire
 
+from .served import Connect, serving
 from .small_system import Giver, Taker, build
 
 SYSTEM = build()
 DIRECTORY = Directory({"": SYSTEM})
 ALL = [(number, 0, variable.cells) for number, variable in enumerate(DIRECTORY.variables)]
-Connect = Callable[[str], Client]
 
 
 def key(name: str, place: int = 0) -> tuple[int, int]:
@@ -55,27 +52,9 @@ def segment() -> Iterator[Segment]:
 
 @pytest.fixture
 def connect(segment: Segment) -> Iterator[Connect]:
-    """Makes clients of a server that runs in a thread, and that ends when the test is over."""
-    introductions, theirs = socket.socketpair()
-    server = threading.Thread(target=QueueServer(DIRECTORY, segment, theirs).serve)
-    server.start()
-    clients = []
-
-    def connect(name: str) -> Client:
-        ours, other = socket.socketpair()
-        with other:
-            socket.send_fds(introductions, [name.encode()], [other.fileno()])
-        clients.append(Client(Wire(ours), DIRECTORY))
-        clients[-1].known[BOX[0]] = {}
-        clients[-1].watch(ALL)
-        return clients[-1]
-
-    yield connect
-    for client in clients:
-        client.close()
-    introductions.close()
-    server.join()
-    theirs.close()
+    """Makes clients of a server that ends when the test is over."""
+    with serving(DIRECTORY, segment, ALL, lambda client: client.known.update({BOX[0]: {}})) as connect:
+        yield connect
 
 
 def hear(client: Client) -> None:
@@ -114,6 +93,49 @@ def test_who_watches_is_told_once_and_not_of_its_own_stores(connect: Connect) ->
     second.commit(Commit({}, {}))
     assert second.changed[0] == BOX and set(second.changed) == {BOX, FILLED} and second.known[BOX[0]] == {0: (2,)}
     assert first.changed == []
+
+
+def test_who_waits_for_some_variables_is_not_roused_by_others(connect: Connect) -> None:
+    first, second = connect("first"), connect("second")
+    second.await_news(1 << FILLED[0])
+    second.look(())  # the server knows what it waits for
+    first.commit(Commit({}, {BOX: (1,)}))
+    first.look(())
+    assert not select.select([second], [], [], 0)[0]
+    first.stored((FILLED,))
+    first.look(())
+    hear(second)
+    assert set(second.changed) == {BOX, FILLED}
+
+
+def test_who_heeds_more_than_before_hears_what_has_changed_meanwhile(connect: Connect) -> None:
+    first, second = connect("first"), connect("second")
+    second.await_news(1 << FILLED[0])
+    second.look(())
+    first.commit(Commit({}, {BOX: (1,)}))
+    second.await_news(1 << BOX[0])
+    assert select.select([second], [], [], 10)[0]
+
+
+def test_a_row_that_was_overtaken_by_news_that_have_come_is_not_sent(connect: Connect) -> None:
+    first, second = connect("first"), connect("second")
+    second.await_news()
+    second.look(())
+    first.commit(Commit({}, {BOX: (1,)}))
+    assert select.select([second], [], [], 10)[0]
+    heard = second.heard
+    assert second.commit(Commit({BOX: ()}, {BOX: (2,)})) == (False, None)
+    assert second.heard == heard + 1 and second.known[BOX[0]] == {0: (1,)}
+
+
+def test_enclosed_letters_leave_with_the_next_message(connect: Connect) -> None:
+    first, second = connect("first"), connect("second")
+    first.enclose("second", "one")
+    first.enclose("second", "two")
+    assert not select.select([second], [], [], 0)[0]
+    first.commit(Commit({}, {BOX: (1,)}))
+    hear(second)
+    assert second.letters == [Letter("first", "one"), Letter("first", "two")] and second.changed == [BOX]
 
 
 def test_letters_arrive_in_order_and_one_to_nobody_is_lost(connect: Connect) -> None:

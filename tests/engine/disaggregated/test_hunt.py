@@ -16,8 +16,8 @@ def policy(name: str, seed: int) -> Policy:
 @pytest.mark.parametrize(
     ("rule", "name", "seed", "kinds"),
     [
-        ("counts_reports", "random", 0, {"stands still"}),
-        ("fences_writes", "random", 1, {"stray writes"}),
+        ("counts_reports", "random", 0, {"stands still", "wrong tokens", "k3"}),
+        ("fences_writes", "random", 3, {"stray writes"}),
         ("reserves_once", "random", 0, {"leaks"}),
         ("parks_early_signals", "pct", 3, {"stands still"}),
     ],

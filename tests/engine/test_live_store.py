@@ -1,0 +1,131 @@
+"""Rows that commit in their own process: they belong at the moment up to which it has heard of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Any
+
+import pytest
+
+from engine.driver import Driver, Step
+from engine.queue_server import Commit
+from engine.runtime.directory import Directory, Key
+from engine.runtime.live_store import LiveStore, Stale
+from engine.runtime.segment import Segment
+from protocol import BOOL, DefinitionError, Lock, Machine, Process, Range, Row, System, locked, private, register
+
+from .served import Connect, serving
+
+
+class Reader(IntEnum):
+    READING = 0
+
+
+def build() -> System:
+    """A process that may die reads a locked box, and a register; what it has read is its own."""
+    process = Process("reader")
+    number = Range(0, 2)
+    lock = Lock("box_lock")
+    box = locked("box", number, lock)
+    flag, read = register("flag", BOOL), private("read", number)
+    rows = [
+        Row("look", Reader.READING, Reader.READING, process.is_alive(), [read.set(box)], "reader", under=lock),
+        Row("see_flag", Reader.READING, Reader.READING, flag, [read.set(0)], "reader"),
+    ]
+    return System("small", [Machine("reader", Reader, rows, process=process, final=Reader.READING)])
+
+
+SYSTEM = build()
+DIRECTORY = Directory({"": SYSTEM})
+
+
+def key(name: str) -> Key:
+    return next(k for k, v in enumerate(DIRECTORY.variables) if v.name == name), 0
+
+
+BOX, FLAG, ALIVE = key("box"), key("flag"), key("reader.alive")
+
+
+@pytest.fixture
+def segment() -> Iterator[Segment]:
+    made = Segment.create(DIRECTORY, 1, "interlock-test-live-store")
+    yield made
+    made.close()
+    made.unlink()
+
+
+@pytest.fixture
+def connect(segment: Segment) -> Iterator[Connect]:
+    with serving(DIRECTORY, segment, [(BOX[0], 0, 1)], lambda client: client.known.update({BOX[0]: {0: 0}})) as connect:
+        yield connect
+
+
+class Station:
+    """The reader's process, beside another one that stores to the box."""
+
+    def __init__(self, connect: Connect, segment: Segment, *, own: tuple[Key, ...] = (ALIVE,), finds: bool = False):
+        self.other, self.client = connect("other"), connect("reader")
+        self.store = LiveStore("", DIRECTORY, segment, self.client, recorded=False, own=own)
+        self.store.finds = finds
+        self._driver = Driver(SYSTEM, self.store)
+
+    def fire(self, event: str) -> Step | None:
+        copy = self._driver.copies["reader", ()]
+        return self._driver.attempt(copy, next(i for i in self._driver.enabled(copy) if i.action.row.event == event))
+
+    def put(self, value: int) -> None:
+        """The other stores to the box, and the reader does not take notice."""
+        assert self.other.commit(Commit({}, {BOX: value}))[0]
+
+
+def read(step: Step | None) -> Any:
+    assert step is not None
+    return step.left("read")
+
+
+def test_a_row_that_stores_at_home_belongs_at_the_moment_of_the_last_message(connect: Connect, segment: Segment) -> None:
+    process = Station(connect, segment)
+    process.put(1)
+    assert read(process.fire("look")) == 0
+    assert process.store.since == process.client.heard_at > 0
+
+
+def test_what_was_heard_is_what_is_read(connect: Connect, segment: Segment) -> None:
+    process = Station(connect, segment)
+    process.put(1)
+    process.client.look(())
+    assert read(process.fire("look")) == 1
+
+
+def test_behind_a_register_the_server_is_asked(connect: Connect, segment: Segment) -> None:
+    process = Station(connect, segment)
+    process.put(1)
+    segment.cells[DIRECTORY.memory_place(FLAG)] = 1  # may have been stored because of the box
+    assert process.fire("see_flag") is not None and process.store.since is None
+    with pytest.raises(Stale):
+        process.fire("look")
+    assert read(process.fire("look")) == 1
+
+
+def test_somebody_elses_flag_is_a_register_like_any_other(connect: Connect, segment: Segment) -> None:
+    process = Station(connect, segment, own=())
+    process.put(1)
+    with pytest.raises(Stale):
+        process.fire("look")
+
+
+def test_who_wants_the_cargo_asks_the_server(connect: Connect, segment: Segment) -> None:
+    process = Station(connect, segment, finds=True)
+    process.put(1)
+    with pytest.raises(Stale):
+        process.fire("look")
+    step = process.fire("look")
+    assert read(step) == 1 and step is not None and step.cargo is None
+
+
+def test_cargo_that_was_not_asked_for_is_not_nothing(connect: Connect, segment: Segment) -> None:
+    step = Station(connect, segment).fire("look")
+    assert step is not None
+    with pytest.raises(DefinitionError, match="reader.look has looked for no cargo"):
+        _ = step.cargo
