@@ -273,7 +273,7 @@ class DecodeCrew(Crew):
         self._engine = kind(instance, plant, memory().fence(), partial(desk.post, OUTSIDE))
         others = [d for d in range(plant.decodes) if d != instance] if plant.shares_experts else []
         summons = Summons(partial(desk.post, content=None), [decode_worker(d, 0) for d in others])
-        self._gate, self._without = DecodeGate(self._engine, desk.clock("gate"), summons.call), plant.without
+        self._gate, self._without = DecodeGate(self._engine, desk.clock("gate", plant.decode_ranks(instance)[1]), summons.call), plant.without
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         if machine == "decode_loop" and self._without == "reserves_once":
