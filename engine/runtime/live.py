@@ -150,12 +150,9 @@ class LiveEngine:
         stations = [c for name, c in house.children.items() if name != QUEUE_SERVER and not returning(name)]
         for child in stations:
             child.tell("stop")
-        print("server", house.children[QUEUE_SERVER].cpu_s() - self._server_began_s)
         usage = Usage(0, house.children[QUEUE_SERVER].cpu_s() - self._server_began_s)
         for child in stations:
-            u = house.answer(child, "stopped", house.patience.stop_s)
-            print(f"{child.name:24} rows {u.rows:6} own {u.cpu_s-u.handlers_s:.3f} handlers {u.handlers_s:.3f}", flush=True)
-            usage += u
+            usage += house.answer(child, "stopped", house.patience.stop_s)
         self.written = house.logs.merge()
         return usage
 
