@@ -9,8 +9,8 @@ REQUESTS ?= 200
 SPEED ?= 100
 # Of all lengths: the model of the run is tiny.
 SCALE ?= 0.01
-# `make test JOBS=2`: so many tests at a time; 0 is one after the other in one process.
-JOBS ?= 0
+# Tests at a time; 0 is one after the other in one process, with less memory (a worker takes up to 0.8 GB).
+JOBS ?= 2
 # `make bench BENCH=--full`: nine resource managers.
 BENCH ?=
 

@@ -150,7 +150,7 @@ def _title() -> str:
 
 def _glance(replays: Mapping[str, Replay], lates: Mapping[str, Late], exposures: Mapping[str, Exposure]) -> str:
     """A row for each hazard: the worst of its scenarios."""
-    head = ["hazard", "", "wrong tokens", "k3, bfloat16", "never end", "blocks kept", "misplaced", "without an adversary"]
+    head = ["hazard", "what happens", "wrong tokens", "k3, bfloat16", "never end", "blocks kept", "misplaced", "without an adversary"]
     rows = []
     for number, names in CHOSEN.items():
         afters = [replays[name].after for name in names]
@@ -159,7 +159,7 @@ def _glance(replays: Mapping[str, Replay], lates: Mapping[str, Late], exposures:
         rows.append(
             [
                 _link(number),
-                _upper(UNNUMBERED[number][0] if number in UNNUMBERED else hazards()[number].title),
+                UNNUMBERED[number][0] if number in UNNUMBERED else hazards()[number].title,
                 *_wrong(names, replays, lates),
                 f"{len(stuck.unanswered)} of {stuck.requests}" if stuck.unanswered else "-",
                 f"{max(sum(d.leaked.values()) for d in afters) or '-'}",

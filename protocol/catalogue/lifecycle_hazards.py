@@ -7,7 +7,7 @@ from .hazard import Hazard
 HAZARDS: list[Hazard] = [
     Hazard(
         "H10",
-        "Slot reuse with in-flight tokens",
+        "slot reuse with in-flight tokens",
         (),
         "On D a preempted request is deleted and its slot is free at once. The next request is put into it while the worker's step, "
         "begun before it read the stop, still produces a token for the slot. TOK credits it to whoever has the slot now.",
@@ -23,7 +23,7 @@ HAZARDS: list[Hazard] = [
     ),
     Hazard(
         "H12",
-        "Abort waits and forced recycling",
+        "abort waits and forced recycling",
         ("#7642",),
         "An abort of a request that waits or prefills is noted, and acted on once the request decodes. One that is not done in "
         "a second is recycled by force: the slot is given away while the worker's outputs for it are still on their way.",
@@ -36,7 +36,7 @@ HAZARDS: list[Hazard] = [
     ),
     Hazard(
         "H15",
-        "Error tasks are never forgotten",
+        "error tasks are never forgotten",
         (),
         "The preprocessing of a request fails; the client gets an error, and the request stays in `requests` and in the scheduler. A retry "
         "under the same id is refused as a duplicate, and a pause that drains waits for ever.",
@@ -44,7 +44,7 @@ HAZARDS: list[Hazard] = [
     ),
     Hazard(
         "H23",
-        "Finish versus preempt",
+        "finish versus preempt",
         (),
         "The last token was credited and FIN is busy; `schedule()` preempts the request, its stop is reported, and TOK puts it into "
         "`waiting`, where it is admitted and run again. In the version that looks the preempted up first, FIN may delete one between "
@@ -58,7 +58,7 @@ HAZARDS: list[Hazard] = [
     ),
     Hazard(
         "H30",
-        "Re-insertion at the front of running",
+        "re-insertion at the front of running",
         (),
         "A request with the extended block table is not preempted but put back at the front of `running`, while `schedule()` walks "
         "along it by an index. All before the index move back by one, and the one that was just visited is visited again.",
@@ -66,7 +66,7 @@ HAZARDS: list[Hazard] = [
     ),
     Hazard(
         "H-24",
-        "Preemption invalidates the blocks that the messager knows",
+        "preemption invalidates the blocks that the messager knows",
         ("#7944",),
         "`schedule()` on P needs a block more than was preallocated and preempts a request whose cache task is registered. It gets "
         "other blocks when it is admitted again; the messager ships the old ones.",
@@ -88,7 +88,7 @@ HAZARDS: list[Hazard] = [
     ),
     Hazard(
         "H-41",
-        "Finish of a waiting request",
+        "finish of a waiting request",
         ("#7944",),
         "FIN skips a request that it finds in `waiting`: slot and blocks stay with it.",
         "all; from code",
