@@ -19,6 +19,11 @@ from .model.named import config_of, weights_of
 from .runtime.policy import Policy
 
 
+def memory_bytes() -> int:
+    """The machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 @dataclass(frozen=True)
 class Deployment:
     """An engine to start.
@@ -31,7 +36,8 @@ class Deployment:
         prefix_cache, drafts: of the disaggregated engine; see `Plant`.
 
     Raises:
-        DefinitionError: no model has that name, it has learnt shorter contexts only, or drafts for the monolithic engine.
+        DefinitionError: no model has that name, it has learnt shorter contexts only, the machine's memory cannot
+            hold so many tokens, or drafts for the monolithic engine.
     """
 
     model: str = "tiny"
@@ -46,9 +52,14 @@ class Deployment:
     drafts: int = 0
 
     def __post_init__(self) -> None:
-        config_of(self.model).check_context(self.context_tokens)
+        config = config_of(self.model)
+        config.check_context(self.context_tokens)
+        needed, there = self.decode * self.sequences * self.context_tokens * config.kv_bytes_per_token, memory_bytes()
+        if needed > there:
+            what = f"{self.decode} x {self.sequences} sequences of {self.context_tokens} tokens take {needed / 1e9:,.0f} GB of KV cache"
+            raise DefinitionError(f"{what}, and this machine has {there / 1e9:,.0f}; give a smaller --max-model-len, --max-num-seqs or --decode")
         if self.drafts and not self.prefill:
-            raise DefinitionError(f"drafts={self.drafts}: the monolithic engine verifies none; give 0, or a prefill instance")
+            raise DefinitionError(f"--num-speculative-tokens {self.drafts}: the monolithic engine verifies no drafts; give 0, or leave out --monolithic")
 
     def __str__(self) -> str:
         kind = f"{self.prefill}P{self.decode}D" if self.prefill else "monolithic"

@@ -153,6 +153,8 @@ def test_what_is_not_there_is_one_line() -> None:
         ({"expert_parallel": 2, "tensor_parallel": 2}, "127.0.0.1", "model tiny has 0 experts, which 2 ranks cannot share evenly"),
         ({"model": "gpt-4"}, "127.0.0.1", "there is no model 'gpt-4'; choose one of tiny, tiny-experts, smollm2"),
         ({"model": "smollm2", "context_tokens": 8193}, "127.0.0.1", "8193 tokens: model smollm2 has learnt 8192; give a smaller --max-model-len"),
+        ({"context_tokens": 10**9}, "127.0.0.1", "8 sequences of 1000000000 tokens take .* GB of KV cache, and this machine has .*; give a smaller"),
+        ({"drafts": 3}, "127.0.0.1", "--num-speculative-tokens 3: .*; give 0, or leave out --monolithic"),
         ({"tensor_parallel": 5}, "127.0.0.1", "cannot be cut into 5 ranks; choose one of 1, 2, 3, 6"),
         ({}, "256.0.0.1", "256.0.0.1:0: .*; choose another --host or --port"),
     ],
