@@ -59,7 +59,9 @@ class Deployment:
             what = f"{self.decode} x {self.sequences} sequences of {self.context_tokens} tokens take {needed / 1e9:,.0f} GB of KV cache"
             raise DefinitionError(f"{what}, and this machine has {there / 1e9:,.0f}; give a smaller --max-model-len, --max-num-seqs or --decode")
         if self.drafts and not self.prefill:
-            raise DefinitionError(f"--num-speculative-tokens {self.drafts}: the monolithic engine verifies no drafts; give 0, or leave out --monolithic")
+            raise DefinitionError(
+                f"--num-speculative-tokens {self.drafts}: the monolithic engine verifies no drafts; give 0, or leave out --monolithic"
+            )
 
     def __str__(self) -> str:
         kind = f"{self.prefill}P{self.decode}D" if self.prefill else "monolithic"
