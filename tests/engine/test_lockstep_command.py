@@ -42,6 +42,8 @@ def test_a_version_goes_wrong_in_a_hunt_and_says_how(tmp_path: Path) -> None:
         (("run", "--lockstep", "--monolithic"), "--lockstep: only the engine that the protocol drives has turns"),
         (("run", "--variant", "A"), "--variant: of the gate and its ranks; give --prefill 0"),
         (("hunt", "layer0-signal-dropped-in-e1", "--without", "fences_writes"), "hunt: --without leaves a rule of the whole engine out"),
+        (("hunt", "--all", "--without", "fences_writes"), "hunt: --all is every version under both policies"),
+        (("hunt", "--keep", "kept"), "hunt: --keep and -o are of the whole table; give --all"),
     ],
 )
 def test_what_does_not_go_together_is_refused(words: tuple[str, ...], said: str, tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""The strike table of `interlock hunt --all`: what is done is not done again, what was not struck says why, and the page tells what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from command import hunting, strikes
+from command.hunting import Version
+from command.strikes import Listed, print_strikes
+from protocol import DefinitionError, TraceError
+
+SEEDS = range(3, 7)
+
+
+def breaks(seeds: tuple[int, ...]) -> hunting.Attempt:
+    """A version that goes wrong with these seeds."""
+    return lambda policy, seed: [("wrong tokens", f"seed {seed}")] if seed in seeds else []
+
+
+def refused() -> Version:
+    raise DefinitionError("no handlers for it")
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the versions that were made."""
+    names: list[str] = []
+
+    def version(name: str, seeds: tuple[int, ...]) -> Version:
+        names.append(name)
+        return Version(name, breaks(seeds), 10, breaks(()), "kept")
+
+    def listed(requests: int) -> Iterator[Listed]:
+        yield Listed("fences_writes", "H-13", lambda: version("fences_writes", (4, 5)), is_rule=True)
+        yield Listed("ends_steps", "H10", lambda: version("ends_steps", ()), is_rule=True)
+        yield Listed("sends_computed", "H-05", refused, is_rule=True)
+        yield Listed("early-zero", "H1", lambda: version("early-zero", (6,)), is_rule=False)
+
+    monkeypatch.setattr(strikes, "_listed", listed)
+    return names
+
+
+def test_the_page_tells_strikes_and_why_there_are_none(made: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert print_strikes(SEEDS, 3, 8, None, tmp_path / "hunt.md") == 0
+    text = (tmp_path / "hunt.md").read_text()
+    assert "| `fences_writes` | H-13 | 2 | 2 | 0 | wrong tokens | random 4 |" in text
+    assert "| `early-zero` | H1 | 1 | 1 | 0 | wrong tokens | random 6 |" in text
+    assert "- `ends_steps`: an abort, the next reservation" in text and "- `sends_computed`: not driven: no handlers for it" in text
+    assert "4 seeded schedules of each policy" in " ".join(text.split())
+    assert "ends_steps: an abort, the next reservation" in capsys.readouterr().out
+
+
+def test_what_is_kept_is_not_done_again_with_the_same_options(made: list[str], tmp_path: Path) -> None:
+    kept = tmp_path / "kept.jsonl"
+    print_strikes(SEEDS, 3, 8, kept, tmp_path / "first.md")
+    assert made == ["fences_writes", "ends_steps", "early-zero"]
+    lines = kept.read_text().splitlines(keepends=True)
+    kept.write_text("".join(lines[:-1]))  # as if it had been stopped there
+    print_strikes(SEEDS, 3, 8, kept, tmp_path / "again.md")
+    assert made[3:] == ["early-zero"] and (tmp_path / "again.md").read_text() == (tmp_path / "first.md").read_text()
+    print_strikes(SEEDS, 4, 8, kept, None)
+    assert len(made) == 7
+
+
+def test_a_version_that_holds_and_is_struck_is_exit_code_1(made: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    holds = Version("all", breaks(()), 10, breaks((5,)), "kept")
+    monkeypatch.setattr(strikes, "_listed", lambda requests: [Listed("fences_writes", "", lambda: holds, is_rule=True)])
+    assert print_strikes(SEEDS, 3, 8, None, None) == 1
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("nothing\n")
+    with pytest.raises(TraceError, match="holds no line of `interlock hunt --all --keep`"):
+        print_strikes(SEEDS, 3, 8, tmp_path / "other", None)
