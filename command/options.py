@@ -17,5 +17,8 @@ Drafts = Annotated[
 ExpertParallel = Annotated[
     int, typer.Option("--ep", min=1, help="1: ranks have a part of every expert; --tp: whole ones; --tp times --decode: D's share them.")
 ]
+Eplb = Annotated[
+    int | None, typer.Option("--eplb", min=0, metavar="N", help="Move experts between the D's that share them, with N redundant ones on every rank.")
+]
 Routing = Annotated[str, typer.Option("--routing", metavar="DIR", help="Store the experts that every token visits: DIR/<answer>/layer_0.npy ...")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A scenario of `interlock list`, or path/to/file.py:build.")]

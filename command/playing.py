@@ -58,8 +58,8 @@ class Player:
 
     Args:
         url: of a server; empty for an engine of our own. monolithic, prefill: which of these; without both, the gate and its ranks alone.
-        ranks, decode, experts, variant, sequences, context_tokens, prefix_cache, drafts, routing: of the engine; see `Deployment`. `variant`:
-            of the gate. `experts`: how many ranks have whole ones.
+        ranks, decode, experts, variant, sequences, context_tokens, prefix_cache, drafts, routing, redundant: of the engine; see `Deployment`.
+            `variant`: of the gate. `experts`: how many ranks have whole ones. `redundant`: experts of a rank, if they move.
         audits: whether all tokens are compared afterwards. log: where the events go. lockstep: the turns of a run in one process, None
             for processes.
 
@@ -80,6 +80,7 @@ class Player:
     prefix_cache: bool
     drafts: int
     routing: str
+    redundant: int | None
     audits: bool
     log: Path | None
     lockstep: Lockstep | None
@@ -94,8 +95,8 @@ class Player:
             raise DefinitionError("--lockstep: only the engine that the protocol drives has turns; leave out --url or --monolithic")
         if self.variant != OURS and (foreign or self.prefill):
             raise DefinitionError("--variant: of the gate and its ranks; give --prefill 0, or leave a rule of the whole protocol out by --without")
-        if (self.experts > 1 or self.routing) and (self.url or not (self.monolithic or self.prefill)):
-            raise DefinitionError("--ep and --routing: of an engine with tensors; leave out --url and --prefill 0")
+        if (self.experts > 1 or self.routing or self.redundant is not None) and (self.url or not (self.monolithic or self.prefill)):
+            raise DefinitionError("--ep, --eplb and --routing: of an engine with tensors; leave out --url and --prefill 0")
         if foreign and self.log is not None:
             raise DefinitionError("--log and --timeline: only the engine that the protocol drives has events; leave out --url or --monolithic")
 
@@ -105,7 +106,8 @@ class Player:
         from engine.disaggregated.plant import decode_system
         from engine.load import bench
 
-        ranks = dict.fromkeys(decode_system(d, self.experts > self.ranks) for d in range(self.decode if self.prefill else 0))
+        shared = self.experts > self.ranks or self.redundant is not None
+        ranks = dict.fromkeys(decode_system(d, shared) for d in range(self.decode if self.prefill else 0))
         return {} if self.url or self.monolithic else bench.logs_of(self.log or EVENTS, ranks)
 
     def play(self, load: Load, shown: Progress) -> Played:
@@ -145,6 +147,7 @@ class Player:
             context_tokens=self.context_tokens or max(2, bench.context_of(requests)),
             prefix_cache=self.prefix_cache,
             routing=self.routing,
+            redundant_experts=self.redundant,
             drafts=self.drafts,
         )
         details = {"model_id": wanted.model, "ranks": self.ranks} | ({"expert_parallel": self.experts} if self.experts > 1 else {}) | instances

@@ -11,7 +11,7 @@ import typer
 from protocol.errors import DefinitionError
 
 from .lockstep import Lockstep, Turns
-from .options import Drafts, ExpertParallel, JsonFile, PrefixCaching, Routing
+from .options import Drafts, Eplb, ExpertParallel, JsonFile, PrefixCaching, Routing
 from .playing import EVENTS, OURS, Load, Played, Player
 from .printing import write_json
 from .progress import Progress
@@ -42,6 +42,7 @@ def run(
     decode: Annotated[int, typer.Option(min=1, help="Decode instances, with --prefill.")] = 1,
     ranks: Annotated[int, typer.Option("--ranks", "--tp", min=1, help="Tensor-parallel ranks of an instance.")] = 2,
     ep: ExpertParallel = 1,
+    eplb: Eplb = None,
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once on a decode instance, or --monolithic.")] = 8,
     max_model_len: Annotated[int | None, typer.Option(min=2, help="Tokens of the context of these; else the longest session's.")] = None,
     prefix_caching: PrefixCaching = True,
@@ -73,7 +74,7 @@ def run(
 
     alone = Lockstep.asked(lockstep, policy, seed, changes, record, recorded, without)
     events = log if log is not None or timeline is None else EVENTS  # a timeline is drawn from the log
-    sizes = (prefill, decode, ranks, ep, variant, max_num_seqs, max_model_len, prefix_caching, drafts, routing)
+    sizes = (prefill, decode, ranks, ep, variant, max_num_seqs, max_model_len, prefix_caching, drafts, routing, eplb)
     player = Player(url, model, monolithic, *sizes, audit, events, alone)
     if save_detailed and not json_file:
         raise DefinitionError("--save-detailed: the requests stand in the answer as JSON; give --json FILE")

@@ -8,7 +8,7 @@ import typer
 
 from protocol.errors import DefinitionError
 
-from .options import Drafts, ExpertParallel, PrefixCaching, Routing
+from .options import Drafts, Eplb, ExpertParallel, PrefixCaching, Routing
 
 
 def serve(
@@ -19,6 +19,7 @@ def serve(
     decode: Annotated[int, typer.Option(min=1, help="Decode instances.")] = 1,
     tp: Annotated[int, typer.Option(min=1, help="Tensor-parallel ranks of an instance.")] = 1,
     ep: ExpertParallel = 1,
+    eplb: Eplb = None,
     monolithic: Annotated[bool, typer.Option("--monolithic", help="Prefill and decode in one thread, without the protocol: the baseline.")] = False,
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Generations that run at once.")] = 8,
     max_model_len: Annotated[int, typer.Option(min=2, help="Tokens of the longest prompt and answer together.")] = 2048,
@@ -35,5 +36,5 @@ def serve(
         from engine.server.serve import serve_deployment
     except ImportError as error:
         raise DefinitionError(f"the package {error.name} is missing; install interlock[server]") from None
-    wanted = Deployment(model, 0 if monolithic else prefill, decode, tp, ep, max_num_seqs, max_model_len, routing, prefix_caching, drafts)
+    wanted = Deployment(model, 0 if monolithic else prefill, decode, tp, ep, max_num_seqs, max_model_len, routing, prefix_caching, drafts, eplb)
     serve_deployment(wanted, host, port, seed=seed, control=control, say=lambda text: print(text, flush=True))

@@ -33,7 +33,7 @@ class Deployment:
         tensor_parallel: ranks of each. expert_parallel: 1 cuts every expert; see `Plant` for more.
         sequences: generations that run at once. context_tokens: the longest prompt and answer together.
         routing: where the disaggregated engine stores which experts every token visits; empty for nowhere.
-        prefix_cache, drafts: of the disaggregated engine; see `Plant`.
+        prefix_cache, drafts, redundant_experts: of the disaggregated engine; see `Plant`.
 
     Raises:
         DefinitionError: no model has that name, it has learnt shorter contexts only, the machine's memory cannot
@@ -50,6 +50,7 @@ class Deployment:
     routing: str = ""
     prefix_cache: bool = True
     drafts: int = 0
+    redundant_experts: int | None = None
 
     def __post_init__(self) -> None:
         config = config_of(self.model)
@@ -85,6 +86,8 @@ class Deployment:
             raise DefinitionError("the monolithic engine is one instance; give --decode 1, and --ep 1 or as many as --tp")
         if self.routing:
             raise DefinitionError("--routing: the monolithic engine captures no routes; leave out --monolithic")
+        if self.redundant_experts is not None:
+            raise DefinitionError("--eplb: the monolithic engine moves no experts; leave out --monolithic")
         return InProcess(
             weights_of(config),
             ranks=self.tensor_parallel,
@@ -125,5 +128,6 @@ class Deployment:
             prefix_cache=self.prefix_cache,
             drafts=self.drafts,
             expert_parallel=self.expert_parallel,
+            redundant_experts=self.redundant_experts,
             routing=self.routing,
         )

@@ -136,5 +136,6 @@ def _floats(plant: Plant, instance: int) -> int:
 
 
 def _world_floats(plant: Plant) -> int:
-    """The same between all D's: a rank may serve the rows of all of them."""
-    return plant.decodes * _floats(plant, 1)
+    """The same between all D's: a rank may serve the rows of all of them, or send experts away."""
+    moved = sum(map(len, plant.placement.held)) * plant.config.expert_floats if plant.balances_experts else 0
+    return max(moved, plant.decodes * _floats(plant, 1))

@@ -11,6 +11,7 @@ from protocol.types import Value
 
 from ..clock import Clock
 from ..generation import Generation
+from ..model.balancing import Balance
 from ..model.kv_cache import KvCache
 from ..model.layers import Routes
 from ..model.shard import Chunk, Forward
@@ -20,6 +21,7 @@ from ..model.weights import Floats
 from ..queue_server import Letter
 from ..runtime.placement import OUTSIDE, Composition, Crew, Desk, Part, Placement, Station
 from .arena import Arena
+from .balancing import Balancing, balance_of
 from .decode_engine import DecodeEngine, DecodeGate, DraftingEngine
 from .fence import Fence
 from .job import NewWeights
@@ -73,6 +75,8 @@ class Held:
 
 class LiveComputation:
     """One rank's forwards, with the other ranks in processes of their own: a layer ends when all have computed it."""
+
+    balance: Balance | None = None
 
     def __init__(self, plant: Plant, arena: Arena, instance: int, rank: int):
         self._plant, self._arena, self._instance, self._rank = plant, arena, instance, rank
@@ -133,6 +137,15 @@ class SharedComputation(LiveComputation):
     def __init__(self, plant: Plant, arena: Arena, instance: int, rank: int):
         super().__init__(plant, arena, instance, rank)
         self._transport = Member(self._exchange, arena.world(instance, rank))
+        self.balance = balance_of(plant, self._shard, self._transport)
+
+    def load(self, weights: NewWeights) -> None:
+        """The same rank goes on, with the experts that it has now."""
+        if self.balance is None:
+            super().load(weights)
+        else:
+            self._weights = weights
+            self._shard.weights = self._plant.weights(weights).placed_like(self._shard.weights)
 
     def enter(self, number: int, batch: Sequence[Chunk]) -> None:
         """The next one, also with nothing to compute."""
@@ -142,6 +155,8 @@ class SharedComputation(LiveComputation):
     def leave(self) -> Floats | None:
         """Compute it, with all others."""
         self._transport.leave()
+        if self.balance is not None:
+            self.balance.count(self._forward)
         return self._forward.logits
 
 
@@ -244,12 +259,13 @@ class RankCrew(Crew):
         clock = desk.clock("worker", (*leading, rank))
         computation = memory().computation(instance, rank, clock)
         decodes = partial(DecodeRank, rank, plant.sequences, plant.step_tokens)
+        self._balancing = [] if computation.balance is None else [Balancing(computation.balance, partial(desk.post, OUTSIDE))]
         self._role = (PrefillRank if instance == 0 else decodes)(computation, plant.captures(rank))
         idles = IdleRest if instance == 0 and plant.without == "lowers_behind_barrier" else WorkerRest
         self._rest = (PartnerRest if plant.shares_experts and instance else idles)(clock)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
-        return [self._role, self._rest]
+        return [self._role, self._rest, *self._balancing]
 
 
 class MessagerCrew(Crew):

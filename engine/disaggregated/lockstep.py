@@ -18,6 +18,7 @@ from ..audit import Record
 from ..clock import Clock
 from ..errors import StandsStill
 from ..generation import DraftUse, Finish, Generation, PrefixUse, Token
+from ..model.balancing import Balance, Rebalance
 from ..model.group import Group
 from ..model.kv_cache import KvCache
 from ..model.layers import Routes
@@ -28,6 +29,7 @@ from ..roles.rank import FORWARD_S, TOKEN_S
 from ..routing.store import RoutingStore
 from ..runtime.ensemble import Ensemble
 from ..runtime.policy import Policy, SeededRandom
+from .balancing import balance_of
 from .crews import Abort, GivenUp, Held, Inspect, Submit, placement_of
 from .fence import Fence
 from .job import Closed, NewWeights, Produced
@@ -77,6 +79,8 @@ class Forwards:
 
 class LockstepComputation:
     """One rank's part of an instance's forwards. `late`: see `LockstepEngine`."""
+
+    balance: Balance | None = None
 
     def __init__(self, forwards: Forwards, rank: int, clock: Clock, cost: Cost, load: Callable[[NewWeights], None], *, late: bool):
         self._forwards, self._rank, self._clock, self._cost, self._load = forwards, rank, clock, cost, load
@@ -140,6 +144,8 @@ class SharedInLockstep(LockstepComputation):
     def leave(self) -> Floats | None:
         """It is computed for all by whoever leaves first."""
         self._seat.leave()
+        if self.balance is not None:
+            self.balance.count(self._own)
         return self._own.logits
 
     def routes(self) -> list[Routes]:
@@ -187,7 +193,10 @@ class LockstepMemory:
         self._load(instance, rank, self._in_force)
         known = self._forwards[instance], rank, clock, self._cost, partial(self._load, instance, rank)
         if self._plant.shares_experts and instance > 0:
-            return SharedInLockstep(self._shards[instance][rank], Seat(self._together, (instance, rank)), *known)
+            shard, seat = self._shards[instance][rank], Seat(self._together, (instance, rank))
+            shared = SharedInLockstep(shard, seat, *known)
+            shared.balance = balance_of(self._plant, shard, seat)
+            return shared
         return LockstepComputation(*known, late=self._late)
 
     @property
@@ -201,7 +210,8 @@ class LockstepMemory:
 
     def _load(self, instance: int, rank: int, weights: NewWeights) -> None:
         whole = self._plant.weights(weights) if weights.path else self._first
-        self._shards[instance][rank].weights = self._plant.part(whole, instance, rank)
+        shard = self._shards[instance][rank]
+        shard.weights = self._plant.part(whole, instance, rank) if shard.weights.placement is None else whole.placed_like(shard.weights)
 
     @staticmethod
     def _shard(weights: Weights, plant: Plant, instance: int, rank: int) -> Shard:
@@ -244,6 +254,7 @@ class LockstepEngine(Operated):
         self._obeyed: list[Order] = []
         self._routing = RoutingStore(Path(plant.routing)) if plant.routing else None
         self.prefix, self.drafts = PrefixUse(), DraftUse()
+        self.rebalances: list[Rebalance] = []
 
     @property
     def strays(self) -> int:
@@ -341,6 +352,8 @@ class LockstepEngine(Operated):
                 self.prefix += content
             elif isinstance(content, DraftUse):
                 self.drafts += content
+            elif isinstance(content, Rebalance):
+                self.rebalances.append(content)
             elif isinstance(content, Produced):
                 self.answers[content.key].tokens.append(content.token)
                 if self._routing is not None:

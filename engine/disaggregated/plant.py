@@ -15,6 +15,7 @@ from protocol.system import System
 
 from ..generation import Generation
 from ..model.config import ModelConfig
+from ..model.experts import ExpertPlacement
 from ..model.kv_cache import KvCache
 from ..model.named import weights_of
 from ..model.shard import Shard
@@ -54,6 +55,8 @@ class Plant:
         drafts: tokens that a decode step tries at most beyond each request's next, from what its text has repeated; 0 for none.
         expert_parallel: 1, and every rank has a part of every expert; as many as `ranks`, and each rank of an instance has whole ones, to which
             tokens travel; or as many as all ranks of all D's, which share one set of experts then: the end of a D is the engine's.
+        redundant_experts: that every rank of D's that share the experts has beyond its even share, as replicas of those that have most to do;
+            the experts are balanced then while the engine runs (EPLB). None for no balancing.
         routing: a folder; if it is given, the experts that every token visits are stored there, and prompts are computed whole, without
             the prefix cache, so that all their tokens have routes.
         without: a rule of `protocol.machines.repaired` that the engine does not keep, to see what it is for; None keeps all.
@@ -77,6 +80,7 @@ class Plant:
     prefix_cache: bool = True
     drafts: int = 0
     expert_parallel: int = 1
+    redundant_experts: int | None = None
     routing: str = ""
     without: str | None = None
     troubles: Mapping[str, Any] = field(default_factory=dict)
@@ -90,6 +94,10 @@ class Plant:
         if self.spreads_experts:
             self.config.check_places(self.ranks)
             self.config.check_places(self.expert_parallel)
+        if self.balances_experts:
+            if self.expert_parallel != every or every == 1:
+                raise DefinitionError(f"--eplb: experts move between all ranks of the decode instances; give --ep {every}, of more than one rank")
+            assert self.placement
         if self.routing and not self.config.experts:
             raise DefinitionError(f"model {self.config.name} has no experts, hence no routes to store in {self.routing}; choose one that has")
         for name in ("decodes", "sequences", "context_tokens", "slots", "threads"):
@@ -105,15 +113,29 @@ class Plant:
 
     @property
     def shares_experts(self) -> bool:
-        """Whether the D's have one set of experts together, so that tokens of a step travel between them."""
-        return self.expert_parallel > self.ranks
+        """Whether the ranks of the D's run one round: they have one set of experts together, so that tokens of a step travel between them."""
+        return self.expert_parallel > self.ranks or self.balances_experts
+
+    @property
+    def balances_experts(self) -> bool:
+        """Whether experts move between them."""
+        return self.redundant_experts is not None
+
+    @property
+    def placement(self) -> ExpertPlacement:
+        """Where the experts that the D's share lie at first.
+
+        Raises:
+            DefinitionError: there are not so many redundant ones.
+        """
+        return ExpertPlacement.spread(self.config.experts, self.expert_parallel, self.redundant_experts or 0)
 
     def part(self, weights: Weights, instance: int, rank: int) -> Weights:
         """A rank's part of the model. Instance 0 is P, 1 + d is D number d."""
         if not self.spreads_experts:
             return weights.shard(rank, self.ranks)
         if self.shares_experts and instance > 0:
-            return weights.expert_shard(rank, self.ranks, (instance - 1) * self.ranks + rank, self.expert_parallel)
+            return weights.placed_shard(rank, self.ranks, (instance - 1) * self.ranks + rank, self.placement)
         return weights.expert_shard(rank, self.ranks, rank, self.ranks)
 
     def shard(self, weights: Weights, instance: int, rank: int, cache: KvCache) -> Shard:
@@ -196,7 +218,7 @@ class Plant:
     def decode_systems(self) -> dict[str, Composition]:
         """The systems of the ranks of all D's, by name: a forward signal each, or one round of all that share the experts."""
         if self.shares_experts:
-            bounds = {"instances": self.decodes, "ranks": self.ranks, "role": "prefill"}
+            bounds = {"instances": self.decodes, "ranks": self.ranks, "role": "prefill"} | ({"collective": "end"} if self.balances_experts else {})
             return {decode_system(0, True): Composition(ROUND_BUILDER, bounds)}
         bounds = {"ranks": self.ranks, "role": "prefill", "batches": None, "decode_steps": 0}
         return {self.decode_ranks(d)[0]: Composition(DECODE_BUILDER, bounds) for d in range(self.decodes)}

@@ -9,6 +9,7 @@ from ..driver import Step
 from ..errors import EngineError
 from ..generation import Token
 from ..in_process import likeliest
+from ..model.balancing import Balance
 from ..model.batch_rows import BatchRows
 from ..model.layers import Integers, Routes
 from ..model.proposer import accepted
@@ -22,7 +23,9 @@ from .job import Job, NewWeights, StepTokens, Tokens, Work
 
 
 class Computation(Protocol):
-    """One rank's forwards, whatever carries its collectives."""
+    """One rank's forwards, whatever carries its collectives. `balance`: its meetings with others, if experts move between them."""
+
+    balance: Balance | None
 
     def begin(self, number: int, batch: Sequence[Chunk]) -> None:
         """Start forward number `number`; the ranks of a forward are given the same batch."""

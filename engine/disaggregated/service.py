@@ -18,6 +18,7 @@ from ..clock import LiveClock
 from ..errors import EngineError
 from ..generation import DraftUse, Finish, Generation, Handle, PrefixUse, Stats
 from ..meter import Usage
+from ..model.balancing import Rebalance
 from ..routing.store import RoutingStore
 from ..runtime.household import SEGMENT_PREFIX
 from ..runtime.live import LiveEngine, start
@@ -76,6 +77,8 @@ class Disaggregated(Operated):
         self.failure: EngineError | None = None
         """What has ended the engine; None while it goes on."""
         self._prefix, self._drafts = PrefixUse(), DraftUse()
+        self.rebalances: list[Rebalance] = []
+        """The placements of experts that the D's have gone over to."""
         self._closed = False
         self._thread = threading.Thread(target=self._listen, name="interlock-service", daemon=True)
         self._thread.start()
@@ -261,6 +264,8 @@ class Disaggregated(Operated):
             self._prefix += content
         elif isinstance(content, DraftUse):
             self._drafts += content
+        elif isinstance(content, Rebalance):
+            self.rebalances.append(content)
         elif isinstance(content, GivenUp):
             self._end(content.key, Finish.ABORT)
         elif isinstance(content, Closed):

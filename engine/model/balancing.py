@@ -120,9 +120,9 @@ class Balance:
         self._balancer = Balancer(placement, shard.config.experts, every)
 
     @property
-    def placement(self) -> ExpertPlacement:
-        """In force."""
-        return self._balancer.placement
+    def leads(self) -> bool:
+        """Whether the rank is the first of all."""
+        return self._shard.weights.place == 0
 
     @property
     def counted(self) -> int:

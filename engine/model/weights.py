@@ -70,6 +70,11 @@ class Weights:
         arrays.update((name, array) for name, array in self.arrays.items() if _expert_of(name) in placement.held[place])
         return Weights(self.config, arrays, rank, ranks, place, placement)
 
+    def placed_like(self, part: Weights) -> Weights:
+        """The part of a rank that has such a part of another whole."""
+        assert part.placement is not None
+        return self.placed_shard(part.rank, part.ranks, part.place, part.placement)
+
     def expert(self, layer: int, expert: int) -> Floats:
         """The matrices of an expert in a layer, end to end: what travels when it moves. Shape (config.expert_floats,)."""
         return np.concatenate([self.arrays[f"layers.{layer}.feed.{expert}.{kind}"].ravel() for kind, _ in feed_shapes(self.config)])

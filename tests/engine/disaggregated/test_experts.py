@@ -25,10 +25,10 @@ from protocol import DefinitionError
 WEIGHTS = seeded(TINY_EXPERTS, 0)
 
 
-def generations(count: int, seed: int) -> list[Generation]:
+def generations(count: int, seed: int, tokens: range = range(1, 6)) -> list[Generation]:
     rng = random.Random(seed)
     prompts = [tuple(rng.randrange(256) for _ in range(rng.randrange(1, 60))) for _ in range(count)]
-    return [Generation(prompt, rng.randrange(1, 6)) for prompt in prompts]
+    return [Generation(prompt, rng.choice(tokens)) for prompt in prompts]
 
 
 @pytest.mark.parametrize("parallel", [1, 2, 4])
@@ -61,6 +61,19 @@ def test_instances_that_share_the_experts_have_each_its_own() -> None:
     assert [part.placement and part.placement.held[part.place] for part in parts] == [(0, 1), (2, 3), (0,), (1,), (2,), (3,)]
 
 
+@pytest.mark.parametrize(("decodes", "parallel"), [(2, 4), (1, 2)])
+def test_experts_move_while_requests_decode_and_no_token_changes(decodes: int, parallel: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A placement is thought of after a few tokens, which are never evenly spread."""
+    monkeypatch.setattr("engine.disaggregated.balancing.COUNTED", 64)
+    plant = Plant(TINY_EXPERTS, 2, decodes, sequences=3, context_tokens=128, expert_parallel=parallel, redundant_experts=1)
+    engine = LockstepEngine(WEIGHTS, plant, seed=2)
+    for generation in generations(6, seed=3, tokens=range(8, 16)):
+        engine.submit(generation)
+    engine.run(80_000)
+    found = audit(WEIGHTS, engine.answers.values(), engine.leaks())
+    assert found.healthy and engine.rebalances and all(move.after < move.before for move in engine.rebalances)
+
+
 def test_new_weights_come_into_force_on_all_instances_that_share_the_experts(tmp_path: Path) -> None:
     """Beside an instance that loads them another may be asked for an empty forward, or load them itself."""
     save(new := seeded(TINY_EXPERTS, 1), tmp_path / "new.safetensors")
@@ -78,8 +91,8 @@ def test_new_weights_come_into_force_on_all_instances_that_share_the_experts(tmp
 
 @pytest.mark.live
 def test_processes_of_two_instances_share_the_experts_and_their_log_is_a_behaviour(tmp_path: Path) -> None:
-    """More requests at once than one D has room for, so both decode; then one alone, beside which the other D comes along."""
-    plant = Plant(TINY_EXPERTS, 2, 2, sequences=3, context_tokens=128, expert_parallel=4)
+    """More requests at once than one D has room for, so both decode; then one alone, beside which the other D comes along. All meet to balance."""
+    plant = Plant(TINY_EXPERTS, 2, 2, sequences=3, context_tokens=128, expert_parallel=4, redundant_experts=1)
     service = Disaggregated(plant, {"decodes": tmp_path / "log"}, keeps_records=True)
 
     async def run(count: int) -> list[Finish | None]:
@@ -92,6 +105,7 @@ def test_processes_of_two_instances_share_the_experts_and_their_log_is_a_behavio
     assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ()) and found.k3_kl_mean < 1e-9
     judged = conform(tmp_path / "log")
     assert judged.conforms and judged.system == "expert_round", judged.reason
+    assert '"event": "leave_balance"' in (tmp_path / "log").read_text()
 
 
 @pytest.mark.live
@@ -113,6 +127,9 @@ def test_processes_exchange_tokens_with_the_experts_of_the_others() -> None:
         (Deployment("tiny-experts", decode=3, tensor_parallel=2, expert_parallel=4), "--ep 4: experts are spread .* give one of 1, 2, 6"),
         (Deployment("tiny-experts", decode=3, tensor_parallel=2, expert_parallel=6), "4 experts, which 6 ranks cannot share evenly"),
         (Deployment("tiny-experts", 2, 4, tensor_parallel=1, expert_parallel=4), "--ep 4: .* give one of 1, 2"),
+        (Deployment("tiny-experts", decode=2, tensor_parallel=2, expert_parallel=2, redundant_experts=0), "--eplb: .* give --ep 4"),
+        (Deployment("tiny-experts", decode=2, tensor_parallel=2, expert_parallel=4, redundant_experts=4), "redundant=4: give 0 to 3"),
+        (Deployment("tiny-experts", prefill=0, redundant_experts=0), "--eplb: the monolithic engine moves no experts"),
         (Deployment("tiny", tensor_parallel=2, expert_parallel=2), f"model {TINY.name} has 0 experts, which 2 ranks cannot share evenly"),
         (Deployment("tiny-experts", tensor_parallel=3, expert_parallel=3), "4 experts, which 3 ranks cannot share evenly; spread them over 1, 2, 4"),
     ],
