@@ -66,7 +66,9 @@ ADVERSITIES: dict[str, Adversity] = {
     "dies_whole": Adversity(kills=1, troubles={"crash": "rank"}),
     "names_turns": Adversity(aborts=4, faults=12),
     "names_lives": Adversity(kills=3),
+    "leaves_intake": Adversity(aborts=4),
     "ends_steps": Adversity(aborts=4),
+    "credits_singly": Adversity(aborts=4),
     "drains_before_pause": Adversity(pauses=2),
     "holds_posts": Adversity(pauses=2),
 }
