@@ -66,7 +66,7 @@ def completer(p: Plane, request: Copies) -> Machine:
     worst = if_else(some(Report.WITHDRAWN), Report.WITHDRAWN, if_else(some(Report.FAILED), Report.FAILED, Report.SENT))
     collect = [hand.set(q), outcome.set(worst), *(p.report[q, r].set(Report.NOTHING) for r in p.rank)]
     release = [hand.set(None), outcome.set(Report.NOTHING), *p.release_slot(q)]
-    commits, cancels = [*release, p.commit[q, p.turn_of[q]].send(0)], [*release, p.cancel[q, p.turn_of[q]].send(0)]
+    commits, cancels = [*release, p.commit[q, p.turn_of[q]].send(0)], [*release, *p.give_up(q)]
 
     blame = when(~p.may_fail[q], p.failed_without_cause.set(True))
 

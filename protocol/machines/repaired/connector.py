@@ -74,7 +74,7 @@ def timer(p: Plane, request: Copies) -> Machine | None:
         ]
         # fmt: on
     if p.bounds.deadlines:
-        effects = [p.cancel[q, now].send(0), *([] if p.rules.asks_first else p.release_slot(q))]
+        effects = [*p.give_up(q), *([] if p.rules.asks_first else p.release_slot(q))]
         ends = "weak" if p.bounds.full else "none"  # a D that never has room is waited for in vain
         wait = partial(_row, choose=(q,), under=p.resources, decided="timer", fair=ends)
         rows.append(wait("give_up", t, t, True, effects, moves=request[q].give_up, cite="9.2"))

@@ -47,13 +47,14 @@ def listener(p: Plane, entry: Machine) -> Machine:
     due = when(owed.is_none | (owed.value < t), owed.set(t))
     now = here & (t == p.entry_turn[d, q]) if p.rules.names_turns else here
     ask, commit, cancel = p.ask[q, t].receive(0), p.commit[q, t].receive(0), p.cancel[q, t].receive(0)
+    unasked = when(at.is_in(Entry.OPEN, Entry.RESERVED, Entry.UNWANTED) & ~p.given_up[q], p.ended_unasked.set(True))
     early = when((at == Entry.RESERVED) & ~_all_sent(p, q), p.committed_unsent.set(True))
     step = partial(_row, choose=(q, t), under=p.decode_lock[d], fair="strong" if p.bounds.losses else None)
     # fmt: off
     rows = [
         step("receive_ask",    s, s, here, [ask, due], cite="4.4"),
         step("receive_commit", s, s, now,  [commit, due, early], moves=entry[d, q].commit, cite="4.11"),
-        step("receive_cancel", s, s, now,  [cancel, due], moves=entry[d, q].cancel, cite="ours: H22, H-38"),
+        step("receive_cancel", s, s, now,  [cancel, due, unasked], moves=entry[d, q].cancel, cite="ours: H22, H-38"),
     ]
     if p.bounds.turns > 1 and p.rules.names_turns:
         late = here & (t != p.entry_turn[d, q])

@@ -226,6 +226,8 @@ class Plane:
         self.committed_unsent = ghost("committed_unsent", BOOL)
         self.kernels_due = of_prefill("kernels_due", Range(0, 3), over=ranks)
         self.may_fail = ghost("write_may_fail", BOOL, over=request)
+        self.given_up = ghost("given_up_by_prefill", BOOL, over=request)
+        self.ended_unasked = ghost("ended_unasked", BOOL)
         self.failed_without_cause = ghost("failed_without_cause", BOOL)
         self.token_lost = ghost("token_lost", BOOL)
         self.produced = of_prefill("token_produced", BOOL, over=(*instances, request))
@@ -363,6 +365,11 @@ class Plane:
         q = lift(request)
         return [self.slot_of[q].set(None), self.scheduled[q].set(0), self.prefill_holds[q].set(False)]
 
+    def give_up(self, request: Any) -> list[Any]:
+        """P says to D that nothing will come of the request."""
+        q = lift(request)
+        return [self.cancel[q, self.turn_of[q]].send(0), self.given_up[q].set(True)]
+
     def count_answer(self, request: Any) -> tuple[Any, ...]:
         """The client is answered, by D or because D is lost."""
         times = self.times_answered[request]
@@ -377,7 +384,7 @@ class Plane:
         """A new turn of the request begins on P: what was computed and sent in the last one does not count."""
         q = lift(request)
         served = [self.served_by[q].set(None)] if self.bounds.control else []
-        forgotten = [self.produced[q].set(False), self.may_fail[q].set(False), *served]
+        forgotten = [self.produced[q].set(False), self.may_fail[q].set(False), self.given_up[q].set(False), *served]
         return [each(self.rank, lambda r: (self.computed[r, q].set(0), self.sent[r, q].set(0))), *forgotten]
 
 

@@ -136,6 +136,7 @@ def _hand_over(p: Plane, request: Machine, entry: Machine) -> list[Property]:
         never("freed_block_read", p.freed_read, about="CH-S5: no read of a block of P that was freed"),
         never("step_on_freed_reservation", freed, about="EW-P7 on D: D's own steps work on reserved blocks"),
         never("failed_without_cause", p.failed_without_cause, about="a request fails when a write has failed, or D has let its reservation go"),
+        never("ended_unasked", p.ended_unasked, about="D ends a request for P when P has given this very turn of it up"),
         never("leaks_when_over", kept, about="CH-S7: P keeps nothing of a closed request"),
         sometimes("some_run_closes_all", all_of(p.request, closed), about="twin of CH-S7"),
     ]

@@ -111,7 +111,7 @@ def _cancel_at_once(p: Plane, request: Copies, q: Expr) -> tuple[Effect, ...]:
     """P.ZI: where P holds nothing for the aborted request yet, nothing needs to be drained."""
     at = request.at(q)
     holds_nothing = at.is_in(Stage.NEW, Stage.ASKED, Stage.REFUSED, Stage.GRANTED)
-    cancel = p.cancel[q, p.turn_of[q]].send(0)
+    cancel = p.give_up(q)
     if p.rules.drains_before_cancel:
-        return when(holds_nothing, cancel)
-    return when(holds_nothing | (at == Stage.RUNNING), cancel, *p.release_slot(q))
+        return when(holds_nothing, *cancel)
+    return when(holds_nothing | (at == Stage.RUNNING), *cancel, *p.release_slot(q))
