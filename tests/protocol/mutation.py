@@ -21,6 +21,7 @@ BOUNDS: tuple[dict[str, Any], ...] = (
     {"layers": 2, "chunks": 2},
     {"aborts": True, "errors": True, "chunks": 2},
     {"repeats": True, "losses": True},
+    {"aborts": True, "repeats": True, "losses": True},
     {"suspicions": True, "aborts": True},
     {"crash": "rank"},
     {"crash": "rank", "chunks": 2},
@@ -135,6 +136,7 @@ REASONS: dict[str, tuple[str, ...]] = {
         "decode_loop.abandon: drop the guard not engine.alive or (prefill_life != asked_by[decode, request])",
         "decode_loop.abandon: drop the guard not prefill.alive or (prefill_life != asked_by[decode, request])",
     ),
+    "a D that is dead has forgotten everything, and has the request when it comes back": ("router.post_to_decode: drop the guard decode.alive[0]",),
     "D does not take a living P for dead, which it need not": ("decode_loop.suspect: drop the move abandon",),
     "P drops a grant of an earlier turn, whatever D has reserved since": (
         "decode_loop.grant: drop the guard reply_due[decode, request] == entry_turn[decode, request]",
