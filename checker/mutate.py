@@ -100,7 +100,7 @@ class Trial:
         names = [p.name for p in self.system.properties if p.name != "range"]
         try:
             with _changed(self.system, mutant):
-                mutated = self.system.focused(*names)
+                mutated = self.system.again().focused(*names)
             result = check(mutated, limits=self._limits, first=True)
         except DefinitionError as error:
             return Judgement("refused", str(error), self.bounds)

@@ -154,6 +154,10 @@ class System:
         other._ask(asked)
         return other
 
+    def again(self) -> System:
+        """The same system, lowered anew: for whoever has changed a row of its tables."""
+        return System(self.name, self.machines, self._stated, self.doc, self.unseen)
+
     def alike(self, names: Sequence[str]) -> list[list[str]]:
         """These properties in groups that keep the same ghosts: focused on one of a group or on all of it, the system has the same states."""
         illegal = [expr for prop in self.properties if prop.kind == "illegal" for expr in prop.expressions]
