@@ -61,6 +61,11 @@ class Step:
             raise DefinitionError(f"{self.name} has looked for no cargo; its handler says finds=False: leave that out")
         return self._cargo
 
+    @property
+    def destination(self) -> IntEnum | None:
+        """The control state that the row leads to; None of one that stays."""
+        return self._instance.action.row.destination
+
     @cached_property
     def chosen(self) -> Mapping[str, Value]:
         """The values of its choices."""

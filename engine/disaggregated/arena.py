@@ -1,6 +1,6 @@
 """The arena: shared memory with the KV caches of all ranks and the exchanges of every instance. Whoever makes it removes it.
 
-Instance 0 is P, instance 1 + d is D number d.
+Instances are numbered as in `Plant.instances`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Arena:
             arena._make(f"{name}-fence", plant.numbers * KEY_BYTES)
             if plant.shares_experts:
                 arena._make(f"{name}-world", SharedExchange.bytes_needed(plant.expert_parallel, _world_floats(plant)))
-            for instance in range(1 + plant.decodes):
+            for instance in plant.instances:
                 arena._make(f"{name}-exchange-{instance}", SharedExchange.bytes_needed(plant.ranks, _floats(plant, instance)))
                 for rank in range(plant.ranks):
                     shape = KvCache.shape(plant.config, plant.ranks, plant.blocks(instance), plant.shape.block_size)
@@ -79,7 +79,9 @@ class Arena:
 
     def world(self, instance: int, rank: int) -> SharedExchange:
         """The end of a D's rank of the exchange between the ranks of all D's, for the rank's process."""
-        plant, member = self._plant, (instance - 1) * self._plant.ranks + rank
+        plant, decode = self._plant, self._plant.decode_number(instance)
+        assert decode is not None
+        member = decode * plant.ranks + rank
         return SharedExchange(Mapped(f"{self.name}-world"), member, plant.expert_parallel, _world_floats(plant))
 
     def fence(self) -> Fence:
@@ -129,8 +131,9 @@ def _floats(plant: Plant, instance: int) -> int:
 
     With experts spread, a row comes back from as many experts as it visits, which may be all of one rank.
     """
-    rows = plant.slots * plant.shape.chunk_tokens if instance == 0 else plant.sequences * plant.step_tokens
-    wanted = plant.slots if instance == 0 else rows
+    prefills = plant.decode_number(instance) is None
+    rows = plant.slots * plant.shape.chunk_tokens if prefills else plant.sequences * plant.step_tokens
+    wanted = plant.slots if prefills else rows
     copies = max(1, plant.config.experts_per_token) if plant.spreads_experts else 1
     return max(copies * rows * plant.config.hidden, wanted * plant.config.vocabulary)
 
@@ -138,4 +141,4 @@ def _floats(plant: Plant, instance: int) -> int:
 def _world_floats(plant: Plant) -> int:
     """The same between all D's: a rank may serve the rows of all of them, or send experts away."""
     moved = sum(map(len, plant.placement.held)) * plant.config.expert_floats if plant.balances_experts else 0
-    return max(moved, plant.decodes * _floats(plant, 1))
+    return max(moved, plant.decodes * _floats(plant, plant.instance_of(0)))

@@ -161,7 +161,7 @@ class SharedComputation(LiveComputation):
 
 
 class Memory(Protocol):
-    """Where the caches of an engine lie, and how the ranks of an instance compute together. Instance 0 is P, 1 + d is D number d."""
+    """Where the caches of an engine lie, and how the ranks of an instance compute together. Instances as in `Plant.instances`."""
 
     def cache(self, instance: int, rank: int) -> KvCache:
         """The cache of a rank."""
@@ -196,8 +196,8 @@ class LiveMemory:
 
     def computation(self, instance: int, rank: int, clock: Clock) -> LiveComputation:
         """The rank has a share of the cores."""
-        share_cores(self._plant.cells * self._plant.ranks * (1 + self._plant.decodes))
-        kind = SharedComputation if self._plant.shares_experts and instance > 0 else LiveComputation
+        share_cores(self._plant.cells * self._plant.ranks * len(self._plant.instances))
+        kind = SharedComputation if self._plant.shares_experts and self._plant.decode_number(instance) is not None else LiveComputation
         return kind(self._plant, self._arena, instance, rank)
 
     def publish(self, weights: NewWeights) -> None:
@@ -209,14 +209,14 @@ class RouterCrew(Crew):
     """The router and the operator: they hear from the outside."""
 
     def __init__(self, plant: Plant, memory: Callable[[], Memory], desk: Desk):
-        self._router, self._desk = Router(plant.numbers, plant.shape, mortal=plant.decodes_die), desk
+        self._router, self._desk = Router(plant.numbers, plant.homes, plant.shape, mortal=plant.decodes_die), desk
         self._operator, self._plant = Operator(memory().publish), plant
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         if machine == "control":
             return [self._operator]
-        line = self._router.lines[copy[0]]
-        return [line, *([FreeAtAbort(line, partial(self._desk.post, "prefill engine"))] if self._plant.without == "drains_before_cancel" else [])]
+        line, engine = self._router.lines[copy[0]], prefill_engine(self._plant, self._plant.homes.prefill_of(copy[0]))
+        return [line, *([FreeAtAbort(line, partial(self._desk.post, engine))] if self._plant.without == "drains_before_cancel" else [])]
 
     def receive(self, letter: Letter) -> None:
         if isinstance(letter.content, Submit):
@@ -228,7 +228,7 @@ class RouterCrew(Crew):
 
 
 class PrefillCrew(Crew):
-    """P's engine."""
+    """A P's engine."""
 
     def __init__(self, plant: Plant, desk: Desk):
         self._engine = PrefillEngine(plant) if plant.without is None else LoosePrefillEngine(plant)
@@ -252,29 +252,30 @@ class PrefillCrew(Crew):
 
 
 class RankCrew(Crew):
-    """A rank of P (instance 0), or of a D."""
+    """A rank of a P, or of a D."""
 
     def __init__(self, plant: Plant, memory: Callable[[], Memory], instance: int, rank: int, desk: Desk):
-        leading = plant.decode_ranks(instance - 1)[1] if instance else ()
+        decode = plant.decode_number(instance)
+        leading = plant.prefill_copy(instance) if decode is None else plant.decode_ranks(decode)[1]
         clock = desk.clock("worker", (*leading, rank))
         computation = memory().computation(instance, rank, clock)
         decodes = partial(DecodeRank, rank, plant.sequences, plant.step_tokens)
         self._balancing = [] if computation.balance is None else [Balancing(computation.balance, partial(desk.post, OUTSIDE))]
-        self._role = (PrefillRank if instance == 0 else decodes)(computation, plant.captures(rank))
-        idles = IdleRest if instance == 0 and plant.without == "lowers_behind_barrier" else WorkerRest
-        self._rest = (PartnerRest if plant.shares_experts and instance else idles)(clock)
+        self._role = (PrefillRank if decode is None else decodes)(computation, plant.captures(rank))
+        idles = IdleRest if decode is None and plant.without == "lowers_behind_barrier" else WorkerRest
+        self._rest = (PartnerRest if plant.shares_experts and decode is not None else idles)(clock)
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return [self._role, self._rest, *self._balancing]
 
 
 class MessagerCrew(Crew):
-    """The messager of a rank."""
+    """The messager of a rank of a P."""
 
-    def __init__(self, plant: Plant, memory: Callable[[], Memory], rank: int, desk: Desk):
+    def __init__(self, plant: Plant, memory: Callable[[], Memory], prefill: int, rank: int, desk: Desk):
         mapped = memory()
-        source, *targets = (mapped.cache(instance, rank) for instance in range(1 + plant.decodes))
-        self._role = Messager(rank, plant.shape, source, targets, mapped.fence())
+        source, targets = mapped.cache(prefill, rank), [mapped.cache(plant.instance_of(d), rank) for d in range(plant.decodes)]
+        self._role = Messager(plant.shape, plant.homes, source, targets, mapped.fence())
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return [] if machine == "consumer" else [self._role]
@@ -309,28 +310,45 @@ def decode_worker(decode: int, rank: int) -> str:
     return f"decode {decode} worker {rank}"
 
 
+def prefill_engine(plant: Plant, prefill: int) -> str:
+    """The name of the process of a P's engine."""
+    return f"prefill {prefill} engine" if plant.prefills > 1 else "prefill engine"
+
+
+def engines(plant: Plant) -> list[str]:
+    """The names of the processes of all engines."""
+    return [*(prefill_engine(plant, i) for i in range(plant.prefills)), *(f"decode engine {d}" for d in range(plant.decodes))]
+
+
 def placement_of(plant: Plant, memory: Callable[[], Memory]) -> Placement:
-    """A process for the router, P's engine and each D's, and for each rank's worker and messager.
+    """A process for the router, for the engine of each P and each D, and for each rank's worker and messager.
 
     Args:
         memory: asked in each process that needs it; picklable where processes are real.
     """
     protocol = Composition(PROTOCOL_BUILDER, plant.protocol_config)
     systems = {"": protocol} | plant.decode_systems
-    threads = ("prepare", "gate", "token_processor", "completer", "connector", *(["timer"] if plant.has_timer else []))
-    stations = [
-        Station("router", (Part("router"), Part("control")), partial(RouterCrew, plant, memory)),
-        Station("prefill engine", tuple(Part(name) for name in threads), partial(PrefillCrew, plant)),
-    ]
-    for r in range(plant.ranks):
-        stations.append(Station(f"prefill worker {r}", (Part("worker", (r,)),), partial(RankCrew, plant, memory, 0, r)))
-        parts = tuple(Part(name, (r,)) for name in ("registrar", "consumer", "sender"))
-        stations.append(Station(f"messager {r}", parts, partial(MessagerCrew, plant, memory, r)))
+    stations = [Station("router", (Part("router"), Part("control")), partial(RouterCrew, plant, memory))]
+    for i in range(plant.prefills):
+        stations += _prefill_stations(plant, memory, i)
     for d in range(plant.decodes):
         name, (system, leading) = f"decode engine {d}", plant.decode_ranks(d)
         parts = (*(Part(machine, (d,)) for machine in ("listener", "decode_loop", "decode_worker")), Part("gate", leading, system))
         stations.append(Station(name, parts, partial(DecodeCrew, plant, memory, d)))
         for r in range(plant.ranks):
-            crew = partial(RankCrew, plant, memory, 1 + d, r)
+            crew = partial(RankCrew, plant, memory, plant.instance_of(d), r)
             stations.append(Station(decode_worker(d, r), (Part("worker", (*leading, r), system),), crew, name, dies_with=name))
     return Placement(systems, tuple(stations), {"prepare.ask_again": ASK_AGAIN_S})
+
+
+def _prefill_stations(plant: Plant, memory: Callable[[], Memory], prefill: int) -> list[Station]:
+    """The processes of one P."""
+    leading, name = plant.prefill_copy(prefill), f"prefill {prefill} " if plant.prefills > 1 else ""
+    threads = ("prepare", "gate", "token_processor", "completer", "connector", *(["timer"] if plant.has_timer else []))
+    stations = [Station(prefill_engine(plant, prefill), tuple(Part(thread, leading) for thread in threads), partial(PrefillCrew, plant))]
+    for r in range(plant.ranks):
+        copy = (*leading, r)
+        stations.append(Station(f"{name or 'prefill '}worker {r}", (Part("worker", copy),), partial(RankCrew, plant, memory, prefill, r)))
+        parts = tuple(Part(thread, copy) for thread in ("registrar", "consumer", "sender"))
+        stations.append(Station(f"{name}messager {r}", parts, partial(MessagerCrew, plant, memory, prefill, r)))
+    return stations

@@ -56,11 +56,11 @@ class DecodeEngine:
         fence: around the instance's memory; what an earlier life of D has let in is revoked. deliver: gets what clients are to see.
     """
 
-    def __init__(self, instance: int, plant: Plant, fence: Fence, deliver: Callable[[Any], None]):
-        self.pool = BlockPool(plant.blocks(1 + instance))
+    def __init__(self, number: int, plant: Plant, fence: Fence, deliver: Callable[[Any], None]):
+        self.pool = BlockPool(plant.blocks(plant.instance_of(number)))
         self._shape, self._fence, self._deliver = plant.shape, fence, deliver
         self._proposer = proposer_of(plant.drafts)
-        fence.revoke(range(instance, plant.numbers, plant.decodes))
+        fence.revoke(q for q in range(plant.numbers) if plant.homes.decode_of(q) == number)
         self.answers: dict[int, Answer] = {}
         self._ended: dict[int, Finish] = {}
         self.pending: Work | NewWeights | None = None

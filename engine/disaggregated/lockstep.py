@@ -30,7 +30,7 @@ from ..routing.store import RoutingStore
 from ..runtime.ensemble import Ensemble
 from ..runtime.policy import Policy, SeededRandom
 from .balancing import balance_of
-from .crews import Abort, GivenUp, Held, Inspect, Submit, placement_of
+from .crews import Abort, GivenUp, Held, Inspect, Submit, engines, placement_of
 from .fence import Fence
 from .job import Closed, NewWeights, Produced
 from .operator import Command, Obeyed, Operated, Order
@@ -171,11 +171,11 @@ class LockstepMemory:
 
     def __init__(self, weights: Weights, plant: Plant, cost: Cost, *, late: bool):
         self._cost, self._late, self._plant, self._first, self._in_force = cost, late, plant, weights, NewWeights()
-        self._shards = [[self._shard(weights, plant, instance, rank) for rank in range(plant.ranks)] for instance in range(1 + plant.decodes)]
+        self._shards = [[self._shard(weights, plant, instance, rank) for rank in range(plant.ranks)] for instance in plant.instances]
         self._forwards = [Forwards(shards) for shards in self._shards]
         self._fence = CountingFence(np.zeros(plant.numbers, np.int64), refuses=plant.fences_writes)
         self._computing: list[set[int]] = [set() for _ in self._shards]
-        self._together = OneThread([(1 + d, rank) for d in range(plant.decodes) for rank in range(plant.ranks)], plant.ranks)
+        self._together = OneThread([(plant.instance_of(d), rank) for d in range(plant.decodes) for rank in range(plant.ranks)], plant.ranks)
 
     def cache(self, instance: int, rank: int) -> KvCache:
         """The cache of a rank."""
@@ -192,7 +192,7 @@ class LockstepMemory:
         self._computing[instance].add(rank)
         self._load(instance, rank, self._in_force)
         known = self._forwards[instance], rank, clock, self._cost, partial(self._load, instance, rank)
-        if self._plant.shares_experts and instance > 0:
+        if self._plant.shares_experts and self._plant.decode_number(instance) is not None:
             shard, seat = self._shards[instance][rank], Seat(self._together, (instance, rank))
             shared = SharedInLockstep(shard, seat, *known)
             shared.balance = balance_of(self._plant, shard, seat)
@@ -320,7 +320,7 @@ class LockstepEngine(Operated):
 
     def leaks(self) -> list[str]:
         """What is held although no request is under way: blocks, tables."""
-        for name in ("prefill engine", *(f"decode engine {d}" for d in range(self.plant.decodes))):
+        for name in engines(self.plant):
             self.ensemble.send(name, Inspect())
         self._hear()
         return [f"{name}: {held.blocks} blocks of {held.requests} requests" for name, held in self._held.items() if held != Held(0, 0)]

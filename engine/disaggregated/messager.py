@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from protocol.machines.repaired.bounds import Homes
+
 from ..driver import Step
 from ..model.kv_cache import KvCache
 from ..roles.binding import after
@@ -13,11 +15,12 @@ class Messager:
     """Handlers of the registrar and the sender of one rank.
 
     Args:
-        source: the cache of P's rank. targets: the caches of the same rank of every D instance. fence: around the latter.
+        homes: where requests go. source: the cache of P's rank. targets: the caches of the same rank of every D instance. fence: around
+            the latter.
     """
 
-    def __init__(self, rank: int, shape: Shape, source: KvCache, targets: list[KvCache], fence: Fence):
-        self._rank, self._shape, self._source, self._targets, self._fence = rank, shape, source, targets, fence
+    def __init__(self, shape: Shape, homes: Homes, source: KvCache, targets: list[KvCache], fence: Fence):
+        self._shape, self._homes, self._source, self._targets, self._fence = shape, homes, source, targets, fence
         self._tasks: dict[int, CacheTask] = {}
         self._chunks_sent: dict[int, int] = {}
         self.bytes_sent = 0
@@ -30,17 +33,17 @@ class Messager:
     @after("sender.take_item")
     def take(self, step: Step) -> None:
         """What is sent next."""
-        hand = step.left("sender_hand", self._rank)
+        hand = step.left("sender_hand", *step.copy)
         assert isinstance(hand, int)
         self._hand = hand
 
     @after("sender.send_layer", "sender.send_last_layer", finds=False)
     def send(self, step: Step) -> None:
         """Write one layer of one chunk into D's blocks, if they are the request's still; the next row finds out that they are not."""
-        q, layer = self._hand, step.saw("sender_layer", self._rank)
+        q, layer = self._hand, step.saw("sender_layer", *step.copy)
         task, chunk = self._tasks[q], self._chunks_sent.get(q, 0) + 1
         span = self._shape.block_span(task.job.prompt, chunk)
-        target = self._targets[q % len(self._targets)]
+        target = self._targets[self._homes.decode_of(q)]
         with self._fence.writing(q, task.job.key) as is_let_in:
             if is_let_in:
                 self.bytes_sent += target.copy_blocks(layer, self._source, task.source[span], task.target[span])

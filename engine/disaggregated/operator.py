@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from protocol.machines.repaired.control import Control
+
 from ..driver import Step
 from ..roles.binding import Outcome, after, carries, decides
 from .job import NewWeights
@@ -71,9 +73,9 @@ class Operator:
         self._wanted.popleft()
 
     @after("control.see_prefill_idle")
-    def rest(self, step: Step) -> Obeyed:
-        """Nothing is under way."""
-        return Obeyed(Order.PAUSE)
+    def rest(self, step: Step) -> Obeyed | None:
+        """Nothing is under way, when the last P has nothing either."""
+        return Obeyed(Order.PAUSE) if step.destination is Control.PAUSED else None
 
     @after("control.resume")
     def resume(self, step: Step) -> Obeyed:

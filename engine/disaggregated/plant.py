@@ -1,4 +1,4 @@
-"""What an engine of one prefill instance and some decode instances is made of: its sizes, and the systems that it drives."""
+"""What an engine of some prefill instances and the decode instances that they share is made of: its sizes, and the systems that it drives."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from protocol import DefinitionError
 from protocol.machines.collectives.expert_round import build as build_round
+from protocol.machines.repaired.bounds import Homes
 from protocol.machines.repaired.protocol import build as build_protocol
 from protocol.machines.signalling.forward_signal import build as build_forward_signal
 from protocol.system import System
@@ -61,6 +62,7 @@ class Plant:
             the prefix cache, so that all their tokens have routes.
         without: a rule of `protocol.machines.repaired` that the engine does not keep, to see what it is for; None keeps all.
         troubles: further arguments of the protocol's builder: what may go wrong beside.
+        prefills: P instances, each with slots, threads, ranks, messagers and a prefix cache of its own; they share the D instances.
 
     Raises:
         DefinitionError: the model cannot be cut so, or a number is below 1.
@@ -84,6 +86,7 @@ class Plant:
     routing: str = ""
     without: str | None = None
     troubles: Mapping[str, Any] = field(default_factory=dict)
+    prefills: int = 1
 
     def __post_init__(self) -> None:
         self.config.check_ranks(self.ranks)
@@ -100,7 +103,7 @@ class Plant:
             assert self.placement
         if self.routing and not self.config.experts:
             raise DefinitionError(f"model {self.config.name} has no experts, hence no routes to store in {self.routing}; choose one that has")
-        for name in ("decodes", "sequences", "context_tokens", "slots", "threads"):
+        for name in ("prefills", "decodes", "sequences", "context_tokens", "slots", "threads"):
             if getattr(self, name) < 1:
                 raise DefinitionError(f"{name}={getattr(self, name)}: give at least 1")
         if self.drafts < 0:
@@ -131,11 +134,12 @@ class Plant:
         return ExpertPlacement.spread(self.config.experts, self.expert_parallel, self.redundant_experts or 0)
 
     def part(self, weights: Weights, instance: int, rank: int) -> Weights:
-        """A rank's part of the model. Instance 0 is P, 1 + d is D number d."""
+        """A rank's part of the model."""
+        decode = self.decode_number(instance)
         if not self.spreads_experts:
             return weights.shard(rank, self.ranks)
-        if self.shares_experts and instance > 0:
-            return weights.placed_shard(rank, self.ranks, (instance - 1) * self.ranks + rank, self.placement)
+        if self.shares_experts and decode is not None:
+            return weights.placed_shard(rank, self.ranks, decode * self.ranks + rank, self.placement)
         return weights.expert_shard(rank, self.ranks, rank, self.ranks)
 
     def shard(self, weights: Weights, instance: int, rank: int, cache: KvCache) -> Shard:
@@ -156,8 +160,30 @@ class Plant:
 
     @property
     def numbers(self) -> int:
-        """Requests that the engine knows at once: those that D decodes, and as many that are on their way."""
-        return self.decodes * 2 * self.sequences
+        """Requests that the engine knows at once: those that D decodes, and as many that are on their way; as many for each P."""
+        return self.prefills * self.decodes * -(-2 * self.sequences // self.prefills)
+
+    @property
+    def homes(self) -> Homes:
+        """Where requests go."""
+        return Homes(self.prefills, self.decodes)
+
+    @property
+    def instances(self) -> range:
+        """All instances by number: first the P's, then the D's."""
+        return range(self.prefills + self.decodes)
+
+    def instance_of(self, decode: int) -> int:
+        """The number of a D among all instances."""
+        return self.prefills + decode
+
+    def decode_number(self, instance: int) -> int | None:
+        """Which D an instance is; None for a P."""
+        return None if instance < self.prefills else instance - self.prefills
+
+    def prefill_copy(self, prefill: int) -> tuple[int, ...]:
+        """The leading index of all that is that P's in the protocol: none where there is but one."""
+        return (prefill,) if self.prefills > 1 else ()
 
     @property
     def shape(self) -> Shape:
@@ -166,8 +192,13 @@ class Plant:
         return Shape(chunk, BLOCK_SIZE, self.context_tokens)
 
     def blocks(self, instance: int) -> int:
-        """KV blocks of instance 0, which is P, or of a D."""
-        return (self.slots if instance == 0 else self.sequences) * self.shape.blocks
+        """KV blocks of a rank of that instance."""
+        return (self.slots if self.decode_number(instance) is None else self.sequences) * self.shape.blocks
+
+    @property
+    def decode_blocks(self) -> int:
+        """KV blocks of a rank of every D, together."""
+        return self.decodes * self.sequences * self.shape.blocks
 
     @property
     def step_tokens(self) -> int:
@@ -206,6 +237,7 @@ class Plant:
             "requests": self.numbers, "turns": self.turns, "ranks": self.ranks, "slots": self.slots, "layers": self.config.layers,
             "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True, "control": True,
             **({} if self.without is None else {"without": self.without}), **({"drafts": True} if self.drafts else {}),
+            **({"prefills": self.prefills} if self.prefills > 1 else {}),
             **({"repeats": True, "crash": "prefill" if self.shares_experts else "any", "lives": self.lives} if self.mortal else {}),
             **self.troubles,
         }  # fmt: skip

@@ -23,7 +23,7 @@ from .plant import Plant
 
 
 class PrefillEngine:
-    """Handlers of the gate, the token processor, the completer and the connector; one for all.
+    """Handlers of the gate, the token processor, the completer and the connector of one P; one for all.
 
     `cache` has the block tables: of every request that holds a slot one, under its key.
     """
@@ -55,7 +55,7 @@ class PrefillEngine:
         """The chunks that the row has counted up; what it withdraws, no rank computes."""
         stored = [(variable.name, where, value) for (variable, where), value in step.stored.items()]
         withdrawn = {where for name, where, task in stored if name == "gate_batch" and task == self._withdraw}
-        counted = {where[0]: number for name, where, number in stored if name == "scheduled_chunks" and where not in withdrawn}
+        counted = {where[-1]: number for name, where, number in stored if name == "scheduled_chunks" and where not in withdrawn}
         self._forwards += 1
         chunks = tuple(self._chunk(q, number) for q, number in counted.items())
         self._work = Work(self._forwards, tuple(counted), chunks, tuple(self.jobs[q] for q in counted))

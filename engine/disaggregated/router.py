@@ -1,9 +1,11 @@
-"""The router's process: admits generations, gives each a number, posts it, and gives up what its client gives up."""
+"""The router's process: admits generations, gives each a number, and with it a P and a D, posts it, and gives up what its client gives up."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+
+from protocol.machines.repaired.bounds import Homes
 
 from ..driver import Step
 from ..generation import Finish, Generation
@@ -12,10 +14,15 @@ from .job import Closed, Job, Shape
 
 
 class Router:
-    """All numbers, and the generations that wait for one. A number's D instance is the number modulo their count."""
+    """All numbers, and the generations that wait for one.
 
-    def __init__(self, numbers: int, shape: Shape, *, mortal: bool):
+    Args:
+        numbers: how many there are. homes: the P and the D of each. shape: of tokens. mortal: whether a D may die.
+    """
+
+    def __init__(self, numbers: int, homes: Homes, shape: Shape, *, mortal: bool):
         self._waiting: deque[tuple[int, Generation]] = deque()
+        self._homes, self._turn = homes, 0
         kind = BreakableLine if mortal else Line
         self.lines = [kind(self, number, shape) for number in range(numbers)]
 
@@ -44,8 +51,22 @@ class Router:
         return False
 
     def next_job(self, number: int) -> Job | None:
-        """The generation that has waited longest, under that number."""
-        return Job(number, *self._waiting.popleft()) if self._waiting else None
+        """The generation that has waited longest, under that number, if its P is the next to get one."""
+        prefill = self._homes.prefill_of(number)
+        if not self._waiting or prefill != self._next_prefill():
+            return None
+        self._turn = prefill + 1
+        return Job(number, *self._waiting.popleft())
+
+    def _next_prefill(self) -> int:
+        """The P with the fewest generations, of those that have a number free; of several the next in turn."""
+        loads, free = [0] * self._homes.prefills, set[int]()
+        for number, line in enumerate(self.lines):
+            prefill = self._homes.prefill_of(number)
+            loads[prefill] += line.job is not None
+            if line.job is None:
+                free.add(prefill)
+        return min(free, key=lambda i: (loads[i], (i - self._turn) % self._homes.prefills))
 
 
 class Line:

@@ -24,7 +24,7 @@ from ..runtime.household import SEGMENT_PREFIX
 from ..runtime.live import LiveEngine, start
 from ..runtime.supervision import Died
 from .arena import Arena
-from .crews import Abort, GivenUp, Held, Inspect, LiveMemory, Submit, placement_of
+from .crews import Abort, GivenUp, Held, Inspect, LiveMemory, Submit, engines, placement_of
 from .job import Begun, Closed, Produced
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
@@ -38,7 +38,7 @@ LOOK_AGAIN_S = 0.05
 
 
 class Disaggregated(Operated):
-    """A `generation.Service` over one prefill instance and some decode instances, each in processes of its own.
+    """A `generation.Service` over some prefill instances and the decode instances that they share, each in processes of its own.
 
     Args:
         plant: the engine's sizes. keeps_records: whether everything that was generated is kept, for an audit.
@@ -150,7 +150,7 @@ class Disaggregated(Operated):
             self._check_open()
             running, shape = len(self._begun), self.plant.shape
             taken = sum(shape.blocks_for(self._handles[key].generation.tokens) for key in self._begun)
-            return Stats(running, len(self._handles) - running, taken / (self.plant.decodes * self.plant.blocks(1)), self._prefix, self._drafts)
+            return Stats(running, len(self._handles) - running, taken / self.plant.decode_blocks, self._prefix, self._drafts)
 
     def pause(self, *, abort: bool = False) -> None:
         """Begin no further request, and return when none is under way; see `Operated`."""
@@ -180,11 +180,11 @@ class Disaggregated(Operated):
         return held
 
     def _look_for_leaks(self) -> list[str]:
-        engines = ["prefill engine", *(f"decode engine {d}" for d in range(self.plant.decodes))]
-        for name in engines:
+        asked = engines(self.plant)
+        for name in asked:
             self.engine.send(name, Inspect())
         found = []
-        for _ in engines:
+        for _ in asked:
             try:
                 name, held = self._held.get(timeout=ANSWER_S)
             except queue.Empty:
