@@ -34,6 +34,7 @@ GROUPS = (
     "words",
     "repaired",
     "repaired_halves",
+    "decode_ranks",
 )
 """The modules of this package that hold a group each: its SCENARIOS and the HAZARDS that it owns."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...combine import conjunction
+from ...properties import always
 from ...split import Side, Split
 from ...system import System
 from .bounds import Bounds, Rules
@@ -23,6 +25,7 @@ DECODING = ("router", "listener", "decode_loop", "decode_worker", "faults")
 def build(
     half: str = "prefill",
     asked: str = "",
+    joined: str = "",
     forgets: str = "",
     without: str | None = None,
     requests: int = 1,
@@ -47,7 +50,8 @@ def build(
 
     Args:
         half: prefill or decode; or whole, which is not split, for the witnesses.
-        asked: the properties that are split, separated by commas; all that can be when empty.
+        asked: the properties that are split, separated by commas; all that can be when empty. joined: those of them (`always` and `never`)
+            that are asked once more as one, `joined`: one exploration where each by itself would take as long.
         forgets: a row that both stand-ins leave out. without: one of `bounds.Rules` that the machines leave out.
 
     Raises:
@@ -58,6 +62,10 @@ def build(
     whole = compose(p)
     if asked:
         whole = whole.focused(*asked.split(","))
+    if joined:
+        parts = [whole.find_property(name) for name in joined.split(",")]
+        every = conjunction([part.expr if part.kind == "always" else ~part.expr for part in parts])
+        whole = System(whole.name, whole.machines, [*whole.properties, always("joined", every, about=f"all of {joined}")], whole.doc)
     if half == "whole":
         return whole
     return split(p, whole, forgets).part(half)

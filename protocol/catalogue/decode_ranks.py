@@ -1,0 +1,85 @@
+"""Scenarios of the group "decode-ranks": D's tensor-parallel ranks, where the repaired protocol has one worker.
+
+The composition takes a decode step for one thing: it is taken of a batch, works on it alone, ends, and its result belongs to that batch.
+`ranks_covered` says that gate and ranks do no more than that, by exhaustive inclusion of what D's engine process sees of them; then what
+the half of D answers beside that stand-in holds with ranks, and `decode_covered` says that P sees nothing new (docs/semantics.md,
+"Environments"). Which version of the gate does it, by who says that a step is over (at two ranks; what the engine does is the first cell):
+
+| | rank 0 says it | the gate says it |
+|---|---|---|
+| forwards end in a collective | all: repaired, A, B, B' | all |
+| forwards end without regard to the others | none | repaired only |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..machines.repaired.decode_ranks import build
+from . import Scenario, is_deep
+from .hazard import Hazard
+from .repaired import ALL_FAULTS, PULLS
+
+SAYS = {
+    "ranks_covered": "Gate and ranks do what D's worker believes of a step: it is taken, every rank works on it, once, and then it is reported.",
+    "engine_covered": "D's engine process gives its ranks one step after the other.",
+    "decode_covered": "P sees nothing of D that it does not see of a D without ranks.",
+    "rank_works_after_step": "No rank is in a step that D's engine process has not begun, or has heard to be over.",
+    "report_of_another_step": "What is credited comes from the step that was begun.",
+    "step_on_freed_reservation": "EW-P7 on D: D's own steps work on reserved blocks.",
+    "reservations_counted": "CH-S4: what D has given away is what its open requests hold.",
+    "answered_at_most_once": "EW-P10, CH-L2: no client is answered twice.",
+}
+ASYNC: dict[str, Any] = {"forward": "async"}
+GATE: dict[str, Any] = {"reporter": "gate"}
+TWO: dict[str, Any] = {"requests": 2, "room": 2}
+
+EARLY_REPORT = "Rank 0 is through its forward and reports; rank 1 has yet to begin, and will write into blocks that D's engine process may free."
+EARLY_ZERO = "The gate finds the forward over, by the first zero of two (H1), and reports; the other rank still works."
+ANY_READ = "A asks only whether every rank has read the step, and reports at once."
+DIVIDED = "Without the meetings rank 0 lowers the signal in the next iteration while the other rank still works."
+
+
+def _scenario(name: str, part: str, asked: str, expected: str, distinct: int, path: int | None, about: str = "", /, **config: Any) -> Scenario:
+    variant = config.get("variant", "repaired")
+    config = {"part": part, **config}
+    said = f"{SAYS[asked]} {about}".rstrip()
+    return Scenario(
+        f"decode-ranks-{name}", "decode-ranks", build, asked, expected, PULLS, variant, said, config, distinct, path, is_deep(distinct, expected)
+    )
+
+
+# fmt: off
+SCENARIOS = [
+    # -- what D's worker believes of gate and ranks ---------------------------------------------------------------------------
+    _scenario("tp1", "ranks", "ranks_covered", "holds", 336, None, ranks=1),
+    _scenario("tp2", "ranks", "ranks_covered", "holds", 1230, None, ranks=2),
+    _scenario("tp3", "ranks", "ranks_covered", "holds", 4056, None, ranks=3),
+    _scenario("a-tp2", "ranks", "ranks_covered", "holds", 711, None, variant="A"),
+    _scenario("b-tp2", "ranks", "ranks_covered", "holds", 1164, None, variant="B"),
+    _scenario("b-prime-tp2", "ranks", "ranks_covered", "holds", 1431, None, variant="B'"),
+    _scenario("without-barriers-tp2", "ranks", "ranks_covered", "holds", 1377, None, loop_top_barrier=False),
+    _scenario("async-tp1", "ranks", "ranks_covered", "holds", 330, None, ranks=1, **ASYNC),
+    _scenario("async-tp2", "ranks", "ranks_covered", "violated", 2466, 18, EARLY_REPORT, **ASYNC),
+    _scenario("b-async-tp2", "ranks", "ranks_covered", "violated", 4731, 14, EARLY_REPORT, variant="B", **ASYNC),
+    _scenario("gate-async-tp2", "ranks", "ranks_covered", "holds", 1563, None, ranks=2, **ASYNC, **GATE),
+    _scenario("gate-async-tp3", "ranks", "ranks_covered", "holds", 5325, None, ranks=3, **ASYNC, **GATE),
+    _scenario("a-gate-async-tp2", "ranks", "ranks_covered", "violated", 7020, 14, ANY_READ, variant="A", **ASYNC, **GATE),
+    _scenario("b-gate-async-tp2", "ranks", "ranks_covered", "violated", 8208, 21, EARLY_ZERO, variant="B", **ASYNC, **GATE),
+    _scenario("b-prime-gate-async-tp2", "ranks", "ranks_covered", "violated", 4134, 28, EARLY_ZERO, variant="B'", **ASYNC, **GATE),
+    _scenario("b-gate-tp2", "ranks", "ranks_covered", "holds", 1623, None, variant="B", **GATE),
+    _scenario("gate-async-without-barriers-tp2", "ranks", "ranks_covered", "violated", 5976, 21, DIVIDED, loop_top_barrier=False, **ASYNC, **GATE),
+    # -- D with ranks, beside that belief; and without a split ---------------------------------------------------------------
+    _scenario("one-engine-covered", "engine", "engine_covered", "holds", 10_368, None, **ALL_FAULTS),
+    _scenario("one-decode-covered", "engine", "decode_covered", "holds", 10_369, None, **ALL_FAULTS),
+    _scenario("one-rank-works-after-step", "engine", "rank_works_after_step", "holds", 10_368, None, **ALL_FAULTS),
+    _scenario("one-report-of-another-step", "engine", "report_of_another_step", "holds", 10_368, None, **ALL_FAULTS),
+    _scenario("one-step-on-freed-reservation", "engine", "step_on_freed_reservation", "holds", 10_368, None, **ALL_FAULTS),
+    _scenario("one-reservations-counted", "engine", "reservations_counted", "holds", 10_368, None, **ALL_FAULTS),
+    _scenario("one-answered-at-most-once", "engine", "answered_at_most_once", "holds", 10_368, None, **ALL_FAULTS),
+    _scenario("whole-rank-works-after-step", "whole", "rank_works_after_step", "holds", 12_768, None),
+    _scenario("whole-async-rank-works-after-step", "whole", "rank_works_after_step", "violated", 25_104, 36, EARLY_REPORT, **ASYNC),
+]
+# fmt: on
+
+HAZARDS: list[Hazard] = []

@@ -1,0 +1,49 @@
+"""D's ranks under D's worker: what the split says, and that it is about the rows that the engine runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from checker import check
+from checker.result import Finding, Verdict
+from engine.disaggregated.plant import Plant
+from engine.model.config import TINY
+from protocol import DefinitionError
+from protocol.machines.repaired.decode_ranks import build
+
+
+def found(part: str, asked: str, **config: Any) -> Finding:
+    """The answer of the slow explorer."""
+    return check(build(part, **config).focused(asked), explorer="reference").findings[asked]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_step_of_the_ranks_is_what_the_worker_of_the_composition_believes(ranks: int) -> None:
+    assert found("ranks", "ranks_covered", ranks=ranks).verdict is Verdict.HOLDS
+    for asked in ("engine_covered", "decode_covered", "rank_works_after_step", "report_of_another_step", "step_on_freed_reservation"):
+        assert found("engine", asked, ranks=ranks).verdict is Verdict.HOLDS
+
+
+def test_a_report_of_one_rank_does_not_speak_for_another_that_runs_on_by_itself() -> None:
+    finding = found("ranks", "ranks_covered", forward="async")
+    assert finding.verdict is Verdict.VIOLATED and finding.path is not None
+    assert list(map(str, finding.path))[-3:] == ["worker[0].read_batch", "worker[0].start_forward", "worker[0].finish_forward"]
+
+
+def test_the_ranks_are_those_that_the_engine_runs() -> None:
+    """Row by row: here a row has a conjunct and effects more, where a handler decides and hands on."""
+    (composition,) = Plant(TINY, ranks=2).decode_systems.values()
+    engine = composition.system()
+    part = build("ranks", ranks=2)
+    for name in ("gate", "worker"):
+        rows, ours = ([(r.event, r.sources, r.destination) for r in s.machine(name).rows] for s in (engine, part))
+        assert rows == ours
+
+
+def test_choices_are_named() -> None:
+    with pytest.raises(DefinitionError, match="reporter='nobody': choose one of rank, gate"):
+        build(reporter="nobody")
+    with pytest.raises(DefinitionError, match="there is no side 'worker'; choose one of ranks, engine"):
+        build("worker")
