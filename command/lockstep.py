@@ -108,7 +108,8 @@ class Lockstep:
         try:
             measured, fired, found = bench.run_in_lockstep(requests, traffic, service, answers, progress, logs, audits=audits)
         except StandsStill as error:
-            print(f"interlock: {error}", file=sys.stderr)
+            what, _, copies = str(error).partition(": ")
+            print("\n  ".join([f"interlock: {what}:", *copies.split("; ")]), file=sys.stderr)
             raise typer.Exit(1) from None
         finally:
             self._keep(policy)
