@@ -15,9 +15,12 @@ with bit 63 set, which saves the second cache miss; 0 is empty.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -50,13 +53,26 @@ BLOCK = 256
 """States expanded before their successors are resolved."""
 
 
-def _cache_directory() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "interlock" / hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+def cache_directory() -> tuple[Path, bool]:
+    """Where compiled code is kept, and whether there may be some: in the user's cache, or for this process alone where he has none."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    directory = base / "interlock" / hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    there = directory.exists()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        writable = os.access(directory, os.W_OK)
+    except OSError:
+        writable = False
+    if writable:
+        return directory, there
+    # A folder that others could foresee might hold their code.
+    own = tempfile.mkdtemp(prefix="interlock-")
+    atexit.register(shutil.rmtree, own, ignore_errors=True)
+    return Path(own), False
 
 
-_directory = _cache_directory()
-_first_run = not _directory.exists()
+_directory, _compiled_before = cache_directory()
+_first_run = not _compiled_before
 if _first_run:
     print("compiling the checker's kernel (once on this machine, a few seconds) ...", file=sys.stderr, flush=True)
 _numba_directory, config.CACHE_DIR = config.CACHE_DIR, str(_directory)  # type: ignore[attr-defined]
@@ -66,6 +82,7 @@ _numbers = types.Array(types.int64, 1, "C")
 _pairs = types.Array(types.int64, 2, "C")
 _small = types.Array(types.uint8, 1, "C")
 _short = types.Array(types.int32, 1, "C")
+_tiny = types.Array(types.int8, 1, "C")
 _links = types.Array(types.uint32, 1, "C")
 _sets = types.Array(types.uint64, 2, "C")
 
@@ -224,16 +241,16 @@ def find(states, width, table, wanted, at):
             slot = ZERO
 
 
-@njit(types.void(_words, _words, _pairs, _sets, types.boolean, types.int64, _words, _words), cache=True, nogil=True)
+@njit(types.int64(_words, _words, _pairs, _sets, types.boolean, types.int64, _words, _words), cache=True, nogil=True)
 def represent(code, entries, turns, moves, whole, width, work, turned):
-    """Replace the successor in `work[width:]` by its representative: the least of what the permutations make of it.
+    """Replace the successor in `work[width:]` by its representative, the least of what the permutations make of it; by which, -1 for none.
 
     `whole`: they are all of a group but the identity, so that one round finds the least of all. Else rounds follow as long
-    as one of them helps. Shapes: `turns`, `moves` as in `tables.Tables`; turned [work words], scratch.
+    as one of them helps, and the last that did is told. Shapes: `turns`, `moves` as in `tables.Tables`; turned [work words], scratch.
     """
     for w in range(width):
         turned[w] = work[width + w]
-    again = True
+    again, chosen = True, np.int64(-1)
     while again:
         again = False
         for g in range(turns.shape[0]):
@@ -248,11 +265,13 @@ def represent(code, entries, turns, moves, whole, width, work, turned):
             while w < width - 1 and turned[width + w] == work[width + w]:
                 w += 1
             if turned[width + w] < work[width + w]:
+                chosen = g
                 for w in range(width):
                     work[width + w] = turned[width + w]
                     if not whole:
                         turned[w] = turned[width + w]
                 again = not whole
+    return chosen
 
 
 @njit(
@@ -457,16 +476,17 @@ def fill(states, width, count, table, numbered):
 
 @njit(
     types.void(_words, _words, _pairs, _words, _words, _pairs, _sets, types.boolean, types.int64, types.int64, types.int64, _words, _words,
-               types.int64, types.int64, _numbers, _short, _short),
+               types.int64, types.int64, _numbers, _short, _short, _tiny),
     cache=True, nogil=True,
 )  # fmt: skip
 def connect(
     code, entries, programs, selector_code, selector_sets, turns, moves, whole, instances, width, work_words, states, table,
-    first_state, last_state, offsets, targets, labels,
+    first_state, last_state, offsets, targets, labels, turned_by,
 ):  # fmt: skip
     """Regenerate the edges of states first_state .. last_state - 1; `offsets[first_state]` is where they begin.
 
-    Shapes: offsets [states + 1]; targets, labels [transitions].
+    Shapes: offsets [states + 1]; targets, labels [transitions]; turned_by [transitions], the permutation by which the successor
+    became its representative (-1: none), or [0] where nobody asks.
     """
     work, turned = np.zeros(work_words, dtype=np.uint64), np.zeros(work_words, dtype=np.uint64)
     chosen = np.zeros((instances + 63) // 64, dtype=np.uint64)
@@ -485,7 +505,9 @@ def connect(
                     work[width + w] = work[w]
                 if _run(code, entries, programs[i, 0], programs[i, 1], work) == 0:
                     if turns.shape[0]:
-                        represent(code, entries, turns, moves, whole, width, work, turned)
+                        by = represent(code, entries, turns, moves, whole, width, work, turned)
+                        if turned_by.size:
+                            turned_by[edge] = by
                     targets[edge] = find(states, width, table, work, width)
                     labels[edge] = i
                     edge += 1

@@ -12,9 +12,13 @@ questions in plain Python and shares no line with it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
+
+if TYPE_CHECKING:
+    from .threads import Threads
 
 OUTSIDE = -1
 """Label of a state that no longer takes part in the search."""
@@ -42,13 +46,15 @@ class StateGraph:
         """Number of states."""
         return len(self.parents)
 
-    def path(self, state: int) -> list[int]:
-        """The instances of the breadth-first path to a state."""
-        steps = []
+    def edges_to(self, state: int) -> list[int]:
+        """The edges of the breadth-first path to a state."""
+        way = []
         while self.parents[state] >= 0:
-            steps.append(int(self.via[state]))
-            state = int(self.parents[state])
-        return steps[::-1]
+            parent = int(self.parents[state])
+            near = np.arange(self.offsets[parent], self.offsets[parent + 1])
+            way.append(int(near[(self.targets[near] == state) & (self.instances[near] == self.via[state])][0]))
+            state = parent
+        return way[::-1]
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,12 @@ def hang(graph: StateGraph, progressing: np.ndarray, stuck: np.ndarray) -> int |
     return first if hopeless[first] else None
 
 
-def leads_to(graph: StateGraph, p: np.ndarray, q: np.ndarray, unit_of_instance: np.ndarray, unit_is_strong: np.ndarray) -> Lasso | None:
+def leads_to(
+    graph: StateGraph, p: np.ndarray, q: np.ndarray, unit_of_instance: np.ndarray, unit_is_strong: np.ndarray, threads: Threads | None = None
+) -> Lasso | None:
     """A fair behaviour that from a state with p on never meets q; None when there is none, so that p leads to q.
+
+    `threads`: of a graph of representatives, how its edges rename the units; p and q are then alike in all that a state stands for.
 
     Shapes:  p, q [states] bool; unit_of_instance [instances] int32, -1 = unfair; unit_is_strong [units] bool.
     Cost:    linear in the edges per round, at most one round per strong unit; 30 bytes a state.
@@ -86,15 +96,25 @@ def leads_to(graph: StateGraph, p: np.ndarray, q: np.ndarray, unit_of_instance: 
     resting = bool(goal.any())
     while not resting:
         component, order = _components(graph.offsets, graph.targets, part)
-        accepted, again = _judge(graph.offsets, graph.targets, graph.instances, component, order, part, unit_of_instance, unit_is_strong, goal)
+        if threads is not None:
+            accepted, again = threads.judge(graph, component, order, part, unit_of_instance, unit_is_strong, goal)
+        else:
+            accepted, again = _judge(graph.offsets, graph.targets, graph.instances, component, order, part, unit_of_instance, unit_is_strong, goal)
         if accepted:
             break
         if not again:
             return None
     # The stem may pass through any state without q, also through those that Streett's condition removed.
     start, edges, end = _walk(graph, starts, np.where(q, np.int32(OUTSIDE), np.int32(0)), goal)
-    stem = graph.path(start) + [int(graph.instances[e]) for e in edges]
-    return Lasso(stem, [] if resting else _cycle(graph, component, end, unit_of_instance, unit_is_strong))
+    if threads is not None:
+        return threads.unfolded(graph, graph.edges_to(start) + edges, component, end, resting, unit_of_instance, unit_is_strong)
+    stem = [int(graph.instances[e]) for e in graph.edges_to(start) + edges]
+    return Lasso(stem, [] if resting else cycle_in(graph, component, end, unit_of_instance, unit_is_strong))
+
+
+def components_of(graph: StateGraph) -> np.ndarray:
+    """The strongly connected component of each state; [states] int32."""
+    return _components(graph.offsets, graph.targets, np.zeros(graph.states, np.int32))[0]
 
 
 def _walk(graph: StateGraph, starts: np.ndarray, part: np.ndarray, goal: np.ndarray) -> tuple[int, list[int], int]:
@@ -108,7 +128,7 @@ def _walk(graph: StateGraph, starts: np.ndarray, part: np.ndarray, goal: np.ndar
     return start, edges[::-1], int(end)
 
 
-def _cycle(graph: StateGraph, component: np.ndarray, start: int, unit_of_instance: np.ndarray, unit_is_strong: np.ndarray) -> list[int]:
+def cycle_in(graph: StateGraph, component: np.ndarray, start: int, unit_of_instance: np.ndarray, unit_is_strong: np.ndarray) -> list[int]:
     """A closed walk inside the component of `start` that takes, or for a weak unit sees disabled, whatever fairness asks for."""
     arrays = (graph.offsets, graph.targets, graph.instances, component, component[start], unit_of_instance)
     steps: list[int] = []

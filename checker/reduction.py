@@ -14,7 +14,6 @@ from functools import reduce
 from operator import or_
 
 from protocol.action import Instance
-from protocol.errors import DefinitionError
 from protocol.properties import Property
 from protocol.system import System
 
@@ -22,12 +21,9 @@ from .circuit import Circuit, Node
 from .expressions import Changes
 from .factors import Part, requirement
 
-REFUSED = {
-    "leads_to": "it looks at whole behaviours and at whom they are fair to, which a reduced search does not keep apart",
-}
-"""The properties that no reduction preserves, and why."""
 ORDER_REFUSED = {
     "hang": "it looks at what can ever follow a state, of which a search that lets one copy go first leaves out most",
+    "leads_to": "it looks at whole behaviours, of which a search that lets one copy go first leaves out most",
 }
 """The properties that only symmetry preserves, and why not partial order."""
 
@@ -46,13 +42,6 @@ class Candidate:
 
     members: list[int]
     needs: list[Part]
-
-
-def refuse_unsound(properties: list[Property]) -> None:
-    """Raise a DefinitionError for the first property that a reduced search does not preserve."""
-    for prop in properties:
-        if prop.kind in REFUSED:
-            raise DefinitionError(f"--reduce is not sound for property {prop.name} ({prop.kind}): {REFUSED[prop.kind]}; check it without --reduce")
 
 
 def order_refused(properties: list[Property]) -> str:

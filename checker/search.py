@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,10 +20,14 @@ from protocol.properties import Property
 from protocol.system import System
 
 from . import kernel as k
-from .reduction import order_refused, refuse_unsound
+from .permutation import group
+from .reduction import order_refused
 from .result import Finding, Limits, Result, Verdict, never_fired
 from .space import MOST_STATES, Space, available_bytes
-from .tables import STATE_KINDS, Tables, case_name, tabulate
+from .tables import ALL_FINAL, STATE_KINDS, Tables, case_name, tabulate
+
+if TYPE_CHECKING:
+    from .threads import Threads
 
 Progress = Callable[[int, int, float, int], None]
 """Called with (states, depth, states per second, states waiting)."""
@@ -80,7 +85,7 @@ class _Search:
         most_states = MOST_STATES if limits.max_states is None else limits.max_states
         self.space = Space(self.tables, most_states, int(budget), workers)
         kinds = {p.kind for p in system.properties}
-        self.final_program = len(self.tables.instances) + self.tables.predicate("") if "deadlock" in kinds else -1
+        self.final_program = len(self.tables.instances) + self.tables.predicate(ALL_FINAL) if "deadlock" in kinds else -1
 
     @property
     def seconds(self) -> float:
@@ -209,30 +214,48 @@ class _Search:
         """The answer for a property that looks at behaviours, from the graph of all states."""
         from . import liveness
 
-        needed = self.space.bytes_used + self.space.graph_bytes() + JUDGING_BYTES * self.space.distinct
+        needed = self.space.bytes_used + self.space.graph_bytes() + self.judging_bytes(prop) * self.space.distinct
         if needed > self.space.most_bytes:
             allowed = f"{self.space.most_bytes / 1e9:.3g} GB"
             forecast = f"the graph of {self.space.distinct:,} states needs {needed / 1e9:.3g} GB in all, more than {allowed}"
             return Finding(prop.name, Verdict.INCONCLUSIVE, reason=forecast)
         if not hasattr(self, "graph"):
-            self.graph = self.space.graph(self.tell)
+            self.graph, self.turned_by = self.space.graph(self.tell)
         if prop.kind == "hang":
             self.tell(f"{prop.name}: whether something can still be done, in {self.space.distinct:,} states")
             progressing = np.array([not (i.action.environment or i.action.row.poll) for i in self.tables.instances], dtype=bool)
-            state = liveness.hang(self.graph, progressing, ~self.everywhere(""))
+            state = liveness.hang(self.graph, progressing, ~self.everywhere(ALL_FINAL))
             return Finding(prop.name, Verdict.HOLDS) if state is None else Finding(prop.name, Verdict.VIOLATED, self.space.path(state))
         units, strong = self.units()
-        for case, (label, _, _) in enumerate(prop.cases):
+        threads = self.threads(units, len(strong))
+        for case in self.tables.symmetry.cases.get(prop.name, range(len(prop.cases))):
+            label = prop.cases[case][0]
             if self.limits.time_limit_s is not None and self.seconds > self.limits.time_limit_s:
                 return Finding(prop.name, Verdict.INCONCLUSIVE, reason=f"more than {self.limits.time_limit_s} s")
             self.tell(f"{' '.join((prop.name, label)).strip()}: a fair behaviour that never gets there, in {self.space.distinct:,} states")
             q = self.everywhere(case_name(prop, case, 1))
             p = self.everywhere(case_name(prop, case, 0), where=~q)
-            lasso = liveness.leads_to(self.graph, p, q, units, strong)
+            lasso = liveness.leads_to(self.graph, p, q, units, strong, threads)
             if lasso is not None:
                 path = tuple(self.tables.instances[i] for i in (*lasso.stem, *lasso.cycle))
                 return Finding(prop.name, Verdict.VIOLATED, path, len(lasso.stem), label)
         return Finding(prop.name, Verdict.HOLDS)
+
+    def judging_bytes(self, prop: Property) -> int:
+        """What judging a property takes for each state, beside the graph."""
+        from .threads import BYTES_OF_UNIT
+
+        followed = prop.kind == "leads_to" and self.tables.symmetry.elements
+        return JUDGING_BYTES + (BYTES_OF_UNIT * len(self.units()[1]) if followed else 0)
+
+    def threads(self, unit_of_instance: np.ndarray, units: int) -> Threads | None:
+        """How the steps between representatives rename what fairness is owed to; None where every state stands for itself."""
+        from .threads import threads_of
+
+        symmetry = self.tables.symmetry
+        if not symmetry.elements:
+            return None
+        return threads_of(group(symmetry.classes), self.tables.instances, unit_of_instance, units, self.turned_by)
 
     def everywhere(self, name: str, where: np.ndarray | None = None) -> np.ndarray:
         """Whether a predicate holds, per state; [states] bool.
@@ -269,7 +292,6 @@ def reduced_tables(system: System) -> tuple[Tables, list[str]]:
     Raises:
         DefinitionError: no reduction preserves the answer to some property.
     """
-    refuse_unsound(system.properties)
     refused = order_refused(system.properties)
     tables = tabulate(system, alone=not refused, turned=True)
     if refused and not tables.symmetry.elements:

@@ -220,11 +220,12 @@ class Space:
 
     def graph_bytes(self) -> int:
         """What `graph` would take."""
-        return self.distinct * 20 + int(self.counters[k.TRANSITIONS]) * 8
+        return self.distinct * 20 + int(self.counters[k.TRANSITIONS]) * 9
 
-    def graph(self, tell: Callable[[str], None] | None = None) -> Any:
+    def graph(self, tell: Callable[[str], None] | None = None) -> tuple[Any, np.ndarray]:
         """All edges, as `liveness.StateGraph`; the whole space must be explored, and nothing is explored after.
 
+        With it the number of the permutation by which the successor of each edge became its representative, -1 for none; [edges] int8.
         `tell` is called now and then with how far it is.
         Cost: as long as the exploration; `graph_bytes` of memory.
         """
@@ -237,15 +238,17 @@ class Space:
             k.fill(self.states, 1, n, self.table, True)
         offsets = np.zeros(n + 1, dtype=np.int64)
         targets, labels = np.empty(m, dtype=np.int32), np.empty(m, dtype=np.int32)
+        turned_by = np.full(m if t.symmetry.whole else 0, -1, dtype=np.int8)
         for start in range(0, n, GRAPH_BATCH):
             if tell is not None:
                 tell(f"graph: {start:,} of {n:,} states")
             k.connect(
                 t.code, t.entries, t.programs, t.selector_code, t.selector_sets, t.turns, t.moves, t.symmetry.whole, len(t.instances),
                 self.width, t.work_words, self.states, self.table, start, min(start + GRAPH_BATCH, n), offsets, targets, labels,
+                turned_by,
             )  # fmt: skip
         parents = self.parents[:n].astype(np.int64)
         parents[0] = -1
         via = self.via[:n].astype(np.int32)
         via[0] = -1
-        return StateGraph(offsets, targets, labels, parents, via)
+        return StateGraph(offsets, targets, labels, parents, via), turned_by

@@ -16,6 +16,7 @@ from math import factorial, prod
 from protocol.action import Instance
 from protocol.evaluate import successor
 from protocol.expr import Expr
+from protocol.properties import Property
 from protocol.system import State, System
 from protocol.types import Array, Index, Optional, Record, Sequence, Type
 
@@ -46,6 +47,8 @@ class Symmetry:
     elements: list[Permutation] = field(default_factory=list)
     whole: bool = True
     renamings: dict[str, list[Permutation]] = field(default_factory=dict)
+    cases: dict[str, list[int]] = field(default_factory=dict)
+    """Of each leads_to the cases that stand for all: any other is the renaming of one of these."""
     notes: list[str] = field(default_factory=list)
     """One line an index type: what is interchangeable, or why not."""
 
@@ -84,19 +87,22 @@ class Symmetry:
 
 
 def find(system: System, elaborator: Elaborator, asked: dict[str, Expr], fixed: dict[str, Expr]) -> Symmetry:
-    """The symmetry of a system that is asked these predicates, of which the fixed ones must have no renaming but themselves.
+    """The symmetry of a system that is asked these predicates, and of which the fixed ones and every leads_to are to stay as they are.
 
     Cost: a few tenths of a millisecond per instance and pair of values, for a system that is symmetric; else less.
     """
     judge = _Judge(system, elaborator)
     found = Symmetry(renamings=dict.fromkeys(asked, [IDENTITY]))
-    for index in indices_of(system):
-        classes, reasons = judge.classes(index)
-        for members in classes:
+    free = {index: judge.classes(index) for index in indices_of(system)}
+    behaviours = [p for p in system.properties if p.kind == "leads_to"]
+    for prop in behaviours:
+        found.cases[prop.name] = judge.cases(prop, [(index, members) for index, (classes, _) in free.items() for members in classes])
+        for label, p, q in (prop.cases[case] for case in found.cases[prop.name]):
+            fixed = fixed | {f"{prop.name} ({label or 'its one case'}), before": p, f"{prop.name} ({label or 'its one case'}), after": q}
+    for index, (classes, reasons) in free.items():
+        for members in [part for whole in classes for part in judge.undisturbed(index, whole, fixed, reasons)]:
             try:
                 more = [*found.classes, (index, members)]
-                for name, expr in fixed.items():
-                    judge.renamings(name, expr, more, most=1)
                 found.renamings = {name: judge.renamings(name, expr, more) for name, expr in asked.items()}
             except Asymmetric as error:
                 reasons.append(str(error))
@@ -104,9 +110,26 @@ def find(system: System, elaborator: Elaborator, asked: dict[str, Expr], fixed: 
                 found.classes.append((index, members))
                 found.notes.append(f"{index}: {listed(members)} are interchangeable")
         found.notes += [f"{index}: {reason}" for reason in reasons]
-    found.whole = prod(factorial(len(members)) for _, members in found.classes) <= WHOLE_GROUP
+    if behaviours:
+        _lessen(found)
+    found.whole = order_of(found.classes) <= WHOLE_GROUP
     found.elements = group(found.classes)[1:] if found.whole else list(_swaps(found.classes))
     return found
+
+
+def order_of(classes: list[Class]) -> int:
+    """How many renamings there are."""
+    return prod(factorial(len(members)) for _, members in classes)
+
+
+def _lessen(found: Symmetry) -> None:
+    """Interchange fewer values, until all renamings can be tried: a leads_to follows each copy through them."""
+    while order_of(found.classes) > WHOLE_GROUP:
+        largest = max(range(len(found.classes)), key=lambda k: len(found.classes[k][1]))
+        index, members = found.classes[largest]
+        found.notes.append(f"{index}: {members[-1]} is kept apart: fairness is followed through {WHOLE_GROUP} renamings at most")
+        found.classes[largest] = index, members[:-1]
+    found.classes = [c for c in found.classes if len(c[1]) > 1]
 
 
 def indices_of(system: System) -> list[Index]:
@@ -170,6 +193,53 @@ class _Judge:
                 classes.append([value])
         return [tuple(c) for c in classes if len(c) > 1], reasons[: 1 if len(classes) > 1 else 0]
 
+    def undisturbed(self, index: Index, members: tuple[int, ...], fixed: dict[str, Expr], reasons: list[str]) -> list[tuple[int, ...]]:
+        """A class in parts of two values or more, inside which every renaming leaves the fixed predicates as they are."""
+        parts: list[list[int]] = []
+        for value in members:
+            for part in parts:
+                exchange = swap(index, part[-1], value)
+                try:
+                    told = next((n for n, e in fixed.items() if self._closed(n, e, exchange) != self._closed(n, e, IDENTITY)), None)
+                except Asymmetric as error:
+                    reasons.append(str(error))
+                    return []
+                if told is None:
+                    part.append(value)
+                    break
+                reasons.append(f"property {told} tells {part[-1]} and {value} apart")
+            else:
+                parts.append([value])
+        return [tuple(part) for part in parts if len(part) > 1]
+
+    def cases(self, prop: Property, classes: list[Class]) -> list[int]:
+        """The cases of a leads_to of which none is a renaming of another."""
+        shapes = [self._sides(case, IDENTITY) for case in prop.cases]
+        asked: list[int] = []
+        covered: set[tuple[int, int]] = set()
+        for number, case in enumerate(prop.cases):
+            if shapes[number] in covered:
+                continue
+            asked.append(number)
+            waiting, known = [IDENTITY], {shapes[number]}
+            while waiting and len(known) <= MOST_RENAMINGS:
+                turned = waiting.pop()
+                for exchange in _swaps(classes):
+                    new = exchange.after(turned)
+                    try:
+                        sides = self._sides(case, new)
+                    except Asymmetric:
+                        continue
+                    if sides not in known:
+                        known.add(sides)
+                        waiting.append(new)
+            covered |= known
+        return asked
+
+    def _sides(self, case: tuple[str, Expr, Expr], permutation: Permutation) -> tuple[int, int]:
+        reader = self.shapes.under(permutation)
+        return reader.closed(case[1]), reader.closed(case[2])
+
     def judge(self, exchange: Permutation) -> None:
         """Raise `Asymmetric` unless the permutation, which is its own inverse, is a symmetry of the system."""
         start = self.system.initial_state()
@@ -191,7 +261,7 @@ class _Judge:
         there = {shape for _, shape in self.shapes.under(IDENTITY).parts(image)}
         return next((f"`{part}`" for part, shape in reader.parts(instance) if shape not in there), "the order in which it is judged")
 
-    def renamings(self, name: str, expr: Expr, classes: list[Class], most: int = MOST_RENAMINGS) -> list[Permutation]:
+    def renamings(self, name: str, expr: Expr, classes: list[Class]) -> list[Permutation]:
         """Permutations inside the classes that give each renaming of a predicate once, the identity first.
 
         Raises:
@@ -208,8 +278,8 @@ class _Judge:
                 if number not in found:
                     found[number] = new
                     waiting.append(new)
-            if len(found) > most:
-                raise Asymmetric(f"property {name} has more than {most} renamings")
+            if len(found) > MOST_RENAMINGS:
+                raise Asymmetric(f"property {name} has more than {MOST_RENAMINGS} renamings")
         return [g.inverse for g in found.values()]  # the shape under g is that of P(g^-1(s))
 
     def _closed(self, name: str, expr: Expr, permutation: Permutation) -> int:

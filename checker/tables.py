@@ -31,6 +31,10 @@ STATE_KINDS = ("always", "never", "sometimes", "illegal", "write_conflict", "los
 """Properties that look at one state."""
 
 
+ALL_FINAL = ""
+"""The name of the predicate that every living copy is final, which no property has."""
+
+
 @dataclass
 class Predicate:
     """An asked predicate: its program is not disabled where it holds (where it is false, for `negated` ones)."""
@@ -164,8 +168,9 @@ class _Builder:
     def _predicates(self) -> list[Predicate]:
         """Every predicate that the search needs, the watched ones in each of their renamings."""
         asked = predicates_of(self.system)
-        watched, others = ({p.name: p.expr for p in asked if p.watched is w} for w in (True, False))
-        self.symmetry = find(self.system, self.elaborator, watched, others) if self.turned else Symmetry()
+        watched = {p.name: p.expr for p in asked if p.watched}
+        fixed = {"of final states": self.system.all_final()} if any(p.name == ALL_FINAL for p in asked) else {}
+        self.symmetry = find(self.system, self.elaborator, watched, fixed) if self.turned else Symmetry()
         found = [replace(p, seen=g) for p in asked if p.watched for g in self.symmetry.renamings.get(p.name, [IDENTITY])]
         return found + [p for p in asked if not p.watched]
 
@@ -325,7 +330,7 @@ def predicates_of(system: System) -> list[Predicate]:
             event = WHEN_TRUE if prop.kind == "sometimes" else WHEN_FALSE if prop.kind in ("always", "never") else TOLERANT
             found.append(Predicate(prop.name, prop.expr, negated, True, event))
     if any(p.kind in ("deadlock", "hang") for p in system.properties):
-        found.append(Predicate("", system.all_final(), False, False, WHEN_FALSE))
+        found.append(Predicate(ALL_FINAL, system.all_final(), False, False, WHEN_FALSE))
     for prop in system.properties:
         for case, (_, p, q) in enumerate(prop.cases):
             found += [Predicate(case_name(prop, case, side), expr, False, False, WHEN_FALSE) for side, expr in enumerate((p, q))]

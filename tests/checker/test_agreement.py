@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 
 from checker import check
-from checker.reference import check_lasso
-from checker.result import Limits, Result, Verdict
-from protocol import DefinitionError, Property, System
+from checker.result import Limits, Result
+from protocol import DefinitionError, System
 from protocol.trace import trace_of
+from tests.checker.lassos import judge_lasso
 from tests.checker.random_systems import EXAMPLES, digraphs, systems
 from tests.reference.orphaned_lock import build as orphaned_lock
 from tests.reference.two_phase_commit import build as two_phase_commit
@@ -48,16 +48,6 @@ def agree(system: System) -> None:
 def path(result: Result, name: str) -> list[str] | None:
     steps = result.findings[name].path
     return None if steps is None else [str(step) for step in steps]
-
-
-def judge_lasso(system: System, prop: Property, result: Result) -> None:
-    """The counterexample of a leads_to, if there is one, is a fair behaviour of the system."""
-    finding = result.findings[prop.name]
-    if finding.verdict is not Verdict.VIOLATED:
-        return
-    assert finding.path is not None and finding.loop_start is not None
-    case = next(c for c in prop.cases if c[0] == finding.reason)
-    check_lasso(system, case, list(finding.path[: finding.loop_start]), list(finding.path[finding.loop_start :]))
 
 
 @EXAMPLES

@@ -228,7 +228,7 @@ def test_the_graph_has_every_edge():
     tables = tabulate(two_phase_commit(4))
     space = Space(tables, 10**6, 10**9)
     space.expand(10**6, -1, False)
-    graph = space.graph()
+    graph, _ = space.graph()
     assert graph.offsets[-1] == len(graph.targets) == 8_258 - 1
     states = [tables.layout.unpack(space.words(s)) for s in range(space.distinct)]
     number = {state: s for s, state in enumerate(states)}

@@ -37,7 +37,6 @@ from protocol import (
     each,
     hang,
     if_else,
-    leads_to,
     lost_store,
     me,
     never,
@@ -337,13 +336,17 @@ def test_the_graph_of_representatives_has_every_edge() -> None:
     tables = tabulate(queue_up(first=False), turned=True)
     space = Space(tables, 10**5, 10**9)
     space.expand(10**5, -1, False)
-    graph = space.graph()
+    graph, turned_by = space.graph()
     states = [tables.layout.unpack(space.words(s)) for s in range(space.distinct)]
     for number, state in enumerate(states):
         edges = range(graph.offsets[number], graph.offsets[number + 1])
         taken = {(int(graph.instances[e]), states[graph.targets[e]]) for e in edges}
         fired = {k: i for k, i in enumerate(tables.instances) if may_fire(i, loader(tables.system, state))}
         assert taken == {(k, tables.symmetry.least(tables.layout, successor(tables.system, state, i))[0]) for k, i in fired.items()}
+        for e in edges:
+            after = successor(tables.system, state, tables.instances[graph.instances[e]])
+            by = tables.symmetry.elements[turned_by[e]] if turned_by[e] >= 0 else IDENTITY
+            assert by.state(tables.system, after) == states[graph.targets[e]]
 
 
 def test_copies_that_differ_in_a_later_word_are_ordered_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,11 +440,6 @@ def test_a_hang_is_asked_with_symmetry_alone() -> None:
 def test_a_lost_store_numbers_the_copies_and_so_tells_them_apart() -> None:
     reduced = agree(writers(lost_store))
     assert "`cell.unread_writer := peer`" in reduced.notes[0] and not tabulate(writers(lost_store), turned=True).symmetry.elements
-
-
-def test_who_is_served_is_refused() -> None:
-    with pytest.raises(DefinitionError, match="not sound for property served"):
-        check(queue_up(True, lambda line, served, clients: leads_to("served", clients.at(0) == B, clients.at(0) == C)), reduced=True)
 
 
 def test_too_many_renamings_are_refused() -> None:

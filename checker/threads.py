@@ -1,0 +1,182 @@
+"""Fairness where states stand for their renamings: each unit that fairness is owed to is followed through a graph of representatives.
+
+In a representative a unit of the system (a row in a copy) has another name, and a step renames it again. A *thread* is what one unit is
+called along the states of a component. As the renamings are a finite group, a behaviour that stays in a component meets a unit wherever
+its thread is, and nowhere else: so a thread is to the representatives what a unit is to the states themselves (Emerson and Sistla,
+Utilizing symmetry when model checking under fairness assumptions, 1997). Why that is exact: docs/semantics.md, "Reductions".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from protocol.action import Instance
+
+from .liveness import OUTSIDE, Lasso, StateGraph, components_of, cycle_in
+from .permutation import Permutation
+
+BYTES_OF_UNIT = 26
+"""What one unit takes for a state while its component is judged."""
+
+
+@dataclass(frozen=True)
+class Threads:
+    """How the edges of a graph of representatives rename instances, and the units that fairness is owed to.
+
+    Renaming 0 leaves everything as it is. Shapes: turned_by [edges] int8, the renaming by which a successor became its representative, less
+    one; units [renamings, units], instances [renamings, instances] int32, what each becomes; inverse [renamings] and
+    after [renamings, renamings] int64, `after[g, h]` being first h, then g.
+    """
+
+    turned_by: np.ndarray
+    units: np.ndarray
+    instances: np.ndarray
+    inverse: np.ndarray
+    after: np.ndarray
+
+    def judge(self, graph: StateGraph, component: Any, order: Any, part: Any, unit_of_instance: Any, unit_is_strong: Any, goal: Any) -> Any:
+        """As `liveness` judges every component, with threads for units."""
+        arrays = (graph.offsets, graph.targets, graph.instances, component, order, part, unit_of_instance, unit_is_strong, goal)
+        return _judge(*arrays, self.turned_by, self.units)
+
+    def unfolded(
+        self, graph: StateGraph, edges: list[int], component: np.ndarray, end: int, resting: bool, unit_of_instance: Any, unit_is_strong: Any
+    ) -> Lasso:
+        """The behaviour of the system that goes along these edges to the representative `end`, and round in its component."""
+        steps, turn = [], 0  # the renaming of the representative that the behaviour is in
+        for edge in edges:
+            steps.append(int(self.instances[turn, graph.instances[edge]]))
+            turn = int(self._next(np.int64(turn), np.int64(edge)))
+        if resting:
+            return Lasso(steps, [])
+        lifted, place = self._lifted(graph, component, int(component[end]))
+        here = int(place[end]) * len(self.inverse) + turn
+        return Lasso(steps, cycle_in(lifted, components_of(lifted), here, unit_of_instance, unit_is_strong))
+
+    def _next(self, turn: Any, edge: Any) -> Any:
+        return self.after[turn, self.inverse[self.turned_by[edge].astype(np.int64) + 1]]
+
+    def _lifted(self, graph: StateGraph, component: np.ndarray, name: int) -> tuple[StateGraph, np.ndarray]:
+        """All states that a component stands for, one per representative and renaming; and the place of each representative."""
+        members = np.flatnonzero(component == name)
+        place = np.full(graph.states, -1, np.int64)
+        place[members] = np.arange(len(members))
+        source = np.repeat(np.arange(graph.states), np.diff(graph.offsets))
+        edge = np.flatnonzero(component[source] == name)
+        renamings, outside = len(self.inverse), len(members) * len(self.inverse)
+        turn, edge = np.tile(np.arange(renamings), len(edge)), np.repeat(edge, renamings)
+        # What leaves the component enables its unit all the same: it stays, as an edge to one more state.
+        target = np.where(component[graph.targets[edge]] == name, place[graph.targets[edge]] * renamings + self._next(turn, edge), outside)
+        begins = place[source[edge]] * renamings + turn
+        order = np.argsort(begins, kind="stable")
+        offsets = np.searchsorted(begins[order], np.arange(outside + 2)).astype(np.int64)
+        instances = self.instances[turn, graph.instances[edge]]
+        root = np.full(outside + 1, -1, np.int64)
+        return StateGraph(offsets, target[order].astype(np.int32), instances[order].astype(np.int32), root, root.astype(np.int32)), place
+
+
+def threads_of(renamings: list[Permutation], instances: list[Instance], unit_of_instance: np.ndarray, units: int, turned_by: np.ndarray) -> Threads:
+    """The threads of a graph whose representatives were found among these renamings, all of a group with the identity first."""
+    number = {g: k for k, g in enumerate(renamings)}
+    place = {_key(i): k for k, i in enumerate(instances)}
+    images = np.array([[place[_key(g.instance(i))] for i in instances] for g in renamings], np.int32)
+    renamed = np.tile(np.arange(units, dtype=np.int32), (len(renamings), 1))
+    fair = np.flatnonzero(unit_of_instance >= 0)
+    renamed[:, unit_of_instance[fair]] = unit_of_instance[images[:, fair]]
+    inverse = np.array([number[g.inverse] for g in renamings], np.int64)
+    after = np.array([[number[g.after(h)] for h in renamings] for g in renamings], np.int64)
+    return Threads(turned_by, renamed, images, inverse, after)
+
+
+def _key(instance: Instance) -> tuple[int, tuple, tuple]:
+    return instance.action.number, instance.copy, instance.values
+
+
+# -- compiled --------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True)
+def _root(links, node):  # type: ignore[no-untyped-def]
+    """The node that stands for all that are linked to one."""
+    while links[node] != node:
+        links[node] = links[links[node]]
+        node = links[node]
+    return node
+
+
+@njit(cache=True, nogil=True)
+def _linked(offsets, targets, component, order, begin, end, place, units, turned_by, renamed):  # type: ignore[no-untyped-def]
+    """The threads of one component: per place and unit what stands for its thread; [states of it * units] int64."""
+    links = np.arange((end - begin) * units)
+    for k in range(begin, end):
+        v = order[k]
+        for e in range(offsets[v], offsets[v + 1]):
+            w = targets[e]
+            if component[w] == component[v]:
+                for u in range(units):
+                    links[_root(links, place[v] * units + u)] = _root(links, place[w] * units + renamed[turned_by[e] + 1, u])
+    for node in range(len(links)):
+        links[node] = _root(links, node)
+    return links
+
+
+@njit(cache=True, nogil=True)
+def _judge(offsets, targets, instances, component, order, part, unit_of_instance, unit_is_strong, goal, turned_by, renamed):  # type: ignore[no-untyped-def]
+    """Judge every component: mark the fair ones in `goal`, and leave in `part` what is worth another search.
+
+    Returns whether some component is fair, and whether something is left to search.
+    """
+    units = len(unit_is_strong)
+    place = np.zeros(len(component), np.int64)
+    accepted = again = False
+    begin = 0
+    while begin < len(order):
+        name = component[order[begin]]
+        end, inner = begin, False
+        while end < len(order) and component[order[end]] == name:
+            v = order[end]
+            place[v] = end - begin
+            for e in range(offsets[v], offsets[v + 1]):
+                inner = inner or component[targets[e]] == name
+            end += 1
+        if not inner:  # no edge inside: nobody stays here
+            part[order[begin]] = OUTSIDE
+            begin = end
+            continue
+        thread = _linked(offsets, targets, component, order, begin, end, place, units, turned_by, renamed)
+        size, enabled_in = np.zeros(len(thread), np.int32), np.zeros(len(thread), np.int32)
+        taken, seen = np.zeros(len(thread), np.bool_), np.zeros(len(thread), np.bool_)
+        for k in range(begin, end):
+            v = order[k]
+            for u in range(units):
+                size[thread[place[v] * units + u]] += 1
+            for e in range(offsets[v], offsets[v + 1]):
+                u = unit_of_instance[instances[e]]
+                if u >= 0:
+                    node = place[v] * units + u
+                    taken[thread[node]] = taken[thread[node]] or component[targets[e]] == name
+                    if not seen[node]:
+                        seen[node] = True
+                        enabled_in[thread[node]] += 1
+        starved = owed = False
+        for node in range(len(thread)):
+            untaken = not taken[thread[node]]
+            starved = starved or (untaken and enabled_in[thread[node]] == size[thread[node]])
+            owed = owed or (untaken and unit_is_strong[node % units] and enabled_in[thread[node]] > 0)
+        for k in range(begin, end):
+            v = order[k]
+            part[v] = OUTSIDE if starved else name
+            goal[v] = not starved and not owed
+            if owed and not starved:
+                for e in range(offsets[v], offsets[v + 1]):
+                    u = unit_of_instance[instances[e]]
+                    if u >= 0 and unit_is_strong[u] and not taken[thread[place[v] * units + u]]:
+                        part[v] = OUTSIDE
+        accepted = accepted or not (starved or owed)
+        again = again or (owed and not starved)
+        begin = end
+    return accepted, again
