@@ -129,7 +129,6 @@ REASONS: dict[str, tuple[str, ...]] = {
         "connector.drop_late_grant: drop the row",
         "connector.drop_late_settled: drop the row",
         "connector.ignore_refusal: drop the row",
-        "connector.receive_refusal: drop the row",
     ),
     "D takes a living P for dead, which it may": (
         "router.post_to_decode: drop what it does to asked_by",
@@ -147,7 +146,6 @@ REASONS: dict[str, tuple[str, ...]] = {
     "that D number 0 takes nobody is a bound, and no rule": ("decode_loop.reserve: drop the guard decode != 0",),
     "one token more of an answer whose client has gone": (
         "decode_worker.credit_draft: drop the guard entry.state[decode, request] == DECODING",
-        "decode_worker.credit_token: drop the guard entry.state[decode, request] == DECODING",
         "decode_worker.credit_token (2): drop the guard entry.state[decode, request] == DECODING",
     ),
     "who is not in the step has no token to drop": ("decode_worker.drop_token: drop the guard decode_batch[decode, request]",),
@@ -170,13 +168,8 @@ REASONS: dict[str, tuple[str, ...]] = {
     "any reply may be given again": (
         "decode_loop.grant: drop what it does to reply_due",
         "decode_loop.refuse: drop what it does to reply_due",
-        "decode_loop.settle: drop what it does to reply_due",
     ),
-    "a P that is not told of a refusal goes on waiting, and gives up where it may": (
-        "decode_loop.refuse: drop the row",
-        "decode_loop.refuse: drop what it does to refusal",
-        "connector.receive_refusal: drop the move refused",
-    ),
+    "a D that does not refuse keeps the ask, and grants it when it has room": ("decode_loop.refuse: drop the row",),
     "P tells D too early, but D revokes the key before it gives the room away": ("router.abort_at_prefill: do always what it does to cancel",),
     "who is registered in a life that the request was not posted in is never pushed there": (
         "router.register: drop the guard engine.alive",
