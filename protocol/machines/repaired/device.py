@@ -32,7 +32,7 @@ class Device(IntEnum):
 
 def launch_rows(p: Plane, work: Work, computing: IntEnum, starting: IntEnum) -> list[Row]:
     """The host hands what it has read to the stream, and goes on."""
-    launched = work.forwards if not p.rules.speaks_in_stream else TRUE
+    launched = TRUE if p.rules.speaks_in_stream else ~work.withdraws
     load = [work.update.set(False)] if p.bounds.control else []
     item = p.work(tasks=work.tasks, update=work.update if p.bounds.control else False)
     launch = [p.stream[work.rank].send(item), when(work.forwards, p.kernels_due[work.rank].add(1)), *work.forget, *load]
@@ -49,11 +49,12 @@ def device(p: Plane) -> Machine:
     take: list[Any] = [each(p.request, lambda q: work.task(q).set(field(head.tasks, q))), p.stream[r].receive()]
     if p.bounds.control:
         take.append(work.update.set(head.update))
-    lowers = (r == 0) & (TRUE if p.rules.speaks_in_stream else ~TRUE)
     rows = [
         _row("take_work", d.IDLE, d.COMPUTING, TRUE, take, cite="cache_handshake facts 6.2 w2: in stream order"),
         *forward_rows(p, work, d, d.LOWERING, p.stream_met, [p.stream_met.arrive()]),
-        _row("lower_forward", d.LOWERING, d.IDLE, lowers, [p.forward_signal.set(False)], cite="ours: zero behind the last layer's collective"),
-        _row("end_work", d.LOWERING, d.IDLE, ~lowers, []),
     ]
+    if p.rules.speaks_in_stream:
+        lower = [p.forward_signal.set(False)]
+        rows.append(_row("lower_forward", d.LOWERING, d.IDLE, r == 0, lower, cite="ours: zero behind the last layer's collective"))
+    rows.append(_row("end_work", d.LOWERING, d.IDLE, r != 0 if p.rules.speaks_in_stream else TRUE, []))
     return Machine("device", d, rows, copies=p.each_rank, final=d.IDLE, process=p.worker_process, doc="P.G[r]: the rank's stream of kernels.")
