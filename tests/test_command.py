@@ -236,7 +236,7 @@ def test_list_puts_every_scenario_under_its_first_pull_request_with_its_hazards(
     assert list(sections)[:-1] == sorted(list(sections)[:-1], key=lambda p: int(p[1:]))
     assert "intake-mutex-kept-in-vain-in-t2" in sections["#7791"] and re.search(r"^ *H19 +get_requests counts", sections["#7791"], re.M)
     assert "intake-third-request-skipped-in-t1" in sections["beside the pull requests"]
-    assert sum(section.count(" intake-mutex-kept-in-vain-in-t2 ") for section in sections.values()) == 1
+    assert sum(section.count("\nintake-mutex-kept-in-vain-in-t2 ") for section in sections.values()) == 1
 
 
 def test_show_of_a_hazard_tells_it_whole(interlock) -> None:  # noqa: ANN001
@@ -254,7 +254,7 @@ def test_show_of_a_pull_request_lists_hazards_and_scenarios(interlock) -> None: 
     for name in ("#7791", "7791"):
         code, out, _ = interlock("show", name)
         assert code == 0 and out.startswith("#7791: reverts #6680\n")
-        assert re.search(r"^ *H19 ", out, re.M)
+        assert re.search(r"^ *H19 ", out, re.M) and not re.search(r"^ *H1 ", out, re.M)
         assert all(s.name in out for s in scenarios().values() if "#7791" in s.sources)
 
 

@@ -20,6 +20,8 @@ from .pulls import PULLS
 
 BESIDE = "beside the pull requests"
 REFERENCE = "repaired"
+OURS = "protocol.machines.repaired."
+"""Where the whole of the repaired protocol is built, and parts of it that leave a rule out."""
 
 
 # -- what a scenario is about ----------------------------------------------------------------------------------------
@@ -170,8 +172,9 @@ def find_pull(name: str) -> str | None:
 
 
 def hazards_about(pull: str, listed: Iterable[Scenario] | None = None) -> list[Hazard]:
-    """The hazards of a pull request: those that name it, and those that its scenarios cite."""
-    cited = {number for s in (scenarios().values() if listed is None else listed) if pull in s.sources for number in hazards_of(s)}
+    """The hazards of a pull request: those that name it, and those that a version of it has. Ours cites all that it keeps, and has none."""
+    own = [s for s in (scenarios().values() if listed is None else listed) if pull in s.sources and not s.build.__module__.startswith(OURS)]
+    cited = {number for s in own if s.expected == "violated" for number in hazards_of(s)}
     return [h for h in hazards().values() if pull in h.pulls or h.number in cited]
 
 
