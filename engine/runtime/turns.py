@@ -92,7 +92,8 @@ class Player(Agent):
     @property
     def heeds(self) -> int:
         """The variables whose change could give it a row to fire: a bit for each."""
-        dozes_for = self._own.dozes_for
+        # Who has polled in vain goes round again when anything has changed that his loop looks at, not only where he stands.
+        dozes_for = self._own.dozes_for if not self._in_vain else self._own.dozes_for or frozenset()
         key = self.copy.state, self._left, dozes_for
         found = self._heeded.get(key)
         if found is None:
