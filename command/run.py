@@ -38,7 +38,7 @@ def run(
     url: Annotated[str, typer.Option("--url", "--base-url", help="A server with the OpenAI API: http://host:port.")] = "",
     model: Annotated[str, typer.Option(help="With --url, its first if none is named; else tiny, tiny-experts or smollm2.")] = "",
     monolithic: Annotated[bool, typer.Option("--monolithic", help="The engine in this process, without the protocol: the baseline.")] = False,
-    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances, each with D instances of its own; 0: the gate and its ranks only.")] = 1,
+    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances, which share the D instances; 0: the gate and its ranks only.")] = 1,
     decode: Annotated[int, typer.Option(min=1, help="Decode instances, with --prefill.")] = 1,
     ranks: Annotated[int, typer.Option("--ranks", "--tp", min=1, help="Tensor-parallel ranks of an instance.")] = 2,
     ep: ExpertParallel = 1,

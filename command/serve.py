@@ -15,7 +15,7 @@ def serve(
     model: Annotated[str, typer.Option(help="tiny, tiny-experts or smollm2.")] = "tiny",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
-    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances, each with decode instances of its own; 0 is --monolithic.")] = 1,
+    prefill: Annotated[int, typer.Option(min=0, help="Prefill instances, which share the decode instances; 0 is --monolithic.")] = 1,
     decode: Annotated[int, typer.Option(min=1, help="Decode instances.")] = 1,
     tp: Annotated[int, typer.Option(min=1, help="Tensor-parallel ranks of an instance.")] = 1,
     ep: ExpertParallel = 1,

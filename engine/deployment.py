@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from protocol import DefinitionError
 
-from .disaggregated.cells import Cells, share
+from .disaggregated.cells import Cells
 from .disaggregated.lockstep import FREE, Cost
 from .disaggregated.lockstep_service import LockstepService
 from .disaggregated.plant import Plant
@@ -29,7 +29,8 @@ class Deployment:
     """An engine to start.
 
     Args:
-        model: its name. prefill, decode: instances; no prefill instance means the monolithic engine, with one decode instance.
+        model: its name. prefill, decode: instances, the former share the latter; no prefill instance means the monolithic engine, with one
+            decode instance.
         tensor_parallel: ranks of each. expert_parallel: 1 cuts every expert; see `Plant` for more.
         sequences: generations that run at once. context_tokens: the longest prompt and answer together.
         routing: where the disaggregated engine stores which experts every token visits; empty for nowhere.
@@ -81,7 +82,7 @@ class Deployment:
         """
         config = config_of(self.model)
         if self.prefill > 0:
-            return Cells(self._plants(config), logs, keeps_records=keeps_records, signals=signals)
+            return Cells([self._plant(config)], logs, keeps_records=keeps_records, signals=signals)
         if self.decode != 1 or self.expert_parallel not in (1, self.tensor_parallel):
             raise DefinitionError("the monolithic engine is one instance; give --decode 1, and --ep 1 or as many as --tp")
         if self.routing:
@@ -106,22 +107,13 @@ class Deployment:
             DefinitionError: no such model or rule, or the model cannot be cut so.
         """
         config = config_of(self.model)
-        if self.prefill != 1:
-            raise DefinitionError(f"--prefill {self.prefill}: in lockstep there is one prefill instance; give --prefill 1")
-        return LockstepService(weights_of(config), replace(self._plant(config, self.decode), without=without), policy, logged, cost)
+        return LockstepService(weights_of(config), replace(self._plant(config), without=without), policy, logged, cost)
 
-    def _plants(self, config: ModelConfig) -> list[Plant]:
-        """The cells: a prefill instance each, and its share of the decode instances."""
-        if self.decode < self.prefill:
-            text = f"--prefill {self.prefill} --decode {self.decode}: each prefill instance hands over to decode instances of its own"
-            raise DefinitionError(f"{text}; give --decode at least {self.prefill}")
-        return [replace(self._plant(config, decodes), cells=self.prefill) for decodes in share(self.decode, self.prefill)]
-
-    def _plant(self, config: ModelConfig, decodes: int) -> Plant:
+    def _plant(self, config: ModelConfig) -> Plant:
         return Plant(
             config,
             self.tensor_parallel,
-            decodes,
+            self.decode,
             self.sequences,
             self.context_tokens,
             mortal=True,
@@ -130,4 +122,5 @@ class Deployment:
             expert_parallel=self.expert_parallel,
             redundant_experts=self.redundant_experts,
             routing=self.routing,
+            prefills=self.prefill,
         )

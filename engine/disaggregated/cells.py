@@ -1,7 +1,7 @@
 """The disaggregated engine as a user has it: cells that are renewed before they wear out, and started again when they fail.
 
-A *cell* is one prefill instance with decode instances of its own: the composition that is proven. A deployment of N prefill instances
-is N cells, and a request goes to the cell that has the fewest under way for its size.
+A *cell* is one composition: prefill instances, and the decode instances that they share. Of several cells, which have nothing in common, a
+request goes to the one that has the fewest under way for its size; a deployment is one cell.
 
 An engine of a cell wears out: in the protocol a number is used so many times, and a process has so many lives. Long before that a
 fresh engine is started beside it; new requests go there, and the old engine ends with its last request. So nothing ever wraps around, and
@@ -38,7 +38,7 @@ Logs = Mapping[str, str | os.PathLike[str]]
 
 
 class Cell:
-    """One prefill instance and its decode instances, by one engine after another.
+    """Prefill instances and their decode instances, by one engine after another.
 
     Args:
         name: for logs of its own; empty for the only cell. logs: where those of its first engine go, by system.
@@ -381,8 +381,3 @@ def beside(path: str | os.PathLike[str], part: str) -> Path:
     """A name beside that one: `events.ndjson` and `cell1` are `events.cell1.ndjson`. A device has no neighbours."""
     target = Path(path)
     return target.with_name(f"{target.stem}.{part}{target.suffix}") if part and (target.is_file() or not target.exists()) else target
-
-
-def share(decodes: int, prefills: int) -> list[int]:
-    """How many decode instances each of the cells gets: as evenly as possible."""
-    return [decodes // prefills + (number < decodes % prefills) for number in range(prefills)]

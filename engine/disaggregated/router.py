@@ -59,14 +59,9 @@ class Router:
         return Job(number, *self._waiting.popleft())
 
     def _next_prefill(self) -> int:
-        """The P with the fewest generations, of those that have a number free; of several the next in turn."""
-        loads, free = [0] * self._homes.prefills, set[int]()
-        for number, line in enumerate(self.lines):
-            prefill = self._homes.prefill_of(number)
-            loads[prefill] += line.job is not None
-            if line.job is None:
-                free.add(prefill)
-        return min(free, key=lambda i: (loads[i], (i - self._turn) % self._homes.prefills))
+        """The P whose turn it is, of those that have a number free. Not the one with the fewest generations: a P that is dead has few."""
+        free = {self._homes.prefill_of(number) for number, line in enumerate(self.lines) if line.job is None}
+        return min(free, key=lambda prefill: (prefill - self._turn) % self._homes.prefills)
 
 
 class Line:

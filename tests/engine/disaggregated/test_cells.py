@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from checker.conform import conform
 from engine.audit import audit
 from engine.deployment import Deployment
 from engine.disaggregated import cells
-from engine.disaggregated.cells import Cells, beside, share, total
+from engine.disaggregated.cells import Cells, beside, total
 from engine.disaggregated.plant import Plant
 from engine.errors import EngineError
 from engine.generation import Finish, Generation, Handle, Operable, Stats
@@ -23,10 +24,9 @@ from engine.model.config import TINY
 from engine.model.named import weights_of
 from engine.model.weight_file import save
 from engine.model.weights import seeded
-from protocol import DefinitionError
 
 from ..test_live import is_gone, process_numbers, segments
-from .test_service import after_return, read
+from .test_service import after_return, first_token, read
 
 SMALL = Plant(TINY, sequences=2, context_tokens=64, mortal=True)
 PATIENCE_S = 120
@@ -120,11 +120,8 @@ def test_a_cell_that_cannot_be_started_again_gives_up(monkeypatch: pytest.Monkey
 
 
 def test_requests_are_spread_over_cells_and_a_cell_fails_alone(tmp_path: Path) -> None:
-    deployment = Deployment(prefill=2, decode=3, sequences=2, context_tokens=64)
-    service = deployment.start({name: tmp_path / f"events{name}" for name in ("", "decode0", "decode1")}, keeps_records=True)
-    assert isinstance(service, Cells)
-    with closing(service):
-        assert [cell.plant.decodes for cell in service.cells] == [2, 1]
+    logs = {name: tmp_path / f"events{name}" for name in ("", "decode0", "decode1")}
+    with closing(Cells([replace(SMALL, cells=2, decodes=decodes) for decodes in (2, 1)], logs, keeps_records=True)) as service:
 
         async def run() -> list[Handle]:
             handles = ask(service, 9, 20)
@@ -171,12 +168,27 @@ def test_a_fresh_engine_has_the_orders_that_were_given(tmp_path: Path) -> None:
         assert found.requests == 22 and found.healthy and isinstance(service, Operable), found
 
 
-def test_what_cannot_be_shared_is_refused() -> None:
-    with pytest.raises(
-        DefinitionError, match="--prefill 3 --decode 2: each prefill instance hands over to decode instances of its own; give --decode at"
-    ):
-        Deployment(prefill=3, decode=2).start()
-    assert [share(5, 2), share(4, 4), share(7, 3)] == [[3, 2], [1, 1, 1, 1], [3, 2, 2]]
+def test_prefill_instances_share_a_decode_instance_and_one_dies_alone(tmp_path: Path) -> None:
+    service = Deployment(prefill=2, decode=1, sequences=4, context_tokens=64).start({"": tmp_path / "events"}, keeps_records=True)
+    assert isinstance(service, Cells)
+    with closing(service):
+
+        async def run() -> list[Finish | None]:
+            handles = ask(service, 6, 20)
+            await first_token(service)
+            service.cells[0].engines[0].engine.children["prefill 1 engine"].process.kill()
+            await asyncio.gather(*map(read, handles))
+            while {await read(handle) for handle in ask(service, 2)} != {Finish.LENGTH}:
+                pass  # the other one is on its way back
+            return [handle.finish for handle in handles]
+
+        ends = asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
+        assert set(ends) <= {Finish.LENGTH, Finish.ERROR} and ends.count(Finish.LENGTH) >= 3, ends
+        found = audit(weights_of(TINY), service.records, service.leaks())
+        assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ())
+        service.stop()
+    assert conform(tmp_path / "events").conforms
+    assert not segments()
 
 
 def test_sums_and_names(tmp_path: Path) -> None:

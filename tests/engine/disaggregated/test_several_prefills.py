@@ -109,16 +109,12 @@ def test_new_weights_reach_every_instance(tmp_path: Path) -> None:
     assert engine.leaks() == []
 
 
-def test_the_p_with_the_fewest_requests_gets_the_next_and_each_in_its_turn() -> None:
+def test_each_p_with_a_number_free_gets_a_request_in_its_turn() -> None:
     router = Router(4, Homes(2, 1), PLANTS["2P1D"].shape, mortal=False)
-    one = Generation((1, 2, 3), 1)
-    for key in range(3):
-        router.submit(key, one)
+    for key in range(4):
+        router.submit(key, Generation((1, 2, 3), 1))
     router.lines[0].job = router.next_job(0)
-    assert router.next_job(2) is None  # P number 0 has one already
+    assert router.next_job(2) is None  # it is the turn of P number 1
     router.lines[1].job = router.next_job(1)
-    router.lines[0].job = None
-    assert router.next_job(2) is not None
-    router.lines[1].job = None
-    router.submit(3, one)
-    assert router.next_job(0) is None and router.next_job(1) is not None  # both have none, and P number 0 had the last
+    router.lines[2].job = router.next_job(2)
+    assert router.next_job(0) is None and router.next_job(3) is not None  # P number 0 has no number free, and has had its turn

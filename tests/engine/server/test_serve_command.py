@@ -141,9 +141,9 @@ def test_ctrl_c_ends_the_answers_under_way(monkeypatch: pytest.MonkeyPatch, grac
 
 
 def test_what_is_not_there_is_one_line() -> None:
-    done = subprocess.run([*COMMAND, "--prefill", "2"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*COMMAND, "--tp", "5"], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "--prefill 2 --decode 1: each prefill instance hands over to decode instances of its own; give --decode at least 2" in done.stderr
+    assert "model tiny cannot be cut into 5 ranks; choose one of 1, 2, 3, 6" in done.stderr
 
 
 @pytest.mark.parametrize(
