@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 from typing import NoReturn
 
 import typer
@@ -46,8 +47,15 @@ def main() -> None:
     except (ProtocolError, TraceError) as error:
         print(f"interlock: {error}", file=sys.stderr)
         sys.exit(2)
+    except MemoryError as error:
+        print(f"interlock: out of memory, so that nothing is answered; lower the bounds ({error})", file=sys.stderr)
+        sys.exit(3)
     except BrokenPipeError:
         _leave_pipe()
+    except Exception:
+        traceback.print_exc()
+        print("interlock: this is a fault of interlock itself, and no answer", file=sys.stderr)
+        sys.exit(3)
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):  # which the parser of the command line answers with 1: here that is "violated"
             _leave_pipe()

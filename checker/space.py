@@ -63,10 +63,7 @@ class Space:
         self.room = max(8192 if workers == 1 else PIPELINE_ROOM, 2 * len(tables.instances))
         self.slots = max(SLOTS, 4 * self.room)
         per_state = 8 * self.width + 8
-        capacity = min(most_states, MOST_STATES, most_bytes // per_state) + self.room + 1
-        self.states = np.empty(capacity * self.width, dtype=np.uint64)
-        self.parents = np.empty(capacity, dtype=np.uint32)
-        self.via = np.empty(capacity, dtype=np.uint32)
+        self._reserve(min(most_states, MOST_STATES, most_bytes // per_state) + self.room + 1)
         self.table = np.zeros(self.slots, dtype=np.uint64)
         self.counters = np.full(k.COUNTERS, -1, dtype=np.int64)
         self.counters[[k.HEAD, k.TRANSITIONS, k.DEPTH, k.SINK, k.FOUND]] = 0
@@ -81,6 +78,22 @@ class Space:
         self.states[: self.width] = tables.layout.pack(tables.system.initial_state())
         self.parents[0] = self.via[0] = 0
         k.fill(self.states, self.width, 1, self.table, self.numbered)
+
+    def _reserve(self, capacity: int) -> None:
+        """Room for so many states, or for as many as the address space of this process is allowed."""
+        while True:
+            try:
+                self.states = np.empty(capacity * self.width, dtype=np.uint64)
+                self.parents = np.empty(capacity, dtype=np.uint32)
+                self.via = np.empty(capacity, dtype=np.uint32)
+            except MemoryError:
+                if capacity <= self.room + 1:
+                    raise
+                self.states = np.empty(0, dtype=np.uint64)
+                capacity = max(capacity // 2, self.room + 1)
+                self.most_bytes = capacity * (8 * self.width + 8)
+            else:
+                return
 
     def _buffer(self) -> tuple[np.ndarray, ...]:
         """Room for successors: their words, hashes, parents and instances."""
@@ -176,12 +189,17 @@ class Space:
         return self.distinct + self.room > self.parents.size
 
     def grow(self) -> bool:
-        """Double the hash table (once it is large, only half as much again); False where the budget forbids it."""
-        slots = self.table.size * 2 if self.table.size < LARGE_SLOTS else self.table.size * 3 // 2
-        if self.bytes_used - 8 * self.table.size + 8 * slots > self.most_bytes:
+        """Double the hash table (once it is large, only half as much again); False where the budget, or the system, forbids it."""
+        before, used = self.table.size, self.bytes_used
+        slots = before * 2 if before < LARGE_SLOTS else before * 3 // 2
+        if used - 8 * before + 8 * slots > self.most_bytes:
             return False
         self.table = np.zeros(0, dtype=np.uint64)
-        self.table = np.zeros(slots, dtype=np.uint64)
+        try:
+            self.table = np.zeros(slots, dtype=np.uint64)
+        except MemoryError:
+            self.most_bytes = used
+            return False
         k.fill(self.states, self.width, self.distinct, self.table, self.numbered)
         return True
 

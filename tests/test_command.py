@@ -285,6 +285,18 @@ def few(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return list(kept)
 
 
+@pytest.mark.parametrize(("error", "told"), [(MemoryError("8 GB"), "out of memory"), (RuntimeError("what"), "a fault of interlock itself")])
+def test_what_goes_wrong_inside_is_no_answer(interlock, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str) -> None:  # noqa: ANN001
+    """1 would say that a property is violated."""
+
+    def wrong(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(check_command, "explore", wrong)
+    code, out, err = interlock("check", few(monkeypatch)[0])
+    assert code == 3 and out == "" and told in err
+
+
 def test_a_catalogue_that_a_budget_stops_is_no_success(interlock, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
     names = few(monkeypatch)
     code, out, err = interlock("check", "--deep", "--max-states", 1)
