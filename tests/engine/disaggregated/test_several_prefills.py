@@ -8,6 +8,7 @@ import pytest
 
 from checker.conform import conform
 from engine.audit import Audit, audit
+from engine.disaggregated.crews import RouterCrew
 from engine.disaggregated.lockstep import LockstepEngine
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.router import Router
@@ -38,7 +39,9 @@ def audited(engine: LockstepEngine) -> Audit:
 
 def home_of(engine: LockstepEngine, key: int) -> int | None:
     """The P that has the request at the moment; None when it has none yet, or is over."""
-    lines = engine.ensemble._members["router"].crew._router.lines
+    crew = engine.ensemble._members["router"].crew
+    assert isinstance(crew, RouterCrew)
+    lines = crew._router.lines
     return next((engine.plant.homes.prefill_of(n) for n, line in enumerate(lines) if line.job is not None and line.job.key == key), None)
 
 
