@@ -2,7 +2,7 @@
 
 Every run has the same requests at once, a policy of its own seed, and what the rule is about: clients that give up, processes that die,
 messages that are lost, an operator who pauses - each at moments drawn from the seed. The repaired protocol under the same adversity is
-harmed by none of them. In every third seed a forward takes as long as some hundred rows, else no time; in every second, D's steps read and
+harmed by none of them. In every third seed a step of D takes as long as some hundred rows, else no time; in every second, D's steps read and
 write their blocks when they end, else when they begin.
 """
 
@@ -35,8 +35,8 @@ ROWS_REQUEST = 300
 """About how many rows a request takes."""
 PAUSE_ROWS = 200
 """So long a pause lasts."""
-SLOW = Cost(forward_s=0.01, row_s=4e-5)
-"""A forward that takes as long as 250 rows."""
+SLOW = Cost(row_s=4e-5, step_s=0.02)
+"""A step of D takes as long as 500 rows: meanwhile blocks that it works on may be given up, given to another request, and written by P."""
 RETURNS_S = (0.0, RETURN_S)
 """Virtual time from a death to the return; it goes by where rows take time, or nobody has one."""
 

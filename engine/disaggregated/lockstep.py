@@ -44,11 +44,12 @@ SETTLE_S = 1.0
 
 @dataclass(frozen=True)
 class Cost:
-    """What a forward takes in virtual time: seconds each, and a token; and what a row takes."""
+    """What a forward takes in virtual time: seconds each, and a token; what a row takes; and how much longer D's forwards take than P's."""
 
     forward_s: float = 0.0
     token_s: float = 0.0
     row_s: float = 0.0
+    step_s: float = 0.0
 
     def of(self, batch: Sequence[Chunk]) -> float:
         """Seconds of a forward over the batch."""
@@ -119,7 +120,7 @@ class LockstepComputation:
         self._is_entered = bool(batch)
         if batch:
             self._group, self._all = self._forwards.join(number, batch)
-            self._clock.sleep(self._cost.of(batch))
+            self._clock.sleep(self._cost.of(batch) + self._cost.step_s)
             if not self._late:
                 self._group.run()
 

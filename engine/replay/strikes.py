@@ -13,7 +13,6 @@ REASONS: dict[str, str] = {
     "lowers_behind_barrier": "P decides on a batch while a rank still computes; the batch waits in the queue, so no answer is hurt (H1).",
     "names_turns": "a message would have to stay under way while its request ends and its number's next one begins, and its receiver does not rest.",
     "names_lives": "P would have to die between two rows of the router, and be back before the second.",
-    "ends_steps": "an abort, the next reservation of those blocks and a write into them would have to fall into one step of D.",
 }
 """Why no schedule strikes a version that `interlock check` refutes; see `reason`."""
 

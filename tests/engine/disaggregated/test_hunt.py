@@ -20,6 +20,7 @@ def policy(name: str, seed: int) -> Policy:
         ("fences_writes", "random", 3, {"stray writes"}),
         ("reserves_once", "random", 0, {"leaks"}),
         ("parks_early_signals", "pct", 3, {"stands still"}),
+        ("ends_steps", "random", 29, {"wrong tokens", "k3"}),
     ],
 )
 def test_what_a_rule_is_for_comes_back_without_it(rule: str, name: str, seed: int, kinds: set[str]) -> None:

@@ -35,7 +35,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def listed(requests: int) -> Iterator[Listed]:
         yield Listed("fences_writes", "H-13", lambda: version("fences_writes", (4, 5)), is_rule=True)
-        yield Listed("ends_steps", "H10", lambda: version("ends_steps", ()), is_rule=True)
+        yield Listed("names_turns", "H-20", lambda: version("names_turns", ()), is_rule=True)
         yield Listed("sends_computed", "H-05", refused, is_rule=True)
         yield Listed("early-zero", "H1", lambda: version("early-zero", (6,)), is_rule=False)
 
@@ -48,15 +48,15 @@ def test_the_page_tells_strikes_and_why_there_are_none(made: list[str], tmp_path
     text = (tmp_path / "hunt.md").read_text()
     assert "| `fences_writes` | H-13 | 2 | 2 | 0 | wrong tokens | random 4 |" in text
     assert "| `early-zero` | H1 | 1 | 1 | 0 | wrong tokens | random 6 |" in text
-    assert "- `ends_steps`: an abort, the next reservation" in text and "- `sends_computed`: not driven: no handlers for it" in text
+    assert "- `names_turns`: a message would have to stay" in text and "- `sends_computed`: not driven: no handlers for it" in text
     assert "4 seeded schedules of each policy" in " ".join(text.split())
-    assert "ends_steps: an abort, the next reservation" in capsys.readouterr().out
+    assert "names_turns: a message would have to stay" in capsys.readouterr().out
 
 
 def test_what_is_kept_is_not_done_again_with_the_same_options(made: list[str], tmp_path: Path) -> None:
     kept = tmp_path / "kept.jsonl"
     print_strikes(SEEDS, 3, 8, kept, tmp_path / "first.md")
-    assert made == ["fences_writes", "ends_steps", "early-zero"]
+    assert made == ["fences_writes", "names_turns", "early-zero"]
     lines = kept.read_text().splitlines(keepends=True)
     kept.write_text("".join(lines[:-1]))  # as if it had been stopped there
     print_strikes(SEEDS, 3, 8, kept, tmp_path / "again.md")
