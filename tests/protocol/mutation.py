@@ -202,6 +202,10 @@ REASONS: dict[str, tuple[str, ...]] = {
     "it parks the task that is parked already": ("consumer.park_item (2): drop the guard seen_layer[rank] == 0",),
     "ranks need not queue the requests of a batch in one order, for reports are by request (H-04)": (
         "consumer.queue_item: drop the guard all((any_request >= request) or (seen_task[rank, any_request] == 0) for any_request in request)",
+        "consumer.park_item: drop the guard all((any_request >= request) or (seen_task[rank, any_request] == 0) for any_request in request)",
+    ),
+    "the tokens of one step are of different requests, whichever is noted first": (
+        "token_processor.note_token: drop the guard all((any_request >= request) or not token_of[any_request] for any_request in request)",
     ),
     "between the two meetings any rank may do it: what is stored is read, and raised again, behind the second": (
         "worker.find_batch: drop the guard rank == 0",
