@@ -15,15 +15,16 @@ IDLE_S = 1.0
 """Longest pause of a loop that has nothing to do."""
 
 
-class PartnerRest:
-    """The pause of rank 0 before it looks for a batch; the others wait for it at a barrier.
-
-    It is summoned to the batches of other instances, too. When it looks for one of its own, their ranks may not have found theirs yet, so what has
-    come before it looked counts as well: at worst there is one round in vain.
-    """
+class WorkerRest:
+    """The pause of rank 0 before it looks for a batch; the others wait for it at a barrier."""
 
     def __init__(self, clock: Clock):
         self._clock = clock
+
+    @after("worker.find_batch", "worker.find_no_batch")
+    def look(self, step: Step) -> None:
+        """It has looked: what comes later is news."""
+        self._clock.forget()
 
     @after("worker.lower_forward")
     def rest(self, step: Step) -> None:
@@ -31,13 +32,23 @@ class PartnerRest:
         self._clock.doze(IDLE_S, "queue_filled")
 
 
-class WorkerRest(PartnerRest):
-    """The same of an instance by itself."""
+class PartnerRest:
+    """The same where it is summoned to the batches of other instances, too: it goes round twice between two pauses.
 
-    @after("worker.find_batch", "worker.find_no_batch")
-    def look(self, step: Step) -> None:
-        """It has looked: what comes later is news."""
-        self._clock.forget()
+    In the round in which it is called the others may have looked before the batch was put, and wait for it to say that there is none. In the next
+    one they have seen the batch.
+    """
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self._goes_round_again = False
+
+    @after("worker.lower_forward")
+    def rest(self, step: Step) -> None:
+        """Until a batch is put, here or elsewhere."""
+        self._goes_round_again = not self._goes_round_again
+        if not self._goes_round_again:
+            self._clock.doze(IDLE_S, "queue_filled")
 
 
 class Summons:
