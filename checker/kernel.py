@@ -15,16 +15,13 @@ with bit 63 set, which saves the second cache miss; 0 is empty.
 
 from __future__ import annotations
 
-import atexit
-import hashlib
-import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from numba import config, njit, types
+
+from .kernel_cache import cache_directory, seal
 
 U = np.uint64
 ZERO, ONE = U(0), U(1)
@@ -53,27 +50,8 @@ BLOCK = 256
 """States expanded before their successors are resolved."""
 
 
-def cache_directory() -> tuple[Path, bool]:
-    """Where compiled code is kept, and whether there may be some: in the user's cache, or for this process alone where he has none."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    directory = base / "interlock" / hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
-    there = directory.exists()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        writable = os.access(directory, os.W_OK)
-    except OSError:
-        writable = False
-    if writable:
-        return directory, there
-    # A folder that others could foresee might hold their code.
-    own = tempfile.mkdtemp(prefix="interlock-")
-    atexit.register(shutil.rmtree, own, ignore_errors=True)
-    return Path(own), False
-
-
-_directory, _compiled_before = cache_directory()
-_first_run = not _compiled_before
-if _first_run:
+_directory, _compiled_before = cache_directory(Path(__file__))
+if not _compiled_before:
     print("compiling the checker's kernel (once on this machine, a few seconds) ...", file=sys.stderr, flush=True)
 _numba_directory, config.CACHE_DIR = config.CACHE_DIR, str(_directory)  # type: ignore[attr-defined]
 
@@ -528,3 +506,4 @@ def judge(code, entries, first, last, width, work_words, states, count, answers)
 
 
 config.CACHE_DIR = _numba_directory  # type: ignore[attr-defined]
+seal(_directory)
