@@ -60,8 +60,11 @@ _OPEN = """\
 - **An abort reaches P before D,** one after the other, or D alone while P does not know the request. No property rests on P hearing of it.
 - **Tables are by request, not by slot.** What a slot is to the real tables, the number of a request is here: it is used again (`turns`), and
   hazards of what is left behind under it (H-05, H-06) come back by it. The cursor comes back with the abort that moves it (H17, H-10).
-- **D's own tensor-parallel ranks** are one worker here. A step on several ranks is what the group `forward-signal` is about.
-- **Both at once:** two requests with all faults are beyond the memory of the machine that this was explored on.
+- **D's own tensor-parallel ranks** are one worker here. That gate and ranks of the group `forward-signal` do what this worker takes for one
+  step is shown in the group [decode-ranks](catalogue.md#decode-ranks), for ranks that one D has to itself.
+- **Both at once:** two requests with all faults are beyond the memory of the machine that this was explored on. Split in two, P's
+  properties and D's hold there, and what P brings about by itself (group [repaired-halves](catalogue.md#repaired-halves)); what needs
+  both sides to end is not shown.
 """
 
 _ELSEWHERE = """\

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from engine.disaggregated.plant import Plant
+from engine.model.config import TINY
 from protocol import DefinitionError
 from protocol.catalogue.prefix_cache import SCENARIOS
 from protocol.machines.preparation.prefix_cache import VARIANTS, build
@@ -150,3 +152,9 @@ def test_twin_with_numbered_blocks_agrees() -> None:
     assert {v.at for v in VARIANTS.values()} >= {"computed", "preallocation"}
     assert not twin_reads_garbage("computed")
     assert twin_reads_garbage("preallocation")
+
+
+def test_no_row_of_the_engine_asks_for_the_cache() -> None:
+    """What is found is contents of `prepare.hold` and of the chunks behind it: P with the cache takes the steps of P without, and no others."""
+    with_cache, without = (Plant(TINY, prefix_cache=cached) for cached in (True, False))
+    assert with_cache.protocol_config == without.protocol_config
