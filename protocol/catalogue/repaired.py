@@ -29,6 +29,7 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | prefill-turns | P dies, and may start again, and the number is used again |
 | prefills-refused | two P share a D that takes no request; each gives up in the end |
 | prefills, prefills-full | deep: two P share a D; two D, one of which takes no request |
+| prefills-errors, prefills-aborts | deep: two P share a D, and writes fail; or clients give up |
 | prefills-crash, prefills-rank | deep: one of two P dies, and may start again; or one of its processes alone |
 | prefills-crashes, prefills-control | deep: each of two P may die; an operator pauses both and gives them new weights |
 | turns-faults, turns-repeated, turns-lossy, turns-crash | deep: a number used again: failed writes, repeated or lost messages, a crash of D |
@@ -98,6 +99,8 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "prefills": {"prefills": 2, "requests": 2},
     "prefills-refused": {"prefills": 2, "requests": 2, "full": True, "deadlines": True},
     "prefills-full": {"prefills": 2, "requests": 3, "decodes": 2, "full": True},
+    "prefills-errors": {"prefills": 2, "requests": 2, "errors": True},
+    "prefills-aborts": {"prefills": 2, "requests": 2, "aborts": True},
     "prefills-crash": {"prefills": 2, "requests": 2, "crash": "prefill", "mortals": 1},
     "prefills-crashes": {"prefills": 2, "requests": 2, "crash": "prefill"},
     "prefills-rank": {"prefills": 2, "requests": 2, "crash": "rank", "mortals": 1},
@@ -518,6 +521,10 @@ WHOLE = [
     _kept("prefills", "requests_answered", 1_687_032, None, deep=True),
     _kept("prefills", "requests_decoded", 1_687_032, None, deep=True),
     _kept("prefills", "gate_opens", 1_687_032, None, deep=True),
+    _kept("prefills-errors", "others_reservation_written", 3_083_544, None, deep=True),
+    _kept("prefills-errors", "requests_answered", 3_083_544, None, deep=True),
+    _kept("prefills-errors", "failed_without_cause", 3_116_136, None, deep=True),
+    _kept("prefills-aborts", "others_reservation_written", 57_696_156, None, deep=True),
     _kept("prefills-crash", "others_reservation_written", 4_803_128, None, deep=True),
     _kept("prefills-crash", "committed_unsent", 5_262_738, None, deep=True),
     _kept("prefills-crash", "answered_at_most_once", 4_803_128, None, deep=True),
