@@ -73,6 +73,7 @@ SCENARIOS = [
     _scenario("two", "decode", "answered_at_most_once", "holds", 5_623_789, None, **TWO),
     _scenario("two", "decode", "step_on_freed_reservation", "holds", 5_623_789, None, **TWO),
     _scenario("two-both", "prefill", "prefill_covered", "holds", 47_056_896, None, **BOTH, **TWO),
+    _scenario("two-both", "decode", "decode_covered", "holds", 5_628_530, None, **BOTH, **TWO),
     _scenario("two-both", "prefill", "joined", "holds", 51_899_392, None, **BOTH, **TWO),
     _scenario(
         "one-without-drains-before-cancel",
