@@ -223,6 +223,7 @@ class Turns:
                 self._ask_again()
                 self._client.await_news()
                 self._client.take_news()
+                self._spread()  # no socket tells of them again
                 if self._control.poll():
                     return
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+import multiprocessing
+import socket
+from multiprocessing.connection import Connection
+from typing import Any, cast
 
 from engine.driver import Driver
 from engine.roles.binding import Bindings, Outcome, decides
-from engine.runtime.turns import CopyClock, Player
+from engine.runtime.placement import Crew
+from engine.runtime.turns import ROUNDS_BETWEEN_LOOKS, CopyClock, Player, Turns
 from engine.store import Store
 from protocol.machines.signalling.forward_signal import build
 
@@ -40,3 +45,66 @@ def test_a_gate_that_has_found_a_forward_running_heeds_the_signal() -> None:
         player.play()
     assert player.copy.state.name == "CHECKING" and player.fired == 2
     assert player.heeds == 1 << names.index("queue_filled") | 1 << names.index("forward_signal")
+
+
+class Busy:
+    """A player that plays until its process looks up, and once more when it is roused; it notes by what."""
+
+    asks = has_acted = False
+    heeds = 0
+
+    def __init__(self, end: Connection):
+        self._end, self.wakes, self.played = end, 0.0, 0
+        self.roused: list[str] = []
+
+    def bit(self, action: Any) -> int:
+        """Of its one row."""
+        return 1
+
+    def reopen(self, rows: int) -> None:
+        """Nothing is kept."""
+
+    def rouse(self, variable: str = "") -> None:
+        """Play again."""
+        self.roused.append(variable)
+        self.wakes = 0.0
+
+    def play(self) -> bool:
+        """A turn; the last one before the process looks up is the last that it wants."""
+        self.played += 1
+        if self.played >= ROUNDS_BETWEEN_LOOKS:
+            self.wakes = math.inf
+        if self.played > ROUNDS_BETWEEN_LOOKS:
+            self._end.send("stop")
+        return True
+
+
+class News:
+    """A client to whom one cell has changed when it looks up for the first time."""
+
+    def __init__(self) -> None:
+        self._socket, self._other = socket.socketpair()
+        self.changed: list[tuple[int, int]] = []
+        self.letters: list[Any] = []
+        self._news = [(0, 0)]
+
+    def fileno(self) -> int:
+        """Of a socket on which nothing comes any more."""
+        return self._socket.fileno()
+
+    def await_news(self, heeds: int = 0) -> None:
+        """Nobody answers."""
+
+    def take_news(self) -> None:
+        """Once there is something."""
+        self.changed += self._news
+        self._news = []
+
+
+def test_news_that_a_busy_process_takes_between_two_rounds_rouse_whom_they_concern() -> None:
+    """They have left the socket, so that a process with nothing else to do would sleep on beside them."""
+    ours, theirs = multiprocessing.Pipe()
+    player: Any = Busy(theirs)
+    client: Any = News()
+    Turns([player], [((0, 0, 1), player, cast(Any, None))], [], client, Crew(), ours, lambda now: None, ["cell"]).run()
+    assert player.roused[0] == "cell" and player.played == ROUNDS_BETWEEN_LOOKS + 1
