@@ -46,7 +46,7 @@ def holding(build: Callable[..., System]) -> list[Version]:
     """Every configuration of the catalogue in the version that holds, each once."""
     subject = SUBJECTS[build]
     found: dict[str, Version] = {}
-    for scenario in (s for s in scenarios().values() if s.build is build):
+    for scenario in (s for s in scenarios().values() if s.build is build and subject.drives(s.config)):
         config = {**scenario.config, **subject.harmless(scenario.config)}
         config |= subject.engine_bounds(config)
         found.setdefault(repr(sorted(config.items(), key=str)), Version(scenario, config))

@@ -182,7 +182,8 @@ def _mean(damages: list[Damage]) -> float:
 
 def subject_of(scenario: Scenario) -> type[World]:
     """The world of a scenario's builder; where no handlers are bound to its rows, one that only looks on."""
-    return SUBJECTS.get(scenario.build, Spectator)
+    subject = SUBJECTS.get(scenario.build, Spectator)
+    return subject if subject.drives(scenario.config) else Spectator
 
 
 def walk_of(system: System, worlds: Sequence[World]) -> Walk:

@@ -7,8 +7,8 @@ import math
 from protocol.catalogue import Scenario
 
 from .damage import Damage
-from .registry import SUBJECTS
-from .replay import Exposure, Late, Replay
+from .replay import Exposure, Late, Replay, subject_of
+from .world import Spectator
 
 EXACT_NOISE = 1e-9
 """k3_kl_mean below which an engine of 32-bit floats is healthy; how far below is the machine's."""
@@ -38,7 +38,7 @@ def comparison(replay: Replay) -> list[list[str]]:
 def story(replay: Replay) -> list[str]:
     """What happened, a sentence each."""
     after, lines = replay.after, list[str]()
-    if replay.scenario.build not in SUBJECTS:
+    if subject_of(replay.scenario) is Spectator:
         return [*told_without_tensors(replay.scenario), *(f"{line}." for line in after.waiting)]
     if after.hit or after.mismatched:
         lines.append(

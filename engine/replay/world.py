@@ -83,6 +83,11 @@ class World(ABC):
         """Arguments of the builder that make a configuration the version that holds."""
 
     @staticmethod
+    def drives(config: dict[str, Any]) -> bool:
+        """Whether the handlers fit the rows of that configuration; where they do not, a replay tells the path in words."""
+        return True
+
+    @staticmethod
     def engine_bounds(config: dict[str, Any]) -> dict[str, Any]:
         """Arguments of the builder that the engine needs larger than the checker; a path whose rows they take away is driven without."""
         return {}

@@ -48,6 +48,11 @@ class Repaired(World):
     """One P of some ranks, some D."""
 
     @staticmethod
+    def drives(config: dict[str, Any]) -> bool:
+        """One P, whose ranks wait for their forwards."""
+        return not config.get("asynchronous") and config.get("prefills", 1) == 1
+
+    @staticmethod
     def harmless(config: dict[str, Any]) -> dict[str, Any]:
         """All its rules; who asks a D that never has room waits with a deadline."""
         return {"without": None, **({"deadlines": True} if config.get("full") else {})}
