@@ -45,7 +45,14 @@ DAMAGED = (
     "collectives-decode-hangs-with-meeting-in-every-role",
 )
 """Violated scenarios of each builder, in which a rough walk does damage soon."""
-DAMAGED_ON_PATH = ("sending-row-taken-for-slot", "sending-old-task-serves-the-next-request-in-e1")
+DAMAGED_ON_PATH = (
+    "sending-row-taken-for-slot",
+    "sending-old-task-serves-the-next-request-in-e1",
+    "sending-torn-pair-in-v0",
+    "sending-nothing-to-send-never-finishes",
+    "sending-struct-rewritten-under-the-stream",
+    "sending-request-never-reported-awaited-alone",
+)
 """Those in which it would take many walks: driven along the shortest path."""
 SEEDS_MAX = 40
 SMALL = 20_000
@@ -60,7 +67,8 @@ def along(name: str) -> Damage:
 
 def holds_whole(scenario: Scenario) -> bool:
     """Whether the scenario's own configuration is the version that holds."""
-    return all(scenario.config.get(name, value) == value for name, value in SUBJECTS[scenario.build].harmless(scenario.config).items())
+    subject, config = SUBJECTS[scenario.build], scenario.config
+    return subject.drives(config) and all(config.get(name, value) == value for name, value in subject.harmless(config).items())
 
 
 BUILDERS = {build.__module__.rpartition(".")[2]: build for build in SUBJECTS}
