@@ -7,8 +7,8 @@ the half of D answers beside that stand-in holds with ranks, and `decode_covered
 
 | | rank 0 says it | the gate says it |
 |---|---|---|
-| forwards end in a collective | all: repaired, A, B, B' | all |
-| forwards end without regard to the others | none | repaired only |
+| forwards end in a collective | all: repaired, A, B, B' | repaired, B (A, B' not asked) |
+| forwards end without regard to the others | neither repaired nor B (A, B' not asked) | repaired only |
 """
 
 from __future__ import annotations
@@ -36,12 +36,18 @@ TWO: dict[str, Any] = {"requests": 2, "room": 2}
 
 EARLY_REPORT = "Rank 0 is through its forward and reports; rank 1 has yet to begin, and will write into blocks that D's engine process may free."
 EARLY_ZERO = "The gate finds the forward over, by the first zero of two (H1), and reports; the other rank still works."
+HASTY = "D's worker credits tokens before it has heard that the step is over, and gives the next one."
+ABORTED = "Without `drains_before_cancel` D sees a request end that it has given up while its step runs."
 ANY_READ = "A asks only whether every rank has read the step, and reports at once."
 DIVIDED = "Without the meetings rank 0 lowers the signal in the next iteration while the other rank still works."
 
 
 def _scenario(name: str, part: str, asked: str, expected: str, distinct: int, path: int | None, about: str = "", /, **config: Any) -> Scenario:
     variant = config.get("variant", "repaired")
+    variant += "-launched" if config.get("forward") == "async" else ""
+    if "without" in config:
+        variant += f"-without-{config['without'].replace('_', '-')}"
+    variant += "" if config.get("waits", True) else "-hasty"
     config = {"part": part, **config}
     said = f"{SAYS[asked]} {about}".rstrip()
     return Scenario(
@@ -76,6 +82,11 @@ SCENARIOS = [
     _scenario("one-report-of-another-step", "engine", "report_of_another_step", "holds", 10_368, None, **ALL_FAULTS),
     _scenario("one-step-on-freed-reservation", "engine", "step_on_freed_reservation", "holds", 10_368, None, **ALL_FAULTS),
     _scenario("one-reservations-counted", "engine", "reservations_counted", "holds", 10_368, None, **ALL_FAULTS),
+    _scenario("one-hasty-engine-covered", "engine", "engine_covered", "violated", 154_332, 18, HASTY, waits=False, **ALL_FAULTS),
+    _scenario("one-hasty-report-of-another-step", "engine", "report_of_another_step", "violated", 232_452, 23, HASTY, waits=False, **ALL_FAULTS),
+    _scenario("one-decode-not-covered", "engine", "decode_covered", "violated", 10_831, 12, ABORTED, without="drains_before_cancel", **ALL_FAULTS),
+    _scenario("one-step-on-freed-reservation-without-ends-steps", "engine", "step_on_freed_reservation", "violated", 17_064, 18,
+              without="ends_steps", **ALL_FAULTS),
     _scenario("one-answered-at-most-once", "engine", "answered_at_most_once", "holds", 10_368, None, **ALL_FAULTS),
     _scenario("whole-rank-works-after-step", "whole", "rank_works_after_step", "holds", 12_768, None),
     _scenario("whole-async-rank-works-after-step", "whole", "rank_works_after_step", "violated", 25_104, 36, EARLY_REPORT, **ASYNC),

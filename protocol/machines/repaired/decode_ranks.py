@@ -66,12 +66,14 @@ class Ranks:
 
     Args:
         ranks: tensor-parallel degree of D. variant, forward, loop_top_barrier: as in `forward_signal.build`. reporter: one of REPORTERS.
+        waits: D's worker credits a step's tokens when it has heard that the step is over, not before.
     """
 
-    def __init__(self, ranks: int, variant: str, forward: str, loop_top_barrier: bool, reporter: str):
+    def __init__(self, ranks: int, variant: str, forward: str, loop_top_barrier: bool, reporter: str, waits: bool):
         for name, value, known in (("variant", variant, VARIANTS), ("forward", forward, FORWARDS), ("reporter", reporter, REPORTERS)):
             if value not in known:
                 raise DefinitionError(f"{name}={value!r}: choose one of {', '.join(known)}")
+        self.waits = waits
         self.rank, self.number = Index("decode_rank", ranks), Range(0, WRAP - 1)
         self.variant, self.forward, self.loop_top_barrier, self.reporter = variant, forward, loop_top_barrier, reporter
         self.due = channel("step_due", self.number, 1, cite="decode_engine.py: pending")
@@ -101,7 +103,7 @@ class Ranks:
             if row.event == "start_step":
                 row = handled(row, effects=[self.due.send(number[d]), watch])
             elif row.event in CREDITS:
-                row = handled(row, heard[d], over if row.destination is s.IDLE else ())
+                row = handled(row, heard[d] if self.waits else TRUE, over if row.destination is s.IDLE else ())
             rows.append(row)
         foreign = when(head != number[d], self.foreign.set(True))
         hear = [self.report.receive(), heard[d].set(True), foreign, watch]
@@ -201,6 +203,8 @@ def build(
     forward: str = "sync",
     loop_top_barrier: bool = True,
     reporter: str = "rank",
+    waits: bool = True,
+    without: str | None = None,
     requests: int = 1,
     room: int = 1,
     aborts: bool = False,
@@ -214,14 +218,15 @@ def build(
 
     Args:
         part: ranks or engine; or whole, which is not split. asked: the properties that are split, separated by commas; all that can be when empty.
-        ranks, variant, forward, loop_top_barrier, reporter: of D's ranks, see `Ranks`. The others: see `bounds.Bounds`.
+        ranks, variant, forward, loop_top_barrier, reporter, waits: of D's ranks, see `Ranks`. without: one of `bounds.Rules` that is
+            left out. The others: see `bounds.Bounds`.
 
     Raises:
         DefinitionError: an unknown part or property, or a bound outside its choices.
     """
     faults = (aborts, deadlines, repeats, losses, errors, suspicions)
-    p = Plane(Rules(), Bounds(requests, 1, 1, 1, 1, 1, 1, room, False, 1, 1, *faults, "none", 1))
-    shared = Ranks(ranks, variant, forward, loop_top_barrier, reporter)
+    p = Plane(Rules.all_but(without), Bounds(requests, 1, 1, 1, 1, 1, 1, room, False, 1, 1, *faults, "none", 1))
+    shared = Ranks(ranks, variant, forward, loop_top_barrier, reporter, waits)
     halves = split(p, compose(p).focused(*ASKED))
     (beside,), composed, gate_and_ranks = halves.sides["prefill"].stand_in, halves.whole, shared.machines()
     decode = [shared.decode_worker(p, m) if m.name == "decode_worker" else m for m in halves.sides["decode"].machines]
