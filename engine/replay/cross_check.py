@@ -30,8 +30,8 @@ class Version:
     config: dict[str, Any]
 
     def walk(self, seed: int) -> Damage:
-        """What one rough walk does; the seed is of prompts and schedule."""
-        return run(SUBJECTS[self.scenario.build], self._system, self.config, Rough(seed), seed=seed, kept=(exact,))[0]
+        """What one rough walk does; the seed is of prompts and schedule. A request may wait for who is dead, so the dead return."""
+        return run(SUBJECTS[self.scenario.build], self._system, self.config, Rough(seed, returns=True), seed=seed, kept=(exact,))[0]
 
     @property
     def _system(self) -> System:

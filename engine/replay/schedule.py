@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 
 from protocol.action import Action
+from protocol.effect import Restart
 
 from ..driver import Copy
 from ..runtime.policy import Policy, SeededRandom
@@ -69,10 +70,11 @@ class Held(Schedule):
 
 
 class Rough(Schedule):
-    """The rough one; its speeds and faults are drawn from the same seed."""
+    """The rough one; its speeds and faults are drawn from the same seed. `returns`: who has died and may come back does so at last."""
 
-    def __init__(self, seed: int, policy: Policy | None = None):
+    def __init__(self, seed: int, policy: Policy | None = None, *, returns: bool = False):
         super().__init__(seed, policy)
+        self._returns = returns
         self._rng = random.Random(seed)
         self._speeds: dict[str, float] = {}
 
@@ -82,7 +84,8 @@ class Rough(Schedule):
 
     def takes(self, action: Action) -> bool:
         """Fair rows always, the others by chance."""
-        return super().takes(action) or self._rng.random() < FAULT_CHANCE
+        is_due = self._returns and self.quiet > PATIENCE_ROUNDS and any(isinstance(effect, Restart) for effect in action.row.effects)
+        return is_due or super().takes(action) or self._rng.random() < FAULT_CHANCE
 
 
 def go_on(walk: Walk, worlds: Sequence[World], schedule: Schedule) -> None:
