@@ -26,6 +26,7 @@ FIELDS = "name property verdict expected distinct generated depth seconds distin
 @pytest.fixture
 def interlock(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # noqa: ANN201
     """Run the command in this process; returns (exit code, standard output, standard error)."""
+    monkeypatch.delenv("COLUMNS", raising=False)  # where tests run two at a time, it is set
 
     def command(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["interlock", *map(str, arguments)])

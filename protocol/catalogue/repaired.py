@@ -21,6 +21,7 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | full | D number 0 takes no request; the other one does |
 | launched, launched-tp2 | the ranks launch their forwards and go on: on one rank, on two |
 | launched-faults, launched-turns | the same, with prompts of two chunks, aborts and failed writes; with a number used again |
+| launched-layers | the same, with two layers |
 | launched-crash, launched-control | the same, with a process of P that dies; with an operator |
 | launched-tp2-faults | deep: the same on two ranks, with prompts of two chunks and aborts |
 | control, control-tp2, control-two | an operator pauses, resumes and gives all ranks new weights: on one rank, on two; two requests |
@@ -88,6 +89,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "launched-tp2": {"asynchronous": True, "ranks": 2},
     "launched-faults": {"asynchronous": True, "chunks": 2, "aborts": True, "errors": True},
     "launched-turns": {"asynchronous": True, "turns": 2, "aborts": True, "errors": True},
+    "launched-layers": {"asynchronous": True, "layers": 2},
     "launched-crash": {"asynchronous": True, "crash": "rank"},
     "launched-control": {"asynchronous": True, "control": True},
     "launched-tp2-faults": {"asynchronous": True, "ranks": 2, "chunks": 2, "aborts": True},
@@ -475,6 +477,7 @@ WHOLE = [
     _kept("launched-turns", "freed_block_written", 141_605, None),
     _kept("launched-turns", "token_miscredited", 148_755, None),
     _kept("launched-turns", "requests_answered", 141_605, None),
+    _kept("launched-layers", "committed_unsent", 7_963, None),
     _kept("launched-crash", "gate_opens", 19_212, None),
     _kept("launched-crash", "requests_answered", 19_212, None),
     _kept("launched-control", "weights_mixed", 28_716, None),

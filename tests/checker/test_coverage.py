@@ -32,7 +32,7 @@ def builders() -> dict[str, list[Scenario]]:
     return found
 
 
-WHOLES = {"repaired.halves": "repaired.protocol"}
+WHOLES = {"repaired.halves": "repaired.protocol", "repaired.decode_ranks": "repaired.protocol"}
 """Builders of parts, and of the whole that is split: a row of the whole need not fire in a part of it."""
 
 
