@@ -313,6 +313,18 @@ def _able(offsets, targets, instances, component, order, progressing):  # type: 
 
 
 @njit(cache=True, nogil=True)
+def extent_of(offsets, targets, component, order, begin):  # type: ignore[no-untyped-def]
+    """The end of the component that begins there in the order, and whether an edge stays inside it: else nobody does."""
+    name, end, stays = component[order[begin]], begin, False
+    while end < len(order) and component[order[end]] == name:
+        v = order[end]
+        for e in range(offsets[v], offsets[v + 1]):
+            stays = stays or component[targets[e]] == name
+        end += 1
+    return end, stays
+
+
+@njit(cache=True, nogil=True)
 def _judge(offsets, targets, instances, component, order, part, unit_of_instance, unit_is_strong, goal):  # type: ignore[no-untyped-def]
     """Judge every component: mark the fair ones in `goal`, and leave in `part` what is worth another search.
 
@@ -326,13 +338,8 @@ def _judge(offsets, targets, instances, component, order, part, unit_of_instance
     begin = 0
     while begin < len(order):
         name = component[order[begin]]
-        end, inner = begin, False
-        while end < len(order) and component[order[end]] == name:
-            v = order[end]
-            for e in range(offsets[v], offsets[v + 1]):
-                inner = inner or component[targets[e]] == name
-            end += 1
-        if not inner:  # no edge inside: nobody stays here
+        end, stays = extent_of(offsets, targets, component, order, begin)
+        if not stays:
             part[order[begin]] = OUTSIDE
             begin = end
             continue

@@ -16,7 +16,7 @@ from numba import njit
 
 from protocol.action import Instance
 
-from .liveness import OUTSIDE, Lasso, StateGraph, components_of, cycle_in
+from .liveness import OUTSIDE, Lasso, StateGraph, components_of, cycle_in, extent_of
 from .permutation import Permutation
 
 BYTES_OF_UNIT = 26
@@ -136,14 +136,10 @@ def _judge(offsets, targets, instances, component, order, part, unit_of_instance
     begin = 0
     while begin < len(order):
         name = component[order[begin]]
-        end, inner = begin, False
-        while end < len(order) and component[order[end]] == name:
-            v = order[end]
-            place[v] = end - begin
-            for e in range(offsets[v], offsets[v + 1]):
-                inner = inner or component[targets[e]] == name
-            end += 1
-        if not inner:  # no edge inside: nobody stays here
+        end, stays = extent_of(offsets, targets, component, order, begin)
+        for k in range(begin, end):
+            place[order[k]] = k - begin
+        if not stays:
             part[order[begin]] = OUTSIDE
             begin = end
             continue
