@@ -55,7 +55,7 @@ def _listed(requests: int) -> Iterator[Listed]:
     from dataclasses import fields
 
     from engine.replay.page import CHOSEN
-    from protocol.catalogue.repaired import RULES
+    from protocol.catalogue.repaired_rules import RULES
     from protocol.machines.repaired.bounds import Rules
 
     for rule in (field.name for field in fields(Rules)):

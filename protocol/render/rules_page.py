@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..catalogue import Scenario
-from ..catalogue.repaired import ASKED, BOUNDS, RULES
+from ..catalogue.repaired import ASKED, BOUNDS
+from ..catalogue.repaired_rules import RULES
 from .table import markdown
 
 _PREFACE = """\

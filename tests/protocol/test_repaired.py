@@ -9,7 +9,8 @@ import pytest
 
 from checker import Verdict, check
 from protocol import DefinitionError, System, sometimes
-from protocol.catalogue.repaired import ASKED, LEFT_OUT, RULES, WHOLE
+from protocol.catalogue.repaired import ASKED, LEFT_OUT, WHOLE
+from protocol.catalogue.repaired_rules import RULES
 from protocol.machines.repaired.bounds import Rules
 from protocol.machines.repaired.device import Device
 from protocol.machines.repaired.protocol import build
