@@ -43,10 +43,7 @@ def check_tables(system: System) -> None:
     for name in names:
         if names.count(name) > 1:
             raise DefinitionError(f"two machines of system {system.name} are called {name}; rename one")
-    properties = [p.name for p in system.properties]
-    for name in properties:
-        if properties.count(name) > 1:
-            raise DefinitionError(f"two properties of system {system.name} are called {name}; rename one")
+    _check_properties(system)
     for machine in system.machines:
         for state in (machine.initial, machine.restart, *machine.final):
             _known_state(machine, state, None)
@@ -55,6 +52,23 @@ def check_tables(system: System) -> None:
         _check_choices(machine)
         _check_final(machine)
         _check_barrier_rows(machine)
+
+
+def _check_properties(system: System) -> None:
+    """Names, and that a property, which no copy asks, speaks of none as its own."""
+    names = [p.name for p in system.properties]
+    for prop in system.properties:
+        if names.count(prop.name) > 1:
+            raise DefinitionError(f"two properties of system {system.name} are called {prop.name}; rename one")
+        for expr in prop.expressions:
+            for part, folded in _with_folds(expr, frozenset()):
+                if isinstance(part, Me):
+                    over = f"all_of({part.type}, lambda i: ...) or any_of({part.type}, lambda i: ...)"
+                    raise DefinitionError(f"property {prop.name} belongs to no copy, so me({part.type}) is nobody; fold over the copies: {over}")
+                if isinstance(part, Param) and part.name not in folded:
+                    raise DefinitionError(f"property {prop.name}: no row chooses `{part}` for it; fold over its values with all_of or any_of")
+                if isinstance(part, Passed):
+                    raise DefinitionError(f"property {prop.name} belongs to no copy, so nobody waits in `{part}`; ask for states instead")
 
 
 def _known_state(machine: Machine, state: object, row: Row | None) -> None:

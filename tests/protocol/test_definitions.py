@@ -259,6 +259,9 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "lost store on a channel": (lambda: lost_store(TUBE), "register and unlocked"),
     "write conflict without writers": (lambda: guarded(R1, properties=[write_conflict(R1)]), "no row stores to it"),
     "property of a number": (lambda: always("p", PER_RANK[0]), "takes booleans"),
+    "property of nobody": (lambda: guarded(True, properties=[always("p", PER_RANK[me(RANK)] == 0)], copies=RANK), r"me\(rank\) is nobody.*all_of"),
+    "property of a choice": (lambda: guarded(True, properties=[never("p", PER_RANK[choice("who", RANK)] == 0)]), "no row chooses `who` for it"),
+    "property behind a barrier": (lambda: guarded(True, properties=[always("p", passed(GATE))]), r"nobody waits in `passed\(gate\)`"),
     "property of a ghost number": (lambda: never("p", GHOST == 1), "lies outside"),
 }
 
