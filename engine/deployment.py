@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from protocol import DefinitionError
 
-from .disaggregated.cells import Cells
 from .disaggregated.lockstep import FREE, Cost
 from .disaggregated.lockstep_service import LockstepService
 from .disaggregated.plant import Plant
+from .disaggregated.succession import Succession
 from .generation import Service
 from .in_process import InProcess
 from .model.config import ModelConfig
@@ -82,7 +82,7 @@ class Deployment:
         """
         config = config_of(self.model)
         if self.prefill > 0:
-            return Cells([self._plant(config)], logs, keeps_records=keeps_records, signals=signals)
+            return Succession(self._plant(config), logs, keeps_records=keeps_records, signals=signals)
         if self.decode != 1 or self.expert_parallel not in (1, self.tensor_parallel):
             raise DefinitionError("the monolithic engine is one instance; give --decode 1, and --ep 1 or as many as --tp")
         if self.routing:

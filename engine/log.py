@@ -84,6 +84,12 @@ def merge(parts: Iterable[IO[str]], path: str | os.PathLike[str], system: Mappin
             Path(temporary).unlink(missing_ok=True)
 
 
+def beside(path: str | os.PathLike[str], part: str) -> Path:
+    """The name of another log beside that one: `events.ndjson` and `decode0` are `events.decode0.ndjson`. A device has no neighbours."""
+    target = Path(path)
+    return target.with_name(f"{target.stem}.{part}{target.suffix}") if target.is_file() or not target.exists() else target
+
+
 def whole(parts: Iterable[IO[str]], system: Mapping[str, Any]) -> Iterator[str]:
     """The lines of all parts ordered by time, and the last line."""
     fired: Counter[str] = Counter()

@@ -196,7 +196,7 @@ class LiveMemory:
 
     def computation(self, instance: int, rank: int, clock: Clock) -> LiveComputation:
         """The rank has a share of the cores."""
-        share_cores(self._plant.cells * self._plant.ranks * len(self._plant.instances))
+        share_cores(self._plant.ranks * len(self._plant.instances))
         kind = SharedComputation if self._plant.shares_experts and self._plant.decode_number(instance) is not None else LiveComputation
         return kind(self._plant, self._arena, instance, rank)
 

@@ -51,7 +51,7 @@ class Plant:
         sequences: requests at once on each D. context_tokens: the longest prompt and answer together.
         slots: requests at once on P. threads: that prepare requests.
         mortal: whether processes may die, and come back; the rows for it are driven then.
-        turns: how often a number is used. lives: how often P, or a D, may die, plus one. cells: how many such engines share the machine's cores.
+        turns: how often a number is used. lives: how often P, or a D, may die, plus one.
         prefix_cache: whether P keeps the KV blocks of prompts for others that begin alike.
         drafts: tokens that a decode step tries at most beyond each request's next, from what its text has repeated; 0 for none.
         expert_parallel: 1, and every rank has a part of every expert; as many as `ranks`, and each rank of an instance has whole ones, to which
@@ -78,7 +78,6 @@ class Plant:
     mortal: bool = False
     turns: int = TURNS
     lives: int = LIVES
-    cells: int = 1
     prefix_cache: bool = True
     drafts: int = 0
     expert_parallel: int = 1

@@ -12,8 +12,9 @@ from protocol import DefinitionError
 
 from ..audit import Audit, audit
 from ..deployment import Deployment
-from ..disaggregated.cells import Cells
 from ..disaggregated.lockstep_service import LockstepService
+from ..disaggregated.succession import Succession
+from ..log import beside
 from ..metrics import Measurement
 from ..model.named import config_of, weights_of
 from ..model.sampling import Sampling
@@ -96,7 +97,7 @@ def run_in_process(
     """Play the requests against an engine that is started for it and stopped at the end; also tells how many rows it fired, and its logs.
 
     Args:
-        logs: where a disaggregated engine's event logs go, by the names of its systems; see `Cells`. They are written when all is over.
+        logs: where a disaggregated engine's event logs go, by the names of its systems; see `Succession`. They are written when all is over.
         audits: whether everything that it has generated is compared with the monolithic pass afterwards.
 
     Raises:
@@ -107,7 +108,7 @@ def run_in_process(
     service = wanted.start(logs, keeps_records=audits, signals=True)
     try:
         measured = asyncio.run(play(requests, ServiceGenerator(service, sampling, last), traffic, progress=progress))
-        if not isinstance(service, Cells):
+        if not isinstance(service, Succession):
             return measured, 0, None, {}
         leaks = service.leaks() if audits else []
         fired = service.stop().rows
@@ -148,7 +149,7 @@ def run_in_lockstep(
 
 def logs_of(log: Path, systems: Iterable[str]) -> dict[str, Path]:
     """Where the logs of a disaggregated engine go: the protocol's there, and beside it one for each other system."""
-    return {"": log} | {name: log.with_name(f"{log.stem}.{name}{log.suffix}") for name in systems}
+    return {"": log} | {name: beside(log, name) for name in systems}
 
 
 def run_over_http(

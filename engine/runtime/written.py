@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from ..clock import LiveClock
-from ..log import LogPart, merge
+from ..log import LogPart, beside, merge
 from ..queue_server import Commit
 from .child import LogFile
 from .directory import Directory
@@ -99,9 +99,8 @@ class Logs:
 
 
 def life_of(target: str | os.PathLike[str], life: int) -> Path:
-    """Where the log of that life (from 1) goes: the first one's to the target itself, as everything does that goes to a device."""
-    path = Path(target)
-    return path if life == 1 or (path.exists() and not path.is_file()) else path.with_name(f"{path.stem}.life{life}{path.suffix}")
+    """Where the log of that life (from 1) goes: the first one's to the target itself."""
+    return Path(target) if life == 1 else beside(target, f"life{life}")
 
 
 def _unnamed() -> IO[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.log import LogPart, merge
+from engine.log import LogPart, beside, merge
 from protocol import TraceError
 from protocol.trace import check_target
 
@@ -48,3 +48,7 @@ def test_a_device_is_written_to_and_not_replaced() -> None:
     assert not Path(os.devnull).is_file()
     with pytest.raises(TraceError, match="/dev/full: No space left on device"):
         merge([part("a", 1.0)], "/dev/full", SYSTEM)
+
+
+def test_logs_beside_one_have_names_of_their_own_and_a_device_has_none_beside_it(tmp_path: Path) -> None:
+    assert beside(tmp_path / "a.ndjson", "decode0") == tmp_path / "a.decode0.ndjson" and beside("/dev/null", "decode0") == Path("/dev/null")

@@ -13,8 +13,8 @@ import pytest
 
 from checker.conform import conform
 from engine.audit import audit
-from engine.disaggregated.cells import Cells
 from engine.disaggregated.plant import Plant
+from engine.disaggregated.succession import Succession
 from engine.generation import Finish, Generation, Handle
 from engine.model.config import TINY
 from engine.model.named import weights_of
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.live
 class Players:
     """Clients that ask, read and give up, and somebody who kills; every choice is drawn from one seed."""
 
-    def __init__(self, service: Cells, seed: int):
+    def __init__(self, service: Succession, seed: int):
         self.service, self.rng = service, random.Random(seed)
         self.handles: list[Handle] = []
         self.tokens = 0
@@ -58,7 +58,7 @@ class Players:
 
     def kill(self) -> None:
         """Any process but those whose end is the engine's; perhaps one that is just coming back."""
-        engines = self.service.cells[0].engines
+        engines = self.service.engines
         if not engines:
             return  # its processes were killed once too often on their way back, and a fresh one is being started
         engine = self.rng.choice(engines).engine
@@ -92,17 +92,17 @@ async def answers(players: Players, count: int) -> list[Finish | None]:
 def test_whoever_is_killed_whenever_every_request_ends_once_and_nothing_is_left(tmp_path: Path, seed: int) -> None:
     plant = Plant(TINY, ranks=2, decodes=2, sequences=3, context_tokens=128, mortal=True)
     descriptors = len(os.listdir("/proc/self/fd"))
-    with closing(Cells([plant], {"": tmp_path / "events.ndjson"}, keeps_records=True)) as service:
+    with closing(Succession(plant, {"": tmp_path / "events.ndjson"}, keeps_records=True)) as service:
         players = Players(service, seed)
         asyncio.run(asyncio.wait_for(players.play(), PATIENCE_S))
         assert players.killed and all(map(is_gone, players.killed))
         while set(ended := asyncio.run(answers(players, 6))) != {Finish.LENGTH}:
-            assert set(ended) <= {Finish.LENGTH, Finish.ERROR} and service.cells[0].failure is None
+            assert set(ended) <= {Finish.LENGTH, Finish.ERROR} and service.failure is None
         assert {handle.finish for handle in players.handles} <= {Finish.LENGTH, Finish.ABORT, Finish.ERROR}
         assert all(bool(handle.message) == (handle.finish is Finish.ERROR) for handle in players.handles)
         found = audit(weights_of(TINY), service.records, service.leaks())
         assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ()) and found.k3_kl_mean < 1e-9
-        assert all(len(record.ends) == 1 for record in service.records) and (service.cells[0].lost == 0 or KILLS > PATIENCE.attempts)
+        assert all(len(record.ends) == 1 for record in service.records) and (service.lost == 0 or KILLS > PATIENCE.attempts)
         service.stop()
         for log in service.written:
             judged = conform(log)

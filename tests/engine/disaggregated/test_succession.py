@@ -1,10 +1,9 @@
-"""Cells: engines that are renewed before they wear out, that are started again when they have failed, and that share requests."""
+"""Succession: engines that are renewed before they wear out, that are started again when they have failed, and that share requests."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -15,9 +14,9 @@ import pytest
 from checker.conform import conform
 from engine.audit import audit
 from engine.deployment import Deployment
-from engine.disaggregated import cells
-from engine.disaggregated.cells import Cells, beside, total
+from engine.disaggregated import succession
 from engine.disaggregated.plant import Plant
+from engine.disaggregated.succession import Succession, total
 from engine.errors import EngineError
 from engine.generation import Finish, Generation, Handle, Operable, Stats
 from engine.model.config import TINY
@@ -26,7 +25,7 @@ from engine.model.weight_file import save
 from engine.model.weights import seeded
 
 from ..test_live import is_gone, process_numbers, segments
-from .test_service import after_return, first_token, read
+from .test_service import first_token, read
 
 SMALL = Plant(TINY, sequences=2, context_tokens=64, mortal=True)
 PATIENCE_S = 120
@@ -34,75 +33,95 @@ PATIENCE_S = 120
 pytestmark = pytest.mark.live
 
 
-def ask(service: Cells, count: int, tokens: int = 3) -> list[Handle]:
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(succession, "PAUSE_S", 0.01)
+
+
+def ask(service: Succession, count: int, tokens: int = 3) -> list[Handle]:
     return [service.submit(Generation((k % 250 + 1, 7, 9), tokens)) for k in range(count)]
 
 
-def finishes(service: Cells, wanted: Callable[[], list[Handle]]) -> list[Finish | None]:
+def finishes(service: Succession, wanted: Callable[[], list[Handle]]) -> list[Finish | None]:
     async def run() -> list[Finish | None]:
         return list(await asyncio.wait_for(asyncio.gather(*map(read, wanted())), PATIENCE_S))
 
     return asyncio.run(run())
 
 
-def test_an_engine_is_renewed_before_its_numbers_are_used_up(tmp_path: Path) -> None:
-    """Four numbers, three turns each: twenty requests need two engines at least, and nobody notices."""
-    with closing(Cells([Plant(TINY, sequences=2, context_tokens=64, mortal=True, turns=3)], {"": tmp_path / "log"}, keeps_records=True)) as service:
+class NoRoom:
+    """Starts no engine, and counts how often it is asked to."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Semaphore(0)
+
+    def __call__(self, *args: object, **more: object) -> None:
+        self.asked.release()
+        raise EngineError("no room for another engine")
+
+
+def test_an_engine_is_renewed_before_its_numbers_are_used_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four numbers, three turns each, and no room for a second engine at first: thirty requests, and nobody notices."""
+    logs = {system: tmp_path / f"log{system}" for system in ("", "decode0")}
+    with closing(Succession(replace(SMALL, turns=3), logs, keeps_records=True)) as service:
+        with monkeypatch.context() as patched:
+            no_room = NoRoom()
+            patched.setattr(succession, "RESTARTS", 1)
+            patched.setattr(succession, "Disaggregated", no_room)
+            assert finishes(service, lambda: ask(service, 6)) == [Finish.LENGTH] * 6
+            assert all(no_room.asked.acquire(timeout=PATIENCE_S) for _ in range(4)) and service.failure is None
+            assert finishes(service, lambda: ask(service, 4)) == [Finish.LENGTH] * 4
         assert finishes(service, lambda: ask(service, 20)) == [Finish.LENGTH] * 20
         found = audit(weights_of(TINY), service.records, service.leaks())
-        assert found.requests == 20 and found.healthy, found
+        assert found.requests == 30 and found.healthy, found
         service.stop()
-        assert len(service.written) >= 2 and list(service.written)[:2] == [tmp_path / "log", tmp_path / "log.engine2"]
+        assert [path.name for path in service.written][:4] == ["log", "logdecode0", "log.engine2", "logdecode0.engine2"]
         assert all(conform(log).conforms for log in service.written)
     assert not segments()
 
 
 def test_an_engine_is_renewed_before_a_process_has_lost_its_last_life() -> None:
-    with closing(Cells([Plant(TINY, sequences=2, context_tokens=64, mortal=True, lives=2)], keeps_records=True)) as service:
-        for _ in range(3):
-            worn = service.cells[0].engines[-1]
+    with closing(Succession(replace(SMALL, lives=2), keeps_records=True)) as service:
+        for _ in range(2):
+            worn = service.engines[-1]
             worn.engine.children["decode engine 0"].process.kill()
-            while service.cells[0].engines[-1] is worn:
+            while service.engines[-1] is worn:
                 assert set(finishes(service, lambda: ask(service, 1))) <= {Finish.LENGTH, Finish.ERROR}
         assert finishes(service, lambda: ask(service, 3)) == [Finish.LENGTH] * 3
-        assert service.leaks() == [] and service.cells[0].lost == 0
+        assert service.leaks() == [] and service.lost == 0
 
 
-@pytest.mark.parametrize("victim", ["queue server", "router"])
-def test_an_engine_that_has_failed_ends_its_requests_and_the_next_one_takes_over(victim: str) -> None:
-    with closing(Cells([SMALL], keeps_records=True)) as service:
-        first = service.cells[0].engines[0].engine
-        processes = process_numbers(first)
+def test_an_engine_that_has_failed_ends_its_requests_and_the_next_one_takes_over() -> None:
+    processes = list[int]()
+    with closing(Succession(SMALL, keeps_records=True)) as service:
 
-        async def run() -> tuple[list[Handle], list[Handle]]:
+        async def run(victim: str) -> tuple[list[Handle], list[Handle]]:
+            engine = service.engines[0].engine
+            processes.extend(process_numbers(engine))
             handles = ask(service, 6, 30)
-            first.children[victim].process.kill()
+            engine.children[victim].process.kill()
             await asyncio.wait_for(asyncio.gather(*map(read, handles)), PATIENCE_S)
             late = ask(service, 3)
             await asyncio.wait_for(asyncio.gather(*map(read, late)), PATIENCE_S)
             return handles, late
 
-        handles, late = asyncio.run(run())
-        assert {handle.finish for handle in handles} <= {Finish.ERROR, Finish.LENGTH} and handles[-1].finish is Finish.ERROR
-        told = {handle.message for handle in handles if handle.finish is Finish.ERROR}
-        assert len(told) == 1 and told.pop().startswith(f"{victim} (process ")
-        assert {handle.finish for handle in late} == {Finish.LENGTH} and service.leaks() == []
+        for victim in ("queue server", "router"):
+            handles, late = asyncio.run(run(victim))
+            assert {handle.finish for handle in handles} <= {Finish.ERROR, Finish.LENGTH} and handles[-1].finish is Finish.ERROR
+            told = {handle.message for handle in handles if handle.finish is Finish.ERROR}
+            assert len(told) == 1 and told.pop().startswith(f"{victim} (process ")
+            assert {handle.finish for handle in late} == {Finish.LENGTH} and service.leaks() == []
     assert all(map(is_gone, processes)) and not segments()
 
 
-def test_a_cell_that_cannot_be_started_again_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    with closing(Cells([SMALL])) as service:
-        monkeypatch.setattr(cells, "RESTARTS", 1)
-        monkeypatch.setattr(cells, "PAUSE_S", 0.01)
-
-        def refuse(*args: object, **more: object) -> None:
-            raise EngineError("no room for another engine")
-
-        monkeypatch.setattr(cells, "Disaggregated", refuse)
+def test_an_engine_that_cannot_be_started_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Succession(SMALL)) as service:
+        monkeypatch.setattr(succession, "RESTARTS", 1)
+        monkeypatch.setattr(succession, "Disaggregated", NoRoom())
 
         async def run() -> list[Handle]:
             handles = ask(service, 2, 30)
-            service.cells[0].engines[0].engine.children["queue server"].process.kill()
+            service.engines[0].engine.children["queue server"].process.kill()
             await asyncio.wait_for(asyncio.gather(*map(read, handles)), PATIENCE_S)
             waiting = ask(service, 1)
             await asyncio.wait_for(read(waiting[0]), PATIENCE_S)
@@ -119,44 +138,22 @@ def test_a_cell_that_cannot_be_started_again_gives_up(monkeypatch: pytest.Monkey
     assert not segments()
 
 
-def test_requests_are_spread_over_cells_and_a_cell_fails_alone(tmp_path: Path) -> None:
-    logs = {name: tmp_path / f"events{name}" for name in ("", "decode0", "decode1")}
-    with closing(Cells([replace(SMALL, cells=2, decodes=decodes) for decodes in (2, 1)], logs, keeps_records=True)) as service:
-
-        async def run() -> list[Handle]:
-            handles = ask(service, 9, 20)
-            assert [cell.under_way for cell in service.cells] == [6, 3]
-            number = service.cells[1].engines[0].engine.children["router"].process.pid
-            os.kill(number or 0, signal.SIGKILL)
-            await asyncio.wait_for(asyncio.gather(*map(read, handles)), PATIENCE_S)
-            return handles
-
-        handles = asyncio.run(run())
-        assert sorted(str(handle.finish) for handle in handles) == ["error"] * 3 + ["length"] * 6
-        assert asyncio.run(after_return(service, [Generation((3, 4), 2)] * 6)) == {Finish.LENGTH} and service.leaks() == []
-        service.stop()
-        names = {path.name for path in service.written}
-        assert names == {"events", "eventsdecode0", "eventsdecode1", "events.cell1.engine2", "eventsdecode0.cell1.engine2"}
-        assert all(conform(path).conforms for path in service.written)
-    assert not segments()
-
-
 def test_a_fresh_engine_has_the_orders_that_were_given(tmp_path: Path) -> None:
     """New weights, then as many requests as need several engines; and a failure while the service is paused."""
     new = seeded(TINY, 5)
     save(new, tmp_path / "weights")
-    with closing(Cells([Plant(TINY, sequences=2, context_tokens=64, mortal=True, turns=3)], keeps_records=True)) as service:
+    with closing(Succession(replace(SMALL, turns=3), keeps_records=True)) as service:
         service.update_weights(tmp_path / "weights")
         assert finishes(service, lambda: ask(service, 20)) == [Finish.LENGTH] * 20
         service.pause()
-        first = service.cells[0].engines[-1]
+        first = service.engines[-1]
         first.engine.children["router"].process.kill()
 
         async def run() -> list[Handle]:
-            while service.cells[0].lost == 0:
+            while service.lost == 0:
                 await asyncio.sleep(0.01)
             handles = ask(service, 2)
-            while service.cells[0].engines[-1:] in ([], [first]) or service.stats().waiting < 2:
+            while service.engines[-1:] in ([], [first]) or service.stats().waiting < 2:
                 await asyncio.sleep(0.01)
             assert service.is_paused and [handle.finish for handle in handles] == [None, None]
             service.resume()
@@ -170,13 +167,13 @@ def test_a_fresh_engine_has_the_orders_that_were_given(tmp_path: Path) -> None:
 
 def test_prefill_instances_share_a_decode_instance_and_one_dies_alone(tmp_path: Path) -> None:
     service = Deployment(prefill=2, decode=1, sequences=4, context_tokens=64).start({"": tmp_path / "events"}, keeps_records=True)
-    assert isinstance(service, Cells)
+    assert isinstance(service, Succession)
     with closing(service):
 
         async def run() -> list[Finish | None]:
             handles = ask(service, 6, 20)
             await first_token(service)
-            service.cells[0].engines[0].engine.children["prefill 1 engine"].process.kill()
+            service.engines[0].engine.children["prefill 1 engine"].process.kill()
             await asyncio.gather(*map(read, handles))
             while {await read(handle) for handle in ask(service, 2)} != {Finish.LENGTH}:
                 pass  # the other one is on its way back
@@ -191,7 +188,6 @@ def test_prefill_instances_share_a_decode_instance_and_one_dies_alone(tmp_path: 
     assert not segments()
 
 
-def test_sums_and_names(tmp_path: Path) -> None:
+def test_sums() -> None:
     summed = total([Stats(1, 2, 0.25), Stats(3, 4, 0.5)])
     assert (summed.running, summed.waiting, summed.kv_usage) == (4, 6, 0.5)
-    assert beside(tmp_path / "a.ndjson", "cell1") == tmp_path / "a.cell1.ndjson" and beside("/dev/null", "cell1") == Path("/dev/null")
