@@ -1,4 +1,4 @@
-"""The whole catalogue, answered by as many processes as there are processors."""
+"""The whole catalogue, answered by one process on each processor that this one may use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def answers(names: list[str]) -> Iterator[Answer]:
     from checker.batch import batches
     from protocol.catalogue import find_scenario
 
-    processes = os.cpu_count() or 1
+    processes = len(os.sched_getaffinity(0))
     gigabytes = search.MEMORY_SHARE * space.available_bytes() / 1e9 / processes
     told = 0
     with ProcessPoolExecutor(processes, initializer=_stay) as pool, Progress("check --all") as progress:

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -324,6 +325,22 @@ def test_the_catalogue_in_processes_that_is_stopped_tells_what_is_answered(inter
     monkeypatch.setattr(check_command, "answers", stopped)
     code, out, err = interlock("check", "--all")
     assert code == 3 and "stopped after 1 of 3 scenarios" in err and "3 scenarios, 1 as recorded" in out
+
+
+def test_the_catalogue_takes_the_processors_that_it_may_use(interlock, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    """Those of the container or of `taskset`, and not those of the machine."""
+    few(monkeypatch)
+    taken: list[int] = []
+
+    class Pool(ProcessPoolExecutor):
+        def __init__(self, processes: int, **options: object):
+            taken.append(processes)
+            super().__init__(processes, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("command.catalogue.ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1})
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert interlock("check", "--all")[0] == 0 and taken == [1]
 
 
 def test_a_catalogue_that_is_killed_tells_what_is_answered_and_is_no_success(interlock, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001

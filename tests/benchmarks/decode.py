@@ -136,7 +136,7 @@ def main() -> None:
     given = parser.parse_args()
     print(f"SmolLM2, one token behind {given.context}\n  {'':<20}{'tokens/s':>10}{'step ms':>10}{'product ms':>12}{'GB/s':>12}{'share':>10}")
     row("one rank", in_a_child(1, 1, given.context, given.runs))
-    row("one rank, 1 thread", in_a_child(1, os.cpu_count() or 1, given.context, given.runs))
+    row("one rank, 1 thread", in_a_child(1, len(os.sched_getaffinity(0)), given.context, given.runs))
     row("three ranks", in_a_child(3, 1, given.context, given.runs))
     row("three processes", in_processes(3, given.context, given.runs))
 

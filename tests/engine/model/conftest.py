@@ -4,4 +4,4 @@ import os
 
 from engine.model.threads import share_cores
 
-share_cores(os.cpu_count() or 1)
+share_cores(len(os.sched_getaffinity(0)))
