@@ -86,8 +86,9 @@ LOCKED = (
     "lock, and behind it the kernel's queue, the stream and the worker."
 )
 ABA = (
-    "The first request is aborted after its registration, and nobody tells the messager. The slot goes to the next request, whose signal comes "
-    "before its own registration: it finds the old task, and the old request's blocks are sent into memory that D has given to others."
+    "The first request is aborted when its halves are put, and nobody tells the messager, which registers it all the same. The slot goes to "
+    "the next request, whose signal comes before its own registration: it finds the old task, and the old request's blocks are sent into "
+    "memory that D has given to others."
 )
 
 MTP = ("#7944",)
@@ -244,24 +245,24 @@ SCENARIOS_OF_OTHERS = [
              "Every forward has a struct of its own.", "repaired"),
     _scenario(signal_struct.build, "some-run-signals-all-in-ours", "some_run_signals_all", "holds", 57, 22, ("H-25",),
              "A run that signals everything exists.", "repaired"),
-    _scenario(stale_signals.build, "signal-of-an-earlier-life-in-e2", "uncomputed_sent", "violated", 45, 9, ("#7872", "H-26"),
+    _scenario(stale_signals.build, "signal-of-an-earlier-life-in-e2", "uncomputed_sent", "violated", 150, 14, ("#7872", "H-26"),
               "The kernel's queue outlives P. The new life parks the old signal, and the registration of a new request in that slot forwards it: "
               "layers are sent that nobody has written.", "E2"),
-    _scenario(stale_signals.build, "signal-of-an-earlier-life-tested", "uncomputed_sent", "violated", 45, 9, ("#7872", "H-26"),
+    _scenario(stale_signals.build, "signal-of-an-earlier-life-tested", "uncomputed_sent", "violated", 150, 14, ("#7872", "H-26"),
               "That a parked signal must not exceed the new prompt (one answer to Q1) does not tell lives apart.", "E2-tested"),
-    _scenario(stale_signals.build, "longer-signal-read-late-tested", "uncomputed_sent", "violated", 47, 9, ("#7872", "H-26"),
+    _scenario(stale_signals.build, "longer-signal-read-late-tested", "uncomputed_sent", "violated", 146, 14, ("#7872", "H-26"),
              "A longer one is dropped when it was parked, but not when it is read after the new registration.", "E2-tested", old_tokens=3),
-    _scenario(stale_signals.build, "signal-of-an-earlier-life-in-e1", "uncomputed_sent", "violated", 47, 9, ("#7724", "H-26"),
+    _scenario(stale_signals.build, "signal-of-an-earlier-life-in-e1", "uncomputed_sent", "violated", 115, 14, ("#7724", "H-26"),
               "E1's discard does not absorb every old signal: one that is read after the new registration is queued.", "E1"),
-    _scenario(stale_signals.build, "queue-drained-at-start", "uncomputed_sent", "holds", 24, None, ("H-26",),
+    _scenario(stale_signals.build, "queue-drained-at-start", "uncomputed_sent", "holds", 56, None, ("H-26",),
              "The new life empties the queue before it begins.", "drained"),
-    _scenario(stale_signals.build, "signals-name-their-life-in-ours", "uncomputed_sent", "holds", 29, None, ("H-26",),
+    _scenario(stale_signals.build, "signals-name-their-life-in-ours", "uncomputed_sent", "holds", 70, None, ("H-26",),
              "A signal of another life is dropped.", "repaired"),
-    _scenario(stale_signals.build, "new-prompt-sent-in-ours", "prompts_sent", "holds", 29, None, ("H-26",), "And the new prompt is sent.",
+    _scenario(stale_signals.build, "new-prompt-sent-in-ours", "prompts_sent", "holds", 70, None, ("H-26",), "And the new prompt is sent.",
              "repaired"),
-    _scenario(stale_signals.build, "new-prompt-lost-in-e1", "prompts_sent", "violated", 47, 12, ("#7724", "H-26", "H-01"),
+    _scenario(stale_signals.build, "new-prompt-lost-in-e1", "prompts_sent", "violated", 115, 14, ("#7724", "H-26", "H-01"),
              "The new signal itself may be thrown away (H-01).", "E1"),
-    _scenario(stale_signals.build, "some-request-sent-after-a-restart-in-ours", "some_request_sent", "holds", 29, 12, ("H-26",),
+    _scenario(stale_signals.build, "some-request-sent-after-a-restart-in-ours", "some_request_sent", "holds", 70, 17, ("H-26",),
              "A run that sends exists.", "repaired"),
     _scenario(step_layer_words.build, "torn-pair-in-v0", "uncomputed_sent", "violated", 260, 11, ("H-35",),
               "The messager loads the layer of one step and the number of the next: it sends that many layers of a step that has not written them.",

@@ -73,10 +73,14 @@ def test_the_struct_is_rewritten_between_two_looks() -> None:
     assert in_order(path, "stream.begin_forward", "host.set_layer", "stream.send_signal") or "host.set_rows" in path
 
 
-def test_an_old_signal_comes_to_a_new_task() -> None:
+def test_an_old_signal_is_parked_for_the_next_task_in_e2_and_read_late_in_e1() -> None:
     path = path_of(stale_signals.build, "uncomputed_sent", variant="E2")
-    assert in_order(path, "prefill.forward_old", "prefill.restart", "registrar.register")
+    assert in_order(
+        path, "prefill.forward_old", "prefill.restart", "consumer.park", "registrar.publish_task", "registrar.forward_parked", "sender.send"
+    )
     assert "prefill.forward" not in path
+    late = path_of(stale_signals.build, "uncomputed_sent", variant="E1")
+    assert in_order(late, "prefill.forward_old", "prefill.restart", "registrar.store_info", "consumer.accept", "consumer.queue_item", "sender.send")
 
 
 def test_a_dummy_run_counts_on_from_the_last_layer() -> None:

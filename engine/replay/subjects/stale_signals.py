@@ -41,7 +41,7 @@ class StaleSignals(Sends):
     def item(self, step: Step) -> None:
         """What the item says is written."""
         if not self.sent:
-            tokens = min(self.tokens, step.before("prefilled_queue")[0])
+            tokens = min(self.tokens, step.before("item_in_hand"))
             self.send(REQUEST, layer_groups(1)[0], tokens * TOKEN_BLOCKS)
             self.sent = tokens == self.tokens
             self._end()
