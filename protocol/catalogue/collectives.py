@@ -1,6 +1,6 @@
 """Scenarios of the group "collectives": ranks that must meet, and what one of them may hold up.
 
-Five subjects, each with a repaired rule, most of which the whole repaired protocol takes over:
+Six subjects, each with a repaired rule, most of which the whole repaired protocol takes over:
 
 - *The round of expert-parallel instances.* Behind TPB#0 all ranks of all instances enter one all_gather, in every iteration
   and at one place, which says who has work, a batch or requests that go on decoding: if anybody has, everybody runs one
@@ -14,6 +14,7 @@ Five subjects, each with a repaired rule, most of which the whole repaired proto
 - *Signals.* One writer, on the engine's node; and a segment's name carries the generation of the engine that made it.
 - *A rank that comes back.* For every exit of a rank the group gets a number, before the rank is started again; batches and collectives are of
   one number, the queue is emptied when it is raised, and the engine answers what it had put before.
+- *A rank among instances that share rounds.* All of them end with it, what they share is made anew, and nobody goes on before all are back.
 
 | | A | B | B' | repaired |
 |---|---|---|---|---|
@@ -31,11 +32,12 @@ Five subjects, each with a repaired rule, most of which the whole repaired proto
 | ... crosses collectives | yes | yes | without #7111, with experts | no |
 | update drops a batch between two clears (H4) | yes | yes | yes | no |
 | update drops a batch that waits | yes | yes | yes, also when one rank clears for all | no |
-
 | a rank that is started again is joined with another batch | never started again | - | - | no |
+| ... or with ranks of another life, where instances share rounds | never started again | - | - | no, all of them are |
 
-The scenarios are here for the round, in `collectives_weights.py` for the update, and in `collectives_ranks.py` for what one rank can do: keep
-a lock (H13), have no output (H11), be on another node (H24), attach too early (H25), die and come back (9.6).
+The scenarios are here for the round, in `collectives_fate.py` for the end of one of its members, in `collectives_weights.py` for the update, and
+in `collectives_ranks.py` for what one rank can do: keep a lock (H13), have no output (H11), be on another node (H24), attach too early (H25),
+die and come back (9.6).
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ from functools import partial
 
 from ..machines.collectives.expert_round import build as build_round
 from . import variant_scenario
+from .collectives_fate import FATE
 from .collectives_hazards import HAZARDS
 from .collectives_ranks import RANKS
 from .collectives_weights import WEIGHTS
@@ -240,4 +243,4 @@ ROUND = [
 
 __all__ = ["HAZARDS", "SCENARIOS"]
 
-SCENARIOS = [*ROUND, *WEIGHTS, *RANKS]
+SCENARIOS = [*ROUND, *FATE, *WEIGHTS, *RANKS]

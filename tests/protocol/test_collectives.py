@@ -149,6 +149,38 @@ def test_restarted_rank_is_joined_with_its_siblings_last_batch() -> None:
     assert sum(step.startswith("faults.kill_rank") for step in unseen) == 2 and unseen.count("supervisor.raise_generation") == 1
 
 
+def test_who_comes_back_alone_waits_for_those_who_wait_for_it() -> None:
+    steps = path_of("fate-instance-alone-waits-for-ever")
+    assert in_order(steps, "worker[1,0].start_forward", "world.kill_rank(instance=0, rank=0)", "supervisor[0].end_engine", "worker[0,0].offer_batch")
+    assert not any(step.startswith("supervisor[1]") for step in steps)
+
+
+def test_who_goes_at_once_meets_the_dead() -> None:
+    steps = path_of("fate-all-at-once-mix-generations")
+    assert in_order(steps, "worker[0,0].offer_nothing", "supervisor.begin_anew", "worker[1,0].return_to_place", "worker[1,0].offer_nothing")
+    assert "supervisor.let_go" not in steps and "worker[0,0].return_to_place" not in steps
+
+
+def test_one_that_is_lost_on_its_way_back_is_started_again_by_itself() -> None:
+    """A walk by hand: nobody has met it yet, so the others need not end again."""
+    system = build_round(fate="all", deaths=2)
+    state, instances = system.initial_state(), list(system.instances())
+    died = "world.kill_rank(instance=1, rank=0)"
+    ends = [f"supervisor.end_engine(instance={j})" for j in range(2)]
+    starts = [
+        f"supervisor.start_{what}" for what in ("engine(instance=0)", "engine(instance=1)", "rank(instance=0, rank=0)", "rank(instance=1, rank=0)")
+    ]
+    back = ["worker[1,0].return_to_place", "supervisor.hear_ready(instance=1, rank=0)"]
+    others = ["worker[0,0].return_to_place", "supervisor.hear_ready(instance=0, rank=0)"]
+    first = [died, "supervisor.see_death", *ends, "supervisor.end_rank(instance=0, rank=0)", "supervisor.begin_anew", *starts, *back]
+    for step in [*first, died, *others, starts[-1], *back, "supervisor.let_go", "worker[0,0].go_on", "worker[1,0].go_on"]:
+        load = loader(system, state)
+        enabled = {str(i): i for i in instances if may_fire(i, load)}
+        assert "supervisor.let_go" not in enabled or step == "supervisor.let_go"
+        state = successor(system, state, enabled[step])
+    assert not any(str(i).startswith("supervisor") and may_fire(i, loader(system, state)) for i in instances)
+
+
 def test_skipped_step_has_no_output() -> None:
     steps = path_of("silence-stopped-request-keeps-slot-before-7633")
     assert in_order(steps, "engine.stop_request", "engine.put_batch", "worker.read_batch", "worker.skip_step")
@@ -252,6 +284,7 @@ def test_round_goes_on_beside_an_idle_instance_in_a_random_walk() -> None:
         (build_round, {"collective": "nowhere"}),
         (build_round, {"traffic": "second"}),
         (build_round, {"fault": "flood"}),
+        (build_round, {"fate": "nobody"}),
         (build_weights, {"variant": "C"}),
         (build_lock, {"variant": "C"}),
         (build_lock, {"fault": "flood"}),
@@ -275,6 +308,8 @@ def test_unknown_choices_are_refused_with_the_known_ones(build: Any, wrong: dict
     [
         (build_round, {"ranks": 0}, "at least one"),
         (build_round, {"instances": 0}, "at least one"),
+        (build_round, {"fate": "all", "deaths": 0}, "at least one"),
+        (build_round, {"fate": "all", "fault": "stop"}, "one thing at a time"),
         (build_round, {"fault": "sleep"}, "instances=1"),
         (build_round, {"fault": "control_one"}, "collective='middle'"),
         (build_weights, {"ranks": 0}, "at least one"),

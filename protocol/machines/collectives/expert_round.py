@@ -26,6 +26,7 @@ What the model says more than the facts:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ...combine import any_of
@@ -33,6 +34,7 @@ from ...errors import DefinitionError
 from ...machine import Machine
 from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
+from .fate import FATES
 from .loop import LOOPS, Batch, Round
 from .meeting import Call
 from .round_gate import Gate, control_machine, fault_machine, gate_machine, operator_machine, update_machine
@@ -54,6 +56,8 @@ def build(
     collective: str | None = None,
     traffic: str = "all",
     fault: str | None = None,
+    fate: str | None = None,
+    deaths: int = 1,
 ) -> System:
     """The system of so many data-parallel instances with so many tensor-parallel ranks each.
 
@@ -65,6 +69,7 @@ def build(
         fault: one engine stops for good, or pauses and is resumed; one rank is killed; the ranks are put to
             sleep, and woken; a control request that all are to run together is put to one instance, to all, or to one that
             withdraws it after a time-out.
+        fate: who ends and comes back when a rank or an engine dies, of `fate.FATES`; None and nobody comes back. deaths: how often one may.
 
     Raises:
         DefinitionError: an unknown choice or a bound that is too small, naming what there is.
@@ -76,19 +81,22 @@ def build(
         ("collective", collective, COLLECTIVES),
         ("traffic", traffic, TRAFFIC),
         ("fault", fault, FAULTS),
+        ("fate", fate, (None, *FATES)),
     ]
     for name, value, known in choices:
         if value not in known:
             raise DefinitionError(f"{name}={value!r}: choose one of {', '.join(map(str, known))}")
-    if instances < 1 or ranks < 1:
-        raise DefinitionError(f"instances={instances}, ranks={ranks}: needs at least one of each")
+    if instances < 1 or ranks < 1 or deaths < 1:
+        raise DefinitionError(f"instances={instances}, ranks={ranks}, deaths={deaths}: needs at least one of each")
+    if fate is not None and fault is not None:
+        raise DefinitionError(f"fate={fate!r}, fault={fault!r}: ask about one thing at a time")
     sleeps = fault in ("sleep", "sleep_and_wake")
     if sleeps and instances > 1:
         raise DefinitionError(f"fault={fault!r}: an instance sleeps by itself; give instances=1")
     controls = fault is not None and fault.startswith("control")
     if controls and collective != "middle":
         raise DefinitionError(f"fault={fault!r}: control requests wait for an all_gather; give collective='middle'")
-    system = Round.create(LOOPS[variant], role, instances, ranks, crashes=fault == "kill")
+    system = Round.create(LOOPS[variant], role, instances, ranks, fault == "kill", fate, deaths)
     gate = gate_machine(system, traffic)
     worker = RankTable(system, forward, collective, sleeps, controls).machine()
     machines = [gate, worker]
@@ -100,6 +108,8 @@ def build(
         machines.append(control_machine(system, wakes=fault == "sleep_and_wake"))
     if controls:
         machines.append(update_machine(system, everywhere=fault == "control_all", withdraws=fault == "control_withdrawn"))
+    if system.fate is not None:
+        machines += system.fate.machines()
     return System("expert_round", machines, _properties(system, gate, worker), doc=__doc__ or "")
 
 
@@ -144,9 +154,31 @@ def _properties(s: Round, gate: Machine, worker: Machine) -> list[Property]:
     if any(row.event == "run_control" for row in worker.rows):
         about = "a control request that has been read is run, or withdrawn"
         properties.append(leads_to("control_ends", lambda j: s.waits[j, 0], lambda j: ~s.waits[j, 0], each=s.instances, about=about))
+    if s.fate is not None:
+        properties += _properties_of_fate(s, forwards)
     signal = s.forward_signal
     if signal is not None:
         about = "a signal that is up falls, unless the engine has given up"
         falls = leads_to("signal_falls", lambda j: signal[j], lambda j: ~signal[j] | (gate.at(j) == Gate.GAVE_UP), each=s.instances, about=about)
         properties.append(falls)
     return properties
+
+
+def _properties_of_fate(s: Round, forwards: Callable[[Any, Any], Any]) -> list[Property]:
+    """Where the dead come back."""
+    m, generation, mixed = s.meetings, s.meetings.generation, s.meetings.mixed
+    assert generation is not None and mixed is not None
+
+    def waits(j: Any, r: Any) -> Any:
+        return m.entered[j, r] != Call.NONE
+
+    def begins_anew(j: Any, r: Any) -> Any:
+        return forwards(j, r) & (s.batch[j, r] == Batch.REQUESTS) & ~waits(j, r) & (generation[j, r] > 0)
+
+    # fmt: off
+    return [
+        never("generations_mixed", mixed, "no collective joins ranks of different generations"),
+        leads_to("waits_end", waits, lambda j, r: ~waits(j, r), each=(s.instances, s.ranks), about="no rank waits in a collective for ever"),
+        sometimes("some_forward_after_death", s.any_rank(begins_anew), "requests of the next generation are forwarded"),
+    ]
+    # fmt: on

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import partial
 from typing import Any
 
 from ...combine import all_of, any_of, me
@@ -16,6 +17,7 @@ from ...expr import Expr
 from ...machine import Process
 from ...types import BOOL, Enum, Index, Optional, Range
 from ...variable import Variable, ghost, locked, private, register, world
+from .fate import Fate
 from .meeting import Meetings
 from .queues import TaskQueues
 
@@ -100,7 +102,7 @@ class Round:
     `offered`, `part`: the payload of the repaired all_gather, as given and as received; `waits_given`, `waits_all`: that of W7,
     whether a rank has a control request waiting (`waits`), and whether all have. `stopped`: the engine of that
     instance does nothing more (paused, or its thread is dead). `lead`: how many forwards a rank has begun more than the
-    slowest, at most two.
+    slowest, at most two. `process`: of a rank, where one may die; `fate`: where the dead come back.
     """
 
     loop: Loop
@@ -122,21 +124,25 @@ class Round:
     waits_all: Variable
     stopped: Variable
     lead: Variable
+    fate: Fate | None
 
     @classmethod
-    def create(cls, loop: Loop, role: str, instances: int, ranks: int, crashes: bool) -> Round:
+    def create(cls, loop: Loop, role: str, instances: int, ranks: int, crashes: bool, fate: str | None = None, deaths: int = 0) -> Round:
         """The variables of so many instances with so many ranks each."""
         index, rank = Index("instance", instances), Index("rank", ranks)
-        both, meetings = (index, rank), Meetings.create(index, rank)
-        signal = register("forward_signal", BOOL, over=index, cite="engine_forward_signal; facts 1.2: FWD") if loop.gated else None
+        fates = None if fate is None else Fate.create(fate, index, rank, deaths)
+        both, meetings = (index, rank), Meetings.create(index, rank, 1 if fates is None else deaths + 1)
+        process, memory = (Process("rank_process", over=both) if crashes else None, None) if fates is None else (fates.rank, fates.memory)
+        flag = partial(register, over=index, process=memory)
+        signal = flag("forward_signal", BOOL, cite="engine_forward_signal; facts 1.2: FWD") if loop.gated else None
         return cls(
             loop,
             role,
             index,
             rank,
-            TaskQueues.create(index, rank, Enum(Batch)),
+            TaskQueues.create(index, rank, Enum(Batch), memory),
             meetings,
-            Process("rank_process", over=both) if crashes else None,
+            process,
             announced=register("batch_announced", BOOL, over=index, cite="exist_task_signal or read_finish_flag; facts 1.2: XT, RF"),
             forward_signal=signal,
             offered=locked("work_offered", Enum(Offer), meetings.lock, over=index, cite="ours: what rank 0 gives to the all_gather"),
@@ -149,6 +155,7 @@ class Round:
             waits_all=locked("control_everywhere", BOOL, meetings.lock, over=both, cite="facts 4.1 W7"),
             stopped=world("engine_stopped", BOOL, over=index),
             lead=ghost("forwards_ahead", Range(0, 2), over=both),
+            fate=fates,
         )
 
     @property

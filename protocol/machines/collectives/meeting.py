@@ -9,6 +9,8 @@ and two properties do:
 - mismatched: ranks of one group have been paired over different collectives (properties P5 and P6 of the facts);
 - crossed: a rank waits in a group for one that waits for it in another group; neither ever leaves (H8).
 
+Where ranks come back from the dead, a third one looks at which *generation* each place in a collective was taken in.
+
 A rank is in at most one collective at a time, so one cell a rank says where it waits. The cells are guarded by a lock that
 nobody holds across rows: completion is one event of the communicator, and what the last entry hands out lies in every
 rank's own buffer before anybody is let go. The group `TENSOR` is the ranks of one data-parallel instance; `EXPERTS`, `EXCHANGE`
@@ -18,7 +20,7 @@ and `WORLD` are all ranks of all instances, three times.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import combinations
 from typing import Any
@@ -26,7 +28,7 @@ from typing import Any
 from ...combine import any_of, me
 from ...effect import each, when
 from ...expr import Expr
-from ...types import BOOL, Enum, Index
+from ...types import BOOL, Enum, Index, Range
 from ...variable import Lock, Variable, ghost, locked
 
 
@@ -49,20 +51,29 @@ GROUPS = (TENSOR, EXPERTS, EXCHANGE, WORLD)
 
 @dataclass(frozen=True)
 class Meetings:
-    """Where each rank of each instance waits. `mismatched`: some meeting joined different collectives."""
+    """Where each rank of each instance waits. `mismatched`: some meeting joined different collectives.
+
+    Where ranks come back: `generation`, in which a rank has last made its place anew, and `mixed`: some meeting joined two of them.
+    """
 
     instances: Index
     ranks: Index
     lock: Lock
     entered: Variable
     mismatched: Variable
+    generation: Variable | None = None
+    mixed: Variable | None = None
 
     @classmethod
-    def create(cls, instances: Index, ranks: Index) -> Meetings:
-        """Nobody waits."""
+    def create(cls, instances: Index, ranks: Index, generations: int = 1) -> Meetings:
+        """Nobody waits. `generations`: more than one where ranks come back."""
         lock = Lock("collectives", cite="facts 4: TPB, EPB; the communicator completes a collective at once")
         entered = locked("collective_entered", Enum(Call), lock, over=(instances, ranks), cite="facts 9.3 P5, P6")
-        return cls(instances, ranks, lock, entered, ghost("collectives_mismatched", BOOL))
+        found = cls(instances, ranks, lock, entered, ghost("collectives_mismatched", BOOL))
+        if generations == 1:
+            return found
+        made = ghost("collective_generation", Range(0, generations - 1), over=(instances, ranks))
+        return replace(found, generation=made, mixed=ghost("generations_mixed", BOOL))
 
     @property
     def own(self) -> tuple[Expr, Expr]:
@@ -85,9 +96,17 @@ class Meetings:
         differs = self._some_other(group, lambda j, s: self.entered[j, s].is_in(*group) & (self.entered[j, s] != call))
         release = self._each_member(group, lambda j, s: self.entered[j, s].set(Call.NONE))
         effects = [when(last, *release), when(~last, self.entered[i, r].set(call)), when(differs, self.mismatched.set(True))]
+        made = self.generation
+        if made is not None and self.mixed is not None:
+            stale = self._some_other(group, lambda j, s: made[j, s] != made[i, r])
+            effects.append(when(last & stale, self.mixed.set(True)))
         if deliver is not None:
             effects.append(when(last, *self._each_member(group, deliver)))
         return effects
+
+    def take_part(self, generation: Expr) -> list[Any]:
+        """Effects on the ghosts when the caller has made its place anew, in that generation."""
+        return [] if self.generation is None else [self.generation[self.own].set(generation)]
 
     def is_crossed(self) -> Expr:
         """Two ranks wait in collectives of different groups, each of which the other belongs to."""

@@ -9,11 +9,13 @@ loaded without it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ...combine import all_of, me
 from ...effect import each
 from ...expr import Expr
+from ...machine import Process
 from ...types import BOOL, Index, Optional, Scalar
 from ...variable import Lock, Variable, locked, register
 
@@ -34,16 +36,17 @@ class TaskQueues:
     filled: Variable
 
     @classmethod
-    def create(cls, instances: Index, ranks: Index, batch: Scalar) -> TaskQueues:
-        """Empty queues for batches of that type."""
+    def create(cls, instances: Index, ranks: Index, batch: Scalar, process: Process | None = None) -> TaskQueues:
+        """Empty queues for batches of that type; the end of `process` empties them again."""
         lock = Lock("queue_lock", over=instances, cite="facts 2.1: a server-side threading.Lock, taken by remote call")
+        own = partial(locked, lock=lock, process=process)
         return cls(
             instances,
             ranks,
             lock,
-            tasks=locked("queue_tasks", Optional(batch), lock, over=instances, cite="facts 2.2: Q"),
-            read=locked("queue_read", BOOL, lock, over=(instances, ranks), init=True, cite="facts 2.2: CRF"),
-            filled=register("queue_filled", BOOL, over=instances, cite="exist_tasks_intra_signal; facts 1.2: XQ"),
+            tasks=own("queue_tasks", Optional(batch), over=instances, cite="facts 2.2: Q"),
+            read=own("queue_read", BOOL, over=(instances, ranks), init=True, cite="facts 2.2: CRF"),
+            filled=register("queue_filled", BOOL, over=instances, process=process, cite="exist_tasks_intra_signal; facts 1.2: XQ"),
         )
 
     @property

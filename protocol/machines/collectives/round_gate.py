@@ -70,11 +70,12 @@ def gate_machine(system: Round, traffic: str) -> Machine:
     if loop.pushes_empty:
         put = queues.put(Batch.EMPTY)
         rows.append(Row("put_empty_batch", g.PUTTING_EMPTY, g.CHECKING, ready, put, "prefill", under=lock, cite="#6680; facts 3.2 B5"))
-    if loop.gives_up and system.process is not None:
+    process = None if system.fate is None else system.fate.engine
+    if loop.gives_up and system.process is not None and process is None:
         waits = (g.CHECKING, g.CHECKING_FORWARD, g.PUTTING)
         rows.append(Row("give_up", waits, g.GAVE_UP, runs, [], "prefill", decided="timer", cite="ours: one terminal answer; H6, H-34"))
         return Machine("gate", g, rows, copies=system.instances, final=g.GAVE_UP, doc="the engine's thread that schedules and puts batches")
-    return Machine("gate", g, rows, copies=system.instances, doc="the engine's thread that schedules and puts batches")
+    return Machine("gate", g, rows, copies=system.instances, process=process, doc="the engine's thread that schedules and puts batches")
 
 
 def operator_machine(system: Round, resumes: bool) -> Machine:

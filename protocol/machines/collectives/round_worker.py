@@ -32,6 +32,7 @@ from ...combine import any_of, if_else, me
 from ...effect import when
 from ...expr import FALSE, TRUE, Expr
 from ...machine import Machine, Row
+from .fate import Fate
 from .loop import Batch, Offer, Part, Round
 from .meeting import Call
 
@@ -43,7 +44,7 @@ class Rank(IntEnum):
 
     STARTING, AT_STATUS, PREPARING, AT_TOP, LOOKING, ANNOUNCING, RETRACTING, OFFERING, LOOKED, AT_FLAG = range(10)
     RAISING, RAISING_EMPTY, READING, RESETTING, READ, AT_READ, MEETING, AT_MEETING, INSERTING, AT_PENDING = range(10, 20)
-    READY, FORWARDING, FORWARDED, AT_BALANCE, FINISHED, SKIPPING, AT_SKIP, AT_SLEEP = range(20, 28)
+    READY, FORWARDING, FORWARDED, AT_BALANCE, FINISHED, SKIPPING, AT_SKIP, AT_SLEEP, RETURNING, RETURNED = range(20, 30)
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,10 @@ class RankTable:
         """The machine with a copy per instance and rank."""
         s = self.system
         rows = [*self._top(), *self._look(), *self._see(), *self._raise(), *self._read(), *self._gather(), *self._forward(), *self._end()]
-        copies = (s.instances, s.ranks)
-        return Machine("worker", Rank, rows, copies=copies, initial=self.first, process=s.process, doc="the event loop of one rank")
+        copies, again = (s.instances, s.ranks), self.first
+        if s.fate is not None:
+            rows, again = [*rows, *self._return(s.fate)], Rank.RETURNING
+        return Machine("worker", Rank, rows, copies=copies, initial=self.first, restart=again, process=s.process, doc="the event loop of one rank")
 
     # -- who and what ------------------------------------------------------------------------------------------------
 
@@ -316,3 +319,13 @@ class RankTable:
         if s.role in s.loop.skips and not s.loop.owned:
             rows += self._meet(Call.SKIP, w.SKIPPING, w.AT_SKIP, self.first, "facts 4.2: TPB#1b")
         return rows
+
+    def _return(self, fate: Fate) -> list[Row]:
+        """A rank that comes back takes its place in the collectives anew, and goes on when it may."""
+        w, s, (i, r) = Rank, self.system, self.own
+        m, given = s.meetings, [s.part[i, r].set(Part.REST), when(self.leads, s.offered[i].set(Offer.NOTHING))]
+        place = [m.entered[i, r].set(Call.NONE), *given, *m.take_part(fate.generation[i, r]), fate.ready[i, r].send(0)]
+        return [
+            _row("return_to_place", w.RETURNING, w.RETURNED, TRUE, place, under=m.lock, cite="ours: 9.6"),
+            _row("go_on", w.RETURNED, self.first, fate.gone[i, r], [], cite="ours: nobody before all are ready"),
+        ]
