@@ -33,6 +33,7 @@ HAZARDS: list[Hazard] = [
         "abort ends by itself, under fairness, so force is only needed where a worker reports no stop (before #7633, or stuck). A pause "
         "waits for ever because of H15. A prompt is computed to its end after its abort, and on D an aborted reservation goes to the worker "
         "before it is stopped. On P nothing acts on an abort at all: what was aborted is computed and sent.",
+        told_by="lifecycle-forced-slot-reuse-in-newest",
     ),
     Hazard(
         "H15",

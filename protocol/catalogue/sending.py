@@ -41,6 +41,7 @@ from .sending_hazards import SENDING
 
 DEADLOCK, UNSENT, ABANDONED, ALL, LIVE = "deadlock", "answered_unsent", "batch_abandoned", "some_run_answers_all", "first_tokens_answered"
 DRAGGED, SIGNALS, FORWARDS, AGREE = "registered_request_dropped", "signals_consumed", "forwards_end", "work_items_agree"
+WAITS = "registered_request_waits"
 TWO = {"ranks": 1, "requests": 2, "layers": 2}
 OURS = "Ours: an item concerns one request and everything of it that is due; no rank waits for another; completion is counted per request."
 
@@ -108,7 +109,12 @@ SCENARIOS_OF_CHUNKS = [
     _chunked("unregistered-slot-never-happens-in-e0", DRAGGED, "holds", 2_788, None, ("H-02",),
              "Nothing is scheduled before it is registered.", "E0", ranks=1, requests=2),
     _chunked("unregistered-slot-keeps-nobody-in-ours", LIVE, "holds", 5_583, None, ("H-02", "H20"), OURS, "repaired", ranks=1, requests=2),
-    _chunked("waiting-for-a-slot-keeps-all-in-e1", LIVE, "violated", 11_971, 20, ("#7724", "H-02", "H-01", "H20"),
+    _chunked("registered-request-waits-for-another-in-e1", WAITS, "violated", 11_971, 18, ("#7724", "H-02", "H20"),
+             "The signal of two requests comes when one of them is registered. The sender waits for the other's task, and the registered request "
+             "with it, as does every item behind.", "E1", ranks=1, requests=2),
+    _chunked("registered-request-waits-for-nobody-in-e0", WAITS, "holds", 2_788, None, ("H-02",),
+             "Nothing is scheduled before it is registered.", "E0", ranks=1, requests=2),
+    _chunked("lost-signal-keeps-all-in-e1", LIVE, "violated", 11_971, 20, ("#7724", "H-01", "H-02", "H20"),
              "With the discard of E1 one request's work item never comes to be; the token processor waits for it, and everybody else waits behind "
              "it.",
              "E1", ranks=1, requests=2),

@@ -77,7 +77,7 @@ SENDING = [
         "sender stands still until the other task is there, and for ever if it was lost.",
         claim="E0 impossible, E1; observed and inferred.",
         finding="As claimed. The wait alone loses nothing: what never ends in E1 is a signal that was thrown away (H-01).",
-        told_by="sending-unregistered-slot-drops-the-batch-in-e1-asserting",
+        told_by="sending-registered-request-waits-for-another-in-e1",
     ),
     Hazard(
         "H-05",

@@ -104,6 +104,9 @@ def _properties(p: Pipeline, working: Machine, consuming: Machine, sending: Mach
     def sent_everywhere(q: Expr) -> Expr:
         return all_of(p.rank, lambda r: p.sent[r, q] == p.chunks)
 
+    def has_item(r: Expr, registered: bool) -> Expr:
+        return any_of(p.request, lambda q: (p.in_hand[r, q] != 0) & (p.registered[r, q] == registered))
+
     answers = all_of(p.request, lambda q: p.answered[q])
     early = any_of(p.request, lambda q: p.answered[q] & ~p.failed_answer[q] & ~sent_everywhere(q))
     found = [
@@ -128,4 +131,6 @@ def _properties(p: Pipeline, working: Machine, consuming: Machine, sending: Mach
         met = all_of(p.rank, lambda r: sending.at(r) == Sender.MEETING)
         differ = any_of(p.rank, lambda r: any_of(p.request, lambda q: (p.in_hand[0, q] != 0) != (p.in_hand[r, q] != 0)))
         found.append(always("work_items_agree", ~(met & differ), about="P1: the ranks begin to send the same requests together"))
+        kept = any_of(p.rank, lambda r: (sending.at(r) == Sender.FINDING) & has_item(r, registered=True) & has_item(r, registered=False))
+        found.append(never("registered_request_waits", kept, about="no request waits in the sender's hand for another's registration"))
     return found
