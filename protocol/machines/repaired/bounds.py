@@ -125,6 +125,7 @@ class Bounds:
         control: an operator may pause, resume, and give all ranks new weights.
         prefills: P instances, with ranks, slots and threads each; they share the D instances. mortals: how many of them may
             die, the first ones; None: each, where `crash` lets any.
+        shares_experts: the D's run their forwards together, so that they die and come back together.
     """
 
     requests: int
@@ -151,6 +152,7 @@ class Bounds:
     prefills: int = 1
     asynchronous: bool = False
     mortals: int | None = None
+    shares_experts: bool = False
 
     @property
     def spoils_only_by_death(self) -> bool:

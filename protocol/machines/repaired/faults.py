@@ -10,7 +10,7 @@ from enum import IntEnum
 from functools import partial
 from typing import Any
 
-from ...combine import choice
+from ...combine import all_of, any_of, choice
 from ...effect import each, when
 from ...machine import Machine, Row
 from .plane import Plane
@@ -70,16 +70,24 @@ def _prefill_rows(p: Plane) -> list[Row]:
 
 
 def _decode_rows(p: Plane) -> list[Row]:
-    """A D dies, once; its supervisor starts it again."""
+    """A D dies; its supervisor starts it again. With D's that share experts all die, and come back together: see `collectives/fate.py`."""
     f, d, process = Faults.RUNNING, choice("decode", p.decode), p.decode_process
     if process is None:
         return []
     lost = each(p.request, lambda i: when(p.home(i) == d, p.decode_holds[i].set(None), p.may_fail[i].set(True)))
     crash = [process.crash(d), p.decode_life[d].add(1), lost]
     may = process.is_alive(d) & (p.decode_life[d] < p.life.high)
-    again = [process.restart(d), *([p.decode_weights[d].set(p.weights)] if p.bounds.control else [])]
-    kill = partial(Row, decided="observed", choose=(d,))
+    kill, restart = partial(Row, decided="observed", choose=(d,)), partial(Row, actor="supervisor", decided="observed", fair="weak", cite="ours")
+
+    def again(i: Any) -> list[Any]:
+        return [process.restart(i), *([p.decode_weights[i].set(p.weights)] if p.bounds.control else [])]
+
+    rows = [kill("crash_decode", f, f, may, crash, "world", cite="9.7")]
+    if not p.bounds.shares_experts:
+        return [*rows, restart("restart_decode", f, f, ~process.is_alive(d), again(d), choose=(d,))]
+    ends = process.is_alive(d) & any_of(p.decode, lambda i: ~process.is_alive(i))
     return [
-        kill("crash_decode", f, f, may, crash, "world", cite="9.7"),
-        kill("restart_decode", f, f, ~process.is_alive(d), again, "supervisor", fair="weak", cite="ours"),
+        *rows,
+        kill("end_decode", f, f, ends, crash, "supervisor", fair="weak", cite="ours: nobody can leave a collective"),
+        restart("restart_decodes", f, f, all_of(p.decode, lambda i: ~process.is_alive(i)), each(p.decode, again)),
     ]

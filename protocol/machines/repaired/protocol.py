@@ -59,6 +59,7 @@ def build(
     prefills: int = 1,
     asynchronous: bool = False,
     mortals: int | None = None,
+    shares_experts: bool = False,
 ) -> System:
     """The repaired protocol at these bounds; see `bounds.Bounds`. `without` leaves one of `bounds.Rules` out.
 
@@ -66,7 +67,8 @@ def build(
         DefinitionError: an unknown rule, or a bound outside its choices.
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
-    bounds = Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, crash, lives, drafts, control, prefills, asynchronous, mortals)
+    faults = (aborts, deadlines, repeats, losses, errors, suspicions, crash, lives)
+    bounds = Bounds(*sizes, *faults, drafts, control, prefills, asynchronous, mortals, shares_experts=shares_experts)
     return compose(Plane(Rules.all_but(without), bounds))
 
 
