@@ -15,6 +15,7 @@ from .printing import page_width, print_table, text_width, write_json
 if TYPE_CHECKING:
     from protocol.catalogue import Scenario
     from protocol.catalogue.hazard import Hazard
+    from protocol.render.listing import Table
 
 SHOWN = "A hazard (H1 and H-01 are different), a pull request ('#7724' or 7724), a scenario, or path/to/file.py:build."
 
@@ -37,6 +38,7 @@ def show(name: Annotated[str, typer.Argument(metavar="NAME", help=SHOWN)], setti
     """What happens in a hazard, a pull request or a scenario. Then the shortest path."""
     from protocol.catalogue import scenarios
     from protocol.render.catalogue import find_hazard, find_pull, hazards_about, pull_title
+    from protocol.render.changes import change_table
 
     hazard = find_hazard(name)
     pull = find_pull(name) if hazard is None else None
@@ -45,7 +47,7 @@ def show(name: Annotated[str, typer.Argument(metavar="NAME", help=SHOWN)], setti
     if hazard is not None:
         _show_hazard(hazard)
     elif pull is not None:
-        _print_pull(pull_title(pull), hazards_about(pull), [s for s in scenarios().values() if pull in s.sources])
+        _print_pull(pull_title(pull), hazards_about(pull), [s for s in scenarios().values() if pull in s.sources], change_table(pull))
     else:
         _show_one(name, settings)
 
@@ -69,10 +71,12 @@ def _show_hazard(hazard: Hazard) -> None:
     print(further_text(hazard, width), end="")
 
 
-def _print_pull(title: str, found: list[Hazard], mine: list[Scenario]) -> None:
+def _print_pull(title: str, found: list[Hazard], mine: list[Scenario], changed: Table | None = None) -> None:
     from protocol.render.listing import hazard_table, scenario_table
 
     print(title)
+    if changed is not None and changed[1]:
+        print_table("", *changed)
     print_table("", *hazard_table(found))
     print_table("", *scenario_table(mine))
 

@@ -17,8 +17,9 @@ from .table import markdown
 
 _INTRO = """\
 Is a race real, in which version, and what mends it? Every hazard of the control plane is here, with what the model says of it in
-each variant of the protocol; `interlock show H1` tells one in the terminal, with its shortest path, and `interlock show '#7724'` a
-pull request. H1 and H-01 are different: the former are hazards between engine and worker, the latter of the cache hand-over.
+each variant of the protocol; `interlock show H1` tells one in the terminal, with its shortest path. What each pull request opened and
+closed: [pulls.md](pulls.md), and `interlock show '#7724'`. H1 and H-01 are different: the former are hazards between engine and worker,
+the latter of the cache hand-over.
 
 `interlock check --all` explores every scenario again and fails when a verdict or a count differs (`--deep`: those above a million
 states, too). A verdict is about the bounds of its scenario and no others. In the tables: ✗ = some claim about that hazard is

@@ -1,4 +1,4 @@
-"""The generated pages: docs/catalogue.md, docs/repaired.md, and docs/machines with a page a subject and one of scenarios a group.
+"""The generated pages: docs/catalogue.md, docs/pulls.md, docs/repaired.md, and docs/machines with a page a subject and one of scenarios a group.
 
 Its one rule: a page is a function of the tables and the catalogue alone, so that a test can compare. Regenerate with
 `python -m protocol.render.pages --rewrite`. A subject is drawn whole in one variant; the others, five times as much text that
@@ -18,6 +18,7 @@ from ..catalogue import scenarios as all_scenarios
 from ..system import System
 from .catalogue import REFERENCE, by_question
 from .catalogue_page import catalogue_page, scenario_pages
+from .changes import changes_page
 from .page import system_page
 from .rules_page import repaired_page
 from .table import markdown, row_table
@@ -92,10 +93,12 @@ def pages() -> dict[str, str]:
     listed = list(all_scenarios().values())
     told = scenario_pages(listed, GENERATED)
     found = {"catalogue.md": catalogue_page(listed, GENERATED), "repaired.md": repaired_page(listed, GENERATED)}
+    found["pulls.md"] = changes_page(GENERATED)
     drawn = versions(listed)
     subjects = list(dict.fromkeys(v.subject for v in drawn))
     below = told | {f"{subject}.md": subject_page([v for v in drawn if v.subject == subject]) for subject in subjects}
-    index = ["# Machines\n", GENERATED, "- [Catalogue](../catalogue.md): every hazard with its verdicts", "- [The repaired protocol](../repaired.md)"]
+    index = ["# Machines\n", GENERATED, "- [Catalogue](../catalogue.md): every hazard with its verdicts"]
+    index += ["- [Pull requests](../pulls.md): what each opened and closed", "- [The repaired protocol](../repaired.md)"]
     index += ["", "## Machines by subject\n", *(f"- [{subject}]({subject}.md)" for subject in subjects)]
     index += ["", "## Scenarios, with the shortest path of each\n", *(f"- [{name.removesuffix('-scenarios.md')}]({name})" for name in told), ""]
     below["README.md"] = "\n".join(index)
