@@ -14,6 +14,9 @@ PrefixCaching = Annotated[
 Drafts = Annotated[
     int, typer.Option("--num-speculative-tokens", min=0, help="Draft tokens a decode step verifies at most, proposed by n-grams; 0: none.")
 ]
+AsyncExecution = Annotated[
+    bool, typer.Option("--async-execution", help="P's ranks launch their forwards on devices and go on, instead of waiting for them.")
+]
 ExpertParallel = Annotated[
     int, typer.Option("--ep", min=1, help="1: ranks have a part of every expert; --tp: whole ones; --tp times --decode: D's share them.")
 ]

@@ -58,8 +58,8 @@ class Player:
 
     Args:
         url: of a server; empty for an engine of our own. monolithic, prefill: which of these; without both, the gate and its ranks alone.
-        ranks, decode, experts, variant, sequences, context_tokens, prefix_cache, drafts, routing, redundant: of the engine; see `Deployment`.
-            `variant`: of the gate. `experts`: how many ranks have whole ones. `redundant`: experts of a rank, if they move.
+        ranks, decode, experts, variant, sequences, context_tokens, prefix_cache, drafts, routing, redundant, asynchronous: of the engine; see
+            `Deployment`. `variant`: of the gate. `experts`: how many ranks have whole ones. `redundant`: experts of a rank, if they move.
         audits: whether all tokens are compared afterwards. log: where the events go. lockstep: the turns of a run in one process, None
             for processes.
 
@@ -81,6 +81,7 @@ class Player:
     drafts: int
     routing: str
     redundant: int | None
+    asynchronous: bool
     audits: bool
     log: Path | None
     lockstep: Lockstep | None
@@ -97,6 +98,8 @@ class Player:
             raise DefinitionError("--variant: of the gate and its ranks; give --prefill 0, or leave a rule of the whole protocol out by --without")
         if (self.experts > 1 or self.routing or self.redundant is not None) and (self.url or not (self.monolithic or self.prefill)):
             raise DefinitionError("--ep, --eplb and --routing: of an engine with tensors; leave out --url and --prefill 0")
+        if self.asynchronous and (foreign or not self.prefill):
+            raise DefinitionError("--async-execution: of P's ranks; leave out --url, --monolithic and --prefill 0")
         if foreign and self.log is not None:
             raise DefinitionError("--log and --timeline: only the engine that the protocol drives has events; leave out --url or --monolithic")
 
@@ -149,6 +152,7 @@ class Player:
             routing=self.routing,
             redundant_experts=self.redundant,
             drafts=self.drafts,
+            asynchronous=self.asynchronous,
         )
         details = {"model_id": wanted.model, "ranks": self.ranks} | ({"expert_parallel": self.experts} if self.experts > 1 else {}) | instances
         if self.lockstep is not None:

@@ -11,7 +11,7 @@ import typer
 from protocol.errors import DefinitionError
 
 from .lockstep import Lockstep, Turns
-from .options import Drafts, Eplb, ExpertParallel, JsonFile, PrefixCaching, Routing
+from .options import AsyncExecution, Drafts, Eplb, ExpertParallel, JsonFile, PrefixCaching, Routing
 from .playing import EVENTS, OURS, Load, Played, Player
 from .printing import write_json
 from .progress import Progress
@@ -48,6 +48,7 @@ def run(
     prefix_caching: PrefixCaching = True,
     drafts: Drafts = 0,
     routing: Routing = "",
+    async_execution: AsyncExecution = False,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="Of the answers; 0 is greedy.")] = 0.0,
     ignore_eos: Annotated[bool, typer.Option(help="Answers as long as the workload says.")] = True,
     percentile_metrics: Annotated[str, typer.Option(help="Latencies to tell.")] = "ttft,tpot,itl,e2el",
@@ -74,7 +75,7 @@ def run(
 
     alone = Lockstep.asked(lockstep, policy, seed, changes, record, recorded, without)
     events = log if log is not None or timeline is None else EVENTS  # a timeline is drawn from the log
-    sizes = (prefill, decode, ranks, ep, variant, max_num_seqs, max_model_len, prefix_caching, drafts, routing, eplb)
+    sizes = (prefill, decode, ranks, ep, variant, max_num_seqs, max_model_len, prefix_caching, drafts, routing, eplb, async_execution)
     player = Player(url, model, monolithic, *sizes, audit, events, alone)
     if save_detailed and not json_file:
         raise DefinitionError("--save-detailed: the requests stand in the answer as JSON; give --json FILE")

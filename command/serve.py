@@ -8,7 +8,7 @@ import typer
 
 from protocol.errors import DefinitionError
 
-from .options import Drafts, Eplb, ExpertParallel, PrefixCaching, Routing
+from .options import AsyncExecution, Drafts, Eplb, ExpertParallel, PrefixCaching, Routing
 
 
 def serve(
@@ -27,6 +27,7 @@ def serve(
     prefix_caching: PrefixCaching = True,
     drafts: Drafts = 0,
     routing: Routing = "",
+    async_execution: AsyncExecution = False,
     control: Annotated[bool, typer.Option("--control", help="Also the operator's endpoints: /pause, /resume, /is_paused, /update_weights.")] = False,
 ) -> None:
     """Serve a model with the OpenAI API; Ctrl-C ends it. Prefill and decode are processes that the repaired protocol drives."""
@@ -36,5 +37,6 @@ def serve(
         from engine.server.serve import serve_deployment
     except ImportError as error:
         raise DefinitionError(f"the package {error.name} is missing; install interlock[server]") from None
-    wanted = Deployment(model, 0 if monolithic else prefill, decode, tp, ep, max_num_seqs, max_model_len, routing, prefix_caching, drafts, eplb)
+    sizes = (0 if monolithic else prefill, decode, tp, ep, max_num_seqs, max_model_len)
+    wanted = Deployment(model, *sizes, routing, prefix_caching, drafts, eplb, async_execution)
     serve_deployment(wanted, host, port, seed=seed, control=control, say=lambda text: print(text, flush=True))

@@ -34,11 +34,11 @@ class Deployment:
         tensor_parallel: ranks of each. expert_parallel: 1 cuts every expert; see `Plant` for more.
         sequences: generations that run at once. context_tokens: the longest prompt and answer together.
         routing: where the disaggregated engine stores which experts every token visits; empty for nowhere.
-        prefix_cache, drafts, redundant_experts: of the disaggregated engine; see `Plant`.
+        prefix_cache, drafts, redundant_experts, asynchronous: of the disaggregated engine; see `Plant`.
 
     Raises:
         DefinitionError: no model has that name, it has learnt shorter contexts only, the machine's memory cannot
-            hold so many tokens, or drafts for the monolithic engine.
+            hold so many tokens, or drafts or asynchronous forwards for the monolithic engine.
     """
 
     model: str = "tiny"
@@ -52,6 +52,7 @@ class Deployment:
     prefix_cache: bool = True
     drafts: int = 0
     redundant_experts: int | None = None
+    asynchronous: bool = False
 
     def __post_init__(self) -> None:
         config = config_of(self.model)
@@ -64,6 +65,8 @@ class Deployment:
             raise DefinitionError(
                 f"--num-speculative-tokens {self.drafts}: the monolithic engine verifies no drafts; give 0, or leave out --monolithic"
             )
+        if self.asynchronous and not self.prefill:
+            raise DefinitionError("--async-execution: of P's ranks, and the monolithic engine has none; leave out --monolithic")
 
     def __str__(self) -> str:
         kind = f"{self.prefill}P{self.decode}D" if self.prefill else "monolithic"
@@ -123,4 +126,5 @@ class Deployment:
             redundant_experts=self.redundant_experts,
             routing=self.routing,
             prefills=self.prefill,
+            asynchronous=self.asynchronous,
         )

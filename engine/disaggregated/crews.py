@@ -23,6 +23,7 @@ from ..runtime.placement import OUTSIDE, Composition, Crew, Desk, Part, Placemen
 from .arena import Arena
 from .balancing import Balancing, balance_of
 from .decode_engine import DecodeEngine, DecodeGate, DraftingEngine
+from .device import Device, LaunchingRank
 from .fence import Fence
 from .job import NewWeights
 from .left_out import FreeAtAbort, FreeAtFirstToken, Freed, IdleRest, LoosePrefillEngine, ReserveAgain, SeeingThread
@@ -31,7 +32,7 @@ from .operator import Command, Operator
 from .plant import PROTOCOL_BUILDER, Plant
 from .prefill_engine import PrefillEngine, PrepareThread
 from .ranks import Computation, DecodeRank, PrefillRank
-from .rest import GateRest, PartnerRest, Summons, WorkerRest
+from .rest import GateRest, LaunchingRest, PartnerRest, Summons, WorkerRest
 from .router import Router
 
 ASK_AGAIN_S = 0.01
@@ -252,7 +253,7 @@ class PrefillCrew(Crew):
 
 
 class RankCrew(Crew):
-    """A rank of a P, or of a D."""
+    """A rank of a P that waits for its forwards, or of a D."""
 
     def __init__(self, plant: Plant, memory: Callable[[], Memory], instance: int, rank: int, desk: Desk):
         decode = plant.decode_number(instance)
@@ -267,6 +268,28 @@ class RankCrew(Crew):
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return [self._role, self._rest, *self._balancing]
+
+
+class LaunchingCrew(Crew):
+    """A rank of a P that launches its forwards."""
+
+    def __init__(self, plant: Plant, prefill: int, rank: int, desk: Desk):
+        kind = {"lowers_behind_barrier": IdleRest, "speaks_in_stream": WorkerRest}.get(plant.without or "", LaunchingRest)
+        self._roles = [LaunchingRank(), kind(desk.clock("worker", (*plant.prefill_copy(prefill), rank)))]
+
+    def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
+        return self._roles
+
+
+class DeviceCrew(Crew):
+    """The device of such a rank."""
+
+    def __init__(self, plant: Plant, memory: Callable[[], Memory], prefill: int, rank: int, desk: Desk):
+        clock = desk.clock("device", (*plant.prefill_copy(prefill), rank))
+        self._role = Device(memory().computation(prefill, rank, clock), plant.captures(rank))
+
+    def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
+        return [self._role]
 
 
 class MessagerCrew(Crew):
@@ -348,7 +371,12 @@ def _prefill_stations(plant: Plant, memory: Callable[[], Memory], prefill: int) 
     stations = [Station(prefill_engine(plant, prefill), tuple(Part(thread, leading) for thread in threads), partial(PrefillCrew, plant))]
     for r in range(plant.ranks):
         copy = (*leading, r)
-        stations.append(Station(f"{name or 'prefill '}worker {r}", (Part("worker", copy),), partial(RankCrew, plant, memory, prefill, r)))
+        own = name or "prefill "
+        if plant.asynchronous:
+            stations.append(Station(f"{own}worker {r}", (Part("worker", copy),), partial(LaunchingCrew, plant, prefill, r)))
+            stations.append(Station(f"{own}device {r}", (Part("device", copy),), partial(DeviceCrew, plant, memory, prefill, r)))
+        else:
+            stations.append(Station(f"{own}worker {r}", (Part("worker", copy),), partial(RankCrew, plant, memory, prefill, r)))
         parts = tuple(Part(thread, copy) for thread in ("registrar", "consumer", "sender"))
         stations.append(Station(f"{name}messager {r}", parts, partial(MessagerCrew, plant, memory, prefill, r)))
     return stations

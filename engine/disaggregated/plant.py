@@ -55,7 +55,7 @@ class Plant:
         prefix_cache: whether P keeps the KV blocks of prompts for others that begin alike.
         drafts: tokens that a decode step tries at most beyond each request's next, from what its text has repeated; 0 for none.
         expert_parallel: 1, and every rank has a part of every expert; as many as `ranks`, and each rank of an instance has whole ones, to which
-            tokens travel; or as many as all ranks of all D's, which share one set of experts then: the end of a D is the engine's.
+            tokens travel; or as many as all ranks of all D's, which share one set of experts then, and die and come back together.
         redundant_experts: that every rank of D's that share the experts has beyond its even share, as replicas of those that have most to do;
             the experts are balanced then while the engine runs (EPLB). None for no balancing.
         routing: a folder; if it is given, the experts that every token visits are stored there, and prompts are computed whole, without
@@ -63,6 +63,7 @@ class Plant:
         without: a rule of `protocol.machines.repaired` that the engine does not keep, to see what it is for; None keeps all.
         troubles: further arguments of the protocol's builder: what may go wrong beside.
         prefills: P instances, each with slots, threads, ranks, messagers and a prefix cache of its own; they share the D instances.
+        asynchronous: P's ranks launch their forwards on devices of theirs and go on, instead of waiting for them.
 
     Raises:
         DefinitionError: the model cannot be cut so, or a number is below 1.
@@ -86,6 +87,7 @@ class Plant:
     without: str | None = None
     troubles: Mapping[str, Any] = field(default_factory=dict)
     prefills: int = 1
+    asynchronous: bool = False
 
     def __post_init__(self) -> None:
         self.config.check_ranks(self.ranks)
@@ -236,8 +238,8 @@ class Plant:
             "requests": self.numbers, "turns": self.turns, "ranks": self.ranks, "slots": self.slots, "layers": self.config.layers,
             "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True, "control": True,
             **({} if self.without is None else {"without": self.without}), **({"drafts": True} if self.drafts else {}),
-            **({"prefills": self.prefills} if self.prefills > 1 else {}),
-            **({"repeats": True, "crash": "prefill" if self.shares_experts else "any", "lives": self.lives} if self.mortal else {}),
+            **({"prefills": self.prefills} if self.prefills > 1 else {}), **({"asynchronous": True} if self.asynchronous else {}),
+            **({"repeats": True, "crash": "any", "lives": self.lives, "shares_experts": self.shares_experts} if self.mortal else {}),
             **self.troubles,
         }  # fmt: skip
 

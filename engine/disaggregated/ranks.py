@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ..driver import Step
 from ..errors import EngineError
@@ -66,8 +66,13 @@ def token_of(logits: Floats, sampling: Sampling, drawn: int, alternatives: int, 
     return Token(token, log_probability, likeliest(logits, alternatives), routes)
 
 
-class PrefillRank:
-    """Handlers of one worker of P. `captures`: whether it tells the routes of prompts with their first tokens."""
+class PrefillForwards:
+    """Handlers of the forward of one rank of P, for the machine that has its rows.
+
+    `captures`: whether it tells the routes of prompts with their first tokens.
+    """
+
+    machine: ClassVar[str]
 
     def __init__(self, computation: Computation, captures: bool = False):
         self._computation, self._captures = computation, captures
@@ -75,8 +80,7 @@ class PrefillRank:
         self._work: Work | None = None
         self._tokens: Tokens | None = None
 
-    @after("worker.read_batch", "worker.read_last_batch")
-    def take(self, step: Step) -> None:
+    def begin(self, step: Step) -> None:
         """The batch, without the chunks that were cached whole; or new weights."""
         if isinstance(step.cargo, NewWeights):
             self._weights = step.cargo
@@ -87,24 +91,24 @@ class PrefillRank:
         if self._work.requests:
             self._computation.begin(self._work.number, self._work.chunks)
 
-    @after("worker.load_weights")
+    @after(".load_weights")
     def load(self, step: Step) -> None:
         """Go on with the new weights."""
         self._computation.load(self._weights)
 
-    @after("worker.write_layer")
+    @after(".write_layer")
     def write(self, step: Step) -> None:
         """The next layer, of what is not cached."""
         if self._work is not None and self._work.requests:
             self._computation.begin_layer()
 
-    @after("worker.end_forward")
+    @after(".end_forward")
     def keep(self, step: Step) -> None:
         """The routes of a forward that emits nothing."""
         if self._captures and self._work is not None and self._work.requests:
             self._keep_routes(self._work)
 
-    @carries("worker.emit_tokens")
+    @carries(".emit_tokens")
     def tokens(self, outcome: Outcome) -> Tokens | None:
         """The first tokens of the prompts that are through."""
         if self._tokens is None and self._work is not None and self._work.requests and self._computation.is_ready():
@@ -124,6 +128,17 @@ class PrefillRank:
             if chunk.start == 0:
                 self._routes[q] = []
             self._routes[q].append(layers)
+
+
+class PrefillRank(PrefillForwards):
+    """Handlers of one worker of P that waits for its forwards."""
+
+    machine = "worker"
+
+    @after("worker.read_batch", "worker.read_last_batch")
+    def take(self, step: Step) -> None:
+        """What was read is computed."""
+        self.begin(step)
 
 
 class DecodeRank:

@@ -32,6 +32,16 @@ class WorkerRest:
         self._clock.doze(IDLE_S, "queue_filled")
 
 
+class LaunchingRest(WorkerRest):
+    """The same where the loop lowers no signal, as the devices do it: rank 0 rests where it leaves the barrier."""
+
+    @after("worker.leave_top_barrier")
+    def rest(self, step: Step) -> None:
+        """Until a batch is put."""
+        if step.copy[-1] == 0:
+            super().rest(step)
+
+
 class PartnerRest:
     """The same where it is summoned to the batches of other instances, too: it goes round twice between two pauses.
 

@@ -75,7 +75,7 @@ class RankCrew(Crew):
             self._rank = ExpertRank(place, shard, self._transport)
         else:
             self._rank = BALANCING[layout.balance](place, shard, self._transport, layout.experts, self._tell)
-        self._roles = [self._rank, witness(self._rank, sorted(rows - bound_rows(self._rank)))]
+        self._roles = [self._rank, witness(self._rank, sorted(rows - bound_rows(type(self._rank))))]
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return self._roles

@@ -21,6 +21,7 @@ from ..model.numerics import Narrow
 from ..model.sampling import Sampling, choose
 from ..model.shard import Chunk
 from ..model.weights import Floats
+from ..roles.binding import bound_rows
 from .instance import BLOCK_SIZE, Instance, drawn_prompt
 from .walk import Step
 
@@ -120,8 +121,7 @@ class World(ABC):
 
     def has(self, role: type) -> bool:
         """Whether the system has a row to which the role binds: some versions lack a part."""
-        rows = {action.name for action in self.system.actions}
-        return any(row in rows for method in vars(role).values() for row in getattr(method, "bound_to", ("", ()))[1])
+        return not bound_rows(role).isdisjoint(action.name for action in self.system.actions)
 
     def instance(self, name: str, blocks: int, ranks: int = RANKS) -> Instance:
         """A new instance of that many blocks."""

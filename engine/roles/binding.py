@@ -1,6 +1,7 @@
 """Binding: which method of a role is called for which row.
 
-One rule: a handler is bound to a row by its name, `machine.event`, and sees shared state only through the step it gets.
+One rule: a handler is bound to a row by its name, `machine.event`, and sees shared state only through the step it gets. Where several
+machines have the same rows, a role that serves one of them says which, `machine`, and its handlers name the event alone: `.event`.
 `after` acts on the world once the row has committed, and what it returns is delivered to the engine; `decides` picks one
 of the decided rows that are open to a copy; `carries` gives the contents that a row puts along with its message, or None: it may be
 asked for rows that then turn out not to be enabled. A name without a row, and a decided row without a decision, are errors at start.
@@ -57,9 +58,15 @@ def _mark(kind: str, rows: tuple[str, ...]) -> Callable[[Method], Method]:
     return mark
 
 
-def bound_rows(role: object) -> set[str]:
+def bound_to(role: type, name: str) -> tuple[str, tuple[str, ...]]:
+    """What a role's attribute of that name is bound to: as what, and to which rows; to none if it is no handler."""
+    kind, rows = getattr(getattr(role, name), "bound_to", ("", ()))
+    return kind, tuple(f"{getattr(role, 'machine', '')}{row}" if row.startswith(".") else row for row in rows)
+
+
+def bound_rows(role: type) -> set[str]:
     """The rows that handlers of a role are bound to."""
-    return {row for name in dir(type(role)) for row in getattr(getattr(type(role), name), "bound_to", ("", ()))[1]}
+    return {row for name in dir(role) for row in bound_to(role, name)[1]}
 
 
 class Bindings:
@@ -78,7 +85,7 @@ class Bindings:
         rows = {action.name for action in system.actions}
         for role in roles:
             for name in dir(type(role)):
-                kind, named = getattr(getattr(type(role), name), "bound_to", ("", ()))
+                kind, named = bound_to(type(role), name)
                 # One object for all its rows: rows that one handler decides are offered to it together.
                 method = meter.metered(getattr(role, name)) if meter is not None and named else getattr(role, name)
                 for row in named:

@@ -122,6 +122,19 @@ def test_a_handler_for_a_row_that_does_not_exist_is_an_error_at_start(driver: Dr
         Bindings(driver.system, [Misnamed()], ["taker"])
 
 
+def test_a_role_says_of_which_machine_its_events_are(driver: Driver) -> None:
+    class Taking:
+        @after(".take")
+        def act(self, step: object) -> None: ...
+
+    class Taker(Taking):
+        machine = "taker"
+
+    assert Bindings(driver.system, [Taker()], ["taker"]).after("taker.take") is not None
+    with pytest.raises(DefinitionError, match=r"Taking.act is bound to .take, which system small has not"):
+        Bindings(driver.system, [Taking()], ["taker"])
+
+
 def test_two_handlers_for_one_row_are_an_error_at_start(driver: Driver) -> None:
     with pytest.raises(DefinitionError, match="giver.choose_number has two handlers"):
         Bindings(driver.system, [Choosing(None), Choosing(None)], ["giver"])
