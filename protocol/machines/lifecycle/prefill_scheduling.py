@@ -18,20 +18,21 @@ from enum import IntEnum
 from functools import partial
 from typing import Any
 
-from ...combine import all_of, any_of, choice, count, if_else, me
-from ...effect import each, when
+from ...combine import all_of, any_of, choice, if_else, me
+from ...effect import when
 from ...errors import DefinitionError
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
-from ...types import BOOL, Index, Optional, Range, Record, Sequence
-from ...variable import Lock, channel, ghost, locked, private, register
-from .prefill_request import IN_RUNNING, WITHOUT_BLOCKS, Prefill, prefill_machine
-from .prefill_variants import VARIANTS, Variant
+from ...types import Optional, Range
+from ...variable import private
+from .prefill_plane import PrefillPlane
+from .prefill_rank import Rank, messager, rank
+from .prefill_request import IN_RUNNING, WITHOUT_BLOCKS, Prefill
+from .prefill_variants import VARIANTS
 
 _row = partial(Row, actor="prefill")
-_work = partial(Row, actor="worker")
 
 
 class Prepare(IntEnum):
@@ -44,18 +45,6 @@ class Schedule(IntEnum):
     """The scheduling thread is ..."""
 
     SCHEDULING = 0
-
-
-class Rank(IntEnum):
-    """The worker is ..."""
-
-    READING, ANNOUNCED, RAISED, FORWARDING, REPORTING, LOWERING, DEAD = range(7)
-
-
-class Messager(IntEnum):
-    """The messager is ..."""
-
-    IDLE, SHIPPING = range(2)
 
 
 class Tokens(IntEnum):
@@ -116,60 +105,19 @@ def build(
         raise DefinitionError(f"speculates=True with variant={variant!r}: only schedule() allocates; choose one of schedule, V2_schedule")
     if deaths and not gated:
         raise DefinitionError("deaths without gated=True: nothing here looks at the worker's life but the gate")
-    return _Instance(VARIANTS[variant], requests, blocks, threads, stops, aborts, refusals, speculates, gated, deaths).system()
+    return _Engine(VARIANTS[variant], requests, blocks, threads, stops, aborts, refusals, speculates, gated, deaths).system()
 
 
-class _Instance:
-    """One prefill instance."""
-
-    def __init__(
-        self, v: Variant, requests: int, blocks: int, threads: int, stops: int, aborts: int, refusals: int, speculates: bool, gated: bool, deaths: int
-    ):
-        q, b = Index("request", requests), Index("block", blocks)
-        self.v, self.request, self.block, self.thread = v, q, b, Index("thread", threads)
-        self.stops, self.aborts, self.refusals, self.speculates, self.gated, self.deaths = stops, aborts, refusals, speculates, gated, deaths
-        self.lock = Lock("resource_lock", cite="facts 6.2: RM.lock")
-        self.owner = locked("block_owner", Optional(q), self.lock, over=b, cite="facts 6.2: block_tables")
-        self.done = locked("chunks_scheduled", Range(0, 2), self.lock, over=q, cite="facts 6.3: num_computed_tokens")
-        self.running = locked("running", Sequence(q, requests), self.lock, cite="facts 6.2: running")
-        self.waiting = locked("waiting", Sequence(q, requests), self.lock, cite="facts 6.2: waiting")
-        self.machine = prefill_machine(q, self.lock, not v.waits, v.queues, v.spares)
-        self.hand = private("request_in_hand", Optional(q), over=self.thread)
-        self.forward_up = register("engine_forward_signal", BOOL, cite="facts 1.2: FWD")
-        self.task = Record("Task", run=Optional(q), last=BOOL, **{f"stop_{r}": BOOL for r in q})
-        self.tasks = channel("queue_tasks", self.task, 2, cite="facts 2.2: Q; the slot is the request's")
-        self.cache_task = Record("CacheTask", request=q, block=b)
-        self.told = channel("cache_tasks", self.cache_task, requests, cite="facts 2.3: put_cache_info")
-        self.report = Record("Step", request=q, stopped=BOOL)
-        self.outputs = channel("step_outputs", self.report, 2 * requests, cite="facts 9.1: OUTQ")
-        self.computed = channel("layer_signals", q, requests, cite="facts 2.5: the last layer of the last chunk")
-        self.shipped = channel("finished_send_cache", q, requests, kind="bag", cite="facts 2.4: FS")
-        self.finishing = channel("finishing", q, requests, cite="finish_execution_pool")
-        self.source = private("messager_block", Optional(b), over=q)
-        self.chunk = private("rank_request", Optional(q))
-        self.asked = ghost("abort_asked", BOOL, over=q)
-        self.refused = ghost("refused", BOOL, over=q)
-        self.sent = ghost("first_token_sent", BOOL, over=q)
+class _Engine(PrefillPlane):
+    """One prefill instance's engine."""
 
     def system(self) -> System:
         """The machines, and what is asked of them."""
-        rank = self.rank()
-        machines = [self.machine, self.prepare(), self.schedule(), rank, self.messager(), self.tokens(), self.finisher()]
+        working = rank(self)
+        machines = [self.machine, self.prepare(), self.schedule(), working, messager(self), self.tokens(), self.finisher()]
         if self.stops or self.aborts:
             machines.append(self.stopping())
-        return System("prefill_scheduling", machines, [*self.properties(), *self.writes(rank)], doc=__doc__ or "")
-
-    def is_lowest(self, b: Any) -> Expr:
-        """The block is free, and every lower one is not."""
-        return self.owner[b].is_none & all_of(self.block, lambda i: (i >= b) | ~self.owner[i].is_none)
-
-    def free(self, q: Any) -> list[Any]:
-        """The request's blocks are free."""
-        return [each(self.block, lambda b: when(self.owner[b] == q, self.owner[b].set(None)))]
-
-    def make_task(self, run: Any = None, last: Any = False, stops: Any = None) -> Expr:
-        """A batch: one chunk, and the requests that are stopped."""
-        return self.task(run=run, last=last, **{f"stop_{r}": stops(r) if stops is not None else False for r in self.request})
+        return System("prefill_scheduling", machines, [*self.properties(), *self.writes(working)], doc=__doc__ or "")
 
     def prepare(self) -> Machine:
         """The prepare threads, each one request after the other."""
@@ -234,10 +182,6 @@ class _Instance:
         """Request r stands behind q in `running`."""
         return self.running.cell().index_of(r) > self.running.cell().index_of(q)
 
-    def own(self, q: Any) -> Expr:
-        """How many blocks the request has."""
-        return count(self.block, lambda b: self.owner[b] == q)
-
     def _waiting_rows(self, q: Any, b: Any, due: Expr) -> list[Row]:
         """What only `schedule()` does: a block more, preemption for it, and admission."""
         s, v = Schedule.SCHEDULING, choice("victim", self.request)
@@ -261,48 +205,6 @@ class _Instance:
         take = [self.waiting.pop(), self.running.push(q), self.owner[b].set(q)]
         admit: dict[str, Any] = {"moves": [self.machine[q].admit], **here}
         return [*rows, _row("admit", s, s, head, take, choose=(q, b), **admit, cite="7.1: serve waiting")]
-
-    def rank(self) -> Machine:
-        """The worker: reads a batch, reports the stops that came with it, and computes its chunk."""
-        r, task, q = Rank, self.tasks.head, choice("request", self.request)
-        chunk, last = self.chunk, private("rank_last", BOOL)
-        stop = private("rank_stops", BOOL, over=self.request)
-        take = [self.tasks.receive(), chunk.set(task.run), last.set(task.last), *(stop[i].set(getattr(task, f"stop_{i}")) for i in self.request)]
-        none = all_of(self.request, lambda i: ~stop[i])
-        report = [stop[q].set(False), self.outputs.send(self.report(request=q, stopped=True))]
-        token = [self.outputs.send(self.report(request=chunk.value, stopped=False)), chunk.set(None), last.set(False)]
-        ends = none & (chunk.is_none | ~last)
-        begun, ended = (r.RAISED, r.LOWERING) if self.gated else (r.READING, r.READING)
-        rows = [
-            _work("read_batch", begun, r.FORWARDING, TRUE, take, cite="2.2"),
-            _work("report_stop", r.FORWARDING, r.FORWARDING, stop[q], report, choose=(q,), cite="4.5: -9"),
-            _work("end_step", r.FORWARDING, ended, ends, [chunk.set(None)], cite="4.1"),
-            _work("signal_last", r.FORWARDING, r.REPORTING, none & ~chunk.is_none & last, [self.computed.send(chunk.value)], cite="2.5"),
-            _work("report_token", r.REPORTING, ended, TRUE, token, cite="6.4: the first token"),
-        ]
-        return Machine("rank", r, [*rows, *(self._signal_rows() if self.gated else [])], final=r.READING, doc="the worker's event loop")
-
-    def _signal_rows(self) -> list[Row]:
-        """#6680: the signal is raised before the read and lowered after the forward, unless the worker dies in it."""
-        r, left = Rank, private("deaths_left", Range(0, self.deaths), init=self.deaths)
-        rows = [
-            _work("see_batch", r.READING, r.ANNOUNCED, ~self.tasks.empty, [], cite="4.1 W3"),
-            _work("raise_forward", r.ANNOUNCED, r.RAISED, TRUE, [self.forward_up.set(True)], cite="4.2"),
-            _work("lower_forward", r.LOWERING, r.READING, TRUE, [self.forward_up.set(False)], cite="4.2"),
-        ]
-        die = _work("die", r.FORWARDING, r.DEAD, left > 0, [left.sub(1)], fair="none", cite="H6, H-34")
-        return [*rows, *([die] if self.deaths else [])]
-
-    def messager(self) -> Machine:
-        """The messager: it knows a request's block from its cache task, and ships that block when the last chunk is computed."""
-        m, told, hand = Messager, self.told.head, private("shipping", Optional(self.request))
-        row = partial(Row, actor="messager")
-        rows = [
-            row("learn", m.IDLE, m.IDLE, TRUE, [self.told.receive(), self.source[told.request].set(told.block)], cite="2.5: add thread"),
-            row("see_last", m.IDLE, m.SHIPPING, ~self.source[self.computed.head].is_none, [hand.set(self.computed.head), self.computed.receive()]),
-            row("ship", m.SHIPPING, m.IDLE, TRUE, [self.shipped.send(hand.value), hand.set(None)], cite="2.4: put_finished_req"),
-        ]
-        return Machine("messager", m, rows, final=m.IDLE, doc="the cache messager of one rank")
 
     def tokens(self) -> Machine:
         """TOK: waits for the cache of a first token, and hands a request that was stopped back."""
@@ -415,11 +317,11 @@ class _Instance:
             sometimes("some_stopped", any_of(self.request, lambda q: at(q) == p.PREEMPTED), "twin: a request is preempted"),
         ]
 
-    def writes(self, rank: Machine) -> list[Property]:
+    def writes(self, working: Machine) -> list[Property]:
         """P7, for the time that a step takes."""
 
         def writes(q: Any) -> Expr:
-            return (rank.at() == Rank.FORWARDING) & (self.chunk.cell() == q)
+            return (working.at() == Rank.FORWARDING) & (self.chunk.cell() == q)
 
         def stopped(q: Any) -> Expr:
             return self.machine.at(q).is_in(Prefill.PREEMPTED, Prefill.ABORTING)
