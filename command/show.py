@@ -91,6 +91,8 @@ def _show_one(name: str, settings: list[str]) -> None:
     if scenario is not None:
         print(f"{scenario.name}  ({', '.join(scenario.sources)}; variant {scenario.variant}; recorded: {scenario.expected})\n")
         print(scenario.about + "\n")
+        arguments = ", ".join(f"{key}={value!r}" for key, value in target.config.items())
+        print(f"built by {scenario.build.__module__}.{scenario.build.__name__}({arguments})")
     result = explore(target)
     records = records_of(target, result)
     print_records(records)

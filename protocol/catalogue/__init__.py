@@ -121,6 +121,8 @@ def find_scenario(name: str) -> Scenario:
     known = scenarios()
     if name in known:
         return known[name]
+    if ".py" in name:
+        raise DefinitionError(f"{name} is no scenario: the engine drives the catalogue's only; check, explain or draw a system of your own")
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"did you mean {', '.join(near)}?" if near else "see `interlock list`"
     raise DefinitionError(f"there is no scenario {name!r}; {hint}")
