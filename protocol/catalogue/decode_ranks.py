@@ -18,7 +18,8 @@ from typing import Any
 from ..machines.repaired.decode_ranks import build
 from . import Scenario, is_deep
 from .hazard import Hazard
-from .repaired import ALL_FAULTS, PULLS
+from .repaired import PULLS
+from .repaired_bounds import ALL_FAULTS
 
 SAYS = {
     "ranks_covered": "Gate and ranks do what D's worker believes of a step: it is taken, every rank works on it, once, and then it is reported.",

@@ -27,6 +27,12 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | control, control-tp2, control-two | an operator pauses, resumes and gives all ranks new weights: on one rank, on two; two requests |
 | control-turns, control-crash | the same, with a number used again and clients that give up; with a D that crashes |
 | control-crash-of-any | deep: the same, with a P or a D that crashes |
+| cache, cache-places | P has a prefix cache, and a number is used again; with prompts of up to three chunks, and aborts |
+| cache-abort, cache-faults, cache-suspected | the same, with aborts; with given-up waits and failed writes as well; with suspicions |
+| cache-crash, cache-rank, cache-control, cache-launched | the same, with a P that dies, or a part of it; with an operator; with launched forwards |
+| cache-short | two requests with different prefixes on blocks for one: what the first has left is evicted |
+| cache-lossy, cache-tp2 | deep: P has a prefix cache, and messages are lost; on two ranks |
+| cache-shared, cache-pressed | deep: two requests at once share a prefix; or have two, and blocks for one and a half |
 | prefill-turns | P dies, and may start again, and the number is used again |
 | prefills-refused | two P share a D that takes no request; each gives up in the end |
 | prefills, prefills-full | deep: two P share a D; two D, one of which takes no request |
@@ -42,139 +48,15 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..machines.repaired.protocol import build
 from . import Scenario
 from .hazard import Hazard
+from .repaired_asked import ASKED
+from .repaired_bounds import BOUNDS
 from .repaired_rules import RULES
+from .repaired_without import LEFT_OUT
 
 PULLS = ("#6680", "#7724", "#7944")
-
-ALL_FAULTS = {"aborts": True, "deadlines": True, "errors": True, "suspicions": True, "repeats": True, "losses": True}
-
-BOUNDS: dict[str, dict[str, Any]] = {
-    "one": {},
-    "tp2": {"ranks": 2},
-    "two": {"requests": 2, "room": 2},
-    "threads": {"requests": 2, "threads": 2, "slots": 2, "room": 2},
-    "faults": {"chunks": 2, "layers": 2, "aborts": True, "deadlines": True, "errors": True},
-    "lossy": {"repeats": True, "losses": True},
-    "suspected": {"suspicions": True, "aborts": True},
-    "turns": {"turns": 2, "aborts": True, "deadlines": True},
-    "turns-suspected": {"turns": 2, "suspicions": True},
-    "refused": {"full": True, "turns": 2, "aborts": True, "repeats": True, "losses": True},
-    "refused-at-last": {"full": True, "deadlines": True},
-    "crash-of-decode": {"crash": "decode", "repeats": True, "losses": True},
-    "crash-and-abort": {"crash": "decode", "repeats": True, "aborts": True},
-    "crash-of-prefill": {"crash": "prefill", "turns": 2, "chunks": 2},
-    "crash-of-rank": {"ranks": 2, "crash": "rank"},
-    "crash-of-any": {"crash": "any", "repeats": True},
-    "drafts": {"drafts": True, "turns": 2, "aborts": True},
-    "full": {"requests": 2, "decodes": 2, "full": True},
-    "control": {"control": True},
-    "control-tp2": {"control": True, "ranks": 2},
-    "control-two": {"control": True, "requests": 2, "room": 2},
-    "control-turns": {"control": True, "turns": 2, "aborts": True},
-    "control-crash": {"control": True, "crash": "decode", "repeats": True},
-    "control-crash-of-any": {"control": True, "crash": "any", "repeats": True},
-    "turns-faults": {"turns": 2, "chunks": 2, "aborts": True, "errors": True, "suspicions": True},
-    "turns-repeated": {"turns": 2, "aborts": True, "deadlines": True, "repeats": True},
-    "turns-lossy": {"turns": 2, "repeats": True, "losses": True},
-    "turns-crash": {"turns": 2, "crash": "decode", "repeats": True},
-    "copies": {"copies": 2, "aborts": True, "repeats": True, "losses": True},
-    "ranks-layers": {"ranks": 2, "chunks": 2, "layers": 2, "aborts": True},
-    "pair": {"requests": 2, "ranks": 2},
-    "launched": {"asynchronous": True},
-    "launched-tp2": {"asynchronous": True, "ranks": 2},
-    "launched-faults": {"asynchronous": True, "chunks": 2, "aborts": True, "errors": True},
-    "launched-turns": {"asynchronous": True, "turns": 2, "aborts": True, "errors": True},
-    "launched-layers": {"asynchronous": True, "layers": 2},
-    "launched-crash": {"asynchronous": True, "crash": "rank"},
-    "launched-control": {"asynchronous": True, "control": True},
-    "launched-tp2-faults": {"asynchronous": True, "ranks": 2, "chunks": 2, "aborts": True},
-    "aborts": {"requests": 2, "room": 2, "aborts": True},
-    "pair-aborts": {"requests": 2, "ranks": 2, "aborts": True},
-    "two-lossy": {"requests": 2, "repeats": True, "losses": True},
-    "everything": {"ranks": 2, **ALL_FAULTS},
-    "everything-and-crash": {"ranks": 2, **ALL_FAULTS, "crash": "decode"},
-    "prefills": {"prefills": 2, "requests": 2},
-    "prefills-refused": {"prefills": 2, "requests": 2, "full": True, "deadlines": True},
-    "prefills-full": {"prefills": 2, "requests": 3, "decodes": 2, "full": True},
-    "prefills-errors": {"prefills": 2, "requests": 2, "errors": True},
-    "prefills-aborts": {"prefills": 2, "requests": 2, "aborts": True},
-    "prefills-crash": {"prefills": 2, "requests": 2, "crash": "prefill", "mortals": 1},
-    "prefills-crashes": {"prefills": 2, "requests": 2, "crash": "prefill"},
-    "prefills-rank": {"prefills": 2, "requests": 2, "crash": "rank", "mortals": 1},
-    "prefills-control": {"prefills": 2, "requests": 2, "control": True},
-    # Small ones, for one rule each.
-    "abort": {"aborts": True},
-    "layers": {"layers": 2},
-    "errors": {"errors": True, "chunks": 2},
-    "repeats": {"repeats": True},
-    "two-rooms": {"repeats": True, "room": 2},
-    "lives": {"crash": "decode", "repeats": True},
-    "two-threads": {"requests": 2, "threads": 2},
-    "control-rank": {"control": True, "crash": "rank"},
-    "turns-aborts": {"turns": 2, "aborts": True},
-    "two-turns": {"turns": 2},
-    "two-slots": {"requests": 2, "slots": 2, "room": 2},
-    "unread": {"requests": 2, "aborts": True, "full": True},
-    "prefill-turns": {"crash": "prefill", "turns": 2},
-}
-"""Bounds by name; every one is passed to the builder as it stands."""
-
-ASKED = {
-    "committed_unsent": "CH-S1: D starts to decode a request only when every rank has written every layer of every chunk of it.",
-    "uncomputed_sent": "CH-S2: no rank sends a layer before its worker has written it.",
-    "foreign_written": "CH-S3, CH-S5: no rank writes into memory of D that is not reserved for the request it sends.",
-    "slots_owned_once": "CH-S4: a slot of P belongs to one request, exactly from HELD to PREFILLED.",
-    "reservations_counted": "CH-S4: what D has given away is what its open requests hold.",
-    "key_without_reservation": "CH-S5: D's network card lets nobody write what is not reserved.",
-    "freed_block_read": "CH-S5: no rank reads a block that P has freed.",
-    "step_on_freed_reservation": "EW-P7 on D: D's own steps work on reserved blocks.",
-    "failed_without_cause": "H-42: P calls a request failed only when one of its writes has failed or D has let its reservation go.",
-    "ended_unasked": "H-20: D ends a request for P only when P has given up this very turn of it.",
-    "leaks_when_over": "CH-S7: when a request is closed, no table of P's knows it.",
-    "some_run_closes_all": "A run that closes every request exists: the questions about the end are not empty.",
-    "some_request_decodes": "A run in which D decodes exists: the questions about commits are not empty.",
-    "misread_batch": "EW-P1, EW-P4: every rank reads every batch once, in the order of the puts.",
-    "same_batch_per_iteration": "EW-P2: in every iteration all ranks work on the same batch.",
-    "schedule_during_forward": "EW-P3: P does not schedule while a rank is in its forward, which is what #6680 was for.",
-    "some_schedule_after_forward": "The gate opens again after a forward: the question about the gate is not empty.",
-    "barrier_slipped": "EW-P5, EW-P6: whenever the ranks meet, they come from the same place of their loops.",
-    "freed_block_written": "EW-P7: no worker writes a block that P has freed.",
-    "token_miscredited": "EW-P8: a token is credited to the request that produced it.",
-    "token_lost": "EW-P8, H28: the token of a request that goes on is credited, whatever becomes of others in its step.",
-    "taken_twice": "EW-P9: no request is fetched twice.",
-    "answered_at_most_once": "EW-P10, CH-L2: no client is answered twice.",
-    "some_request_is_answered": "A run that answers exists.",
-    "gate_opens": "EW-P11: the gate opens again and again.",
-    "first_tokens_committed": "CH-L1: a request with a first token is settled between P and D.",
-    "requests_answered": "CH-L2, CH-L3, EW-P12: every posted request is answered.",
-    "requests_closed": "CH-L3: P is done with every request that it has begun.",
-    "threads_come_back": "H16: a prepare thread is soon free again, whatever any D does.",
-    "slots_come_back": "EW-P14: a slot that P has given away comes back.",
-    "entries_close": "CH-S7, CH-L3: D is done with every request that it has heard of.",
-    "reservations_come_back": "EW-P14: a reservation of D comes back.",
-    "requests_decoded": "Every request to which nothing happens is decoded: none is given up, cancelled or answered with an error.",
-    "some_forward_before_registration": "The purpose of #7724: a forward may be over before a messager has looked for the request.",
-    "some_two_are_prefilled_together": "The purpose of #6680 and #7944: what can be prefilled is in one batch.",
-    "some_two_are_prepared_at_once": "The purpose of #7724: two threads prepare two requests.",
-    "some_two_decode_in_one_step": "D decodes in batches.",
-    "some_second_life_of_decode_decodes": "A D that has crashed and started again decodes.",
-    "some_second_life_of_prefill_prefills": "A P that has crashed and started again prefills.",
-    "weights_mixed": "A request is computed with one version of the weights, on all ranks of P and on D, from its first layer to its last token.",
-    "at_work_while_paused": "While the operator is told that all rest, P holds nothing and D steps nothing.",
-    "some_pause_during_work": "A pause that has something to wait for exists.",
-    "some_decode_with_new_weights": "A request that D decodes with the new weights exists.",
-    "pause_ends": "What is under way ends, and the operator hears of it.",
-    "update_ends": "Every rank that lives gets the new weights, and the operator hears of it.",
-    "others_reservation_written": "No rank of a P writes, for a request that is over on D, while D has lent the room to a request of another P.",
-    "living_prefills_serve": "A request whose own P lives is decoded, whoever else dies; whatever P has begun anew decodes as well.",
-    "other_decodes_served": "No head-of-line blocking: a request for another D is answered while the one for the full D waits.",
-}
-"""What each property says, in one sentence."""
 
 
 def _kept(bounds: str, asked: str, distinct: int, path: int | None, deep: bool = False) -> Scenario:
@@ -183,14 +65,6 @@ def _kept(bounds: str, asked: str, distinct: int, path: int | None, deep: bool =
     hazards = {h for note in RULES.values() for h in note.hazards if not h.startswith("#")} if asked == "requests_answered" else ()
     sources = (*PULLS, *sorted(hazards))
     return Scenario(name, "repaired", build, asked, "holds", sources, "repaired", ASKED[asked], BOUNDS[bounds], distinct, path, deep)
-
-
-def _left_out(rule: str, bounds: str, asked: str, distinct: int, path: int | None, deep: bool = False) -> Scenario:
-    """The protocol without one rule: the hazard is back."""
-    name = f"repaired-{bounds}-without-{rule.replace('_', '-')}-{asked.replace('_', '-')}"
-    note, config = RULES[rule], {**BOUNDS[bounds], "without": rule}
-    about = f"Left out: {note.says} {note.then}"
-    return Scenario(name, "repaired", build, asked, "violated", note.hazards, "repaired", about, config, distinct, path, deep)
 
 
 WHOLE = [
@@ -411,6 +285,59 @@ WHOLE = [
     _kept("prefills-rank", "living_prefills_serve", 10_627_628, None, deep=True),
     _kept("prefills-crashes", "others_reservation_written", 13_108_200, None, deep=True),
     _kept("prefills-crashes", "living_prefills_serve", 13_108_200, None, deep=True),
+    _kept("cache", "uncomputed_read", 20_282, None),
+    _kept("cache", "blocks_counted", 20_282, None),
+    _kept("cache", "some_prefix_found", 20_282, 113),
+    _kept("cache", "requests_decoded", 20_282, None),
+    _kept("cache", "committed_unsent", 20_282, None),
+    _kept("cache", "leaks_when_over", 20_282, None),
+    _kept("cache-abort", "uncomputed_read", 242_812, None),
+    _kept("cache-faults", "uncomputed_read", 305_544, None),
+    _kept("cache-faults", "blocks_counted", 294_562, None),
+    _kept("cache-faults", "committed_unsent", 332_788, None),
+    _kept("cache-faults", "freed_block_read", 294_562, None),
+    _kept("cache-faults", "freed_block_written", 294_562, None),
+    _kept("cache-faults", "requests_answered", 294_562, None),
+    _kept("cache-faults", "slots_come_back", 294_562, None),
+    _kept("cache-suspected", "uncomputed_read", 139_634, None),
+    _kept("cache-suspected", "blocks_counted", 139_634, None),
+    _kept("cache-suspected", "foreign_written", 139_634, None),
+    _kept("cache-suspected", "requests_answered", 139_634, None),
+    _kept("cache-crash", "uncomputed_read", 75_743, None),
+    _kept("cache-crash", "blocks_counted", 75_743, None),
+    _kept("cache-crash", "committed_unsent", 79_662, None),
+    _kept("cache-crash", "requests_answered", 75_743, None),
+    _kept("cache-rank", "uncomputed_read", 128_521, None),
+    _kept("cache-rank", "blocks_counted", 115_517, None),
+    _kept("cache-rank", "requests_answered", 115_517, None),
+    _kept("cache-control", "weights_mixed", 106_464, None),
+    _kept("cache-control", "uncomputed_read", 48_208, None),
+    _kept("cache-control", "update_ends", 48_208, None),
+    _kept("cache-launched", "uncomputed_read", 43_924, None),
+    _kept("cache-launched", "blocks_counted", 43_924, None),
+    _kept("cache-launched", "committed_unsent", 43_924, None),
+    _kept("cache-places", "uncomputed_read", 616_677, None),
+    _kept("cache-places", "blocks_counted", 599_513, None),
+    _kept("cache-places", "requests_answered", 599_513, None),
+    _kept("cache-short", "uncomputed_read", 701_460, None),
+    _kept("cache-short", "blocks_counted", 701_460, None),
+    _kept("cache-short", "some_node_evicted", 701_460, 71),
+    _kept("cache-short", "requests_answered", 701_460, None),
+    _kept("cache-short", "requests_decoded", 701_460, None),
+    _kept("cache-lossy", "uncomputed_read", 2_591_162, None, deep=True),
+    _kept("cache-lossy", "requests_answered", 2_591_162, None, deep=True),
+    _kept("cache-tp2", "uncomputed_read", 1_573_959, None, deep=True),
+    _kept("cache-tp2", "committed_unsent", 1_573_959, None, deep=True),
+    _kept("cache-tp2", "requests_answered", 1_573_959, None, deep=True),
+    _kept("cache-shared", "uncomputed_read", 1_658_486, None, deep=True),
+    _kept("cache-shared", "blocks_counted", 1_658_486, None, deep=True),
+    _kept("cache-shared", "some_two_share_blocks", 1_658_486, 42, deep=True),
+    _kept("cache-shared", "requests_answered", 1_658_486, None, deep=True),
+    _kept("cache-shared", "freed_block_read", 1_658_486, None, deep=True),
+    _kept("cache-pressed", "uncomputed_read", 1_295_092, None, deep=True),
+    _kept("cache-pressed", "blocks_counted", 1_295_092, None, deep=True),
+    _kept("cache-pressed", "freed_block_read", 1_295_092, None, deep=True),
+    _kept("cache-pressed", "committed_unsent", 1_295_092, None, deep=True),
     _kept("turns-faults", "committed_unsent", 1_238_114, None, deep=True),
     _kept("turns-faults", "uncomputed_sent", 1_169_384, None, deep=True),
     _kept("turns-faults", "foreign_written", 1_144_520, None, deep=True),
@@ -464,74 +391,6 @@ WHOLE = [
     _kept("everything-and-crash", "foreign_written", 74_881_632, None, deep=True),
     _kept("pair-aborts", "committed_unsent", 120_033_704, None, deep=True),
     _kept("pair-aborts", "foreign_written", 108_983_469, None, deep=True),
-]
-
-LEFT_OUT = [
-    _left_out("lowers_behind_barrier", "tp2", "schedule_during_forward", 97_803, 41),
-    _left_out("meets_at_top", "tp2", "same_batch_per_iteration", 971_633, 29),
-    _left_out("meets_at_top", "tp2", "misread_batch", 234_771, 45),
-    _left_out("meets_at_top", "tp2", "barrier_slipped", 287_841, 33),
-    _left_out("counts_reports", "tp2", "committed_unsent", 186_723, 51),
-    _left_out("counts_reports", "tp2", "freed_block_read", 186_477, 57),
-    _left_out("counts_reports", "tp2", "leaks_when_over", 170_118, 55),
-    _left_out("parks_early_signals", "one", "requests_answered", 2_309, 47),
-    _left_out("parks_early_signals", "one", "first_tokens_committed", 2_309, 47),
-    _left_out("parks_early_signals", "one", "requests_closed", 2_309, 47),
-    _left_out("parks_early_signals", "one", "requests_decoded", 2_309, 47),
-    _left_out("parks_early_signals", "one", "slots_come_back", 2_309, 47),
-    _left_out("keeps_until_sent", "one", "freed_block_read", 2_865, 37),
-    _left_out("keeps_until_sent", "one", "slots_owned_once", 2_221, 30),
-    _left_out("sends_computed", "layers", "uncomputed_sent", 9_785, 35),
-    _left_out("sends_computed", "layers", "committed_unsent", 9_785, 48),
-    _left_out("reports_last", "errors", "leaks_when_over", 11_530, 62),
-    _left_out("names_requests", "two-slots", "uncomputed_sent", 186_150, 46),
-    _left_out("names_requests", "two-slots", "requests_answered", 180_882, 47),
-    _left_out("cleans_first", "two-turns", "leaks_when_over", 8_319, 43),
-    _left_out("cleans_first", "two-turns", "requests_answered", 8_319, 96),
-    _left_out("leaves_intake", "unread", "taken_twice", 962_100, 11),
-    _left_out("drains_before_cancel", "turns-aborts", "committed_unsent", 2_376_742, 61),
-    _left_out("drains_before_cancel", "abort", "freed_block_read", 55_450, 34),
-    _left_out("drains_before_cancel", "abort", "freed_block_written", 84_452, 26),
-    _left_out("drains_before_cancel", "abort", "leaks_when_over", 47_354, 18),
-    _left_out("takes_once", "two-threads", "taken_twice", 766_868, 5),
-    _left_out("takes_once", "two-threads", "requests_answered", 675_260, 69),
-    _left_out("asks_first", "full", "other_decodes_served", 13_521, 21),
-    _left_out("asks_first", "full", "slots_owned_once", 13_521, 5),
-    _left_out("asks_first", "full", "threads_come_back", 13_521, 21),
-    _left_out("reserves_once", "two-rooms", "reservations_counted", 40_274, 8),
-    _left_out("reserves_posted", "repeats", "answered_at_most_once", 63_385, 53),
-    _left_out("reserves_posted", "repeats", "reservations_come_back", 44_905, 67),
-    _left_out("sends_again", "lossy", "requests_answered", 2_453, 15),
-    _left_out("sends_again", "lossy", "reservations_come_back", 2_453, 18),
-    _left_out("sends_again", "lossy", "entries_close", 2_453, 15),
-    _left_out("fences_writes", "suspected", "foreign_written", 40_303, 35),
-    _left_out("fences_writes", "lives", "foreign_written", 110_592, 34),
-    _left_out("fences_writes", "suspected", "key_without_reservation", 35_835, 9),
-    _left_out("fences_writes", "prefills-rank", "others_reservation_written", 11_065_730, 43, deep=True),
-    _left_out("dies_whole", "crash-of-rank", "gate_opens", 372_998, 22),
-    _left_out("dies_whole", "crash-of-rank", "requests_answered", 372_998, 22),
-    _left_out("names_turns", "turns", "requests_answered", 129_706, 19),
-    _left_out("names_turns", "refused", "ended_unasked", 512_802, 12),
-    _left_out("names_turns", "turns-suspected", "failed_without_cause", 42_869, 46),
-    _left_out("names_turns", "turns", "first_tokens_committed", 137_032, 63),
-    _left_out("names_lives", "crash-of-prefill", "committed_unsent", 347_318, 44),
-    _left_out("owns_signals", "prefill-turns", "committed_unsent", 35_214, 74),
-    _left_out("owns_signals", "prefill-turns", "uncomputed_sent", 34_344, 50),
-    _left_out("owns_signals", "prefill-turns", "leaks_when_over", 30_180, 78),
-    _left_out("owns_signals", "prefills", "requests_decoded", 2_124_216, 65, deep=True),
-    _left_out("speaks_in_stream", "launched", "schedule_during_forward", 5_039, 29),
-    _left_out("speaks_in_stream", "launched-faults", "freed_block_written", 133_952, 51),
-    _left_out("speaks_in_stream", "launched-faults", "requests_answered", 125_580, 68),
-    _left_out("ends_steps", "abort", "step_on_freed_reservation", 10_721, 46),
-    _left_out("ends_steps", "turns-aborts", "token_miscredited", 87_229, 93),
-    _left_out("credits_singly", "aborts", "token_lost", 3_442_916, 88),
-    _left_out("drains_before_pause", "control", "weights_mixed", 225_348, 51),
-    _left_out("drains_before_pause", "control", "at_work_while_paused", 56_738, 13),
-    _left_out("parks_early_signals", "control", "pause_ends", 6_724, 48),
-    _left_out("dies_whole", "control-rank", "update_ends", 31_368, 13),
-    _left_out("dies_whole", "prefills-rank", "living_prefills_serve", 7_511_532, 37, deep=True),
-    _left_out("holds_posts", "control", "weights_mixed", 221_796, 51),
-    _left_out("holds_posts", "control", "at_work_while_paused", 56_738, 13),
 ]
 
 SCENARIOS = [*WHOLE, *LEFT_OUT]

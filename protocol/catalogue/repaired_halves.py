@@ -17,7 +17,9 @@ from typing import Any
 from ..machines.repaired.halves import build
 from . import Scenario, is_deep
 from .hazard import Hazard
-from .repaired import ALL_FAULTS, ASKED, PULLS
+from .repaired import PULLS
+from .repaired_asked import ASKED
+from .repaired_bounds import ALL_FAULTS
 
 SPLIT = "reservations_counted,answered_at_most_once,step_on_freed_reservation"
 """What the half of D answers: both halves are about the same question."""

@@ -134,5 +134,19 @@ RULES: dict[str, RuleNote] = {
         "A pause holds new requests back in the router, where they hold nothing and nobody has heard of them.",
         "All epochs: refused with an error, or fetched by a thread that had looked at the pause before.", ("H9", "H-23"),
         "A request that is posted after D was found idle is computed by P with the old weights, and by D with the new."),
+    "publishes_computed": RuleNote(
+        "A block is found in P's prefix cache when the forward that computed it is known to be over.",
+        "Before #7364: when it is scheduled, which is before whoever finds it. #7364: at preallocation, when nobody knows whether it will be.",
+        ("#7364", "#7387", "H-08"),
+        "A request is aborted with blocks in the cache that nobody will compute: the next one finds them, reads what lies there, and sends it."),
+    "counts_users": RuleNote(
+        "A block of the cache counts who uses it, from the slot to the last rank's report, and what has users is not evicted.",
+        "All epochs: a path of the tree is referred to until P frees the blocks, which an abort does while a prepare thread still has them.",
+        ("H-22",),
+        "A block goes to another request while a forward reads it, or a messager sends it."),
+    "forgets_with_weights": RuleNote(
+        "New weights empty P's prefix cache, when nobody uses any of it.",
+        "All epochs: a pause resets the cache manager, free list and all, while prepare threads hold blocks.", ("H-23",),
+        "A request finds what the old weights have computed, and goes on with the new: its cache is of neither version."),
 }
 # fmt: on

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..catalogue import Scenario
-from ..catalogue.repaired import ASKED, BOUNDS
+from ..catalogue.repaired_asked import ASKED
+from ..catalogue.repaired_bounds import BOUNDS
 from ..catalogue.repaired_rules import RULES
 from .table import markdown
 
@@ -69,7 +70,7 @@ _OPEN = """\
 """
 
 _ELSEWHERE = """\
-Asked in other groups, because it concerns machines that this composition does not have: CH-S6 (the prefix cache), CH-P1 (the senders'
+Asked in other groups, because it concerns machines that this composition does not have: CH-P1 (the senders'
 meetings: here senders do not meet), EW-P13 (rounds of the data-parallel instances), EW-P15 (shutdown). A messager that comes back
 while P goes on is in the group [network](catalogue.md): here all of P ends with it.
 """

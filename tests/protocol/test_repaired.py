@@ -9,8 +9,10 @@ import pytest
 
 from checker import Verdict, check
 from protocol import DefinitionError, System, sometimes
-from protocol.catalogue.repaired import ASKED, LEFT_OUT, WHOLE
+from protocol.catalogue.repaired import WHOLE
+from protocol.catalogue.repaired_asked import ASKED
 from protocol.catalogue.repaired_rules import RULES
+from protocol.catalogue.repaired_without import LEFT_OUT
 from protocol.machines.repaired.bounds import Rules
 from protocol.machines.repaired.device import Device
 from protocol.machines.repaired.protocol import build
@@ -32,7 +34,8 @@ def test_every_rule_has_a_note_and_its_hazard_comes_back_without_it() -> None:
 
 def test_every_property_is_asked_of_the_whole_and_named_with_what_it_means() -> None:
     crashes = [build(crash=who, repeats=True) for who in ("decode", "prefill")]
-    systems = (build(), build(full=True, decodes=2, requests=2, threads=2), build(control=True), build(prefills=2), *crashes)
+    cached = build(prefixes=2, chunks=2, slots=2)
+    systems = (build(), build(full=True, decodes=2, requests=2, threads=2), build(control=True), build(prefills=2), cached, *crashes)
     assert {p.name for system in systems for p in system.properties} == set(ASKED)
     assert {s.property for s in WHOLE} == set(ASKED)
 
@@ -144,6 +147,9 @@ def test_a_step_goes_on_in_a_freed_reservation_when_the_end_does_not_wait_for_it
         ({"ranks": 0}, "ranks = 0"),
         ({"crash": "moon"}, "choose one of none, prefill, rank, decode"),
         ({"losses": True}, "set repeats=true"),
+        ({"prefixes": 1}, "set chunks to 2"),
+        ({"blocks": 3}, "set prefixes"),
+        ({"prefixes": 1, "chunks": 3, "blocks": 2}, "would wait for ever"),
     ],
 )
 def test_bounds_are_judged(config: dict[str, Any], said: str) -> None:
@@ -162,3 +168,19 @@ def test_a_pause_waits_for_what_is_under_way_and_new_weights_for_the_pause() -> 
 def test_everything_is_asked_at_once_of_a_controlled_request_that_is_given_up() -> None:
     result = check(build(control=True, aborts=True))
     assert {name: f.verdict for name, f in result.findings.items() if f.verdict is not Verdict.HOLDS} == {}
+
+
+def test_a_block_that_nobody_will_compute_is_found_when_it_is_published_at_preallocation() -> None:
+    path = path_of("uncomputed_read", without="publishes_computed", prefixes=1, chunks=2, turns=2, aborts=True)
+    assert in_order(path, "prepare.hold", "router.abort_at_prefill", "router.post_next", "prepare.hold", "worker.write_layer", "worker.signal_layer")
+
+
+def test_a_block_in_use_is_evicted_when_nobody_counts() -> None:
+    bounds: dict[str, Any] = {"prefixes": 2, "blocks": 3, "chunks": 2, "requests": 2, "slots": 2, "room": 2}
+    path = path_of("freed_block_read", without="counts_users", **bounds)
+    assert in_order(path, "gate.find_forward_over", "prepare.evict", "sender.send_last_layer")
+
+
+def test_new_weights_find_what_the_old_ones_have_computed_unless_the_cache_is_emptied() -> None:
+    path = path_of("weights_mixed", without="forgets_with_weights", prefixes=1, chunks=2, turns=2, control=True)
+    assert in_order(path, "gate.find_forward_over", "control.update", "worker.load_weights", "prepare.hold", "worker.signal_layer")

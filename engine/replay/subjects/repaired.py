@@ -49,8 +49,8 @@ class Repaired(World):
 
     @staticmethod
     def drives(config: dict[str, Any]) -> bool:
-        """One P, whose ranks wait for their forwards."""
-        return not config.get("asynchronous") and config.get("prefills", 1) == 1
+        """One P without a prefix cache, whose ranks wait for their forwards."""
+        return not config.get("asynchronous") and not config.get("prefixes") and config.get("prefills", 1) == 1
 
     @staticmethod
     def harmless(config: dict[str, Any]) -> dict[str, Any]:

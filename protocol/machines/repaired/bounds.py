@@ -43,6 +43,9 @@ class Rules:
         credits_singly: D credits the tokens of a step one by one; who has ended meanwhile loses its own, and nobody else.
         drains_before_pause: the operator is told of a pause when everything that was posted is over.
         holds_posts: while there is a pause, the router posts nothing.
+        publishes_computed: a block is found by others when the forward that computed it is known to be over.
+        counts_users: a cached block counts who uses it, and what has users is not evicted.
+        forgets_with_weights: new weights empty P's prefix cache.
     """
 
     lowers_behind_barrier: bool = True
@@ -71,6 +74,9 @@ class Rules:
     credits_singly: bool = True
     drains_before_pause: bool = True
     holds_posts: bool = True
+    publishes_computed: bool = True
+    counts_users: bool = True
+    forgets_with_weights: bool = True
 
     @classmethod
     def all_but(cls, without: str | None) -> Rules:
@@ -125,6 +131,8 @@ class Bounds:
         control: an operator may pause, resume, and give all ranks new weights.
         prefills: P instances, with ranks, slots and threads each; they share the D instances. mortals: how many of them may
             die, the first ones; None: each, where `crash` lets any.
+        prefixes: with how many different beginnings prompts come, which P's prefix cache keeps, a chunk a block; 0: P has none.
+        blocks: P's blocks, with a cache; 0: as many as its slots need.
         shares_experts: the D's run their forwards together, so that they die and come back together.
     """
 
@@ -152,7 +160,14 @@ class Bounds:
     prefills: int = 1
     asynchronous: bool = False
     mortals: int | None = None
+    prefixes: int = 0
+    blocks: int = 0
     shares_experts: bool = False
+
+    @property
+    def all_blocks(self) -> int:
+        """P's blocks."""
+        return self.blocks or self.slots * self.chunks
 
     @property
     def spoils_only_by_death(self) -> bool:
@@ -172,6 +187,12 @@ class Bounds:
             value = getattr(self, name)
             if value < 1:
                 raise DefinitionError(f"{name} = {value}: give at least 1")
+        if self.prefixes and self.chunks < 2:
+            raise DefinitionError(f"prefixes = {self.prefixes}: a prompt of one chunk has no beginning to share; set chunks to 2 or more")
+        if self.blocks and not self.prefixes:
+            raise DefinitionError(f"blocks = {self.blocks}: blocks are counted with a prefix cache; set prefixes to 1 or more")
+        if self.blocks and self.blocks < self.chunks:
+            raise DefinitionError(f"blocks = {self.blocks}: a prompt of {self.chunks} chunks would wait for ever; give at least as many")
         if self.crash not in CRASHES:
             raise DefinitionError(f"crash={self.crash!r}: choose one of {', '.join(CRASHES)}")
         if (self.losses or self.crash in ("decode", "any")) and not self.repeats:

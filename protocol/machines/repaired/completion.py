@@ -16,6 +16,7 @@ from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...slice import Copies
 from ...types import BOOL, Enum, Optional
+from . import prefix_cache
 from .plane import Plane, Report, Stage, field
 
 _row = partial(Row, actor="prefill")
@@ -44,6 +45,8 @@ def token_processor(p: Plane, request: Copies) -> Machine:
     note = [noted[q].set(False), when(foreign, p.miscredited.set(True))]
     if not p.rules.keeps_until_sent:
         note += p.release_slot(q)
+    else:
+        note += prefix_cache.publish(p, [q], lambda i: p.prompt_chunks[i])
     step = partial(_row, choose=(q,), moves=request[q].token, under=p.resources, cite="4.9")
     rows = [
         _row("read_tokens", t.READING, t.NOTING, TRUE, read, cite="CH9"),

@@ -17,6 +17,7 @@ from ...machine import Row
 from ...operators import lift
 from ...types import BOOL, Range
 from .plane import Plane, per_request
+from .prefix_contents import computes, is_gone, note_read, note_write
 
 _row = partial(Row, actor="worker")
 
@@ -69,12 +70,15 @@ def forward_rows(p: Plane, work: Work, w: Any, ends: IntEnum, met: Any, arrive: 
 
     def written(q: Expr) -> tuple:
         task = work.task(q)
-        freed = when(p.is_chunk(task) & ~p.prefill_holds[q], p.freed_written.set(True))
-        served = p.serve(q, p.rank_weights[r], p.is_chunk(task)) if p.bounds.control else ()
-        mark = p.marks(p.chunk_of(task), now)  # of layers in order: behind one that is left out nothing counts
-        return (*served, *when(p.is_chunk(task) & (p.computed[r, q] + 1 == mark), p.computed[r, q].set(mark)), *freed)
+        chunk, really = p.chunk_of(task), computes(p, q, task)
+        freed = when(really & is_gone(p, q, chunk), p.freed_written.set(True))
+        served = p.serve(q, p.rank_weights[r], really) if p.bounds.control else ()
+        mark = p.marks(chunk, now)  # of layers in order: behind one that is left out nothing counts
+        early = note_write(p, q, chunk, now, r, really)
+        return (*served, *when(really & (p.computed[r, q] + 1 == mark), p.computed[r, q].set(mark)), *early, *freed)
 
-    write, signal, past = [each(p.request, written)], work.signal(p), passed(met)
+    write, past = [each(p.request, written)], passed(met)
+    signal = [*work.signal(p), *note_read(p, work.task, now, r)]
     final, through = now == p.layers - 1, any_of(p.request, lambda q: p.is_last(work.task(q)))
     tokens = [
         p.tokens.send(per_request(p.rows, lambda k: p.is_last(work.task(k)))),

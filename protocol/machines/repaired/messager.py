@@ -21,6 +21,7 @@ from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...types import BOOL, Enum, Optional, Range
 from .plane import Plane, Report, field
+from .prefix_contents import is_gone
 
 _row = partial(Row, actor="messager")
 
@@ -129,7 +130,7 @@ def sender(p: Plane) -> Machine:
         key[r].set(None),
         when((p.computed[r, q] >= marks) & (p.sent[r, q] + 1 == marks) & own, p.sent[r, q].set(marks)),
         when(p.computed[r, q] < marks, p.uncomputed_sent.set(True)),
-        when(~p.prefill_holds[q], p.freed_read.set(True)),
+        when(is_gone(p, q, chunk), p.freed_read.set(True)),
         when(~own, p.foreign_written.set(True)),
         *(when(~own & _is_lent_to_others(p, q), p.others_written.set(True)) if p.instances else ()),
     ]

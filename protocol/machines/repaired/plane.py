@@ -32,6 +32,7 @@ from ...slice import slice_of
 from ...types import BOOL, Enum, Index, Optional, Range, Record, Sequence, Type
 from ...variable import Lock, Variable, barrier, channel, ghost, locked, private, register, unlocked, world
 from ..signalling.witness import Witness
+from . import prefix_cache
 from .bounds import Bounds, Homes, Rules
 
 
@@ -97,6 +98,7 @@ class Plane:
         self._declare_decode()
         self._declare_control()
         self._declare_ghosts()
+        self.cache: Any = prefix_cache.PrefixCache.create(self)
 
     # -- declarations ------------------------------------------------------------------------------------------------
 
@@ -219,8 +221,7 @@ class Plane:
         self.decode_holds = ghost("decode_holds", Optional(self.turn), over=request)
         self.step_turn = ghost("step_turn", self.turn, over=(self.decode, request))
         self.uncomputed_sent = ghost("uncomputed_layer_sent", BOOL)
-        self.freed_read = ghost("freed_block_read", BOOL)
-        self.freed_written = ghost("freed_block_written", BOOL)
+        self.freed_read, self.freed_written = ghost("freed_block_read", BOOL), ghost("freed_block_written", BOOL)
         self.foreign_written = ghost("foreign_block_written", BOOL)
         self.others_written = ghost("other_prefills_block_written", BOOL)
         self.committed_unsent = ghost("committed_unsent", BOOL)
@@ -231,8 +232,7 @@ class Plane:
         self.failed_without_cause = ghost("failed_without_cause", BOOL)
         self.token_lost = ghost("token_lost", BOOL)
         self.produced = of_prefill("token_produced", BOOL, over=(*instances, request))
-        self.taken = ghost("taken_from_intake", BOOL, over=(request, self.turn))
-        self.taken_twice = ghost("taken_twice", BOOL)
+        self.taken, self.taken_twice = ghost("taken_from_intake", BOOL, over=(request, self.turn)), ghost("taken_twice", BOOL)
         self.times_answered = ghost("times_answered", Range(0, 2), over=request)
         self.miscredited = ghost("token_miscredited", BOOL)
         self.point = of_prefill("arrived_from", Enum(Point), over=ranks)
@@ -255,7 +255,7 @@ class Plane:
         for name, part in vars(self).items():
             if isinstance(part, Variable) and part.over[: len(prefill)] == self.instances:
                 setattr(seen, name, slice_of(part, prefill))
-        seen.witness = self.witness.at(*prefill)
+        seen.witness, seen.cache = self.witness.at(*prefill), self.cache and self.cache.at(*prefill)
         return seen
 
     @property
@@ -274,7 +274,7 @@ class Plane:
 
     def prefill_of(self, request: Any) -> tuple[Expr, ...]:
         """The leading indices of what the prefill instance of a request has."""
-        return (self._routed(request, self.prefill, self.homes.prefill_of),) if self.instances else ()
+        return (self.routed(request, self.prefill, self.homes.prefill_of),) if self.instances else ()
 
     def serves(self, request: Any) -> Expr:
         """Whether this prefill instance is the one of the request."""
@@ -306,9 +306,9 @@ class Plane:
 
     def home(self, request: Any) -> Expr:
         """The D instance of a request."""
-        return self._routed(request, self.decode, self.homes.decode_of)
+        return self.routed(request, self.decode, self.homes.decode_of)
 
-    def _routed(self, request: Any, to: Index, home_of: Callable[[int], int]) -> Expr:
+    def routed(self, request: Any, to: Index, home_of: Callable[[int], int]) -> Expr:
         """Which instance the request goes to."""
         q = lift(request)
         if isinstance(q, Literal):
@@ -363,7 +363,7 @@ class Plane:
     def release_slot(self, request: Any) -> list[Any]:
         """P gives slot and blocks of the request back."""
         q = lift(request)
-        return [self.slot_of[q].set(None), self.scheduled[q].set(0), self.prefill_holds[q].set(False)]
+        return [self.slot_of[q].set(None), self.scheduled[q].set(0), self.prefill_holds[q].set(False), *prefix_cache.release(self, q)]
 
     def give_up(self, request: Any) -> list[Any]:
         """P says to D that nothing will come of the request."""

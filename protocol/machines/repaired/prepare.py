@@ -17,6 +17,7 @@ from ...effect import when
 from ...machine import Machine, Row
 from ...slice import Copies
 from ...types import Optional
+from . import prefix_cache
 from .plane import Plane, Stage
 
 _row = partial(Row, actor="prefill")
@@ -42,8 +43,8 @@ def prepare(p: Plane, request: Copies) -> Machine:
     mine, now = hand[t] == q, p.turn_of[q]
     current = (request.at(q) == Stage.NEW) & (turn[t] == now)
     is_free = ~any_of(p.request, lambda i: p.slot_of[i] == free)
-    lowest = is_free & ~any_of(p.slot, lambda i: (i < free) & ~any_of(p.request, lambda j: p.slot_of[j] == i))
-    hold = [p.slot_of[q].set(free), p.prefill_holds[q].set(True)]
+    lowest = prefix_cache.has_room(p, q) & is_free & ~any_of(p.slot, lambda i: (i < free) & ~any_of(p.request, lambda j: p.slot_of[j] == i))
+    hold = [p.slot_of[q].set(free), p.prefill_holds[q].set(True), *prefix_cache.take(p, q)]
     keep, done = [hand[t].set(q), key[t].set(p.granted_key[q])], [hand[t].set(None), key[t].set(None)]
     put = [p.info_request.set(hand[t]), p.info_key.set(key[t]), *(p.info_read[r].set(False) for r in p.rank)]
     all_read = all_of(p.rank, lambda r: p.info_read[r])
@@ -70,5 +71,16 @@ def prepare(p: Plane, request: Copies) -> Machine:
         _row("add",       s.PUT,     s.IDLE,    mine, done, choose=(q,), moves=move.add, under=lock, cite="4.8"),
     ]
     # fmt: on
+    rows += _evict_rows(p, request)
     copies = (*p.instances, p.thread)
     return Machine("prepare", s, rows, copies=copies, final=s.IDLE, process=p.engine_process, doc="P.F1 .. FN: preparation (5.2).")
+
+
+def _evict_rows(p: Plane, request: Copies) -> list[Row]:
+    """Room for a request that waits for its slot, out of what nobody uses of the prefix cache."""
+    if p.cache is None:
+        return []
+    f, k = choice("prefix", p.cache.prefix), choice("place", p.cache.place)
+    short = prefix_cache.is_short(p, lambda q: request.at(q) == Stage.GRANTED)
+    may, does = short & prefix_cache.is_evictable(p, f, k), prefix_cache.evict(p, f, k)
+    return [_row("evict", Prepare.IDLE, Prepare.IDLE, may, does, choose=(f, k), under=p.resources, cite="4.3: tree eviction")]

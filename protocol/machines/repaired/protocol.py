@@ -1,9 +1,9 @@
 """The repaired protocol, whole: from the router's post to the client's answer.
 
 Composition of every file of this folder; the rules are in `bounds.py`, each with its reason where it is obeyed. What is asked:
-S1-S5, S7 and L1-L3 of the cache hand-over (CH-...), P1-P12 and P14 of the engine-worker side (EW-...). S6 belongs to the
-prefix cache, P1 (the senders' meetings) has no object here because senders do not meet, P13 belongs to the rounds of the data-parallel
-instances and P15 to the engine's threads: each has scenarios of its own group.
+S1-S7 and L1-L3 of the cache hand-over (CH-...), P1-P12 and P14 of the engine-worker side (EW-...); S6 where P has a prefix
+cache. P1 of the hand-over (the senders' meetings) has no object here because senders do not meet, P13 belongs to the rounds of the data-parallel
+instances and P15 to the engine's threads: these two have scenarios of their own groups.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .faults import faults
 from .gate import Gate, gate
 from .messager import consumer, registrar, sender
 from .plane import HOLDING, RESERVING, Entry, Plane, Report, Stage
+from .prefix_contents import prefix_cache_properties
 from .prepare import Prepare, prepare
 from .request import entry_machine, request_machine
 from .router import Router, router
@@ -59,6 +60,8 @@ def build(
     prefills: int = 1,
     asynchronous: bool = False,
     mortals: int | None = None,
+    prefixes: int = 0,
+    blocks: int = 0,
     shares_experts: bool = False,
 ) -> System:
     """The repaired protocol at these bounds; see `bounds.Bounds`. `without` leaves one of `bounds.Rules` out.
@@ -68,7 +71,7 @@ def build(
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
     faults = (aborts, deadlines, repeats, losses, errors, suspicions, crash, lives)
-    bounds = Bounds(*sizes, *faults, drafts, control, prefills, asynchronous, mortals, shares_experts=shares_experts)
+    bounds = Bounds(*sizes, *faults, drafts, control, prefills, asynchronous, mortals, prefixes, blocks, shares_experts)
     return compose(Plane(Rules.all_but(without), bounds))
 
 
@@ -86,7 +89,7 @@ def compose(p: Plane) -> System:
     operating = operator(p, request, entry)
     machines += [m for m in (timer(own, its), operating, faults(p)) if m is not None]
     properties = _properties(p, request, entry, routing, scheduling, working)
-    properties += _threads(p, preparing)
+    properties += [*_threads(p, preparing), *prefix_cache_properties(p)]
     if operating is not None:
         properties += control_properties(p, request, operating)
     return System("repaired", machines, properties, doc=__doc__ or "")
