@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from .combine import compare, conjunction, disjunction, plus, substitute
-from .effect import Arrive, Crash, Store
+from .effect import Arrive, BreakOpen, Crash, Store
 from .errors import DefinitionError
 from .expr import Cell, Expr, IfElse, Literal, Me, OneOf, Op
 from .machine import Machine, Process, copy_number
@@ -33,12 +33,23 @@ def crash_stores(system: System, locks: list[Lock], effect: Crash) -> list[Store
             places += [(machine, place) for place in states]
     for machine, place in places:
         stores.append(Store(condition, place, Literal(machine.restart, place.type), "crash"))
-    stores += _leave_barriers(places, condition) + _leave_locks(locks, effect)
-    for variable in system.memory_of(process):
+    memory = [part for variable in system.memory_of(process) for part in (variable, *_beside(system, variable))]
+    met = [place for place in _leave_barriers(places, condition) if not any(place.cell.variable is v for v in memory)]
+    stores += met + _leave_locks(locks, effect)
+    for variable in memory:
         for indices in _matching(variable.over, process, effect.indices):
             lost = Literal(_value_after_crash(variable, process, indices), variable.type)
             stores.append(Store(condition, Cell(variable, indices, variable.type), lost, "crash"))
     return stores
+
+
+def _beside(system: System, variable: Variable) -> list[Variable]:
+    """What is kept beside a barrier, and made anew with it."""
+    if not isinstance(variable, Barrier):
+        return []
+    effects = [e for m in system.machines for r in m.rows for e in r.effects]
+    broken = any(isinstance(e, BreakOpen) and e.barrier.variable is variable for e in effects)
+    return [v for v, used in ((variable.broken, broken), (variable.abandoned, variable.kind == "draining")) if used]
 
 
 def _leave_locks(locks: list[Lock], effect: Crash) -> list[Store]:

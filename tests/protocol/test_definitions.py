@@ -236,6 +236,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "passed without arriving": (lambda: guarded(passed(GATE)), "not entered only by arriving"),
     "leaving a draining barrier": (lambda: build(Row("go", A, B, True, [GATE.arrive()]), Row("back", B, A)), r"without passed\(gate\)"),
     "arriving on a condition": (lambda: doing(when(MINE[me(RANK)] == 0, GATE.arrive()), copies=RANK), "arrives at gate on a condition"),
+    "arriving at another process's barrier": (lambda: doing(barrier("own", 2, process=Process("host")).arrive()), "only its own copies meet there"),
     "passed inside an or": (
         lambda: build(Row("go", A, B, True, [GATE.arrive()]), Row("back", B, A, passed(GATE) | R1)),
         r"passed\(...\) stands alone",

@@ -301,8 +301,7 @@ def test_sense_barrier_lets_a_fast_copy_arrive_again() -> None:
 
 def crashing(kind: str, copies: Any, over: Any, parties: int = 2) -> System:
     """Threads that meet once, in processes that crash."""
-    gate = barrier("gate", parties, kind=kind)
-    host, at = Process("host", over=over), choice("at", PAIR)
+    gate, host, at = barrier("gate", parties, kind=kind), Process("host", over=over), choice("at", PAIR)
     where = (at,) if over else ()
     rows = [Row("arrive", A, B, True, [gate.arrive()]), Row("leave", B, C, passed(gate))]
     late = Machine("late", S, [Row("come", A, B, True, [gate.arrive()]), Row("go", B, C, passed(gate))])
@@ -338,6 +337,24 @@ def test_two_rows_that_arrive_are_one_arrival_when_the_copy_crashes() -> None:
     other = Machine("other", S, [Row("come", A, B, True, [gate.arrive()]), Row("go", B, C, passed(gate))])
     system = System("s", [Machine("m", S, rows, process=host), other, faults])
     assert after(system, "m.arrive", "faults.crash", "other.come", "other.go")["gate"] == 0
+
+
+@pytest.mark.parametrize("kind", ["draining", "sense"])
+def test_barrier_that_ends_with_its_process_counts_nobody_afterwards(kind: str) -> None:
+    """Whether the process ends while the barrier fills, drains, or is broken: those who start again meet as at first."""
+    host = Process("host")
+    gate = barrier("gate", 2, kind=kind, process=host)
+    threads = Machine("m", S, [Row("arrive", A, B, True, [gate.arrive()]), Row("leave", B, A, passed(gate))], copies=PAIR, process=host)
+    rows = [Row("crash", (A, B), None, host.is_alive(), [host.crash()]), Row("restart", (A, B), None, ~host.is_alive(), [host.restart()])]
+    rows.append(Row("break_open", A, B, True, [gate.break_open()]))
+    system = System("s", [threads, Machine("faults", S, rows, environment=True)])
+    filling, again = ("m[0].arrive",), ("faults.crash", "faults.restart")
+    full = (*filling, "m[1].arrive")
+    for crashed in (filling, full, (*full, "m[0].leave"), (*filling, "faults.break_open")):
+        state = after(system, *crashed, *again)
+        fresh = after(system, *(("faults.break_open",) if crashed[-1] == "faults.break_open" else ()), *again)
+        assert state == fresh
+        assert enabled(system, *crashed, *again, *full) >= {"m[0].leave", "m[1].leave"}
 
 
 def test_draining_barrier_is_no_state_to_begin_in_but_a_sense_reversing_one_may_be() -> None:
