@@ -1,7 +1,7 @@
 """Cargo: contents that travel with the protocol and that it does not look at - a batch, a prompt, the tokens of a forward.
 
 One rule: cargo belongs to one message or to one cell. A row that sends or pushes puts its cargo with that message, in a bag as
-in a queue, and a message that is dropped takes its cargo along. A row that does neither puts it beside every shared cell
+in a queue; a message that moves on in a queue, or is dropped, takes its cargo along. A row that does neither puts it beside every shared cell
 that it stores to; whoever stores there next replaces it, with nothing if it carries nothing. A row that takes a message finds what
 came with it; any other finds the youngest of what lies beside the cells that it reads, and with the heads of the queues that it reads.
 """
@@ -88,7 +88,10 @@ class Hold:
         if len(after) == len(before) + 1:
             lying.insert(len(before) if after[:-1] == before else 0, mine)
         else:
-            lying[:] = [mine] * len(after)
+            had: dict[Any, list[Laid]] = {}
+            for message, laid in zip(before, lying):
+                had.setdefault(message, []).append(laid)
+            lying[:] = [had[message].pop(0) if had.get(message) else mine for message in after]
         return None
 
 

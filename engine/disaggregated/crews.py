@@ -26,11 +26,22 @@ from .decode_engine import DecodeEngine, DecodeGate, DraftingEngine
 from .device import Device, LaunchingRank
 from .fence import Fence
 from .job import NewWeights
-from .left_out import FreeAtAbort, FreeAtFirstToken, Freed, IdleRest, LoosePrefillEngine, ReserveAgain, SeeingThread
+from .left_out import (
+    ForgetfulMessager,
+    FreeAtAbort,
+    FreeAtFirstToken,
+    Freed,
+    IdleRest,
+    LoosePrefillEngine,
+    LoseStep,
+    RecallingThread,
+    ReserveAgain,
+    SeeingThread,
+)
 from .messager import Messager
 from .operator import Command, Operator
 from .plant import PROTOCOL_BUILDER, Plant
-from .prefill_engine import PrefillEngine, PrepareThread
+from .prefill_engine import PrefillEngine, PrepareThread, PreparingThread, Reminder
 from .ranks import Computation, DecodeRank, PrefillRank
 from .rest import GateRest, LaunchingRest, PartnerRest, Summons, WorkerRest
 from .router import Router
@@ -233,7 +244,7 @@ class PrefillCrew(Crew):
 
     def __init__(self, plant: Plant, desk: Desk):
         self._engine = PrefillEngine(plant) if plant.without is None else LoosePrefillEngine(plant)
-        self._desk, self._without = desk, plant.without
+        self._desk, self._without, self._says_again = desk, plant.without, plant.says_again
 
     def receive(self, letter: Letter) -> None:
         if isinstance(letter.content, Freed):
@@ -244,9 +255,10 @@ class PrefillCrew(Crew):
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         if machine == "timer":
-            return []
+            return [Reminder(self._engine)] if self._says_again else []
         if machine == "prepare":
-            return [SeeingThread(self._engine) if self._without == "takes_once" else PrepareThread(self._engine)]
+            threads: dict[str | None, type[PreparingThread]] = {"takes_once": SeeingThread, "leaves_intake": RecallingThread}
+            return [threads.get(self._without, PrepareThread)(self._engine)]
         if machine == "token_processor" and self._without == "keeps_until_sent":
             return [self._engine, FreeAtFirstToken(self._engine)]
         return [self._engine, GateRest(self._desk.clock(machine, copy))] if machine == "gate" else [self._engine]
@@ -298,7 +310,8 @@ class MessagerCrew(Crew):
     def __init__(self, plant: Plant, memory: Callable[[], Memory], prefill: int, rank: int, desk: Desk):
         mapped = memory()
         source, targets = mapped.cache(prefill, rank), [mapped.cache(plant.instance_of(d), rank) for d in range(plant.decodes)]
-        self._role = Messager(plant.shape, plant.homes, source, targets, mapped.fence())
+        kind = ForgetfulMessager if plant.without == "reports_last" else Messager
+        self._role = kind(plant.shape, plant.homes, source, targets, mapped.fence())
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return [] if machine == "consumer" else [self._role]
@@ -318,6 +331,8 @@ class DecodeCrew(Crew):
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         if machine == "decode_loop" and self._without == "reserves_once":
             return [self._engine, ReserveAgain(self._engine)]
+        if machine == "decode_worker" and self._without == "credits_singly":
+            return [self._engine, LoseStep(self._engine)]
         return [self._gate, GateRest(self._desk.clock(machine, copy))] if machine == "gate" else [self._engine]
 
     def receive(self, letter: Letter) -> None:

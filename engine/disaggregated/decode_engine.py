@@ -178,6 +178,13 @@ class DecodeEngine:
             self._tokens[q] = tuple(rest)
             self._credit(self.answers[q], token)
 
+    def lose_step(self) -> None:
+        """What is left of the step's tokens becomes part of the sequences, and no client gets it."""
+        for q, tokens in (self._tokens or {}).items():
+            for token in tokens if q in self.answers else ():
+                self.answers[q].add(token)
+        self._tokens = {}
+
     def _credit(self, answer: Answer, token: Token) -> None:
         answer.add(token)
         self._deliver(Produced(answer.job.key, token))

@@ -26,7 +26,7 @@ from ..runtime.policy import Policy
 from .lockstep import FREE, Cost, LockstepEngine
 from .plant import Plant
 
-ROWS_MAX = 10_000
+ROWS_MAX = 6_000
 """A run that takes more is given up as standing still; a healthy one takes some thousands."""
 SMALL = Plant(TINY, ranks=2, decodes=1, sequences=2, context_tokens=64, slots=2, threads=2, mortal=True, turns=8, prefix_cache=False)
 """The engine that is hunted: small, so that numbers, slots and rooms are used again and again."""
@@ -35,6 +35,8 @@ ROWS_REQUEST = 300
 """About how many rows a request takes."""
 PAUSE_ROWS = 200
 """So long a pause lasts."""
+STALL_ROWS = 800
+"""So long a copy has no turn, unless nobody else could have one."""
 SLOW = Cost(row_s=4e-5, step_s=0.02)
 """A step of D takes as long as 500 rows: meanwhile blocks that it works on may be given up, given to another request, and written by P."""
 RETURNS_S = (0.0, RETURN_S)
@@ -45,18 +47,20 @@ RETURNS_S = (0.0, RETURN_S)
 class Adversity:
     """What happens to a run beside its schedule: how many clients give up, processes die, unfair rows of the protocol fire, and pauses there are.
 
-    `troubles`: the builder's arguments that the rows for it need.
+    `stalls`: of these machines a copy each loses its processor for a while. `troubles`: the builder's arguments that the rows for it need.
     """
 
     aborts: int = 0
     kills: int = 0
     faults: int = 0
     pauses: int = 0
+    stalls: tuple[str, ...] = ()
     troubles: Mapping[str, Any] = field(default_factory=dict)
 
 
 CALM = Adversity()
 ADVERSITIES: dict[str, Adversity] = {
+    "cleans_first": Adversity(stalls=("sender",) * 4),
     "reports_last": Adversity(faults=3, troubles={"errors": True}),
     "drains_before_cancel": Adversity(aborts=4),
     "reserves_once": Adversity(faults=4),
@@ -113,6 +117,28 @@ class Outcome:
         return [(kind, text) for harm, kind, text in said if harm]
 
 
+class Stalling:
+    """A policy under which a copy may lose its processor for a while.
+
+    Args:
+        policy: who decides between the others.
+    """
+
+    def __init__(self, policy: Policy):
+        self._policy, self._turns = policy, 0
+        self._until: dict[int, int] = {}
+        self.order, self.pick = policy.order, policy.pick
+
+    def stall(self, number: int) -> None:
+        """From now on."""
+        self._until[number] = self._turns + STALL_ROWS
+
+    def turn(self, able: Sequence[int]) -> int:
+        """Of those who have not lost theirs, if there are any."""
+        self._turns += 1
+        return self._policy.turn([k for k in able if self._until.get(k, 0) < self._turns] or able)
+
+
 class Hunt:
     """One version of the engine, hunted again and again.
 
@@ -131,18 +157,19 @@ class Hunt:
     def run(self, policy: Policy, seed: int) -> Outcome:
         """One run. The seed draws the requests and the moments at which something happens to them; the policy has its own."""
         cost, late = SLOW if seed % 3 == 2 else FREE, seed % 2 == 1
-        engine = self._last = LockstepEngine(self._weights, self.plant, policy=policy, cost=cost, like=self._last, late=late)
+        turns = Stalling(policy)
+        engine = self._last = LockstepEngine(self._weights, self.plant, policy=turns, cost=cost, like=self._last, late=late)
         self._awake = 0
         rng = random.Random(seed)
         keys = [engine.submit(self._generation(rng)) for _ in range(self._requests)]
-        events = self._events(rng, engine, keys)
+        events = self._events(rng, engine, keys, turns)
         stall = failure = ""
         try:
             self._play(engine, events)
         except StandsStill as error:
             stall = str(error)
         except (ProtocolError, LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
-            failure = f"{type(error).__name__}: {error}"
+            failure = " ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
         leaks = [] if failure else engine.leaks()
         found = audit(self._weights, engine.answers.values(), leaks)
         cut = sum(_is_cut(answer) for answer in engine.answers.values())
@@ -152,7 +179,7 @@ class Hunt:
         prompt = tuple(rng.randrange(256) for _ in range(rng.randrange(1, PROMPT_TOKENS)))
         return Generation(prompt, rng.randrange(1, ANSWER_TOKENS + 1))
 
-    def _events(self, rng: random.Random, engine: LockstepEngine, keys: Sequence[int]) -> list[tuple[int, Callable[[], bool]]]:
+    def _events(self, rng: random.Random, engine: LockstepEngine, keys: Sequence[int], turns: Stalling) -> list[tuple[int, Callable[[], bool]]]:
         """What happens, and after how many rows; each says whether it could."""
         adversity, wanted = self.adversity, list[Callable[[], bool]]()
         for key in rng.sample(list(keys), adversity.aborts):
@@ -162,6 +189,7 @@ class Hunt:
             wanted.append(partial(self._kill, engine, rng.choice(mortal), rng.choice(RETURNS_S)))
         wanted += [partial(engine.ensemble.misfortune, rng)] * adversity.faults
         wanted += [partial(self._pause, engine, self._generation(rng)) for _ in range(adversity.pauses)]
+        wanted += [partial(self._stall, turns, rng.choice(engine.ensemble.turns_of(machine))) for machine in adversity.stalls]
         span = 150 * self._requests
         return sorted(((rng.randrange(1, span), event) for event in wanted), key=lambda one: one[0])
 
@@ -174,6 +202,10 @@ class Hunt:
             if engine.ensemble.fired > ROWS_MAX:
                 break
         engine.run(ROWS_MAX)
+
+    def _stall(self, turns: Stalling, number: int) -> bool:
+        turns.stall(number)
+        return True
 
     def _abort(self, engine: LockstepEngine, key: int) -> bool:
         engine.abort(key)

@@ -12,6 +12,7 @@ from ..clock import Clock
 from ..driver import Step
 from ..roles.binding import after
 from .decode_engine import DecodeEngine
+from .messager import Messager
 from .prefill_engine import PrefillEngine, PreparingThread
 from .rest import IDLE_S
 from .router import Line
@@ -82,6 +83,38 @@ class SeeingThread(PreparingThread):
     def see(self, step: Step) -> None:
         """Another thread may see the same."""
         self._engine.jobs[step.cargo.number] = step.cargo
+
+
+class RecallingThread(PreparingThread):
+    """Without `leaves_intake`: what an abort has put in front of the cursor again was taken before, and comes without contents."""
+
+    @after("prepare.take")
+    def take(self, step: Step) -> None:
+        """A new request, or one that P's engine knows."""
+        if step.cargo is not None:
+            self._engine.jobs[step.cargo.number] = step.cargo
+
+
+class ForgetfulMessager(Messager):
+    """Without `reports_last`: a rank that has cleaned up for a request may be told to once more."""
+
+    @after("sender.clean")
+    def clean(self, step: Step) -> None:
+        """Once is enough."""
+        if self._hand in self._tasks:
+            super().clean(step)
+
+
+class LoseStep:
+    """Without `credits_singly`: a request that has ended drops the outputs of its whole step, with which the ranks go on."""
+
+    def __init__(self, engine: DecodeEngine):
+        self._engine = engine
+
+    @after("decode_worker.drop_token")
+    def lose(self, step: Step) -> None:
+        """The others' clients never get theirs."""
+        self._engine.lose_step()
 
 
 class ReserveAgain:

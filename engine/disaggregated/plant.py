@@ -226,10 +226,14 @@ class Plant:
         return self.protocol_config.get("crash") in ("decode", "any")
 
     @property
+    def says_again(self) -> bool:
+        """Whether P sends again what D has not answered."""
+        return bool(self.protocol_config.get("repeats")) and self.without != "sends_again"
+
+    @property
     def has_timer(self) -> bool:
         """Whether P says anything again, or gives up waiting."""
-        config = self.protocol_config
-        return bool(config.get("deadlines") or (config.get("repeats") and self.without != "sends_again"))
+        return self.says_again or bool(self.protocol_config.get("deadlines"))
 
     @property
     def protocol_config(self) -> dict[str, Any]:

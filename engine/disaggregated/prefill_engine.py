@@ -10,10 +10,8 @@ learns of it first; earlier, others would read what nobody has written (hazard H
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..driver import Step
-from ..generation import PrefixUse
+from ..generation import PrefixUse, Token
 from ..model.kv_cache import BlockPool
 from ..model.prefix_cache import PrefixCache
 from ..model.shard import Chunk
@@ -85,16 +83,14 @@ class PrefillEngine:
             self._publish(self.jobs[q], len(self.jobs[q].prompt))
 
     @carries("completer.release_sent")
-    def first_token(self, outcome: Outcome) -> Any:
-        """What the commit message brings to D."""
+    def first_token(self, outcome: Outcome) -> Token | None:
+        """What the commit message brings to D; it may be lost, so the token is kept until the number has another."""
         return self._first_tokens.get(outcome.values[0])
 
     @after("completer.release_sent", "completer.release_failed", "completer.release_doomed", "completer.release_withdrawn")
     def release(self, step: Step) -> None:
         """P is through with the request's cache."""
-        q = step.chosen["request"]
-        self.let_go(self.jobs[q].key)
-        self._first_tokens.pop(q, None)
+        self.let_go(self.jobs[step.chosen["request"]].key)
 
     def let_go(self, key: int) -> None:
         """Give the blocks of a request back."""
@@ -127,6 +123,18 @@ class PrefillEngine:
     def _publish(self, job: Job, computed_tokens: int) -> None:
         if self._publishes and job.key in self.cache:
             self.cache.publish(job.key, computed_tokens)
+
+
+class Reminder:
+    """The timer, which says again what D has not answered."""
+
+    def __init__(self, engine: PrefillEngine):
+        self._engine = engine
+
+    @carries("timer.commit_again")
+    def first_token(self, outcome: Outcome) -> Token | None:
+        """As the commit that D has not heard did."""
+        return self._engine.first_token(outcome)
 
 
 class PreparingThread:

@@ -118,7 +118,11 @@ class Agent:
         if self._log is not None:
             self._log.write(step, self._since(began), self._clock.now())
         act = self._bindings.after(step.name)
-        data = None if act is None else act(step)
+        try:
+            data = None if act is None else act(step)
+        except Exception as error:
+            error.add_note(f"behind {self.copy.name}.{step.event}")
+            raise
         if data is not None:
             self._deliver(data)
         if instance.action.row.poll:

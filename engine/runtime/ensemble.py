@@ -195,6 +195,10 @@ class Ensemble:
         for stream in self._logs.values():
             stream.close()
 
+    def turns_of(self, machine: str, system: str = "") -> list[int]:
+        """The numbers by which a policy knows the copies of a machine."""
+        return [k for member in self._members.values() for k, part in member.agents.items() if part[:2] == (system, machine)]
+
     @property
     def mortal(self) -> list[str]:
         """The processes whose death their system knows."""

@@ -47,6 +47,15 @@ def test_elements_of_a_list_are_taken_from_anywhere() -> None:
     assert hold.move((), [("l", LIST, (3,), ())], None) == (3, 1, 2)
 
 
+def test_messages_that_move_on_in_a_list_keep_their_own_and_one_put_among_them_brings_the_rows() -> None:
+    hold = Hold()
+    for before, after in (((), (1,)), ((1,), (1, 2)), ((1, 2), (1, 2, 3))):
+        hold.move((), [("l", LIST, before, after)], after[-1])
+    hold.move((), [("l", LIST, (1, 2, 3), (0, 1, 3))], None)  # 2 is out, and 0 is in front
+    found = [hold.move((), [("l", LIST, before, before[1:])], None) for before in ((0, 1, 3), (1, 3), (3,))]
+    assert found == [None, 1, 3]
+
+
 def test_a_message_that_was_there_from_the_start_brings_nothing() -> None:
     assert Hold().move((), [("q", QUEUE, (1, 2), (2,))], None) is None
 

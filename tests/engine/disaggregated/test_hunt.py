@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from engine.disaggregated.hunt import ADVERSITIES, Adversity, Hunt
+from engine.disaggregated.messager import Messager
+from engine.driver import Step
+from engine.roles.binding import after
 from engine.runtime.policy import Policy, Priorities, SeededRandom
 from protocol import DefinitionError
 
@@ -21,6 +24,8 @@ def policy(name: str, seed: int) -> Policy:
         ("reserves_once", "random", 0, {"leaks"}),
         ("parks_early_signals", "pct", 3, {"stands still"}),
         ("ends_steps", "random", 29, {"wrong tokens", "k3"}),
+        ("cleans_first", "random", 3, {"stands still"}),
+        ("credits_singly", "random", 0, {"cut short"}),
     ],
 )
 def test_what_a_rule_is_for_comes_back_without_it(rule: str, name: str, seed: int, kinds: set[str]) -> None:
@@ -39,6 +44,24 @@ def test_a_run_is_had_again_by_its_seed_also_in_a_hunt_that_has_run_before() -> 
     hunt = Hunt("fences_writes")
     hunt.run(policy("pct", 2), 2)
     assert hunt.run(policy("random", 1), 1) == Hunt("fences_writes").run(policy("random", 1), 1)
+
+
+def test_a_commit_that_is_said_again_brings_the_first_token() -> None:
+    adversity = Adversity(faults=25, troubles={"losses": True})
+    assert Hunt(None, adversity).run(policy("random", 5), 5).harms == []
+
+
+def test_what_an_abort_has_put_back_into_the_intake_is_taken_twice_and_skipped() -> None:
+    assert Hunt("leaves_intake").run(policy("random", 0), 0).harms == []
+
+
+def test_a_failure_tells_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(messager: Messager, step: Step) -> None:
+        raise KeyError(3)
+
+    monkeypatch.setattr(Messager, "take", after("sender.take_item")(fail))
+    outcome = Hunt(None).run(policy("random", 0), 0)
+    assert outcome.failure.startswith("KeyError: 3 behind sender[")
 
 
 def test_a_process_that_dies_while_another_is_on_its_way_back_returns_once() -> None:
