@@ -48,6 +48,8 @@ from protocol import (
     ghost,
     hang,
     if_else,
+    ignored,
+    illegal,
     leads_to,
     locked,
     lost_store,
@@ -427,13 +429,24 @@ class _Author:
         for k in range(self.draw(st.integers(3, 6))):
             rows += self.row(f"e{k}", copies, own, self.pick(A, B, C, (A, B), (A, B, C)) if k else A, self.pick(A, B, C, None))
         if self.chance(2):
-            meeting = barrier(f"{name}_meeting", 2, over=self.pick((), copies), kind=self.pick("draining", "sense"))
+            over = self.pick((), copies)
+            owner = self.pick(None, self.process) if over[: len(home)] == home else None
+            meeting = barrier(f"{name}_meeting", 2, over=over, kind=self.pick("draining", "sense"), process=owner)
             cell = meeting.cell(*(me(d) for d in meeting.over))
             rows.append(Row("arrive", self.pick(A, (A, B)), WAIT, TRUE, [cell.arrive()]))
             rows.append(Row("leave", WAIT, self.pick(A, C), passed(cell)))
             if self.chance(2):
                 rows.append(Row("arrive_again", C, WAIT, TRUE, [cell.arrive()]))
             self.parties.append((name, meeting))
+        if self.chance(3):
+            self.readable = [me(d) for d in copies]
+            with suppress(_NoPeer):
+                rows += self.holding()
+        if not self.fifo.over and self.chance(3):
+            self.readable = [self.fifo.cell().head]
+            with suppress(_NoPeer):
+                kind = self.pick(ignored, illegal)
+                rows.append(kind("unexpected", self.pick(A, B, C), self.fifo, self.condition(1)))
         if not any(r.acquire is not None for r in rows):
             for row in rows:  # without a row that acquires, one that releases takes the whole critical section
                 row.under, row.release = row.under if row.release is None else row.release, None
@@ -441,6 +454,14 @@ class _Author:
         final = self.pick((), tuple(entered[-1:]), tuple(entered))
         fairness, restart = self.pick("row", "row", "copy"), self.pick(A, B)
         return Machine(name, S, rows, copies=copies, process=self.process, fairness=fairness, final=final, restart=restart)
+
+    def holding(self) -> list[Row]:
+        """Rows that take the lock, touch what it guards in one step or inside, and give it back."""
+        options: dict[str, Any] = {}
+        effects = self.critical(options)
+        (lock,) = options.values()
+        take, give = Row("take", A, B, acquire=lock), Row("give", B, self.pick(A, C), release=lock)
+        return [take, Row("touch", self.pick(A, B, (A, B)), None, effects=effects, under=lock), give]
 
     def environment(self, machines: list[Machine]) -> Machine:
         """Faults with a budget of one: a crash and a restart, a broken barrier, a lost message, a changed fact."""
