@@ -176,7 +176,7 @@ class LockstepMemory:
         self._forwards = [Forwards(shards) for shards in self._shards]
         self._fence = CountingFence(np.zeros(plant.numbers, np.int64), refuses=plant.fences_writes)
         self._computing: list[set[int]] = [set() for _ in self._shards]
-        self._together = OneThread([(plant.instance_of(d), rank) for d in range(plant.decodes) for rank in range(plant.ranks)], plant.ranks)
+        self._together = self._begin_together()
 
     def cache(self, instance: int, rank: int) -> KvCache:
         """The cache of a rank."""
@@ -187,13 +187,16 @@ class LockstepMemory:
         return self._fence
 
     def computation(self, instance: int, rank: int, clock: Clock) -> LockstepComputation:
-        """A rank that computes already begins anew, and the others of its instance with it."""
+        """A rank that computes already begins anew, and the others of its instance with it; or of all D's, where they compute together."""
+        shares = self._plant.shares_experts and self._plant.decode_number(instance) is not None
         if rank in self._computing[instance]:
-            self._forwards[instance], self._computing[instance] = Forwards(self._shards[instance]), set()
+            for each in map(self._plant.instance_of, range(self._plant.decodes)) if shares else (instance,):
+                self._forwards[each], self._computing[each] = Forwards(self._shards[each]), set()
+            self._together = self._begin_together() if shares else self._together
         self._computing[instance].add(rank)
-        self._load(instance, rank, self._in_force)
+        self._shards[instance][rank].weights = self._plant.part(self._whole(self._in_force), instance, rank)
         known = self._forwards[instance], rank, clock, self._cost, partial(self._load, instance, rank)
-        if self._plant.shares_experts and self._plant.decode_number(instance) is not None:
+        if shares:
             shard, seat = self._shards[instance][rank], Seat(self._together, (instance, rank))
             shared = SharedInLockstep(shard, seat, *known)
             shared.balance = balance_of(self._plant, shard, seat)
@@ -210,9 +213,17 @@ class LockstepMemory:
         self._in_force = weights
 
     def _load(self, instance: int, rank: int, weights: NewWeights) -> None:
-        whole = self._plant.weights(weights) if weights.path else self._first
-        shard = self._shards[instance][rank]
+        """The same rank goes on, with the experts that it has now."""
+        whole, shard = self._whole(weights), self._shards[instance][rank]
         shard.weights = self._plant.part(whole, instance, rank) if shard.weights.placement is None else whole.placed_like(shard.weights)
+
+    def _whole(self, weights: NewWeights) -> Weights:
+        return self._plant.weights(weights) if weights.path else self._first
+
+    def _begin_together(self) -> OneThread:
+        """The forwards of all D's ranks, none begun."""
+        plant = self._plant
+        return OneThread([(plant.instance_of(d), rank) for d in range(plant.decodes) for rank in range(plant.ranks)], plant.ranks)
 
     @staticmethod
     def _shard(weights: Weights, plant: Plant, instance: int, rank: int) -> Shard:
