@@ -121,9 +121,9 @@ def test_a_rule_that_was_left_out_breaks_something() -> None:
     [
         (build, {"variant": "newst"}, "newest"),
         (build, {"role": "prefill"}, "mixed, decode"),
-        (build, {"requests": 4}, "requests = 4"),
-        (build, {"attempts": 3}, "attempts = 3"),
-        (build, {"role": "decode", "chunks": 2}, "chunks = 2"),
+        (build, {"requests": 4}, "requests=4"),
+        (build, {"attempts": 3}, "attempts=3"),
+        (build, {"role": "decode", "chunks": 2}, "chunks=2"),
         (build_prefill, {"variant": "V3"}, "V2_schedule"),
         (build_prefill, {"stops": 3}, "stops=3"),
         (build_prefill, {"deaths": 1}, "without gated"),

@@ -128,9 +128,9 @@ def test_which_lists_finish_is_as_the_arithmetic_says(source: int, destination: 
     [
         (chunked_send.build, {"epoch": "E9"}, "choose one of E0"),
         (chunked_send.build, {"failure": "luck"}, "choose one of none"),
-        (chunked_send.build, {"chunks": 0}, "chunks = 0"),
+        (chunked_send.build, {"chunks": 0}, "chunks=0"),
         (slot_reuse.build, {"variant": "E3"}, "choose one of E0"),
-        (slot_reuse.build, {"requests": 4}, "requests = 4"),
+        (slot_reuse.build, {"requests": 4}, "requests=4"),
         (stale_signals.build, {"tokens": 0}, "tokens=0"),
         (empty_range.build, {"chunks": 3}, "chunks=3"),
         (step_layer_words.build, {"variant": "V1"}, "choose one of V0"),

@@ -13,13 +13,13 @@ from enum import IntEnum
 from functools import partial
 
 from ...combine import any_of, me
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import never, sometimes
 from ...system import System
 from ...types import BOOL, Index, Optional, Range
 from ...variable import Lock, channel, ghost, locked, private
+from ..arguments import one_of, within
 
 VARIANTS = ("left_as_it_was", "raises", "repaired")
 METHODS = ("naive", "mtp")
@@ -48,12 +48,9 @@ def build(variant: str = "repaired", method: str = "naive", requests: int = 2) -
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant {variant!r}: choose one of {', '.join(VARIANTS)}")
-    if method not in METHODS:
-        raise DefinitionError(f"method {method!r}: choose one of {', '.join(METHODS)}")
-    if not 1 <= requests <= 4:
-        raise DefinitionError(f"requests = {requests}: choose one of 1 to 4")
+    one_of(VARIANTS, variant=variant)
+    one_of(METHODS, method=method)
+    within(1, 4, requests=requests)
     request, place = Index("request", requests), Index("place", 2)
     lock = Lock("resource_lock", cite="facts 8.2: the lock is there since #5616")
     first = locked("first_token_added", BOOL, lock, over=request, cite="facts 8.2: append the first token")

@@ -18,13 +18,13 @@ from functools import partial
 
 from ...combine import choice
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import always, never, sometimes
 from ...system import System
 from ...types import BOOL, Range
 from ...variable import ghost, private
+from ..arguments import one_of, within
 
 _row = partial(Row, actor="worker")
 
@@ -65,10 +65,8 @@ def build(variant: str = "repaired", tokens: int = 3) -> System:
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    if variant not in RECREATIONS:
-        raise DefinitionError(f"variant {variant!r}: choose one of {', '.join(RECREATIONS)}")
-    if not 2 <= tokens <= 8:
-        raise DefinitionError(f"tokens = {tokens}: choose one of 2 to 8")
+    one_of(RECREATIONS, variant=variant)
+    within(2, 8, tokens=tokens)
     how, size, sizes = RECREATIONS[variant], choice("tokens", Range(1, tokens)), Range(1, tokens)
     shape = private("target_entries", sizes, init=tokens)
     capacity, captured = private("draft_entries", sizes, init=tokens), private("captured_tokens", sizes, init=tokens)

@@ -15,13 +15,13 @@ from enum import IntEnum
 from functools import partial
 
 from ...combine import if_else
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import always, never, sometimes
 from ...system import System
 from ...types import BOOL, Range
 from ...variable import Lock, ghost, locked, private
+from ..arguments import one_of, within
 
 _row = partial(Row, actor="decode")
 VARIANTS = ("kept", "refused", "repaired")
@@ -49,10 +49,8 @@ def build(variant: str = "repaired", budget: int = 3) -> System:
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant {variant!r}: choose one of {', '.join(VARIANTS)}")
-    if not 2 <= budget <= 8:
-        raise DefinitionError(f"budget = {budget}: choose one of 2 to 8")
+    one_of(VARIANTS, variant=variant)
+    within(2, 8, budget=budget)
     lock = Lock("resource_lock", cite="facts 8.1: RM.lock")
     free = locked("slot_free", BOOL, lock, init=False, cite="facts 8.1: available_batch, free blocks")
     left, tried = private("reasoning_max_tokens", Range(0, budget), init=budget), ghost("refused_once", BOOL)

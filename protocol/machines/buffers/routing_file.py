@@ -17,13 +17,13 @@ from functools import partial
 from typing import Any
 
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Enum
 from ...variable import Lock, locked, register
+from ..arguments import one_of
 
 _write, _clear, _read = (partial(Row, actor=actor) for actor in ("store", "store", "client"))
 
@@ -107,8 +107,7 @@ def build(variant: str = "repaired", stale: bool = False) -> System:
     Raises:
         DefinitionError: no such variant.
     """
-    if variant not in STORES:
-        raise DefinitionError(f"variant {variant!r}: choose one of {', '.join(STORES)}")
+    one_of(STORES, variant=variant)
     store, disk = STORES[variant], Disk(stale)
     machines = [writer(disk, store), clearer(disk, store), reader(disk, store)]
     return System(f"routing_file_{variant}", machines, _properties(disk, machines), doc=__doc__ or "")

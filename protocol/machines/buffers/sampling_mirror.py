@@ -18,13 +18,13 @@ from typing import Any
 
 from ...combine import all_of, any_of, choice, count
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import Expr
 from ...machine import Machine, Row
 from ...properties import always, never, sometimes
 from ...system import System
 from ...types import BOOL, Index
 from ...variable import ghost, private
+from ..arguments import one_of, within
 
 _row = partial(Row, actor="worker", decided="decided")
 
@@ -58,11 +58,9 @@ def build(variant: str = "repaired", rows: int = 2, tokens: int = 1) -> System:
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    if variant not in MIRRORS:
-        raise DefinitionError(f"variant {variant!r}: choose one of {', '.join(MIRRORS)}")
-    for name, value, low, high in (("rows", rows, 2, 4), ("tokens", tokens, 1, 3)):
-        if not low <= value <= high:
-            raise DefinitionError(f"{name} = {value}: choose one of {low} to {high}")
+    one_of(MIRRORS, variant=variant)
+    within(2, 4, rows=rows)
+    within(1, 3, tokens=tokens)
     mirror, row = MIRRORS[variant], Index("row", rows)
     device, host = private("top_p_below_one", BOOL, over=row), private("top_p_list_below_one", BOOL, over=row)
     occupied = private("row_occupied", BOOL, over=row)

@@ -36,6 +36,7 @@ from ...properties import Property, leads_to, sometimes
 from ...system import System
 from ...types import BOOL, Index
 from ...variable import Lock, Variable, locked, private, register
+from ..arguments import one_of
 
 FAULTS = (None, "raise", "kill")
 
@@ -85,10 +86,8 @@ def build(variant: str = "repaired", ranks: int = 2, fault: str | None = "kill")
     Raises:
         DefinitionError: an unknown choice, or a bound that is too small.
     """
-    if variant not in METHODS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(METHODS)}")
-    if fault not in FAULTS:
-        raise DefinitionError(f"fault={fault!r}: choose one of {', '.join(map(str, FAULTS))}")
+    one_of(METHODS, variant=variant)
+    one_of(FAULTS, fault=fault)
     if ranks < 1:
         raise DefinitionError(f"ranks={ranks}: needs at least one rank")
     queue = _Queue(ranks)

@@ -30,13 +30,13 @@ from functools import partial
 from typing import Any
 
 from ...combine import any_of, me
-from ...errors import DefinitionError
 from ...expr import TRUE, Expr, Literal
 from ...machine import Machine, Row
 from ...properties import Property, leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Index, Range
 from ...variable import Lock, Variable, locked, private, register, unlocked
+from ..arguments import one_of, within
 from .meeting import Call, Meetings
 from .queues import TaskQueues
 
@@ -76,11 +76,10 @@ def build(variant: str = "repaired", ranks: int = 2, layout: str = "two_nodes", 
     Raises:
         DefinitionError: an unknown choice, or a bound that does not fit the layout.
     """
-    for name, value, known in (("variant", variant, VARIANTS), ("layout", layout, LAYOUTS), ("flag", flag, FLAGS)):
-        if value not in known:
-            raise DefinitionError(f"{name}={value!r}: choose one of {', '.join(known)}")
-    if ranks not in (1, 2):
-        raise DefinitionError(f"ranks={ranks}: choose one of 1, 2")
+    one_of(VARIANTS, variant=variant)
+    one_of(LAYOUTS, layout=layout)
+    one_of(FLAGS, flag=flag)
+    within(1, 2, ranks=ranks)
     signals = _Signals(variant, ranks, layout, flag)
     engine, worker = _engine_machine(signals), _worker_machine(signals)
     return System("placement", [engine, worker], _properties(signals, engine, worker), doc=__doc__ or "")

@@ -27,13 +27,13 @@ from typing import Any
 
 from ...combine import all_of, any_of, choice, me
 from ...effect import each, when
-from ...errors import DefinitionError
 from ...expr import FALSE, TRUE, Expr
 from ...machine import Machine, Process, Row
 from ...properties import Property, leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Enum, Index, Optional, Range
 from ...variable import Lock, channel, ghost, locked, private, world
+from ..arguments import one_of, within
 
 _engine, _work, _fault = (partial(Row, actor=actor) for actor in ("engine", "worker", "environment"))
 
@@ -110,11 +110,10 @@ def build(variant: str = "repaired", ranks: int = 2, batches: int = 2, deaths: i
     Raises:
         DefinitionError: an unknown variant, or a number out of bounds.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
-    for name, value, low, high in (("ranks", ranks, 2, 4), ("batches", batches, 1, 4), ("deaths", deaths, 0, 3)):
-        if not low <= value <= high:
-            raise DefinitionError(f"{name}={value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+    one_of(VARIANTS, variant=variant)
+    within(2, 4, ranks=ranks)
+    within(1, 4, batches=batches)
+    within(0, 3, deaths=deaths)
     group = _Group(VARIANTS[variant], ranks, batches, deaths)
     machines = [group.engine(), group.worker(), *group.supervisor(), *([group.faults()] if deaths else [])]
     return System("rejoin", machines, group.properties(), doc=__doc__ or "")

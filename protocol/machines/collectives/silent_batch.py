@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from ...errors import DefinitionError
 from ...machine import Machine, Row
 from ...properties import Property, leads_to, sometimes
 from ...system import System
 from ...types import BOOL, Enum, Index
 from ...variable import Lock, channel, locked, private
+from ..arguments import one_of
 
 VARIANTS = ("before-7633", "since-7633")
 OTHERS = ("absent", "runs", "comes")
@@ -65,9 +65,8 @@ def build(variant: str = "since-7633", other: str = "absent") -> System:
     Raises:
         DefinitionError: an unknown choice, naming what there is.
     """
-    for name, value, known in (("variant", variant, VARIANTS), ("other", other, OTHERS)):
-        if value not in known:
-            raise DefinitionError(f"{name}={value!r}: choose one of {', '.join(known)}")
+    one_of(VARIANTS, variant=variant)
+    one_of(OTHERS, other=other)
     slots = _Slots(other)
     engine, worker, reader = _engine(slots), _worker(slots, variant == "since-7633"), _reader(slots)
     return System("silent_batch", [engine, worker, reader], _properties(slots), doc=__doc__ or "")

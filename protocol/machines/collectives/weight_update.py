@@ -37,6 +37,7 @@ from ...errors import DefinitionError
 from ...machine import Machine, Row
 from ...properties import Property, always, leads_to, never, sometimes, write_conflict
 from ...system import System
+from ..arguments import one_of
 from .weight_worker import WeightTable, Worker
 from .weights import UPDATES, Api, Engine, Status, Weights
 
@@ -63,8 +64,7 @@ def build(
     Raises:
         DefinitionError: an unknown variant, or a bound that is too small.
     """
-    if variant not in UPDATES:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(UPDATES)}")
+    one_of(UPDATES, variant=variant)
     if instances < 1 or ranks < 1:
         raise DefinitionError(f"instances={instances}, ranks={ranks}: needs at least one of each")
     begins = Status.CLEARED if begins_dropped else Status.NORMAL

@@ -21,13 +21,13 @@ from typing import Any
 
 from ...combine import any_of, choice, me
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import Property, leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Enum, Index, Optional, Range
 from ...variable import Lock, Variable, locked, private, unlocked
+from ..arguments import one_of, within
 
 VARIANTS = ("E0", "checked", "E1", "repaired")
 _row = partial(Row, actor="prefill")
@@ -102,11 +102,9 @@ def build(variant: str = "E0", tasks: int = 2, exceptions: int = 0) -> System:
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant = {variant!r}: choose one of {', '.join(VARIANTS)}")
-    for name, value, low, high in (("tasks", tasks, 1, 4), ("exceptions", exceptions, 0, 2)):
-        if not low <= value <= high:
-            raise DefinitionError(f"{name} = {value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+    one_of(VARIANTS, variant=variant)
+    within(1, 4, tasks=tasks)
+    within(0, 2, exceptions=exceptions)
     b, p = Batch.create(tasks), Prepare
     acknowledged = variant in ("E0", "checked")
     if acknowledged:

@@ -26,6 +26,7 @@ from ...expr import FALSE, Expr
 from ...machine import Process
 from ...types import BOOL, Enum, Index, Optional, Range, Record, Sequence
 from ...variable import Lock, channel, ghost, locked, private, register, unlocked, world
+from ..arguments import one_of, within
 from ..signalling.engine_worker_queue import EngineWorkerQueue
 from .epochs import EPOCHS, ROLES
 
@@ -99,18 +100,12 @@ class Engine:
         silent: bool,
     ):
         self._validate(epoch, role, commands, exits)
-        for name, value, low, high in (
-            ("requests", requests, 1, 4),
-            ("slots", slots, 1, 3),
-            ("blocks", blocks, 1, 4),
-            ("threads", threads, 0, 4),
-            ("late", late, 0, requests),
-            ("failures", failures, 0, 2),
-            ("step_failures", step_failures, 0, 2),
-            ("stalls", stalls, 0, 1),
-        ):
-            if not low <= value <= high:
-                raise DefinitionError(f"{name} = {value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+        within(1, 4, requests=requests, blocks=blocks)
+        within(1, 3, slots=slots)
+        within(0, 4, threads=threads)
+        within(0, requests, late=late)
+        within(0, 2, failures=failures, step_failures=step_failures)
+        within(0, 1, stalls=stalls)
         self.epoch, self.role, self.commands, self.exits = EPOCHS[epoch], role, commands, exits
         self.late, self.failures, self.step_failures, self.stalls, self.silent = late, failures, step_failures, stalls, silent
         self.steps = 1 if role == "prefill" else 2
@@ -127,12 +122,11 @@ class Engine:
 
     @staticmethod
     def _validate(epoch: str, role: str, commands: tuple[str, ...], exits: str) -> None:
-        for name, value, known in (("epoch", epoch, EPOCHS), ("role", role, ROLES), ("exits", exits, EXITS)):
-            if value not in known:
-                raise DefinitionError(f"{name} = {value!r}: choose one of {', '.join(known)}")
+        one_of(EPOCHS, epoch=epoch)
+        one_of(ROLES, role=role)
+        one_of(EXITS, exits=exits)
         for command in commands:
-            if command not in COMMANDS:
-                raise DefinitionError(f"command {command!r}: choose one of {', '.join(COMMANDS)}")
+            one_of(COMMANDS, command=command)
         if EPOCHS[epoch].direct_abort and {"abort", "pause"} <= set(commands):
             raise DefinitionError(f"commands abort and pause in epoch {epoch}: ask one at a time; choose one of {', '.join(COMMANDS)}")
 

@@ -18,13 +18,13 @@ from typing import Any
 
 from ...combine import all_of, choice
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import never, sometimes
 from ...system import System
 from ...types import BOOL, Enum, Index, Optional, Range, Record, Sequence
 from ...variable import Lock, channel, locked, private, unlocked
+from ..arguments import one_of, within
 
 VARIANTS = ("A", "B", "repaired")
 _row = partial(Row, actor="prefill")
@@ -76,10 +76,8 @@ class Snapshot:
     """The shared variables of one slot."""
 
     def __init__(self, variant: str, requests: int):
-        if variant not in VARIANTS:
-            raise DefinitionError(f"variant = {variant!r}: choose one of {', '.join(VARIANTS)}")
-        if not 1 <= requests <= 3:
-            raise DefinitionError(f"requests = {requests}: choose one of 1, 2, 3")
+        one_of(VARIANTS, variant=variant)
+        within(1, 3, requests=requests)
         self.aborts, self.holds_lock = variant == "B", variant == "repaired"
         self.request = q = Index("request", requests)
         self.task = Record("Task", kind=Enum(Kind), request=q, whole=BOOL)

@@ -15,13 +15,13 @@ from functools import partial
 from typing import Any
 
 from ...combine import any_of, choice, me
-from ...errors import DefinitionError
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import leads_to, sometimes
 from ...system import System
 from ...types import BOOL, Enum, Index, Optional
 from ...variable import Variable, channel, private
+from ..arguments import one_of, within
 
 VARIANTS = ("waiting", "repaired", "endless")
 _row = partial(Row, actor="prefill")
@@ -55,11 +55,9 @@ def build(variant: str = "repaired", requests: int = 2, losses: int = 1) -> Syst
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant = {variant!r}: choose one of {', '.join(VARIANTS)}")
-    for name, value, low, high in (("requests", requests, 1, 4), ("losses", losses, 0, requests)):
-        if not low <= value <= high:
-            raise DefinitionError(f"{name} = {value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+    one_of(VARIANTS, variant=variant)
+    within(1, 4, requests=requests)
+    within(0, requests, losses=losses)
     request = Index("request", requests)
     tokens = channel("first_tokens", request, requests, cite="CH9")
     reports = channel("send_reports", request, requests, cite="CH4: finished_send_cache")

@@ -20,11 +20,11 @@ from enum import IntEnum
 from typing import Any
 
 from ...combine import if_else
-from ...errors import DefinitionError
 from ...expr import Expr, Literal
 from ...operators import lift
 from ...types import BOOL, Enum, Index, Optional, Range, Record, SetOf
 from ...variable import Lock, barrier, channel, ghost, locked, private, unlocked
+from ..arguments import one_of, within
 
 
 class Stage(IntEnum):
@@ -95,17 +95,10 @@ class HandOver:
     """
 
     def __init__(self, epoch: str, ranks: int, requests: int, slots: int, layers: int, halves: int):
-        if epoch not in EPOCHS:
-            raise DefinitionError(f"epoch {epoch!r}: choose one of {', '.join(EPOCHS)}")
-        for name, value, low, high in (
-            ("ranks", ranks, 1, 8),
-            ("requests", requests, 1, 8),
-            ("slots", slots, (requests + 1) // 2, requests),
-            ("layers", layers, 1, 8),
-            ("halves", halves, 1, 2),
-        ):
-            if not low <= value <= high:
-                raise DefinitionError(f"{name} = {value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+        one_of(EPOCHS, epoch=epoch)
+        within(1, 8, ranks=ranks, requests=requests, layers=layers)
+        within((requests + 1) // 2, requests, slots=slots)
+        within(1, 2, halves=halves)
         self.epoch, self.layers, self.halves, self.slots, self.requests = EPOCHS[epoch], layers, halves, slots, requests
         self.rank, self.request, self.slot = Index("rank", ranks), Index("request", requests), Index("slot", slots)
         self.batch = Record("Batch", **{f"slot_{s}": BOOL for s in self.slot})

@@ -7,11 +7,11 @@ do is said in `algorithm.py`, and how in `get_requests.py`. H19's parts (a) to (
 from __future__ import annotations
 
 from ...combine import all_of, any_of
-from ...errors import DefinitionError
 from ...expr import Expr
 from ...machine import Machine
 from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
+from ..arguments import one_of, within
 from .algorithm import ALGORITHMS
 from .get_requests import Fetch, Limits, Scheduler, arrivals, fetch
 
@@ -30,11 +30,9 @@ def build(
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    if variant not in ALGORITHMS:
-        raise DefinitionError(f"variant {variant!r}: choose one of {', '.join(ALGORITHMS)}")
-    for name, value, high in (("requests", requests, 6), ("longest", longest, 8), ("batch", batch, 6), ("blocks", blocks, 8), ("tokens", tokens, 8)):
-        if not 1 <= value <= high:
-            raise DefinitionError(f"{name} = {value}: choose one of 1 to {high}")
+    one_of(ALGORITHMS, variant=variant)
+    within(1, 6, requests=requests, batch=batch)
+    within(1, 8, longest=longest, blocks=blocks, tokens=tokens)
     s = Scheduler(ALGORITHMS[variant], requests, longest, Limits(batch, blocks, tokens), clock)
     fetching = fetch(s)
     return System(f"batching_{variant}_{requests}", [arrivals(s), fetching], _properties(s, fetching), doc=__doc__ or "")

@@ -14,13 +14,13 @@ from __future__ import annotations
 from enum import IntEnum
 
 from ...combine import all_of, any_of, choice, count
-from ...errors import DefinitionError
 from ...expr import FALSE, Expr
 from ...machine import Machine, Row
 from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Index, Range
 from ...variable import Lock, channel, ghost, locked, private
+from ..arguments import one_of, within
 
 
 class Client(IntEnum):
@@ -57,11 +57,8 @@ def build(variant: str = "repaired", requests: int = 3, room: int = 2, duplicate
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    if variant not in ("published", "repaired"):
-        raise DefinitionError(f"variant {variant!r}: choose one of published, repaired")
-    for name, value in (("requests", requests), ("room", room)):
-        if not 1 <= value <= 4:
-            raise DefinitionError(f"{name} = {value}: choose one of 1 to 4")
+    one_of(("published", "repaired"), variant=variant)
+    within(1, 4, requests=requests, room=room)
     ticket = Index("ticket", requests)
     mutex = Lock("scheduler_mutex", cite="facts 5: M")
     known = locked("scheduler_requests", BOOL, mutex, over=ticket, cite="facts 5: requests")

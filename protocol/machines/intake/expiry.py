@@ -14,12 +14,12 @@ from enum import IntEnum
 from functools import partial
 
 from ...combine import any_of, choice, count, if_else
-from ...errors import DefinitionError
 from ...machine import Machine, Row
 from ...properties import Property, never, sometimes
 from ...system import System
 from ...types import BOOL, Index, Range, Sequence
 from ...variable import Lock, ghost, locked, private, world
+from ..arguments import one_of, within
 
 _put = partial(Row, actor="prefill")
 
@@ -100,11 +100,9 @@ def build(variant: str = "repaired", requests: int = 4, room: int = 3) -> System
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    if variant not in CLEANUPS:
-        raise DefinitionError(f"variant {variant!r}: choose one of {', '.join(CLEANUPS)}")
-    for name, value, high in (("requests", requests, 5), ("room", room, 4)):
-        if not 1 <= value <= high:
-            raise DefinitionError(f"{name} = {value}: choose one of 1 to {high}")
+    one_of(CLEANUPS, variant=variant)
+    within(1, 5, requests=requests)
+    within(1, 4, room=room)
     s = List(requests, room)
     machines = [intake(s, CLEANUPS[variant]), *_others(s, CLEANUPS[variant])]
     return System(f"expiry_{variant}_{requests}", machines, _properties(s, machines), doc=__doc__ or "")

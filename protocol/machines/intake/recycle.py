@@ -19,12 +19,12 @@ from functools import partial
 
 from ...combine import all_of, any_of, choice, count, if_else
 from ...effect import each, when
-from ...errors import DefinitionError
 from ...machine import Machine, Row
 from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Range
 from ...variable import private
+from ..arguments import one_of, within
 from .recycling import ABORTS, List, Recycler, in_slice, recycle
 
 _fetch, _intake = partial(Row, actor="prefill"), partial(Row, actor="prefill")
@@ -46,11 +46,9 @@ def build(variant: str = "repaired", requests: int = 3, batch: int = 2, aborts: 
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    if variant not in ABORTS:
-        raise DefinitionError(f"variant {variant!r}: choose one of {', '.join(ABORTS)}")
-    for name, value, low, high in (("requests", requests, 1, 4), ("batch", batch, 1, 4), ("aborts", aborts, 0, 2)):
-        if not low <= value <= high:
-            raise DefinitionError(f"{name} = {value}: choose one of {low} to {high}")
+    one_of(ABORTS, variant=variant)
+    within(1, 4, requests=requests, batch=batch)
+    within(0, 2, aborts=aborts)
     s = List(ABORTS[variant], requests, aborts)
     machines = [intake(s, aborts), fetch(s, batch), results(s)]
     return System(f"recycle_{variant}_{requests}", machines, _properties(s, machines), doc=__doc__ or "")

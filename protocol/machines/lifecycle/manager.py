@@ -12,10 +12,10 @@ from typing import Any
 
 from ...combine import all_of, any_of, count
 from ...effect import each, when
-from ...errors import DefinitionError
 from ...expr import Expr
 from ...types import BOOL, Enum, Index, Optional, Range, Record, Sequence
 from ...variable import Lock, channel, ghost, locked, private
+from ..arguments import one_of, within
 from .request import IN_RUNNING, request_machine
 from .variants import ROLES, VARIANTS
 
@@ -59,22 +59,14 @@ class Manager:
         aborts: int = 0,
         failures: int = 0,
     ):
-        for name, value, known in (("variant", variant, VARIANTS), ("role", role, ROLES)):
-            if value not in known:
-                raise DefinitionError(f"{name} = {value!r}: choose one of {', '.join(known)}")
-        for bound, number, low, high in (
-            ("requests", requests, 1, 3),
-            ("slots", slots, 1, 3),
-            ("blocks", blocks, 1, 4),
-            ("attempts", attempts, 1, 2),
-            ("chunks", chunks, 1, 2 if role == "mixed" else 1),
-            ("tokens", tokens, 1, 3),
-            ("preemptions", preemptions, 0, 3),
-            ("aborts", aborts, 0, 2),
-            ("failures", failures, 0, 2),
-        ):
-            if not low <= number <= high:
-                raise DefinitionError(f"{bound} = {number}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+        one_of(VARIANTS, variant=variant)
+        one_of(ROLES, role=role)
+        within(1, 3, requests=requests, slots=slots, tokens=tokens)
+        within(1, 4, blocks=blocks)
+        within(1, 2, attempts=attempts)
+        within(1, 2 if role == "mixed" else 1, chunks=chunks)
+        within(0, 3, preemptions=preemptions)
+        within(0, 2, aborts=aborts, failures=failures)
         self.variant, self.role, self.chunks, self.tokens = VARIANTS[variant], role, chunks, tokens
         self.preemptions, self.aborts, self.failures, self.attempts = preemptions, aborts, failures, attempts
         self.request, self.slot, self.block = Index("request", requests), Index("slot", slots), Index("block", blocks)

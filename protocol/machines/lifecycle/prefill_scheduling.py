@@ -27,6 +27,7 @@ from ...properties import Property, always, leads_to, never, sometimes
 from ...system import System
 from ...types import Optional, Range
 from ...variable import private
+from ..arguments import one_of, within
 from .prefill_plane import PrefillPlane
 from .prefill_rank import Rank, messager, rank
 from .prefill_request import IN_RUNNING, WITHOUT_BLOCKS, Prefill
@@ -88,19 +89,12 @@ def build(
     Raises:
         DefinitionError: an unknown variant, or a number out of bounds.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
-    for name, value, low, high in (
-        ("requests", requests, 1, 3),
-        ("blocks", blocks, 1, 4),
-        ("threads", threads, 1, 2),
-        ("stops", stops, 0, 2),
-        ("aborts", aborts, 0, 1),
-        ("refusals", refusals, 0, 2),
-        ("deaths", deaths, 0, 1),
-    ):
-        if not low <= value <= high:
-            raise DefinitionError(f"{name}={value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+    one_of(VARIANTS, variant=variant)
+    within(1, 3, requests=requests)
+    within(1, 4, blocks=blocks)
+    within(1, 2, threads=threads)
+    within(0, 2, stops=stops, refusals=refusals)
+    within(0, 1, aborts=aborts, deaths=deaths)
     if speculates and not VARIANTS[variant].admits:
         raise DefinitionError(f"speculates=True with variant={variant!r}: only schedule() allocates; choose one of schedule, V2_schedule")
     if deaths and not gated:

@@ -17,13 +17,13 @@ from typing import Any
 
 from ...combine import all_of, any_of, choice, me
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import Property, never, sometimes
 from ...system import System
 from ...types import BOOL, Enum, Index, Optional, Record
 from ...variable import Lock, channel, locked
+from ..arguments import one_of, within
 
 _row = partial(Row, actor="engine")
 
@@ -69,11 +69,9 @@ def build(variant: str = "repaired", requests: int = 3, slots: int = 1) -> Syste
     Raises:
         DefinitionError: an unknown variant, or a number out of bounds.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
-    for name, value, low, high in (("requests", requests, 2, 4), ("slots", slots, 1, 3)):
-        if not low <= value <= high:
-            raise DefinitionError(f"{name}={value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+    one_of(VARIANTS, variant=variant)
+    within(2, 4, requests=requests)
+    within(1, 3, slots=slots)
     v, request, slot = VARIANTS[variant], Index("request", requests), Index("slot", slots)
     lock = Lock("resource_lock", cite="facts 6.2: RM.lock")
     owner = locked("slot_owner", Optional(request), lock, over=slot, cite="facts 6.2: tasks_list, stop_flags")

@@ -16,13 +16,13 @@ from typing import Any
 
 from ...combine import all_of, any_of, choice
 from ...effect import each
-from ...errors import DefinitionError
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import Property, never, sometimes
 from ...system import System
 from ...types import BOOL, Index, Optional, Range, Sequence
 from ...variable import Lock, ghost, locked, private
+from ..arguments import one_of, within
 
 _row = partial(Row, actor="engine")
 VARIANTS = ("published", "repaired")
@@ -40,11 +40,10 @@ def build(variant: str = "repaired", requests: int = 3, extended: int = 1, preem
     Raises:
         DefinitionError: an unknown variant, or a number out of bounds.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
-    for name, value, low, high in (("requests", requests, 2, 4), ("extended", extended, 0, requests), ("preemptions", preemptions, 1, 4)):
-        if not low <= value <= high:
-            raise DefinitionError(f"{name}={value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+    one_of(VARIANTS, variant=variant)
+    within(2, 4, requests=requests)
+    within(0, requests, extended=extended)
+    within(1, 4, preemptions=preemptions)
     return _List(variant == "repaired", requests, extended, preemptions).system()
 
 

@@ -18,13 +18,13 @@ from typing import Any
 
 from ...combine import all_of, any_of, me, passed
 from ...effect import each, when
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Index, Range
 from ...variable import Lock, barrier, ghost, locked, private, unlocked
+from ..arguments import one_of
 
 VARIANTS = ("published", "published-silent", "repaired")
 _engine, _rank = partial(Row, actor="prefill"), partial(Row, actor="messager")
@@ -58,8 +58,7 @@ def build(variant: str = "repaired", ranks: int = 2, fails: bool = False, sends:
     Raises:
         DefinitionError: an unknown variant.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
+    one_of(VARIANTS, variant=variant)
     parts = _Parts(variant, ranks, fails)
     engine = parts.engine()
     machines = [engine, parts.eager(), *([parts.sender()] if sends else [])]

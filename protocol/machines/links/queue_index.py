@@ -15,13 +15,13 @@ from functools import partial
 
 from ...combine import any_of, me
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Enum, Index, Record
 from ...variable import channel, ghost, private
+from ..arguments import one_of
 
 VARIANTS = ("published", "repaired")
 
@@ -53,8 +53,7 @@ def build(variant: str = "repaired", instances: int = 2) -> System:
     Raises:
         DefinitionError: an unknown variant.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
+    one_of(VARIANTS, variant=variant)
     own = Index("instance", instances)
     message = Record("Message", request=own, kind=Enum(Kind))
     queue = channel("disaggregate_requests", message, 2 * instances, over=own, cite="engine_worker facts 2.4")

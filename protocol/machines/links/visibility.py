@@ -16,13 +16,13 @@ from functools import partial
 from typing import Any
 
 from ...combine import any_of, choice
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import never, sometimes
 from ...system import System
 from ...types import BOOL, Index, Optional, Range
 from ...variable import Variable, channel, ghost, private, unlocked
+from ..arguments import one_of
 
 VARIANTS = ("acknowledged", "flushed", "ipc", "ipc-unsynchronised")
 
@@ -54,8 +54,7 @@ def build(variant: str = "flushed", layers: int = 2) -> System:
     Raises:
         DefinitionError: an unknown variant.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
+    one_of(VARIANTS, variant=variant)
     layer = Index("layer", layers)
     posted = channel("posted", Optional(layer), layers + 1, cite="CH8: the connection, or the stream; None is what waits for all before it")
     completions = channel("completions", Range(0, 0), 1, cite="CH8: the completion queue")

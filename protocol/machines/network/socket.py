@@ -13,13 +13,13 @@ from typing import Any
 
 from ...combine import all_of, me
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import Property, never, sometimes
 from ...system import System
 from ...types import BOOL, Enum, Index, Optional, Range, Record
 from ...variable import Lock, channel, ghost, private, world
+from ..arguments import within
 
 _row = partial(Row, actor="prefill")
 
@@ -58,9 +58,8 @@ def build(locked: bool = True, senders: int = 2, closes: int = 0) -> System:
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    for name, value, low in (("senders", senders, 1), ("closes", closes, 0)):
-        if not low <= value <= 4:
-            raise DefinitionError(f"{name} = {value}: choose one of {', '.join(map(str, range(low, 5)))}")
+    within(1, 4, senders=senders)
+    within(0, 4, closes=closes)
     thread = Index("sender", senders)
     connection = world("connection", Range(0, closes))
     frame = Record("Frame", part=Enum(Frame), sender=thread, connection=Range(0, closes))

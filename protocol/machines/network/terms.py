@@ -16,11 +16,11 @@ from typing import Any
 
 from ...combine import all_of, choice, if_else
 from ...effect import Effect, when
-from ...errors import DefinitionError
 from ...expr import Expr
 from ...machine import Process
 from ...types import BOOL, Enum, Index, Optional, Range, Record
 from ...variable import Lock, channel, ghost, locked, private, register, world
+from ..arguments import one_of, within
 from .faults import Mortal
 
 
@@ -120,12 +120,10 @@ class Terms:
     """
 
     def __init__(self, variant: str, **bounds: int):
-        if variant not in VARIANTS:
-            raise DefinitionError(f"variant {variant!r}: choose one of {', '.join(VARIANTS)}")
+        one_of(VARIANTS, variant=variant)
         for name, value in bounds.items():
             low, high = (0, 2) if name in BUDGETS else (1, 4)
-            if not low <= value <= high:
-                raise DefinitionError(f"{name} = {value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+            within(low, high, **{name: value})
         self.rules, self.bounds = VARIANTS[variant], bounds
         self.request, self.rank = Index("request", bounds["requests"]), Index("rank", bounds["ranks"])
         self.place = Index("place", bounds["decode_places"])

@@ -15,11 +15,11 @@ from typing import Any
 
 from ...combine import all_of, choice, if_else
 from ...effect import Effect, when
-from ...errors import DefinitionError
 from ...expr import Expr
 from ...machine import Process
 from ...types import BOOL, Enum, Index, Optional, Range, Record
 from ...variable import Lock, channel, ghost, locked, unlocked
+from ..arguments import one_of, within
 from .faults import Mortal
 
 
@@ -97,12 +97,10 @@ class Wires:
     """
 
     def __init__(self, variant: str, **bounds: int):
-        if variant not in VERSIONS:
-            raise DefinitionError(f"variant {variant!r}: choose one of {', '.join(VERSIONS)}")
+        one_of(VERSIONS, variant=variant)
         for name, value in bounds.items():
             low, high = (0, 2) if name in BUDGETS else (1, 4)
-            if not low <= value <= high:
-                raise DefinitionError(f"{name} = {value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+            within(low, high, **{name: value})
         self.version, self.bounds = VERSIONS[variant], bounds
         self.request, self.rank = Index("request", bounds["requests"]), Index("rank", bounds["ranks"])
         self.place, self.handler = Index("place", bounds["decode_places"]), Index("handler", bounds["handlers"])

@@ -17,13 +17,13 @@ from functools import partial
 
 from ...combine import all_of, any_of, choice, me, passed
 from ...effect import each, when
-from ...errors import DefinitionError
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import deadlock, leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Enum, Index, Range
 from ...variable import Lock, barrier, ghost, locked, private, unlocked
+from ..arguments import one_of, within
 from .instances import Half
 
 _row, _messager = partial(Row, actor="prefill"), partial(Row, actor="messager")
@@ -88,10 +88,8 @@ def build(variant: str = "repaired", ranks: int = 2) -> System:
     Raises:
         DefinitionError: an unknown variant, or a number of ranks out of bounds.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
-    if not 1 <= ranks <= 3:
-        raise DefinitionError(f"ranks={ranks}: choose one of 1, 2, 3")
+    one_of(VARIANTS, variant=variant)
+    within(1, 3, ranks=ranks)
     return _Registration(VARIANTS[variant], ranks).system()
 
 

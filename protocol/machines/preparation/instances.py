@@ -25,6 +25,7 @@ from ...errors import DefinitionError
 from ...expr import Expr
 from ...types import BOOL, Enum, Index, Optional, Range, Record, Sequence
 from ...variable import Lock, channel, ghost, locked, private, unlocked, world
+from ..arguments import one_of, within
 
 
 class Stage(IntEnum):
@@ -123,18 +124,13 @@ class Bounds:
         Raises:
             DefinitionError: a parameter outside its choices.
         """
-        for name, value, known in (("variant", self.variant, VARIANTS), ("waits", self.waits, WAITS), ("refusals", self.refusals, REFUSALS)):
-            if value not in known:
-                raise DefinitionError(f"{name}={value!r}: choose one of {', '.join(known)}")
-        for name, number, low, high in (
-            ("prefill_room", self.prefill_room, 1, 8),
-            ("threads", self.threads, 1, 4),
-            ("batch", self.batch, 1, 3),
-            ("tries", self.tries, 1, 3),
-            ("timeouts", self.timeouts, 0, 2),
-        ):
-            if not low <= number <= high:
-                raise DefinitionError(f"{name}={number}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+        one_of(VARIANTS, variant=self.variant)
+        one_of(WAITS, waits=self.waits)
+        one_of(REFUSALS, refusals=self.refusals)
+        within(1, 8, prefill_room=self.prefill_room)
+        within(1, 4, threads=self.threads)
+        within(1, 3, batch=self.batch, tries=self.tries)
+        within(0, 2, timeouts=self.timeouts)
         for name, text in (("prefills", self.prefills), ("decodes", self.decodes), ("sizes", self.sizes), ("decode_room", self.decode_room)):
             if not text.isdigit() or (name != "decode_room" and len(text) != len(self.decodes)):
                 raise DefinitionError(f"{name}={text!r}: give one digit for each {'decode instance' if name == 'decode_room' else 'request'}")

@@ -31,6 +31,7 @@ from ...properties import Property, always, deadlock, leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Enum, Optional, Sequence
 from ...variable import channel, ghost, locked, private
+from ..arguments import one_of, within
 from .prefix_tree import PrefixTree
 
 _row = partial(Row, actor="prefill")
@@ -113,13 +114,12 @@ def build(variant: str = "repaired", paths: str = "00", nodes: int = 1, blocks: 
     Raises:
         DefinitionError: a parameter outside its choices.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
+    one_of(VARIANTS, variant=variant)
     if not paths.isdigit() or max(map(int, paths)) >= len(paths):
         raise DefinitionError(f"paths={paths!r}: choose one of {', '.join(map(str, range(len(paths) or 1)))} for each request")
-    for name, value, low, high in (("nodes", nodes, 1, 3), ("blocks", blocks, nodes + 1, 12), ("refusals", refusals, 0, len(paths))):
-        if not low <= value <= high:
-            raise DefinitionError(f"{name}={value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+    within(1, 3, nodes=nodes)
+    within(nodes + 1, 12, blocks=blocks)
+    within(0, len(paths), refusals=refusals)
     c = _Cache(VARIANTS[variant], [int(p) for p in paths], nodes, blocks, refusals)
     return System("prefix_cache", [c.prepare(), c.forward(), c.sender(), c.cache_manager()], c.properties(), doc=__doc__ or "")
 

@@ -18,13 +18,13 @@ from functools import partial
 
 from ...combine import any_of, me
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Index, Optional, Record
 from ...variable import Channel, Lock, Variable, channel, ghost, private, unlocked
+from ..arguments import one_of, within
 
 _row = partial(Row, actor="prefill")
 
@@ -65,10 +65,8 @@ def build(variant: str = "repaired", requests: int = 2) -> System:
     Raises:
         DefinitionError: an unknown variant, or a number of requests out of bounds.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
-    if not 2 <= requests <= 4:
-        raise DefinitionError(f"requests={requests}: choose one of 2, 3, 4")
+    one_of(VARIANTS, variant=variant)
+    within(2, 4, requests=requests)
     v, request = VARIANTS[variant], Index("request", requests)
     parts = Record("Frame", request=request, last=BOOL, slot=request)
     wire = channel("dealer_socket", parts, 2 * requests, on_full="error", cite="facts 2.1: push_sockets; CH7")

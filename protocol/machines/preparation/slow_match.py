@@ -15,13 +15,13 @@ from functools import partial
 from typing import Any
 
 from ...combine import any_of, me
-from ...errors import DefinitionError
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import deadlock, leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Index, Optional, Range
 from ...variable import Lock, channel, ghost, locked, private
+from ..arguments import one_of, within
 
 _row = partial(Row, actor="prefill")
 
@@ -66,11 +66,9 @@ def build(variant: str = "repaired", requests: int = 2, older: int = 3) -> Syste
     Raises:
         DefinitionError: an unknown variant, or a number out of bounds.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
-    for name, value, low, high in (("requests", requests, 1, 3), ("older", older, 2, 4)):
-        if not low <= value <= high:
-            raise DefinitionError(f"{name}={value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+    one_of(VARIANTS, variant=variant)
+    within(1, 3, requests=requests)
+    within(2, 4, older=older)
     return _Pool(VARIANTS[variant], requests, older).system()
 
 

@@ -13,13 +13,13 @@ from functools import partial
 
 from ...combine import all_of, choice, me
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import never, sometimes
 from ...system import System
 from ...types import BOOL, Index, Record
 from ...variable import channel, ghost, private, unlocked
+from ..arguments import one_of
 
 VARIANTS = ("EP", "EP-waits-for-all", "repaired")
 
@@ -46,8 +46,7 @@ def build(variant: str = "repaired", writes: int = 2, faults: bool = True) -> Sy
     Raises:
         DefinitionError: an unknown variant.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
+    one_of(VARIANTS, variant=variant)
     thread = Index("write", writes)
     posted = channel("send_queue", thread, writes, kind="bag", cite="CH8: one queue pair; its writes may complete in any order over rails")
     completions = channel("completions", Record("Completion", write=thread, failed=BOOL), writes, cite="CH8: the CQ")

@@ -22,6 +22,7 @@ from ...properties import always, leads_to, sometimes
 from ...system import System
 from ...types import BOOL, Range
 from ...variable import private
+from ..arguments import one_of
 
 VARIANTS = ("published", "repaired")
 
@@ -38,8 +39,7 @@ def build(variant: str = "repaired", source: int = 2, destination: int = 2, chun
     Raises:
         DefinitionError: an unknown variant, or a number outside its range.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
+    one_of(VARIANTS, variant=variant)
     if not (1 <= chunks <= source <= 4 and 0 <= destination <= 4):
         raise DefinitionError(f"source={source}, destination={destination}, chunks={chunks}: needs 1 <= chunks <= source <= 4 and destination <= 4")
     s, step, ours = Send, partial(Row, actor="messager"), variant == "repaired"

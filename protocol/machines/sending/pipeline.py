@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...combine import if_else
-from ...errors import DefinitionError
 from ...expr import Expr, Literal
 from ...types import BOOL, Index, Optional, Range, Record, SetOf
 from ...variable import Lock, barrier, channel, ghost, locked, private, unlocked, world
+from ..arguments import one_of, within
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,9 @@ class Pipeline:
         token_room: int,
         barrier_kept: bool,
     ):
-        if epoch not in EPOCHS:
-            raise DefinitionError(f"epoch {epoch!r}: choose one of {', '.join(EPOCHS)}")
-        if failure not in FAILURES:
-            raise DefinitionError(f"failure {failure!r}: choose one of {', '.join(FAILURES)}")
-        for name, value in (("ranks", ranks), ("requests", requests), ("chunks", chunks), ("layers", layers)):
-            if not 1 <= value <= 4:
-                raise DefinitionError(f"{name} = {value}: choose one of 1, 2, 3, 4")
+        one_of(EPOCHS, epoch=epoch)
+        one_of(FAILURES, failure=failure)
+        within(1, 4, ranks=ranks, requests=requests, chunks=chunks, layers=layers)
         self.epoch, self.failure, self.barrier_kept = EPOCHS[epoch], failure, barrier_kept
         self.chunks, self.layers, self.victims, self.idle = chunks, layers, victims, idle
         self.token_room = token_room or requests

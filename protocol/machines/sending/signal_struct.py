@@ -13,13 +13,13 @@ from enum import IntEnum
 from functools import partial
 
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import never, sometimes
 from ...system import System
 from ...types import BOOL, Range
 from ...variable import Variable, channel, ghost, private, unlocked
+from ..arguments import one_of
 
 VARIANTS = ("overlapped", "waiting", "repaired")
 
@@ -63,8 +63,7 @@ def build(variant: str = "repaired", forwards: int = 2, layers: int = 2) -> Syst
     Raises:
         DefinitionError: an unknown variant.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
+    one_of(VARIANTS, variant=variant)
     s = _Struct(variant, forwards, layers)
     properties = [
         never("wrong_signal", s.wrong, about="S2: a signal says which forward and layer it comes from"),

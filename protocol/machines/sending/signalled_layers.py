@@ -18,13 +18,13 @@ from functools import partial
 from typing import Any
 
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Range, Record
 from ...variable import channel, ghost, private
+from ..arguments import one_of, within
 
 
 class Worker(IntEnum):
@@ -76,11 +76,9 @@ def build(variant: str = "repaired", layers: int = 2, dummies: int = 0) -> Syste
     Raises:
         DefinitionError: an unknown variant, or a number out of bounds.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
-    for name, value, low, high in (("layers", layers, 1, 4), ("dummies", dummies, 0, 2)):
-        if not low <= value <= high:
-            raise DefinitionError(f"{name}={value}: choose one of {', '.join(map(str, range(low, high + 1)))}")
+    one_of(VARIANTS, variant=variant)
+    within(1, 4, layers=layers)
+    within(0, 2, dummies=dummies)
     v = VARIANTS[variant]
     run, allowed, awaited = layers + v.runs, layers + v.allows, layers + v.awaits
     layer = Range(0, layers + 1)

@@ -16,13 +16,13 @@ from functools import partial
 
 from ...combine import all_of, any_of, me
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import deadlock, leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Index, Optional, Record
 from ...variable import Lock, channel, ghost, locked, private, unlocked
+from ..arguments import one_of, within
 
 VARIANTS = ("E0", "E1", "E2", "named", "repaired")
 
@@ -55,10 +55,8 @@ def build(variant: str = "repaired", requests: int = 2) -> System:
     Raises:
         DefinitionError: an unknown variant, or a number outside 1 .. 3.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
-    if not 1 <= requests <= 3:
-        raise DefinitionError(f"requests = {requests}: choose one of 1, 2, 3")
+    one_of(VARIANTS, variant=variant)
+    within(1, 3, requests=requests)
     p = _Parts(variant, requests)
     life = _life(p)
     registering, sending = _registrar(p), _messager(p)

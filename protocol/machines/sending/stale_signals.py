@@ -14,13 +14,13 @@ from functools import partial
 from typing import Any
 
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Range, Record
 from ...variable import Lock, channel, ghost, locked, private, register, unlocked
+from ..arguments import one_of, within
 
 VARIANTS = ("E1", "E2", "E2-tested", "drained", "repaired")
 
@@ -80,10 +80,8 @@ def build(variant: str = "repaired", old_tokens: int = 2, tokens: int = 2) -> Sy
     Raises:
         DefinitionError: an unknown variant, or a length outside 1 .. 3.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
-    if not (1 <= old_tokens <= 3 and 1 <= tokens <= 3):
-        raise DefinitionError(f"old_tokens={old_tokens}, tokens={tokens}: choose from 1, 2, 3")
+    one_of(VARIANTS, variant=variant)
+    within(1, 3, old_tokens=old_tokens, tokens=tokens)
     p = _Plane(variant, old_tokens, tokens)
     prefill = _prefill(p)
     properties = [

@@ -12,13 +12,13 @@ from functools import partial
 
 from ...combine import if_else
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import never, sometimes
 from ...system import System
 from ...types import BOOL, Range
 from ...variable import ghost, private, register
+from ..arguments import one_of
 
 VARIANTS = ("V0", "twice", "repaired")
 
@@ -44,8 +44,7 @@ def build(variant: str = "repaired", steps: int = 2, layers: int = 2) -> System:
     Raises:
         DefinitionError: an unknown variant.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
+    one_of(VARIANTS, variant=variant)
     one = variant == "repaired"
     step_type, layer_type = Range(0, steps), Range(-1, layers - 1)
     step_word = register("complete_prefilled_step", step_type, init=0, cite="V0: splitwise_complete_prefilled_step")

@@ -11,13 +11,13 @@ from functools import partial
 
 from ...combine import choice, me
 from ...effect import each, when
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import never, sometimes
 from ...system import System
 from ...types import BOOL, Index, Range
 from ...variable import Lock, channel, ghost, locked, private
+from ..arguments import one_of
 
 VARIANTS = ("row", "repaired")
 
@@ -43,8 +43,7 @@ def build(variant: str = "repaired", swaps: bool = True, requests: int = 2, laye
     Raises:
         DefinitionError: an unknown variant.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
+    one_of(VARIANTS, variant=variant)
     request = Index("request", requests)
     lock = Lock("messager_lock", cite="engine_cache_task_thread_lock")
     signals = channel("kv_signals", request, 2, cite="CH6: here the one field that names the request")

@@ -51,6 +51,7 @@ from ...properties import Property, always, deadlock, leads_to, lost_store, neve
 from ...system import System
 from ...types import BOOL, Index, Optional, Range
 from ...variable import Variable, barrier, private, register
+from ..arguments import one_of
 from .engine_worker_queue import EngineWorkerQueue
 from .gate import Gate, gate_machine
 from .witness import Witness
@@ -120,9 +121,9 @@ def build(
 
 
 def _validate(variant: str, ranks: int, role: str, forward: str, batches: int | None, decode_steps: int) -> None:
-    for name, value, known in (("variant", variant, VARIANTS), ("role", role, ROLES), ("forward", forward, FORWARDS)):
-        if value not in known:
-            raise DefinitionError(f"{name}={value!r}: choose one of {', '.join(known)}")
+    one_of(VARIANTS, variant=variant)
+    one_of(ROLES, role=role)
+    one_of(FORWARDS, forward=forward)
     if ranks < 1:
         raise DefinitionError(f"ranks={ranks}: needs at least one rank")
     if batches is not None and batches < 1:

@@ -14,13 +14,13 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import partial
 
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import always, leads_to, sometimes
 from ...system import System
 from ...types import BOOL, Index, Range, Record
 from ...variable import Lock, ghost, locked, private, unlocked
+from ..arguments import one_of
 
 VARIANTS = ("B", "one-putter", "repaired")
 
@@ -52,8 +52,7 @@ def build(variant: str = "repaired") -> System:
     Raises:
         DefinitionError: an unknown variant.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
+    one_of(VARIANTS, variant=variant)
     rows_in_use, lock = Range(0, 2), Lock("queue_lock", cite="2.2: L")
     batch = Record("Batch", inserts=BOOL, aborts=BOOL, rows=rows_in_use)
     filled = locked("queue_filled", BOOL, lock, cite="2.2: Q").cell()

@@ -16,13 +16,13 @@ from functools import partial
 from typing import Any
 
 from ...combine import if_else
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import leads_to, lost_store, sometimes
 from ...system import System
 from ...types import Range
 from ...variable import channel, private, register
+from ..arguments import one_of
 
 VARIANTS = ("published", "repaired")
 
@@ -48,8 +48,7 @@ def build(variant: str = "repaired", needs: int = 2) -> System:
     Raises:
         DefinitionError: an unknown variant.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
+    one_of(VARIANTS, variant=variant)
     number, ours = Range(0, needs), variant == "repaired"
     word = register("need_block_num", number, cite="engine_worker facts 1.2").cell()
     table = channel("block_tables", number, needs, cite="engine_worker facts 4.5: by the next batch")

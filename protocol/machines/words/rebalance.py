@@ -16,13 +16,13 @@ from functools import partial
 
 from ...combine import all_of, any_of, me, passed
 from ...effect import when
-from ...errors import DefinitionError
 from ...expr import TRUE
 from ...machine import Machine, Row
 from ...properties import leads_to, never, sometimes
 from ...system import System
 from ...types import BOOL, Index
 from ...variable import Lock, barrier, ghost, locked, private, register
+from ..arguments import one_of
 
 VARIANTS = ("published", "repaired")
 
@@ -48,8 +48,7 @@ def build(variant: str = "repaired", instances: int = 2) -> System:
     Raises:
         DefinitionError: an unknown variant.
     """
-    if variant not in VARIANTS:
-        raise DefinitionError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
+    one_of(VARIANTS, variant=variant)
     ours, own = variant == "repaired", Index("instance", instances)
     i, m, k = me(own), Manager, Rank
     word = register("update_signal", BOOL, over=own, cite="1.2: signal_update_weight_from_tensor")
