@@ -175,14 +175,12 @@ def _check_barrier_rows(machine: Machine) -> None:
                 raise DefinitionError(f"arrives at {effect.barrier} on a condition; give it a row of its own", **_at(machine, row))
             barrier = effect.barrier.variable
             assert isinstance(barrier, Barrier)
-            owner = barrier.process
-            if owner is not None and (machine.process is not owner or barrier.over[: len(owner.over)] != owner.over):
-                raise DefinitionError(
-                    f"arrives at {effect.barrier}, which is made anew when {owner.name} ends; only its own copies meet there, at a cell of each",
-                    **_at(machine, row),
-                )
             if row.destination is None or barrier.kind != "draining":
                 continue
+            owner = barrier.process
+            if owner is not None and (machine.process is not owner or barrier.over[: len(owner.over)] != owner.over):
+                message = f"arrives at {effect.barrier}, which is made anew when {owner.name} ends; only its own copies meet there, at a cell of each"
+                raise DefinitionError(message, **_at(machine, row))
             for after in machine.rows:
                 if row.destination in after.sources and not any(c.variable is barrier for c in _barriers_passed(after)):
                     raise DefinitionError(
