@@ -14,6 +14,7 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | turns, turns-suspected | the request's number is used again, for a second request, after aborts and given-up waits, or after suspicions |
 | refused, refused-at-last | a D without room: the request is refused and asked for again; P gives up in the end |
 | crash-of-decode, crash-and-abort | D crashes once and is started again; messages are lost; the client gives up |
+| crash-of-decodes | D's that share experts: one crashes, all are ended and come back together; messages are lost |
 | crash-of-prefill | P dies, and may start again; prompts of up to two chunks |
 | crash-of-rank | P's engine process, a worker or a messager dies, and P with it |
 | drafts | D's steps may accept more than one token of a request; its number is used again, and the client gives up |
@@ -169,6 +170,14 @@ WHOLE = [
     _kept("crash-of-decode", "entries_close", 116_148, None),
     _kept("crash-of-decode", "slots_come_back", 116_148, None),
     _kept("crash-of-decode", "some_second_life_of_decode_decodes", 116_148, 44),
+    _kept("crash-of-decodes", "committed_unsent", 158_061, None),
+    _kept("crash-of-decodes", "foreign_written", 157_111, None),
+    _kept("crash-of-decodes", "answered_at_most_once", 157_111, None),
+    _kept("crash-of-decodes", "requests_answered", 157_111, None),
+    _kept("crash-of-decodes", "failed_without_cause", 158_119, None),
+    _kept("crash-of-decodes", "entries_close", 157_111, None),
+    _kept("crash-of-decodes", "slots_come_back", 157_111, None),
+    _kept("crash-of-decodes", "some_second_life_of_decode_decodes", 157_111, 45),
     _kept("crash-and-abort", "answered_at_most_once", 401_796, None),
     _kept("crash-and-abort", "requests_answered", 401_796, None),
     _kept("crash-of-prefill", "committed_unsent", 66_766, None),

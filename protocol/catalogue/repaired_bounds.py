@@ -23,6 +23,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "refused-at-last": {"full": True, "deadlines": True},
     "crash-of-decode": {"crash": "decode", "repeats": True, "losses": True},
     "crash-and-abort": {"crash": "decode", "repeats": True, "aborts": True},
+    "crash-of-decodes": {"decodes": 2, "shares_experts": True, "crash": "decode", "repeats": True, "losses": True},
     "crash-of-prefill": {"crash": "prefill", "turns": 2, "chunks": 2},
     "crash-of-rank": {"ranks": 2, "crash": "rank"},
     "crash-of-any": {"crash": "any", "repeats": True},
