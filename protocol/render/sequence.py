@@ -10,7 +10,6 @@ from textwrap import wrap
 
 from ..trace import Trace
 from .mermaid import escaped
-from .picture import shortened
 from .scene import Moment, Scene, scene_of, shown_change
 from .sequence_svg import sequence_svg
 from .table import plain
@@ -93,19 +92,23 @@ class _Lifelines:
 
     def text(self) -> str:
         scene = self.scene
-        widest = max([len(c) for c in scene.copies] + [len(m.title) + 2 for m in scene.moments]) + 1
-        width = min(widest, (self.page - self.notes - 6) // len(scene.copies))
-        lines = self._wide(width) if width >= 12 else self._narrow()
+        room = (self.page - self.notes - 6) // len(scene.copies)
+        copy, event = max(len(c) for c in scene.copies) + 1, max(len(m.title) for m in scene.moments) + 3
+        if room >= max(copy, event):
+            lines = self._wide(max(copy, event), named=True)
+        else:
+            lines = self._wide(copy + 1, named=False) if room > copy else self._narrow()
         return "\n".join([*lines, *self._after()]) + "\n"
 
-    def _wide(self, width: int) -> list[str]:
-        """Events on the lifelines."""
+    def _wide(self, width: int, named: bool) -> list[str]:
+        """Copies over their lifelines, and events on them, or in the notes where there is no room for their names."""
         scene = self.scene
-        lines = ["      " + "".join(shortened(c, width - 1).ljust(width) for c in scene.copies).rstrip()]
+        lines = ["      " + "".join(c.ljust(width) for c in scene.copies).rstrip()]
         for k, moment in enumerate(scene.moments):
             cells = ["│".ljust(width)] * len(scene.copies)
-            cells[moment.column] = shortened(f"● {moment.title}", width - 1).ljust(width)
-            lines += [*self._between(k, width), *self._beside(moment, "".join(cells), moment.notes)]
+            cells[moment.column] = (f"● {moment.title}" if named else "●").ljust(width)
+            notes = moment.notes if named else _called(moment.title, moment.notes)
+            lines += [*self._between(k, width), *self._beside(moment, "".join(cells), notes)]
         return lines
 
     def _narrow(self) -> list[str]:
@@ -119,7 +122,7 @@ class _Lifelines:
         for k, moment in enumerate(self.scene.moments):
             cells = ["│".ljust(width)] * len(copies)
             cells[moment.column] = "●".ljust(width)
-            lines += [*self._between(k, width), *self._beside(moment, "".join(cells), [moment.step.name, *moment.notes])]
+            lines += [*self._between(k, width), *self._beside(moment, "".join(cells), _called(moment.step.name, moment.notes))]
         return lines
 
     def _beside(self, moment: Moment, lifelines: str, notes: list[str]) -> list[str]:
@@ -150,6 +153,12 @@ class _Lifelines:
         mark = "✗" if scene.violated else "✓"
         lines = [f"┗━━ back to step {scene.loop}"] if scene.loop is not None else []
         return [*lines, "", *wrap(f"{mark} {scene.outcome}", self.page), *wrap(_ending(scene, self.page), self.page)]
+
+
+def _called(name: str, notes: list[str]) -> list[str]:
+    """The notes of an event that has no room on its lifeline: its name first, with the state that it leads to."""
+    moves = notes and notes[0].startswith("→")
+    return [f"{name} {notes[0]}", *notes[1:]] if moves else [name, *notes]
 
 
 def _packed(notes: list[str], room: int) -> list[str]:
