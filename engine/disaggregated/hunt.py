@@ -24,13 +24,13 @@ from ..model.named import weights_of
 from ..runtime.ensemble import RETURN_S
 from ..runtime.policy import Policy
 from .lockstep import FREE, Cost, LockstepEngine
-from .plant import Plant
+from .plant import BLOCK_SIZE, Plant
 
 ROWS_MAX = 6_000
 """A run that takes more is given up as standing still; a healthy one takes some thousands."""
 SMALL = Plant(TINY, ranks=2, decodes=1, sequences=2, context_tokens=64, slots=2, threads=2, mortal=True, turns=8, prefix_cache=False)
 """The engine that is hunted: small, so that numbers, slots and rooms are used again and again."""
-REQUESTS, PROMPT_TOKENS, ANSWER_TOKENS = 8, 48, 6
+REQUESTS, ANSWER_TOKENS = 8, 6
 ROWS_REQUEST = 300
 """About how many rows a request takes."""
 PAUSE_ROWS = 200
@@ -48,6 +48,7 @@ class Adversity:
     """What happens to a run beside its schedule: how many clients give up, processes die, unfair rows of the protocol fire, and pauses there are.
 
     `stalls`: of these machines a copy each loses its processor for a while. `troubles`: the builder's arguments that the rows for it need.
+    `sizes`: of the plant, where it is another than usual.
     """
 
     aborts: int = 0
@@ -56,9 +57,12 @@ class Adversity:
     pauses: int = 0
     stalls: tuple[str, ...] = ()
     troubles: Mapping[str, Any] = field(default_factory=dict)
+    sizes: Mapping[str, Any] = field(default_factory=dict)
 
 
 CALM = Adversity()
+LAUNCHED = {"asynchronous": True, "slots": 1, "context_tokens": 128}
+"""Long prompts, one after the other, on devices: then a withdrawal is a batch of its own, and may overtake the chunks before it."""
 ADVERSITIES: dict[str, Adversity] = {
     "cleans_first": Adversity(stalls=("sender",) * 4),
     "reports_last": Adversity(faults=3, troubles={"errors": True}),
@@ -71,6 +75,7 @@ ADVERSITIES: dict[str, Adversity] = {
     "names_turns": Adversity(aborts=4, faults=12),
     "names_lives": Adversity(kills=3),
     "leaves_intake": Adversity(aborts=4),
+    "speaks_in_stream": Adversity(aborts=6, stalls=("device",) * 4, sizes=LAUNCHED),
     "ends_steps": Adversity(aborts=4),
     "credits_singly": Adversity(aborts=4),
     "drains_before_pause": Adversity(pauses=2),
@@ -149,7 +154,7 @@ class Hunt:
 
     def __init__(self, without: str | None, adversity: Adversity | None = None, plant: Plant = SMALL, requests: int = REQUESTS):
         self.adversity = adversity if adversity is not None else ADVERSITIES.get(without or "", CALM)
-        self.plant = replace(plant, without=without, troubles=self.adversity.troubles)
+        self.plant = replace(plant, without=without, troubles=self.adversity.troubles, **self.adversity.sizes)
         self._weights = weights_of(plant.config)
         self._requests = requests
         self._last: LockstepEngine | None = None
@@ -176,7 +181,7 @@ class Hunt:
         return Outcome(seed, engine.ensemble.fired, found, engine.strays, cut, self._awake, stall, failure, self.adversity == CALM)
 
     def _generation(self, rng: random.Random) -> Generation:
-        prompt = tuple(rng.randrange(256) for _ in range(rng.randrange(1, PROMPT_TOKENS)))
+        prompt = tuple(rng.randrange(256) for _ in range(rng.randrange(1, self.plant.context_tokens - BLOCK_SIZE)))
         return Generation(prompt, rng.randrange(1, ANSWER_TOKENS + 1))
 
     def _events(self, rng: random.Random, engine: LockstepEngine, keys: Sequence[int], turns: Stalling) -> list[tuple[int, Callable[[], bool]]]:

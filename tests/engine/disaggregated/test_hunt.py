@@ -23,6 +23,7 @@ def policy(name: str, seed: int) -> Policy:
         ("fences_writes", "random", 3, {"stray writes"}),
         ("reserves_once", "random", 0, {"leaks"}),
         ("parks_early_signals", "pct", 3, {"stands still"}),
+        ("speaks_in_stream", "random", 1, {"stands still"}),
         ("ends_steps", "random", 29, {"wrong tokens", "k3"}),
         ("cleans_first", "random", 3, {"stands still"}),
         ("credits_singly", "random", 0, {"cut short"}),
