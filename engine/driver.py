@@ -10,9 +10,8 @@ nothing else, but for a crash. Every row has a trigger of its own (`event@number
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
-from functools import cached_property
 from typing import Any
 
 import transitions
@@ -25,116 +24,12 @@ from protocol.expr import Cell, Param
 from protocol.machine import Machine
 from protocol.system import System
 from protocol.types import Value, all_values, flat_index
-from protocol.variable import Medium, Variable
+from protocol.variable import Variable
 
-from .cargo import UNASKED
-from .numbering import Numbering, Place, indices_at
+from .numbering import Numbering, Place
 from .row import Bound, Cells, Row, Write
+from .step import Step, Telling
 from .store import Store
-
-UNSEEN = (Medium.PRIVATE, Medium.GHOST, Medium.LOCK)
-"""What a log does not tell."""
-TEXTS_KEPT = 1 << 16
-"""Names of cells that are kept once they have been written out."""
-
-
-class Step:
-    """A fired row, as a handler and the log get it.
-
-    `chosen`: the values of its choices by name. `seen` and `stored`: the cells that it loaded and stored, the copy's own among them.
-    `values`, `reads` and `writes` are the same as text, shared cells only, for the log.
-    """
-
-    def __init__(self, copy: Copy, instance: Instance, names: CellNames, seen: dict[Place, Value], stored: Sequence[Write], cargo: Any):
-        self.machine, self.copy, self.copy_name = copy.machine.name, copy.indices, copy.name
-        self.event, self.name = instance.action.row.event, instance.action.name
-        self._instance, self._names, self._seen, self._stored, self._cargo = instance, names, seen, stored, cargo
-
-    @property
-    def cargo(self) -> Any:
-        """What lay with the message that it took, or beside what it looked at; None for nothing.
-
-        Raises:
-            DefinitionError: the handler has said that it does not look.
-        """
-        if self._cargo is UNASKED:
-            raise DefinitionError(f"{self.name} has looked for no cargo; its handler says finds=False: leave that out")
-        return self._cargo
-
-    @property
-    def destination(self) -> IntEnum | None:
-        """The control state that the row leads to; None of one that stays."""
-        return self._instance.action.row.destination
-
-    @cached_property
-    def chosen(self) -> Mapping[str, Value]:
-        """The values of its choices."""
-        return {p.name: v for p, v in zip(self._instance.action.row.choose, self._instance.values)}
-
-    @cached_property
-    def seen(self) -> Mapping[tuple[Variable, tuple[Value, ...]], Value]:
-        """The cells that it loaded."""
-        return {self._names.indexed(n, place): value for (n, place), value in self._seen.items()}
-
-    @cached_property
-    def stored(self) -> Mapping[tuple[Variable, tuple[Value, ...]], Value]:
-        """The cells that it stored to."""
-        return {self._names.indexed(n, place): value for n, place, value in self._stored}
-
-    def saw(self, variable: str, *indices: Value) -> Value:
-        """What the row found in that cell, by the variable's name."""
-        return next(value for (v, where), value in self.seen.items() if v.name == variable and where == indices)
-
-    def left(self, variable: str, *indices: Value) -> Value | None:
-        """What the row stored there, or found there and left; None when it did not touch the cell."""
-        for cells in (self.stored, self.seen):
-            for (v, where), value in cells.items():
-                if v.name == variable and where == indices:
-                    return value
-        return None
-
-    @property
-    def values(self) -> dict[str, str]:
-        """The values of its choices, as text."""
-        return {p.name: p.type.show(v) for p, v in zip(self._instance.action.row.choose, self._instance.values)}
-
-    @property
-    def reads(self) -> dict[str, str]:
-        """The shared cells that it loaded, as text."""
-        return self._names.told(self._seen.items())
-
-    @property
-    def writes(self) -> dict[str, str]:
-        """The shared cells that it stored to, as text."""
-        return self._names.told(((n, place), value) for n, place, value in self._stored)
-
-
-class CellNames:
-    """What the cells of a system are called in steps and logs."""
-
-    def __init__(self, variables: Sequence[Variable]):
-        self._variables = variables
-        self._told = [v.medium not in UNSEEN for v in variables]
-        self._texts: dict[Place, str] = {}
-
-    def indexed(self, number: int, place: int) -> tuple[Variable, tuple[Value, ...]]:
-        """The variable and the indices of a cell."""
-        return self._variables[number], indices_at(self._variables[number], place)
-
-    def told(self, cells: Iterable[tuple[Place, Value]]) -> dict[str, str]:
-        """The shared ones of these cells, as text."""
-        variables, shared = self._variables, self._told
-        return {self._text(cell): variables[cell[0]].type.show(value) for cell, value in cells if shared[cell[0]]}
-
-    def _text(self, cell: Place) -> str:
-        text = self._texts.get(cell)
-        if text is None:
-            variable, where = self.indexed(*cell)
-            shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
-            text = f"{variable.name}[{shown}]" if shown else variable.name
-            if len(self._texts) < TEXTS_KEPT:
-                self._texts[cell] = text
-        return text
 
 
 class Copy:
@@ -204,13 +99,13 @@ class Driver:
     def __init__(self, system: System, store: Store, rows: Sequence[Row] | None = None):
         self.system, self.store = system, store
         variables = store.numbering.variables
-        self._names = CellNames(variables)
+        self._telling = Telling(variables)
         self._seen: dict[Place, Value] = {}
         self._plain: list[Cells] = [store.cells(v) for v in variables]
         self._noted: list[Cells] = [Noted(cells, v, n, self._seen) for n, (v, cells) in enumerate(zip(variables, self._plain))]
         self.rows = [Row(action, self.store.numbering) for action in system.actions] if rows is None else rows
         self._bound: dict[int, tuple[Bound, Bound]] = {}
-        self._kinds = {m.name: self._kind(m) for m in system.active}
+        self._triggers = dict(trigger for m in system.active for trigger in self._triggers_of(m))
         everybody = {(m.name, c): self._copy(m, c) for m in system.active for c in all_values(m.copies)}
         self.copies = {key: copy for key, copy in everybody.items() if not copy.machine.environment}
         self.environment = {key: copy for key, copy in everybody.items() if copy.machine.environment}
@@ -278,11 +173,15 @@ class Driver:
         self.move(copy, action)
         for observe in self.observers:
             observe(copy, instance, writes)
-        return Step(copy, instance, self._names, seen, writes, found)
+        return Step(copy.name, instance, self._telling, seen, writes, found)
 
     def move(self, copy: Copy, action: Action) -> None:
         """The control state moves as the row says; its guard is taken to hold."""
-        self._kinds[copy.machine.name].events[_trigger(action)].trigger(copy)
+        self._triggers[action.number].trigger(copy)
+
+    def values(self, instance: Instance) -> dict[str, str]:
+        """The values of a row's choices, as text."""
+        return self._telling.values(instance)
 
     def fire(self, copy: Copy, instance: Instance, cargo: Any = None) -> Step:
         """Fire a row that must be enabled.
@@ -329,20 +228,18 @@ class Driver:
             bound = self._bound[action.number] = row.bind(self._plain), row.bind(self._noted)
         return bound
 
-    def _kind(self, machine: Machine) -> Kind:
+    def _triggers_of(self, machine: Machine) -> Iterator[tuple[int, transitions.Event]]:
+        """The machine as one of `transitions`: the trigger of each of its rows, by the row's number."""
         kind = Kind(None, states=machine.states, initial=machine.initial, auto_transitions=False, queued=False)
         for action in self.system.actions:
             if action.machine is machine:
-                kind.add_transition(_trigger(action), list(action.row.sources), action.row.destination)
-        return kind
+                name = f"{action.row.event}@{action.number}"
+                kind.add_transition(name, list(action.row.sources), action.row.destination)
+                yield action.number, kind.events[name]
 
     def _copy(self, machine: Machine, indices: tuple[Value, ...]) -> Copy:
         rows = [a for a in self.system.actions if a.machine is machine and not _is_foreign(a, indices)]
         return Copy(machine, indices, rows, self.store.cells(machine.state))
-
-
-def _trigger(action: Action) -> str:
-    return f"{action.row.event}@{action.number}"
 
 
 def _is_foreign(action: Action, indices: tuple[Value, ...]) -> bool:

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from protocol import TraceError
 
-from .driver import Step
+from .step import Step, as_json, told
 
 Line = tuple[float, str]
 Cells = Mapping[str, str]
@@ -30,18 +30,18 @@ class LogPart:
 
     def __init__(self, stream: IO[str], process: str):
         self._stream, self.process = stream, process
+        self._process = as_json(process)
 
     def write(self, step: Step, began: float, ended: float) -> None:
-        """One line for a fired row."""
-        self.tell(step.copy_name, step.event, step.values, step.reads, step.writes, began, ended)
+        """One line for a fired row. Cost: about 5 us, for a row that has been told before with these values."""
+        self._line(step.told, began, ended)
 
     def tell(self, copy: str, event: str, values: Cells, reads: Cells, writes: Cells, began: float, ended: float) -> None:
         """One line for a row that is known by what it did, as text."""
-        line = {
-            "t": round(ended, 9), "began": round(began, 9), "process": self.process, "copy": copy, "event": event,
-            "values": values, "reads": reads, "writes": writes,
-        }  # fmt: skip
-        self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._line(told(copy, event, values, reads, writes), began, ended)
+
+    def _line(self, row: str, began: float, ended: float) -> None:
+        self._stream.write(f'{{"t": {ended:.9f}, "began": {began:.9f}, "process": {self._process}, {row}}}\n')
 
     def go_on(self, stream: IO[str]) -> None:
         """Write there from now on."""

@@ -44,12 +44,12 @@ class Letter:
 
 @dataclass
 class Commit:
-    """A row that a client wants to fire: what it read and writes, the cargo it carries (pickled), and a note about it for the log."""
+    """A row that a client wants to fire: what it read and writes, the cargo it carries and a note about it for the log, both pickled."""
 
     reads: Cells
     writes: Cells
     cargo: bytes | None = None
-    note: Any = None
+    note: bytes | None = None
 
 
 @dataclass

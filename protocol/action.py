@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from .combine import substitute
@@ -30,7 +31,7 @@ class Action:
     unit: tuple[str, ...] = field(default=())
     """Name of its fairness unit within a copy: () when unfair."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """`machine.event`."""
         return f"{self.machine.name}.{self.row.event}"

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..driver import Step
 from ..model.balancing import Balance, Rebalance
 from ..model.shard import Shard
 from ..model.transport import Transport
 from ..roles.binding import after
+from ..step import Step
 from .plant import Plant
 
 COUNTED = 512

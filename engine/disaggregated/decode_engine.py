@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..clock import NOTHING_SHARED, Clock
-from ..driver import Step
 from ..generation import DraftUse, Finish, Token
 from ..model.kv_cache import BlockPool
 from ..model.proposer import Proposer, proposer_of
 from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries, decides
+from ..step import Step
 from .fence import Fence
 from .job import Job, NewWeights, Numbers, Produced, StepTokens, Work
 from .plant import Plant

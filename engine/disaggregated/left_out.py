@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..clock import Clock
-from ..driver import Step
 from ..roles.binding import after
+from ..step import Step
 from .decode_engine import DecodeEngine
 from .messager import Messager
 from .prefill_engine import PrefillEngine, PreparingThread

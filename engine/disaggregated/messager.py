@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from protocol.machines.repaired.bounds import Homes
 
-from ..driver import Step
 from ..model.kv_cache import KvCache
 from ..roles.binding import after
+from ..step import Step
 from .fence import Fence
 from .job import CacheTask, Shape
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from protocol.machines.repaired.control import Control
 
-from ..driver import Step
 from ..roles.binding import Outcome, after, carries, decides
+from ..step import Step
 from .job import NewWeights
 from .plant import Plant
 

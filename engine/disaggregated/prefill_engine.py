@@ -10,12 +10,12 @@ learns of it first; earlier, others would read what nobody has written (hazard H
 
 from __future__ import annotations
 
-from ..driver import Step
 from ..generation import PrefixUse, Token
 from ..model.kv_cache import BlockPool
 from ..model.prefix_cache import PrefixCache
 from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries
+from ..step import Step
 from .job import Begun, CacheTask, Job, NewWeights, Numbers, Tokens, Work
 from .plant import Plant
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Protocol
 
-from ..driver import Step
 from ..errors import EngineError
 from ..generation import Token
 from ..in_process import likeliest
@@ -19,6 +18,7 @@ from ..model.shard import Chunk, Rows
 from ..model.step_buffers import CapturedStep
 from ..model.weights import Floats
 from ..roles.binding import Outcome, after, carries
+from ..step import Step
 from .job import Job, NewWeights, StepTokens, Tokens, Work
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..clock import Clock
-from ..driver import Step
 from ..roles.binding import after
+from ..step import Step
 
 IDLE_S = 1.0
 """Longest pause of a loop that has nothing to do."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from protocol.machines.repaired.bounds import Homes
 
-from ..driver import Step
 from ..generation import Finish, Generation
 from ..roles.binding import Outcome, after, carries, decides
+from ..step import Step
 from .job import Closed, Job, Shape
 
 

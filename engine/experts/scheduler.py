@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..clock import Clock
-from ..driver import Step
 from ..model.kv_cache import BlockPool
 from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries, decides
+from ..step import Step
 from .layout import BLOCK_SIZE, BLOCKS, CHUNK_TOKENS, Asked
 
 REST_S = 0.005

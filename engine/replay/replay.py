@@ -193,7 +193,7 @@ def walk_of(system: System, worlds: Sequence[World]) -> Walk:
     def act(step: Step) -> None:
         for world, bound in zip(worlds, bindings):
             world.committed(step)
-            handler = bound.after(step.name)
+            handler = bound.of(step.name).after
             if handler is not None:
                 handler(step)
             world.settled(step)

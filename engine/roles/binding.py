@@ -10,7 +10,7 @@ asked for rows that then turn out not to be enabled. A name without a row, and a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from protocol import DefinitionError
@@ -69,6 +69,19 @@ def bound_rows(role: type) -> set[str]:
     return {row for name in dir(role) for row in bound_to(role, name)[1]}
 
 
+@dataclass(frozen=True)
+class Handlers:
+    """What is called for a row. `finds`: whether `after` looks at the step's cargo."""
+
+    after: Callable[..., Any] | None = None
+    decides: Callable[[Sequence[Outcome]], Outcome | None] | None = None
+    carries: Callable[[Outcome], Any] | None = None
+    finds: bool = False
+
+
+NOBODY = Handlers()
+
+
 class Bindings:
     """The handlers of some roles over one system.
 
@@ -80,8 +93,7 @@ class Bindings:
     """
 
     def __init__(self, system: System, roles: Iterable[object], machines: Iterable[str], meter: Meter | None = None):
-        self._bound: dict[tuple[str, str], Callable[..., Any]] = {}
-        self._finding: set[str] = set()
+        self._bound: dict[str, Handlers] = {}
         rows = {action.name for action in system.actions}
         for role in roles:
             for name in dir(type(role)):
@@ -91,29 +103,17 @@ class Bindings:
                 for row in named:
                     if row not in rows:
                         raise DefinitionError(f"{type(role).__name__}.{name} is bound to {row}, which system {system.name} has not; rename it")
-                    if (kind, row) in self._bound:
+                    if getattr(self.of(row), kind) is not None:
                         raise DefinitionError(f"{row} has two handlers ({kind}); remove {type(role).__name__}.{name} or the other")
-                    self._bound[kind, row] = method
-                    if getattr(getattr(type(role), name), "finds", False):
-                        self._finding.add(row)
+                    given: dict[str, Any] = {kind: method}
+                    if kind == "after":
+                        given["finds"] = getattr(type(role), name).finds
+                    self._bound[row] = replace(self.of(row), **given)
         wanted = set(machines)
         for action in system.actions:
-            if action.machine.name in wanted and action.row.decided == "decided" and ("decides", action.name) not in self._bound:
+            if action.machine.name in wanted and action.row.decided == "decided" and self.of(action.name).decides is None:
                 raise DefinitionError(f"{action.name} is decided by a handler and has none; bind one with @decides({action.name!r})")
 
-    def after(self, row: str) -> Callable[..., Any] | None:
-        """What to call once the row has fired."""
-        return self._bound.get(("after", row))
-
-    def finds(self, row: str) -> bool:
-        """Whether somebody looks at what the row found."""
-        return row in self._finding
-
-    def decision(self, row: str) -> Callable[[Sequence[Outcome]], Outcome | None] | None:
-        """Who decides the row; None where no handler does."""
-        return self._bound.get(("decides", row))
-
-    def cargo(self, row: str, outcome: Outcome) -> Any:
-        """What the row puts along; None for nothing."""
-        carrier = self._bound.get(("carries", row))
-        return None if carrier is None else carrier(outcome)
+    def of(self, row: str) -> Handlers:
+        """The handlers of the row, by its name."""
+        return self._bound.get(row, NOBODY)

@@ -7,7 +7,7 @@ result, as one rank of the real system does; the machine's barrier has made sure
 from __future__ import annotations
 
 from ..clock import Clock
-from ..driver import Step
+from ..step import Step
 from .batch import Batch, Result
 from .binding import after
 

@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 from protocol.system import System
 
-from ..driver import Step
 from ..roles.binding import after
+from ..step import Step
 from .file import RoutingFile
 
 

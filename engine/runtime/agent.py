@@ -16,9 +16,10 @@ from protocol import DefinitionError
 from protocol.action import Action, Instance
 
 from ..clock import Clock
-from ..driver import Copy, Driver, Step
+from ..driver import Copy, Driver
 from ..log import LogPart
 from ..roles.binding import Bindings, Outcome
+from ..step import Step
 
 POLL_S = 0.0005
 """Pause after an unsuccessful look of a polling loop, which would else take the processor from those it waits for."""
@@ -51,7 +52,7 @@ class Agent:
 
     def _handler(self, action: Action) -> Handler | None:
         """Who decides the row."""
-        return self._bindings.decision(action.name) if action.row.decided in ON_WORD else None
+        return self._bindings.of(action.name).decides if action.row.decided in ON_WORD else None
 
     def turn(self) -> bool:
         """Fire one row; False when none is enabled, or those that are shall not be fired now.
@@ -62,7 +63,9 @@ class Agent:
         offers: list[Offer] = []
         of_handlers: dict[Handler, Offer] = {}
         for action, handler in self._plan():
-            found = [i for i in self._enabled(action) if self._is_due(i)]
+            found = self._enabled(action)
+            if found and action.row.decided == "timer":
+                found = [instance for instance in found if self._is_due(instance)]
             if found and handler is not None:
                 if handler not in of_handlers:
                     offers.append(of_handlers.setdefault(handler, []))
@@ -109,17 +112,17 @@ class Agent:
         return self._fire(open_rows[outcomes.index(chosen)])
 
     def _fire(self, instance: Instance) -> bool:
-        began = self._clock.now()
-        step: Step | None = self.driver.attempt(self.copy, instance, self._bindings.cargo(instance.action.name, _outcome(instance)))
+        began, handlers = self._clock.now(), self._bindings.of(instance.action.name)
+        cargo = None if handlers.carries is None else handlers.carries(_outcome(instance))
+        step: Step | None = self.driver.attempt(self.copy, instance, cargo)
         if step is None:
             return False
         self.fired += 1
         self._last[instance.action.number] = self.fired
         if self._log is not None:
             self._log.write(step, self._since(began), self._clock.now())
-        act = self._bindings.after(step.name)
         try:
-            data = None if act is None else act(step)
+            data = None if handlers.after is None else handlers.after(step)
         except Exception as error:
             error.add_note(f"behind {self.copy.name}.{step.event}")
             raise
@@ -141,7 +144,7 @@ class Agent:
         self._clock.sleep(POLL_S)
 
     def _is_due(self, instance: Instance) -> bool:
-        """Whether a row that is enabled may fire now."""
+        """Whether a timer's row that is enabled may fire now."""
         return True
 
 

@@ -36,8 +36,8 @@ class Alarms:
         self._due = {i: self._due.get(i, now + self._timers.get(i.action.name, TIMER_S)) for i in able}
 
     def is_due(self, instance: Instance, now: float) -> bool:
-        """Whether the row may fire as far as time goes; one that no timer decides always may."""
-        return instance.action.row.decided != "timer" or self._due.get(instance, math.inf) <= now
+        """Whether the row, one that a timer decides, may fire."""
+        return self._due.get(instance, math.inf) <= now
 
     def stop(self, instance: Instance) -> None:
         """The row has fired: its time starts anew."""

@@ -15,7 +15,7 @@ at one is alive.) Only what lies beside the cells, its cargo, would have to be a
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from protocol.action import Action
@@ -80,6 +80,7 @@ class LiveStore(Store):
         super().__init__(directory.systems[name])
         self.name, self._directory, self._segment, self._client, self.recorded = name, directory, segment, client, recorded
         self._first = directory.spans[name][0]
+        self._is_shared = directory.is_shared[slice(*directory.spans[name])]
         self._loaded: dict[Key, Value] = {}
         self._own = frozenset(own)
         self._registers_after = -1
@@ -89,8 +90,8 @@ class LiveStore(Store):
                 client.known[there] = self._cells[number]
             elif directory.is_shared[there]:
                 self._cells[number] = MemoryCells(directory, there, segment, self._loaded)
-        self.note: Note | None = None
-        """What the log would say of the row that is being fired, beside its cells."""
+        self.note: Callable[[], Note] | None = None
+        """What the log would say of the row that is being fired, beside its cells; None without a log."""
         self.finds = True
         """Whether somebody looks at the cargo of the row that is being fired."""
         self.since: float | None = None
@@ -118,14 +119,16 @@ class LiveStore(Store):
         Raises:
             Stale: nothing has been written; what is known is newer now.
         """
-        reads, stores = self._shared((n, place, value) for (n, place), value in seen.items()), self._shared(writes)
-        own = [write for write in writes if not self._directory.is_shared[self._first + write[0]]]
+        stored = {(n, place): value for n, place, value in writes}
+        reads, stores = self._travelling(seen, shared=True), self._travelling(stored, shared=True)
+        own = [write for write in writes if not self._is_shared[write[0]]]
         self.since = None
         if self._is_served(reads, stores):
+            note = None
             if self.note is not None:
-                home = self._at_home((n, place, value) for (n, place), value in seen.items()), self._at_home(own)
-                self.note = self.note._replace(home=home)
-            found = self._commit_served(reads, stores, cargo)
+                home = self._travelling(seen, shared=False), self._travelling(stored, shared=False)
+                note = self.note()._replace(home=home)
+            found = self._commit_served(Commit(reads, stores, _packed(cargo), None if note is None else _packed(tuple(note))))
             for number, place, value in own:
                 self._cells[number][place] = value
         else:
@@ -149,19 +152,13 @@ class LiveStore(Store):
     def _has_registers(self, reads: dict[Key, Any]) -> bool:
         return any(key not in self._own and self._directory.memory_place(key) is not None for key in reads)
 
-    def _shared(self, cells: Iterable[Write]) -> dict[Key, Any]:
-        """The shared cells among these, as they travel."""
-        first, directory = self._first, self._directory
-        return {(first + n, place): directory.encode(first + n, value) for n, place, value in cells if directory.is_shared[first + n]}
+    def _travelling(self, cells: Mapping[Place, Value], *, shared: bool) -> dict[Key, Any]:
+        """Those of these cells that are shared, or those that are not, as they travel."""
+        first, is_shared, encode = self._first, self._is_shared, self._directory.encode
+        return {(first + cell[0], cell[1]): encode(first + cell[0], value) for cell, value in cells.items() if is_shared[cell[0]] is shared}
 
-    def _at_home(self, cells: Iterable[Write]) -> dict[Key, Any]:
-        """The cells among these that are not shared, as they would travel."""
-        first, directory = self._first, self._directory
-        return {(first + n, place): directory.encode(first + n, value) for n, place, value in cells if not directory.is_shared[first + n]}
-
-    def _commit_served(self, reads: dict[Key, Any], writes: dict[Key, Any], cargo: Any) -> Any:
-        packed = None if cargo is None else pickle.dumps(cargo, pickle.HIGHEST_PROTOCOL)
-        done, found = self._client.commit(Commit(reads, writes, packed, self.note))
+    def _commit_served(self, commit: Commit) -> Any:
+        done, found = self._client.commit(commit)
         if not done:
             raise Stale
         return found
@@ -176,3 +173,8 @@ class LiveStore(Store):
                 changed.append(key)
         if changed:
             self._client.stored(tuple(changed))
+
+
+def _packed(content: Any) -> bytes | None:
+    """As it travels and lies at the queue server, which does not look into it."""
+    return None if content is None else pickle.dumps(content, pickle.HIGHEST_PROTOCOL)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
-from functools import reduce
+from functools import partial, reduce
 from multiprocessing.connection import Connection
 from operator import or_
 from select import POLLIN, poll
@@ -152,11 +152,11 @@ class Player(Agent):
         self._in_vain = True
 
     def _fire(self, instance: Instance) -> bool:
-        self._store.finds = self._bindings.finds(instance.action.name)
+        handlers = self._bindings.of(instance.action.name)
+        self._store.finds = handlers.finds
         while True:
             if self._store.recorded:
-                values = {p.name: p.type.show(v) for p, v in zip(instance.action.row.choose, instance.values)}
-                self._store.note = Note(self._store.name, self.name, instance.action.row.event, values, self._own.now(), self.fired)
+                self._store.note = partial(self._note, instance, self._own.now())
             try:
                 fired = super()._fire(instance)
             except Stale:
@@ -166,8 +166,12 @@ class Player(Agent):
                 self.reopen(self.bit(instance.action))
             else:
                 self._alarms.stop(instance)
-                self.has_acted = self._bindings.after(instance.action.name) is not None
+                self.has_acted = handlers.after is not None
             return fired
+
+    def _note(self, instance: Instance, began: float) -> Note:
+        """What a log would say of the row, if it is lost with the process."""
+        return Note(self._store.name, self.name, instance.action.row.event, self.driver.values(instance), began, self.fired)
 
     def _is_due(self, instance: Instance) -> bool:
         return self._alarms.is_due(instance, self._own.now())

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from engine.clock import Clock
-from engine.driver import Step
 from engine.queue_server import Letter
 from engine.roles.binding import Outcome, after, decides
 from engine.runtime.placement import OUTSIDE, Composition, Crew, Desk, Part, Placement, Station
+from engine.step import Step
 from protocol.types import Value
 
 BUILDER = "protocol.machines.repaired.protocol:build"

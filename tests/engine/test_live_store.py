@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from engine.driver import Driver, Step
+from engine.driver import Driver
 from engine.queue_server import Commit
 from engine.runtime.directory import Directory, Key
 from engine.runtime.live_store import LiveStore, Stale
 from engine.runtime.segment import Segment
+from engine.step import Step
 from protocol import BOOL, DefinitionError, Lock, Machine, Process, Range, Row, System, locked, private, register
 
 from .served import Connect, serving

@@ -17,12 +17,12 @@ from engine.disaggregated.fence import Fence
 from engine.disaggregated.lockstep import LockstepEngine
 from engine.disaggregated.messager import Messager
 from engine.disaggregated.plant import Plant
-from engine.driver import Step
 from engine.generation import Finish, Generation
 from engine.model.config import TINY
 from engine.model.reference import greedy
 from engine.model.weights import seeded
 from engine.roles.binding import after
+from engine.step import Step
 
 WEIGHTS = seeded(TINY, 0)
 PLANT = Plant(TINY, sequences=2, context_tokens=64)

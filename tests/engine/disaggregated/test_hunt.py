@@ -6,9 +6,9 @@ import pytest
 
 from engine.disaggregated.hunt import ADVERSITIES, Adversity, Hunt
 from engine.disaggregated.messager import Messager
-from engine.driver import Step
 from engine.roles.binding import after
 from engine.runtime.policy import Policy, Priorities, SeededRandom
+from engine.step import Step
 from protocol import DefinitionError
 
 
