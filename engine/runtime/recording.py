@@ -83,12 +83,12 @@ class Repeated:
 
     def _take(self) -> Choice:
         if self._next == len(self._choices):
-            raise TraceError(f"the recorded run made {self._next:,} choices, and this one makes more; repeat it with the same options")
+            raise TraceError(f"the recorded run made {self._next:,} choices, and this one makes more; repeat it with the same options (--seed, too)")
         self._next += 1
         return self._choices[self._next - 1]
 
     def _unlike(self) -> TraceError:
-        return TraceError(f"choice {self._next:,} of the recorded run was among others; repeat it with the same options and the same version")
+        return TraceError(f"choice {self._next:,} of the recorded run was among others; repeat it with the same options (--seed, too) and the same version")
 
 
 def save_choices(choices: Sequence[Choice], path: str | os.PathLike[str]) -> None:
