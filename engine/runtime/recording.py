@@ -88,7 +88,9 @@ class Repeated:
         return self._choices[self._next - 1]
 
     def _unlike(self) -> TraceError:
-        return TraceError(f"choice {self._next:,} of the recorded run was among others; repeat it with the same options (--seed, too) and the same version")
+        return TraceError(
+            f"choice {self._next:,} of the recorded run was among others; repeat it with the same options (--seed, too) and the same version"
+        )
 
 
 def save_choices(choices: Sequence[Choice], path: str | os.PathLike[str]) -> None:
