@@ -53,7 +53,7 @@ def run(
     ignore_eos: Annotated[bool, typer.Option(help="Answers as long as the workload says.")] = True,
     percentile_metrics: Annotated[str, typer.Option(help="Latencies to tell.")] = "ttft,tpot,itl,e2el",
     metric_percentiles: Annotated[str, typer.Option(help="Percentiles of them.")] = "90,99",
-    goodput: Annotated[str, typer.Option(help="Count requests within limits in ms: 'ttft:200 tpot:50 e2el:9000'.")] = "",
+    goodput: Annotated[str, typer.Option(help="Count requests within limits in ms, in quotes: 'ttft:200 tpot:50 e2el:9000'.")] = "",
     audit: Annotated[bool, typer.Option("--audit", help="Compare every token with a monolithic pass, and look for what was left behind.")] = False,
     save_detailed: Annotated[bool, typer.Option("--save-detailed", help="With --json: every request too.")] = False,
     log: Annotated[Path | None, typer.Option(help="The event log, one JSON object a line; else events.ndjson.")] = None,
