@@ -7,7 +7,8 @@ other half sees of what it replaces; so what a half answers holds in the whole, 
 are about it; nothing is said of what a half does not see. Of progress a half keeps what it brings about whatever the other does or leaves
 undone: the gate opens again, and a prepare thread comes back. That a slot comes back is not among it: what stands for D may open and close
 the key for ever, which D does not. Nor that a request is answered: for that D must reply. The same is asked of one request, where the
-whole can be asked as well. Each stand-in with a row left out, and each half with a rule left out, is told.
+whole can be asked as well; and of one that ranks launch and go on (EW-ASYNC). Each stand-in with a row left out, and each half with a rule
+left out, is told.
 """
 
 from __future__ import annotations
@@ -77,6 +78,21 @@ SCENARIOS = [
     _scenario("two-both", "prefill", "prefill_covered", "holds", 47_056_896, None, **BOTH, **TWO),
     _scenario("two-both", "decode", "decode_covered", "holds", 5_628_530, None, **BOTH, **TWO),
     _scenario("two-both", "prefill", "joined", "holds", 51_899_392, None, **BOTH, **TWO),
+    _scenario("one-launched", "prefill", "prefill_covered", "holds", 155_568, None, **BOTH, asynchronous=True),
+    _scenario("one-launched", "prefill", "joined", "holds", 156_144, None, **BOTH, asynchronous=True),
+    _scenario("one-launched", "decode", "decode_covered", "holds", 2_371, None, **BOTH, asynchronous=True),
+    _scenario(
+        "one-launched-without-speaks-in-stream",
+        "prefill",
+        "joined",
+        "violated",
+        172_944,
+        27,
+        "without speaks_in_stream",
+        **BOTH,
+        asynchronous=True,
+        without="speaks_in_stream",
+    ),  # fmt: skip
     _scenario(
         "one-without-drains-before-cancel",
         "prefill",

@@ -69,9 +69,9 @@ RULES: dict[str, RuleNote] = {
         "All epochs: the token processor itself waits for the report, and everything behind it waits too.", ("H-30", "H-42"),
         "The slot is freed at the first token, and the messagers read blocks of another request."),
     "takes_once": RuleNote(
-        "The intake is read and advanced in one critical section; an abort never touches it.",
-        "The cursor is moved by a recycle without the mutex, also for requests that were never read; T1 advances it by what it did not take.",
-        ("#7791", "H17", "H18", "H-10", "H-11"),
+        "A prepare thread reads the head of the intake and takes it out in one critical section, one request at a time.",
+        "T1 advances the cursor once more by what earlier rounds took; in all epochs a recycle moves it without the mutex, beside a slice.",
+        ("#7791", "H18", "H-10", "H-11"),
         "Two threads read the same request, and advance past one that nobody has read."),
     "asks_first": RuleNote(
         "D reserves first and P takes its own slot last, each request alone; no thread waits for D.",

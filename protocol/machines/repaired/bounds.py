@@ -28,7 +28,7 @@ class Rules:
         drains_before_cancel: an abort is a state on which the owner of the stage acts; P gives nothing back, here or on D, before
             every rank has reported.
         keeps_until_sent: P keeps slot and blocks until the cache is sent, not until the first token.
-        takes_once: the intake is read and advanced in one critical section.
+        takes_once: a prepare thread reads the head of the intake and takes it out in one critical section.
         asks_first: P takes its own slot only when D has reserved.
         reserves_once: D answers a repeated ask with the reservation that it has.
         reserves_posted: D reserves only for a request that the router has posted and that is not closed yet.
@@ -130,7 +130,8 @@ class Bounds:
         asynchronous: the ranks launch their forwards and go on (EW-ASYNC); else they wait for the kernels (EW-SYNC).
         control: an operator may pause, resume, and give all ranks new weights.
         prefills: P instances, with ranks, slots and threads each; they share the D instances. mortals: how many of them may
-            die, the first ones; None: each, where `crash` lets any.
+            die, the first ones; None: each, where `crash` lets any. troubled: to the requests of how many of them faults may happen, aborts and
+            lost messages and all but crashes, the first ones; None: of all.
         prefixes: with how many different beginnings prompts come, which P's prefix cache keeps, a chunk a block; 0: P has none.
         blocks: P's blocks, with a cache; 0: as many as its slots need.
         shares_experts: the D's run their forwards together, so that they die and come back together.
@@ -163,6 +164,7 @@ class Bounds:
     prefixes: int = 0
     blocks: int = 0
     shares_experts: bool = False
+    troubled: int | None = None
 
     @property
     def all_blocks(self) -> int:
@@ -183,6 +185,8 @@ class Bounds:
         """Raise a DefinitionError for a bound outside its choices."""
         if self.mortals is not None and self.crash not in ("prefill", "rank", "any"):
             raise DefinitionError(f"mortals = {self.mortals}: no P dies; set crash to prefill, rank or any")
+        if self.troubled is not None and self.prefills == 1:
+            raise DefinitionError(f"troubled = {self.troubled}: it tells prefill instances apart, and there is one; set prefills to 2 or more")
         for name in ("requests", "turns", "ranks", "slots", "layers", "chunks", "decodes", "room", "threads", "copies", "lives", "prefills"):
             value = getattr(self, name)
             if value < 1:

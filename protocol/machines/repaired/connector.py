@@ -62,22 +62,22 @@ def connector(p: Plane, request: Copies) -> Machine:
 def timer(p: Plane, request: Copies) -> Machine | None:
     """The periodic sender of what D has yet to answer, and the deadline of a wait; None where neither can happen."""
     t, q = Timer.RUNNING, choice("request", p.request)
-    at, now = request.at(q), p.turn_of[q]
+    at, now, may = request.at(q), p.turn_of[q], p.is_troubled(q)
     say = partial(_row, poll=True, choose=(q,), under=p.resources, decided="timer")
     rows = []
     if p.bounds.repeats and p.rules.sends_again:
         # fmt: off
         rows += [
-            say("ask_once_more", t, t, at == Stage.ASKED,      [p.ask[q, now].send(0)],    cite="ours: 9.2"),
-            say("commit_again",  t, t, at == Stage.COMMITTING, [p.commit[q, now].send(0)], cite="ours: 9.3"),
-            say("cancel_again",  t, t, at == Stage.CANCELLING, [p.cancel[q, now].send(0)], cite="ours: H22"),
+            say("ask_once_more", t, t, may & (at == Stage.ASKED),      [p.ask[q, now].send(0)],    cite="ours: 9.2"),
+            say("commit_again",  t, t, may & (at == Stage.COMMITTING), [p.commit[q, now].send(0)], cite="ours: 9.3"),
+            say("cancel_again",  t, t, may & (at == Stage.CANCELLING), [p.cancel[q, now].send(0)], cite="ours: H22"),
         ]
         # fmt: on
     if p.bounds.deadlines:
         effects = [*p.give_up(q), *([] if p.rules.asks_first else p.release_slot(q))]
         ends = "weak" if p.bounds.full else "none"  # a D that never has room is waited for in vain
         wait = partial(_row, choose=(q,), under=p.resources, decided="timer", fair=ends)
-        rows.append(wait("give_up", t, t, True, effects, moves=request[q].give_up, cite="9.2"))
+        rows.append(wait("give_up", t, t, may, effects, moves=request[q].give_up, cite="9.2"))
     if not rows:
         return None
     copies, process = p.instances, p.engine_process

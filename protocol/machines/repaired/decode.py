@@ -105,7 +105,9 @@ def decode_loop(p: Plane, entry: Machine) -> Machine:
         gone = ~its.engine_lives() | (its.prefill_life != p.asked_by[d, q])
         rows.append(abandon("abandon", s, s, here & gone, [], cite="ours: its heartbeat has ended, or names a new life; 9.7"))
     if p.bounds.suspicions:
-        rows.append(abandon("suspect", s, s, here, [], decided="timer", fair="none", cite="ours: a heartbeat that is only late; 9.7"))
+        rows.append(
+            abandon("suspect", s, s, here & p.is_troubled(q), [], decided="timer", fair="none", cite="ours: a heartbeat that is only late; 9.7")
+        )
     return Machine("decode_loop", Loop, rows, copies=p.decode, final=s, process=p.decode_process, doc="D.L: reserves, replies, answers.")
 
 

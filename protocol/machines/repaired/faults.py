@@ -26,11 +26,11 @@ def faults(p: Plane) -> Machine | None:
     """The fault rows that the bounds allow; None without any."""
     f, q, rows = Faults.RUNNING, choice("request", p.request), []
     if p.bounds.losses:
-        t, life = choice("turn", p.turn), choice("life", p.life)
+        t, life, may = choice("turn", p.turn), choice("life", p.life), p.is_troubled(q)
         for name in ("ask", "cancel", "commit", "refusal", "settled"):
             lose = [getattr(p, name)[q, t].receive(0)]
-            rows.append(Row(f"lose_{name}", f, f, True, lose, "network", choose=(q, t), decided="observed", cite="9.3"))
-        rows.append(Row("lose_grant", f, f, True, [p.grant[q, t].receive(life)], "network", choose=(q, t, life), decided="observed", cite="9.3"))
+            rows.append(Row(f"lose_{name}", f, f, may, lose, "network", choose=(q, t), decided="observed", cite="9.3"))
+        rows.append(Row("lose_grant", f, f, may, [p.grant[q, t].receive(life)], "network", choose=(q, t, life), decided="observed", cite="9.3"))
     rows += _prefill_rows(p) + _decode_rows(p)
     if not rows:
         return None

@@ -45,6 +45,7 @@ def build(
     losses: bool = False,
     errors: bool = False,
     suspicions: bool = False,
+    asynchronous: bool = False,
 ) -> System:
     """One half of the repaired protocol at these bounds; see `plane.Bounds`.
 
@@ -58,7 +59,8 @@ def build(
         DefinitionError: an unknown half or property, or a bound outside its choices.
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
-    p = Plane(Rules.all_but(without), Bounds(*sizes, aborts, deadlines, repeats, losses, errors, suspicions, "none", 1, False))
+    faults = (aborts, deadlines, repeats, losses, errors, suspicions)
+    p = Plane(Rules.all_but(without), Bounds(*sizes, *faults, "none", 1, asynchronous=asynchronous))
     whole = compose(p)
     if asked:
         whole = whole.focused(*asked.split(","))

@@ -167,7 +167,8 @@ def sender(p: Plane) -> Machine:
     if p.rules.fences_writes:
         rows.append(_row("find_revoked", s.WRITING, fails, ~opens, fail, cite="ours: D gave the reservation up, H-13"))
     if p.bounds.errors:
-        rows.append(_row("fail_to_write", s.WRITING, fails, TRUE, [*fail, p.may_fail[q].set(True)], decided="observed", fair="none", cite="9.5, CH8"))
+        may, mark = p.is_troubled(q), p.may_fail[q].set(True)
+        rows.append(_row("fail_to_write", s.WRITING, fails, may, [*fail, mark], decided="observed", fair="none", cite="9.5, CH8"))
     # fmt: on
     return Machine("sender", s, rows, copies=p.each_rank, final=s.WAITING, process=p.messager_process, doc="MS[r]: the layer-wise send (6.4).")
 

@@ -220,23 +220,18 @@ class Plane:
         self.prefill_holds = of_prefill("prefill_holds", BOOL, over=(*instances, request))
         self.decode_holds = ghost("decode_holds", Optional(self.turn), over=request)
         self.step_turn = ghost("step_turn", self.turn, over=(self.decode, request))
-        self.uncomputed_sent = ghost("uncomputed_layer_sent", BOOL)
         self.freed_read, self.freed_written = ghost("freed_block_read", BOOL), ghost("freed_block_written", BOOL)
-        self.foreign_written = ghost("foreign_block_written", BOOL)
-        self.others_written = ghost("other_prefills_block_written", BOOL)
-        self.committed_unsent = ghost("committed_unsent", BOOL)
+        self.foreign_written, self.others_written = ghost("foreign_block_written", BOOL), ghost("other_prefills_block_written", BOOL)
+        self.uncomputed_sent, self.committed_unsent = ghost("uncomputed_layer_sent", BOOL), ghost("committed_unsent", BOOL)
         self.kernels_due = of_prefill("kernels_due", Range(0, 3), over=ranks)
         self.may_fail = ghost("write_may_fail", BOOL, over=request)
         self.given_up = ghost("given_up_by_prefill", BOOL, over=request)
-        self.ended_unasked = ghost("ended_unasked", BOOL)
-        self.failed_without_cause = ghost("failed_without_cause", BOOL)
-        self.token_lost = ghost("token_lost", BOOL)
+        self.ended_unasked, self.failed_without_cause = ghost("ended_unasked", BOOL), ghost("failed_without_cause", BOOL)
         self.produced = of_prefill("token_produced", BOOL, over=(*instances, request))
         self.taken, self.taken_twice = ghost("taken_from_intake", BOOL, over=(request, self.turn)), ghost("taken_twice", BOOL)
         self.times_answered = ghost("times_answered", Range(0, 2), over=request)
-        self.miscredited = ghost("token_miscredited", BOOL)
+        self.miscredited, self.token_lost = ghost("token_miscredited", BOOL), ghost("token_lost", BOOL)
         self.point = of_prefill("arrived_from", Enum(Point), over=ranks)
-        self.slipped = ghost("barrier_slipped", BOOL)
         self.batch_number = of_prefill("batch_number", Range(0, 1), over=instances, init=1)
         self.witness = Witness.create(rank, Range(0, 1), self.prefill_process, instances)
         version = Range(0, 1)
@@ -244,7 +239,7 @@ class Plane:
         self.rank_weights = ghost("weights_of_rank", version, over=ranks)
         self.decode_weights = ghost("weights_of_decode", version, over=self.decode)
         self.served_by = ghost("weights_of_request", Optional(version), over=request)
-        self.mixed = ghost("weights_mixed", BOOL)
+        self.mixed, self.slipped = ghost("weights_mixed", BOOL), ghost("barrier_slipped", BOOL)
 
     # -- the plane as one prefill instance sees it -------------------------------------------------------------------
 
@@ -280,6 +275,11 @@ class Plane:
         """Whether this prefill instance is the one of the request."""
         return self.prefill_of(request)[0] == self.here[0] if self.here else TRUE
 
+    def is_troubled(self, request: Any) -> Expr:
+        """Whether faults may happen to the request."""
+        number = self.bounds.troubled
+        return self.prefill_of(request)[0] < number if number is not None else TRUE
+
     def private(self, name: str, type: Type, over: Any = ()) -> Any:
         """A variable of the threads of this prefill instance."""
         dims = over if isinstance(over, tuple) else (over,)
@@ -296,7 +296,7 @@ class Plane:
     def is_whole(self) -> Expr:
         """Whether all processes of this prefill instance live."""
         engine, worker, messager = self.engine_process, self.worker_process, self.messager_process
-        if engine is None or worker is None or messager is None:
+        if not (engine and worker and messager):
             return TRUE
         if engine is self.prefill_process:
             return engine.is_alive(*self.here)

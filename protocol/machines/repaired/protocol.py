@@ -63,6 +63,7 @@ def build(
     prefixes: int = 0,
     blocks: int = 0,
     shares_experts: bool = False,
+    troubled: int | None = None,
 ) -> System:
     """The repaired protocol at these bounds; see `bounds.Bounds`. `without` leaves one of `bounds.Rules` out.
 
@@ -71,7 +72,7 @@ def build(
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
     faults = (aborts, deadlines, repeats, losses, errors, suspicions, crash, lives)
-    bounds = Bounds(*sizes, *faults, drafts, control, prefills, asynchronous, mortals, prefixes, blocks, shares_experts)
+    bounds = Bounds(*sizes, *faults, drafts, control, prefills, asynchronous, mortals, prefixes, blocks, shares_experts, troubled)
     return compose(Plane(Rules.all_but(without), bounds))
 
 
@@ -236,10 +237,13 @@ def _progress(p: Plane, request: Machine, entry: Machine, routing: Machine) -> l
 
     living = "what nothing happens to is decoded, and that another P dies is nothing"
     alive = [leads_to("living_prefills_serve", begins, served, each=p.request, about=living)]
+    others = "what nothing happens to is decoded, whatever happens to the requests of another P"
+    untroubled = [leads_to("untroubled_served", lambda q: begins(q) & ~p.is_troubled(q), decodes, each=p.request, about=others)]
     decoded = [leads_to("requests_decoded", begins, decodes, each=p.request, about="what nothing happens to is decoded, not refused")]
     return [
         *(elsewhere_served if p.bounds.full else []),
         *(decoded if p.bounds.spoils_nothing else []),
+        *(untroubled if p.bounds.troubled is not None and p.bounds.crash == "none" and not p.bounds.full else []),
         *(alive if p.bounds.spoils_only_by_death and p.bounds.crash in ("prefill", "rank") else []),
         leads_to("first_tokens_committed", lambda q: p.at_home(q).produced[q], closed, each=p.request, about="CH-L1"),
         leads_to("requests_closed", under_way, closed, each=p.request, about="CH-L3: P is done with every request that it has begun"),

@@ -65,7 +65,7 @@ def _rows_at_decode(p: Plane, entry: Machine, d: int, life: Variable, prefill_li
         more = turn[q] < p.turn.high
         rows.append(step("post_next", r.ANSWERED, r.POSTED, posts & more, again, moves=at.post, **CLIENT, cite="ours: the next turn"))
     if p.bounds.aborts:
-        rows.append(step("abort_alone", r.POSTED, r.ABORTED, here, [], moves=at.withdraw, **CLIENT, cite="9.4"))
+        rows.append(step("abort_alone", r.POSTED, r.ABORTED, here & p.is_troubled(q), [], moves=at.withdraw, **CLIENT, cite="9.4"))
         rows.append(step("abort_at_decode", r.ABORTING, r.ABORTED, here, [], moves=at.abort, cite="9.4"))
     return rows
 
@@ -89,7 +89,7 @@ def _rows_at_prefill(p: Plane, request: Copies, prefill_life: Variable, turn: Va
         effects, move = [_cancel_at_once(p, request, q)], request[q].abort
         told = (r.REGISTERED, r.WAITING)
         then = r.ABORTING if p.rules.leaves_intake else r.RECYCLING
-        rows.append(step("abort_at_prefill", told, then, here, effects, moves=move, **CLIENT, cite="9.4"))
+        rows.append(step("abort_at_prefill", told, then, here & p.is_troubled(q), effects, moves=move, **CLIENT, cite="9.4"))
         if not p.rules.leaves_intake:
             rows.append(Row("recycle", r.RECYCLING, r.ABORTING, here, _recycle(p, q, turn[q]), "router", under=p.mutex, cite="9.4, H-10, H17"))
     return rows
