@@ -45,6 +45,15 @@ class Note(NamedTuple):
     fired: int
     home: tuple[dict[Key, Any], dict[Key, Any]] = ({}, {})
 
+    def packed(self) -> bytes:
+        """As it travels. A plain tuple packs in a third of the time."""
+        return pickle.dumps(tuple(self), pickle.HIGHEST_PROTOCOL)
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> Note:
+        """The note that was packed."""
+        return cls(*pickle.loads(packed))
+
 
 class MemoryCells:
     """The cells of one variable in shared memory; each is loaded once a row."""
@@ -124,11 +133,12 @@ class LiveStore(Store):
         own = [write for write in writes if not self._is_shared[write[0]]]
         self.since = None
         if self._is_served(reads, stores):
+            packed = None if cargo is None else pickle.dumps(cargo, pickle.HIGHEST_PROTOCOL)
             note = None
             if self.note is not None:
                 home = self._travelling(seen, shared=False), self._travelling(stored, shared=False)
-                note = self.note()._replace(home=home)
-            found = self._commit_served(Commit(reads, stores, _packed(cargo), None if note is None else _packed(tuple(note))))
+                note = self.note()._replace(home=home).packed()
+            found = self._commit_served(Commit(reads, stores, packed, note))
             for number, place, value in own:
                 self._cells[number][place] = value
         else:
@@ -173,8 +183,3 @@ class LiveStore(Store):
                 changed.append(key)
         if changed:
             self._client.stored(tuple(changed))
-
-
-def _packed(content: Any) -> bytes | None:
-    """As it travels and lies at the queue server, which does not look into it."""
-    return None if content is None else pickle.dumps(content, pickle.HIGHEST_PROTOCOL)

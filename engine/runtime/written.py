@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,10 +63,10 @@ class Logs:
         """A process was killed: drop the line that it had half written, and add that of the last row that it committed, if there is none."""
         mine = [key for key in self._parts if key[0] == process]
         written = {key[1]: self._whole_lines(self._parts[key], self._begun[key]) for key in mine}
-        note: Note | None = None if last is None or last.note is None else Note(*pickle.loads(last.note))
-        if last is None or note is None or note.system not in written:
+        if last is None or last.note is None:
             return
-        if sum(json.loads(line)["copy"] == note.copy_name for line in written[note.system]) == note.fired:
+        note = Note.unpacked(last.note)
+        if note.system in written and sum(json.loads(line)["copy"] == note.copy_name for line in written[note.system]) == note.fired:
             told = self._directory.told(last.reads | note.home[0]), self._directory.told(last.writes | note.home[1])
             part = self._parts[process, note.system]
             LogPart(part, process).tell(note.copy_name, note.event, note.values, *told, note.began, LiveClock().now())

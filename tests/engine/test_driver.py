@@ -130,7 +130,7 @@ def test_a_role_says_of_which_machine_its_events_are(driver: Driver) -> None:
     class Taker(Taking):
         machine = "taker"
 
-    assert Bindings(driver.system, [Taker()], ["taker"]).after("taker.take") is not None
+    assert Bindings(driver.system, [Taker()], ["taker"]).of("taker.take").after is not None
     with pytest.raises(DefinitionError, match=r"Taking.act is bound to .take, which system small has not"):
         Bindings(driver.system, [Taking()], ["taker"])
 

@@ -28,7 +28,7 @@ def logs() -> Iterator[Logs]:
 
 def gave(fired: int) -> Commit:
     """The giver's second row, when so many rows were fired before."""
-    return Commit({BOX: ()}, {BOX: (2,)}, None, Note("", "giver", "give", {}, 1.0, fired))
+    return Commit({BOX: ()}, {BOX: (2,)}, None, Note("", "giver", "give", {}, 1.0, fired).packed())
 
 
 def lines(logs: Logs) -> list[str]:
