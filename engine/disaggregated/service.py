@@ -21,7 +21,7 @@ from ..meter import Usage
 from ..model.balancing import Rebalance
 from ..routing.store import RoutingStore
 from ..runtime.household import SEGMENT_PREFIX
-from ..runtime.live import LiveEngine, start
+from ..runtime.live import LiveEngine, check_machine, start
 from ..runtime.supervision import Died
 from .arena import Arena
 from .crews import Abort, GivenUp, Held, Inspect, LiveMemory, Submit, engines, placement_of
@@ -47,7 +47,7 @@ class Disaggregated(Operated):
         changed: called, from any thread, when the engine has failed, is worn, or has no request any more.
 
     Raises:
-        EngineError: a process did not start; nothing is left then.
+        DefinitionError: the machine does not carry so many processes. EngineError: a process did not start; nothing is left then.
     """
 
     def __init__(
@@ -60,9 +60,12 @@ class Disaggregated(Operated):
         changed: Callable[[], None] = lambda: None,
     ):
         self.plant, self._changed = plant, changed
-        self._arena = Arena.create(plant, f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
+        arena = f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+        placement = placement_of(plant, partial(LiveMemory, plant, arena))
+        check_machine(placement)
+        self._arena = Arena.create(plant, arena)
         try:
-            self.engine: LiveEngine = start(placement_of(plant, partial(LiveMemory, plant, self._arena.name)), logs, signals=signals)
+            self.engine: LiveEngine = start(placement, logs, signals=signals)
         except BaseException:
             self._arena.remove()
             raise

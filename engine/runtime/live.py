@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from protocol import DefinitionError
+
 from ..errors import EngineError
 from ..meter import Usage
 from ..queue_server import Letter
@@ -23,6 +25,9 @@ from .interrupts import Interrupts
 from .placement import Placement
 from .process import Child
 from .supervision import Supervision
+
+PROCESSES_A_CORE = 64
+"""Those that share a core: of many more one that merely waits for its turn would be taken for a stopped one."""
 
 
 def start(
@@ -40,8 +45,10 @@ def start(
         patience: how long its processes are waited for.
 
     Raises:
-        DefinitionError: the placement does not fit its systems. EngineError: a process did not start.
+        DefinitionError: the placement does not fit its systems, or is of more processes than this machine carries.
+        EngineError: a process did not start.
     """
+    check_machine(placement)
     engine = LiveEngine(placement, logs or {}, signals=signals, patience=patience)
     try:
         engine.start()
@@ -52,6 +59,14 @@ def start(
         engine.close()
         raise
     return engine
+
+
+def check_machine(placement: Placement) -> None:
+    """Raise a DefinitionError when this machine does not carry so many processes."""
+    processes, cores = len(placement.stations) + 1, len(os.sched_getaffinity(0))
+    if processes > cores * PROCESSES_A_CORE:
+        text = f"an engine of {processes:,} processes is more than {cores} cores carry ({cores * PROCESSES_A_CORE})"
+        raise DefinitionError(f"{text}; give fewer instances or ranks")
 
 
 class LiveEngine:

@@ -164,6 +164,11 @@ def test_what_cannot_be_served_is_told_with_the_remedy(settings: dict[str, Any],
         serve_deployment(Deployment(prefill=0, **settings), host, 0, seed=0, say=print)
 
 
+def test_more_processes_than_the_machine_carries_are_not_started() -> None:
+    with pytest.raises(ProtocolError, match=r"an engine of 30,005 processes is more than \d+ cores carry \(\d+\); give fewer instances or ranks"):
+        Deployment(decode=15_000, sequences=1, context_tokens=16).start()
+
+
 def test_a_taken_port_is_told_with_the_remedy() -> None:
     with open_socket("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
