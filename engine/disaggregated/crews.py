@@ -27,6 +27,8 @@ from .device import Device, LaunchingRank
 from .fence import Fence
 from .job import NewWeights
 from .left_out import (
+    CarelessPrefillEngine,
+    EarlyPrefillEngine,
     ForgetfulMessager,
     FreeAtAbort,
     FreeAtFirstToken,
@@ -243,7 +245,8 @@ class PrefillCrew(Crew):
     """A P's engine."""
 
     def __init__(self, plant: Plant, desk: Desk):
-        self._engine = PrefillEngine(plant) if plant.without is None else LoosePrefillEngine(plant)
+        loose: dict[str, type[PrefillEngine]] = {"publishes_computed": EarlyPrefillEngine, "counts_users": CarelessPrefillEngine}
+        self._engine = PrefillEngine(plant) if plant.without is None else loose.get(plant.without, LoosePrefillEngine)(plant)
         self._desk, self._without, self._says_again = desk, plant.without, plant.says_again
 
     def receive(self, letter: Letter) -> None:

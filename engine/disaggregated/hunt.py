@@ -48,7 +48,7 @@ class Adversity:
     """What happens to a run beside its schedule: how many clients give up, processes die, unfair rows of the protocol fire, and pauses there are.
 
     `stalls`: of these machines a copy each loses its processor for a while. `troubles`: the builder's arguments that the rows for it need.
-    `sizes`: of the plant, where it is another than usual.
+    `sizes`: of the plant, where it is another than usual. `shared_tokens`: prompts begin in one of two ways, alike for so many tokens.
     """
 
     aborts: int = 0
@@ -58,6 +58,7 @@ class Adversity:
     stalls: tuple[str, ...] = ()
     troubles: Mapping[str, Any] = field(default_factory=dict)
     sizes: Mapping[str, Any] = field(default_factory=dict)
+    shared_tokens: int = 0
 
 
 CALM = Adversity()
@@ -80,6 +81,8 @@ ADVERSITIES: dict[str, Adversity] = {
     "credits_singly": Adversity(aborts=4),
     "drains_before_pause": Adversity(pauses=2),
     "holds_posts": Adversity(pauses=2),
+    "publishes_computed": Adversity(aborts=4, sizes={"prefix_cache": True}, shared_tokens=32),
+    "counts_users": Adversity(stalls=("prepare",) * 8, sizes={"prefix_cache": True}, shared_tokens=32),
 }
 """What each rule is about, where a schedule alone does not do."""
 
@@ -182,6 +185,9 @@ class Hunt:
 
     def _generation(self, rng: random.Random) -> Generation:
         prompt = tuple(rng.randrange(256) for _ in range(rng.randrange(1, self.plant.context_tokens - BLOCK_SIZE)))
+        if shared := self.adversity.shared_tokens:
+            beginning = random.Random(rng.randrange(2))
+            prompt = (*(beginning.randrange(256) for _ in range(shared)), *prompt[: self.plant.context_tokens - shared - ANSWER_TOKENS])
         return Generation(prompt, rng.randrange(1, ANSWER_TOKENS + 1))
 
     def _events(self, rng: random.Random, engine: LockstepEngine, keys: Sequence[int], turns: Stalling) -> list[tuple[int, Callable[[], bool]]]:

@@ -5,14 +5,18 @@ The repaired engine has none of these roles. They do with tensors what the versi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from ..clock import Clock
+from ..generation import PrefixUse
+from ..model.kv_cache import BlockPool
+from ..model.prefix_cache import Lease, PrefixCache
 from ..roles.binding import after
 from ..step import Step
 from .decode_engine import DecodeEngine
 from .messager import Messager
+from .plant import Plant
 from .prefill_engine import PrefillEngine, PreparingThread
 from .rest import IDLE_S
 from .router import Line
@@ -32,6 +36,44 @@ class LoosePrefillEngine(PrefillEngine):
         """Once is enough."""
         if key in self.cache:
             super().let_go(key)
+
+
+class EarlyPrefillEngine(LoosePrefillEngine):
+    """Without `publishes_computed`: blocks are found by others as soon as a request has them."""
+
+    def hold(self, q: int) -> PrefixUse | None:
+        """Nobody has written them yet."""
+        use = super().hold(q)
+        self._publish(self.jobs[q], len(self.jobs[q].prompt))
+        return use
+
+
+class UncountedCache(PrefixCache):
+    """Without `counts_users`: who finds a block is none of its users, and it is evicted under him."""
+
+    def __init__(self, pool: BlockPool, block_size: int):
+        super().__init__(pool, block_size)
+        self._found: dict[Hashable, int] = {}
+
+    def take(self, owner: Hashable, tokens: Sequence[int], blocks: int) -> Lease:
+        """What was found is as unused as before."""
+        lease = super().take(owner, tokens, blocks)
+        self._let_go(lease.table[: lease.published])
+        self._found[owner] = lease.published
+        return lease
+
+    def release(self, owner: Hashable) -> None:
+        """What was found is somebody else's by now, perhaps."""
+        del self.lease(owner).table[: self._found.pop(owner)]
+        super().release(owner)
+
+
+class CarelessPrefillEngine(LoosePrefillEngine):
+    """P's engine over that cache."""
+
+    def __init__(self, plant: Plant):
+        super().__init__(plant)
+        self.cache = UncountedCache(BlockPool(plant.blocks(0)), plant.shape.block_size)
 
 
 class FreeAtFirstToken:

@@ -137,10 +137,7 @@ class PrefixCache:
             raise DefinitionError(f"{owner} holds no blocks; it was released before")
         table = self._leases.pop(owner).table
         self._pool.give_back([block for block in table if block not in self._users], owner)
-        for block in reversed([block for block in table if block in self._users]):
-            self._users[block] -= 1
-            if not self._users[block]:
-                self._retire(block)
+        self._let_go([block for block in table if block in self._users])
 
     def clear(self) -> None:
         """Forget all contents (the weights have changed): what is used goes on being used, and nobody finds it any more."""
@@ -174,6 +171,13 @@ class PrefixCache:
             block = tokens[end - self._block_size : end]
             digest = hashlib.sha256(digest + b"".join(token.to_bytes(4, "little") for token in block)).digest()
             yield digest
+
+    def _let_go(self, blocks: Sequence[int]) -> None:
+        """One user less of cached blocks."""
+        for block in reversed(blocks):
+            self._users[block] -= 1
+            if not self._users[block]:
+                self._retire(block)
 
     def _retire(self, block: int) -> None:
         """Nobody uses a cached block any more: keep it while it can be found."""

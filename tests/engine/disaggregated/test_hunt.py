@@ -27,6 +27,8 @@ def policy(name: str, seed: int) -> Policy:
         ("ends_steps", "random", 29, {"wrong tokens", "k3"}),
         ("cleans_first", "random", 3, {"stands still"}),
         ("credits_singly", "random", 0, {"cut short"}),
+        ("publishes_computed", "pct", 0, {"wrong tokens", "k3"}),
+        ("counts_users", "random", 0, {"wrong tokens", "k3"}),
     ],
 )
 def test_what_a_rule_is_for_comes_back_without_it(rule: str, name: str, seed: int, kinds: set[str]) -> None:
