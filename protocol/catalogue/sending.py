@@ -312,6 +312,8 @@ SCENARIOS_OF_OTHERS = [
               dummies=1),
     _scenario(signalled_layers.build, "task-refused-in-ours-not-awaited", "reported_early", "holds", 32, None, MTP, COUNTED, "repaired_not_awaited",
               dummies=1),
+    _scenario(signalled_layers.build, "some-task-refused-in-ours-not-awaited", "some_task_refused", "holds", 32, 1, MTP, "The task is refused.",
+              "repaired_not_awaited", dummies=1),
     _scenario(signalled_layers.build, "some-request-reported-in-ours", "some_request_reported", "holds", 28, 7, MTP, "The request is reported.",
               "repaired", dummies=1),
     _scenario(signalled_layers.build, "dummy-run-fails-the-assertion", "worker_fails", "violated", 16, 7, ("H-39",), DUMMY, "plain", dummies=1),

@@ -95,6 +95,7 @@ def build(variant: str = "repaired", layers: int = 2, dummies: int = 0) -> Syste
         never("worker_fails", worker.at() == Worker.FAILED, about="the struct's assertion holds"),
         never("signal_of_nobody", nobody, about="H-39, S2: a signal is of a forward with rows"),
         sometimes("some_request_reported", messager.at() == Messager.REPORTED, about="twin: the request is reported"),
+        sometimes("some_task_refused", messager.at() == Messager.REFUSED, about="twin: the task is refused"),
     ]
     return System("signalled_layers", [worker, messager], properties, doc=__doc__ or "")
 
