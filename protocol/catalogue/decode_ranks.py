@@ -17,9 +17,10 @@ from typing import Any
 
 from ..machines.repaired.decode_ranks import build
 from . import Scenario, is_deep
+from .decode_rounds import ROUNDS
 from .hazard import Hazard
-from .repaired import PULLS
 from .repaired_bounds import ALL_FAULTS
+from .repaired_scenario import PULLS
 
 SAYS = {
     "ranks_covered": "Gate and ranks do what D's worker believes of a step: it is taken, every rank works on it, once, and then it is reported.",
@@ -91,6 +92,7 @@ SCENARIOS = [
     _scenario("one-answered-at-most-once", "engine", "answered_at_most_once", "holds", 10_368, None, **ALL_FAULTS),
     _scenario("whole-rank-works-after-step", "whole", "rank_works_after_step", "holds", 12_768, None),
     _scenario("whole-async-rank-works-after-step", "whole", "rank_works_after_step", "violated", 25_104, 36, EARLY_REPORT, **ASYNC),
+    *ROUNDS,
 ]
 # fmt: on
 

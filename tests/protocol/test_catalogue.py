@@ -12,7 +12,7 @@ import pytest
 from protocol.catalogue import GROUPS, Scenario, find_scenario, hazards, scenarios
 from protocol.catalogue.hazard import Hazard
 from protocol.errors import DefinitionError
-from protocol.machines.repaired import decode_ranks, halves, protocol
+from protocol.machines.repaired import decode_ranks, decode_rounds, halves, protocol
 from protocol.render.catalogue import (
     BESIDE,
     by_pull,
@@ -41,7 +41,7 @@ UNBROKEN_KINDS = {
 }
 """Kinds of properties that need not be violated anywhere, and why."""
 
-WHOLE_OF = {halves.build: protocol.build, decode_ranks.build: protocol.build}
+WHOLE_OF = {halves.build: protocol.build, decode_ranks.build: protocol.build, decode_rounds.build: protocol.build}
 """Builders of parts (docs/semantics.md, "Environments"), and of the whole that they are parts of. In a part no `sometimes` can be asked,
 and some faults are left to the whole: there its properties have their witnesses, and are violated."""
 

@@ -9,9 +9,11 @@ import pytest
 from checker import check
 from checker.result import Finding, Verdict
 from engine.disaggregated.plant import Plant
-from engine.model.config import TINY
+from engine.model.config import TINY, TINY_EXPERTS
 from protocol import DefinitionError
+from protocol.machines.collectives.round_worker import Rank
 from protocol.machines.repaired.decode_ranks import build
+from protocol.machines.repaired.decode_rounds import build as build_rounds
 
 
 def found(part: str, asked: str, **config: Any) -> Finding:
@@ -42,8 +44,29 @@ def test_the_ranks_are_those_that_the_engine_runs() -> None:
         assert rows == ours
 
 
+@pytest.mark.parametrize("balances", [False, True])
+def test_a_step_in_a_round_with_others_is_what_the_worker_believes(balances: bool) -> None:
+    found = check(build_rounds(ranks=1, balances=balances).focused("ranks_covered"))
+    assert found.findings["ranks_covered"].verdict is Verdict.HOLDS and (found.distinct or 0) > 10_000
+
+
+@pytest.mark.parametrize("redundant", [None, 0])
+def test_the_ranks_of_a_round_are_those_that_the_engine_runs(redundant: int | None) -> None:
+    """Row by row, but that a row looks into the handler of `finish_forward` here."""
+    (composition,) = Plant(TINY_EXPERTS, 2, 2, expert_parallel=4, redundant_experts=redundant).decode_systems.values()
+    engine, part = composition.system(), build_rounds("ranks", ranks=2, balances=redundant is not None)
+    for name in ("gate", "worker"):
+        rows, ours = ([(r.event, r.sources, r.destination) for r in s.machine(name).rows] for s in (engine, part))
+        changed = [(mine, its) for mine, its in zip(ours, rows) if mine != its]
+        assert [(mine[:2], mine[2]) for mine, _ in changed] == [(its[:2], Rank.COMPUTING) for _, its in changed]
+        assert [row[0] for row in ours[len(rows) :]] == (["exchange_last", "end_handler"] if name == "worker" else [])
+        assert [its[0] for _, its in changed] == (["finish_forward"] if name == "worker" else [])
+
+
 def test_choices_are_named() -> None:
     with pytest.raises(DefinitionError, match="reporter='nobody': choose one of rank, gate"):
         build(reporter="nobody")
     with pytest.raises(DefinitionError, match="there is no side 'worker'; choose one of ranks, engine"):
         build("worker")
+    with pytest.raises(DefinitionError, match="instances=1, ranks=1: give two instances or more"):
+        build_rounds(instances=1)

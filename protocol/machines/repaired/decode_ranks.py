@@ -62,19 +62,19 @@ class AnyEngine(IntEnum):
 
 
 class Ranks:
-    """What D's engine process and its ranks share, and the ghosts about it.
+    """What D's engine process and its ranks share, and the ghosts about it; the ranks are D's alone.
 
     Args:
         ranks: tensor-parallel degree of D. variant, forward, loop_top_barrier: as in `forward_signal.build`. reporter: one of REPORTERS.
-        waits: D's worker credits a step's tokens when it has heard that the step is over, not before.
+        waits: D's worker credits a step's tokens when it has heard that the step is over, not before. index: of the ranks, where they have one.
     """
 
-    def __init__(self, ranks: int, variant: str, forward: str, loop_top_barrier: bool, reporter: str, waits: bool):
+    def __init__(self, ranks: int, variant: str, forward: str, loop_top_barrier: bool, reporter: str, waits: bool, index: Index | None = None):
         for name, value, known in (("variant", variant, VARIANTS), ("forward", forward, FORWARDS), ("reporter", reporter, REPORTERS)):
             if value not in known:
                 raise DefinitionError(f"{name}={value!r}: choose one of {', '.join(known)}")
         self.waits = waits
-        self.rank, self.number = Index("decode_rank", ranks), Range(0, WRAP - 1)
+        self.rank, self.number = index or Index("decode_rank", ranks), Range(0, WRAP - 1)
         self.variant, self.forward, self.loop_top_barrier, self.reporter = variant, forward, loop_top_barrier, reporter
         self.due = channel("step_due", self.number, 1, cite="decode_engine.py: pending")
         self.report = channel("step_report", self.number, 1, cite="decode_engine.py: finish_step")
@@ -226,7 +226,11 @@ def build(
     """
     faults = (aborts, deadlines, repeats, losses, errors, suspicions)
     p = Plane(Rules.all_but(without), Bounds(requests, 1, 1, 1, 1, 1, 1, room, False, 1, 1, *faults, "none", 1))
-    shared = Ranks(ranks, variant, forward, loop_top_barrier, reporter, waits)
+    return half_with_ranks(p, Ranks(ranks, variant, forward, loop_top_barrier, reporter, waits), part, asked, __doc__ or "")
+
+
+def half_with_ranks(p: Plane, shared: Ranks, part: str, asked: str, doc: str) -> System:
+    """A part of the half of D with these ranks; the arguments are those of `build`."""
     halves = split(p, compose(p).focused(*ASKED))
     (beside,), composed, gate_and_ranks = halves.sides["prefill"].stand_in, halves.whole, shared.machines()
     decode = [shared.decode_worker(p, m) if m.name == "decode_worker" else m for m in halves.sides["decode"].machines]
@@ -237,7 +241,7 @@ def build(
     if asked:
         asks = [a for a in asks if a.name in asked.split(",")]
     machines = [composed.machine("request"), composed.machine("entry"), *engine, *gate_and_ranks]
-    whole = System("decode_ranks", machines, asks, doc=__doc__ or "")
+    whole = System("decode_ranks", machines, asks, doc=doc)
     if part == "whole":
         return whole
     sides = (
