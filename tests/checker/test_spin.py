@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, reject, settings
 from checker import Limits, Verdict, check
 from protocol import DefinitionError, System
 from protocol.catalogue import Scenario, scenarios
+from protocol.machines.repaired import protocol as repaired
 from protocol.render.promela import CANNOT_SAY, ask_name, export
 from protocol.render.promela_liveness import formula_names
 from tests.checker.random_systems import systems
@@ -103,6 +105,42 @@ def test_the_large_ones_are_large() -> None:
 @pytest.mark.parametrize("scenario", chosen(), ids=lambda s: s.name)
 def test_scenarios_agree(scenario: Scenario) -> None:
     agree(scenario.system())
+
+
+COMPOSITIONS: dict[str, dict[str, Any]] = {
+    "two_prefills": {"prefills": 2},
+    "two_prefills_of_a_full_decode": {"prefills": 2, "requests": 2, "full": True},
+    "launched_layers": {"asynchronous": True, "layers": 2},
+    "launched_faults": {"asynchronous": True, "chunks": 2, "aborts": True, "errors": True},
+    "launched_crash": {"asynchronous": True, "crash": "rank"},
+}
+"""Bounds of the repaired protocol of which no scenario is among the chosen."""
+
+
+@pytest.mark.parametrize("name", COMPOSITIONS)
+def test_compositions_of_the_repaired_protocol_agree(name: str) -> None:
+    agree(repaired.build(**COMPOSITIONS[name]).focused("committed_unsent"))
+
+
+ASKED = (
+    "links-rank-connects-twice", "links-acknowledged-not-landed", "links-flushed-before-the-report", "links-first-instance-reserves-for-all",
+    "words-ask-lost-under-the-zero", "words-abort-takes-rows-away-in-b", "words-half-written-experts-loaded", "words-whole-experts-loaded-in-ours",
+    "decode-ranks-tp1", "decode-ranks-async-tp2", "repaired-launched-some-forward-before-registration", "repaired-launched-layers-committed-unsent",
+    "repaired-launched-without-speaks-in-stream-schedule-during-forward",
+)  # fmt: skip
+"""Scenarios of stand-ins, of crowded words and of launched forwards whose verdicts SPIN is asked, too."""
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_verdicts_of_scenarios_agree(name: str) -> None:
+    """SPIN, asked for a violation (or a witness), finds one at the end of the recorded path, or none."""
+    scenario = scenarios()[name]
+    system = scenario.system()
+    found = run_spin(export(system), bfs=True, ask=ask_name(scenario.property))
+    witnessed = system.find_property(scenario.property).kind == "sometimes"
+    assert (found.errors > 0) == ((scenario.expected == "violated") != witnessed)
+    if found.errors:
+        assert found.depth == scenario.path_length
 
 
 @settings(max_examples=8, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
