@@ -17,7 +17,8 @@ from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...types import BOOL, Optional, Range
 from ...variable import private
-from .wires import Client, Said, Wires
+from .terms import Client
+from .wires import Said, Wires
 
 _row = partial(Row, actor="decode")
 

@@ -34,7 +34,8 @@ from .asking import FirstToken, Handler, asker, first_token, handler
 from .cache_writer import registrar, sender
 from .decode_loop import decode_loop, decoding, monitor
 from .faults import crashes, lossy
-from .wires import Answer, Client, Half, Wires
+from .terms import Client
+from .wires import Answer, Half, Wires
 
 
 class Life(IntEnum):

@@ -21,6 +21,7 @@ from ...types import BOOL, Enum, Index, Optional, Range, Record
 from ...variable import Lock, channel, ghost, locked, unlocked
 from ..arguments import one_of, within
 from .faults import Mortal
+from .terms import Client
 
 
 class Said(IntEnum):
@@ -45,12 +46,6 @@ class Report(IntEnum):
     """What a rank has reported of a request (CH4)."""
 
     NONE, SENT, ERROR = range(3)
-
-
-class Client(IntEnum):
-    """The client of this life has had ... (it is D's answer that the router returns)."""
-
-    NOTHING_ASKED, NO_ANSWER, ONE_ANSWER, TWO_ANSWERS = range(4)
 
 
 @dataclass(frozen=True)
