@@ -55,6 +55,7 @@ ASKED = {
     "update_ends": "Every rank that lives gets the new weights, and the operator hears of it.",
     "others_reservation_written": "No rank of a P writes, for a request that is over on D, while D has lent the room to a request of another P.",
     "living_prefills_serve": "A request whose own P lives is decoded, whoever else dies; whatever P has begun anew decodes as well.",
+    "untroubled_served": "A request that nothing happens to is decoded, whatever happens to the requests of another P.",
     "other_decodes_served": "No head-of-line blocking: a request for another D is answered while the one for the full D waits.",
 }
 """What each property says, in one sentence."""

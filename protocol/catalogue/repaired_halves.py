@@ -18,9 +18,9 @@ from typing import Any
 from ..machines.repaired.halves import build
 from . import Scenario, is_deep
 from .hazard import Hazard
-from .repaired import PULLS
 from .repaired_asked import ASKED
 from .repaired_bounds import ALL_FAULTS
+from .repaired_scenario import PULLS
 
 SPLIT = "reservations_counted,answered_at_most_once,step_on_freed_reservation"
 """What the half of D answers: both halves are about the same question."""

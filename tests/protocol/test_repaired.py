@@ -35,7 +35,15 @@ def test_every_rule_has_a_note_and_its_hazard_comes_back_without_it() -> None:
 def test_every_property_is_asked_of_the_whole_and_named_with_what_it_means() -> None:
     crashes = [build(crash=who, repeats=True) for who in ("decode", "prefill")]
     cached = build(prefixes=2, chunks=2, slots=2)
-    systems = (build(), build(full=True, decodes=2, requests=2, threads=2), build(control=True), build(prefills=2), cached, *crashes)
+    systems = (
+        build(),
+        build(full=True, decodes=2, requests=2, threads=2),
+        build(control=True),
+        build(prefills=2),
+        build(prefills=2, troubled=1),
+        cached,
+        *crashes,
+    )
     assert {p.name for system in systems for p in system.properties} == set(ASKED)
     assert {s.property for s in WHOLE} == set(ASKED)
 
@@ -148,6 +156,7 @@ def test_a_step_goes_on_in_a_freed_reservation_when_the_end_does_not_wait_for_it
         ({"crash": "moon"}, "choose one of none, prefill, rank, decode"),
         ({"losses": True}, "set repeats=true"),
         ({"prefixes": 1}, "set chunks to 2"),
+        ({"troubled": 1}, "set prefills to 2"),
         ({"blocks": 3}, "set prefixes"),
         ({"prefixes": 1, "chunks": 3, "blocks": 2}, "would wait for ever"),
     ],
