@@ -20,6 +20,7 @@ from ..instance import BLOCK_SIZE, Instance, Prefill, layer_groups, weights
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, Answer, World
 from .repaired_faults import DecodeCrash, Losses, PrefillCrash, PrefillEnd, PrefillStart
+from .repaired_forwards import Launched, LoadingDevice, LoadingRank, Waiting
 
 Blocks = tuple[int, ...]
 
@@ -32,13 +33,25 @@ class CacheTask:
     there: Blocks
 
 
-@dataclass
-class Rank:
-    """A rank of P: the forwards that it has begun, the one it is in, its messager's mail and tasks."""
+@dataclass(frozen=True)
+class Batch:
+    """A rank's part of a forward, None without chunks, and the requests whose last chunks it has."""
 
-    begun: int = 0
     forward: Prefill | None = None
     last: tuple[int, ...] = ()
+
+
+NO_BATCH = Batch()
+
+
+@dataclass
+class Rank:
+    """A rank of P: the forwards begun, what its loop has read, what its device computes and has before it; its messager's mail and tasks."""
+
+    begun: int = 0
+    batch: Batch = NO_BATCH
+    launched: Batch = NO_BATCH
+    stream: list[Batch] = field(default_factory=list)
     mail: CacheTask | None = None
     tasks: dict[int, CacheTask] = field(default_factory=dict)
     writing: CacheTask | None = None
@@ -49,8 +62,8 @@ class Repaired(World):
 
     @staticmethod
     def drives(config: dict[str, Any]) -> bool:
-        """One P without a prefix cache, whose ranks wait for their forwards."""
-        return not config.get("asynchronous") and not config.get("prefixes") and config.get("prefills", 1) == 1
+        """One P without a prefix cache."""
+        return not config.get("prefixes") and config.get("prefills", 1) == 1
 
     @staticmethod
     def harmless(config: dict[str, Any]) -> dict[str, Any]:
@@ -139,15 +152,15 @@ class Repaired(World):
         (number,) = step.copy
         tasks = {q: step.after("worker_hand", number, q) for q in range(self.requests)}
         batch = [(q, *self._chunk_of(task)) for q, task in tasks.items() if 0 < task < 2 * self.chunks]
-        rank = self.ranks[number]
-        rank.last, rank.forward = tuple(q for q, _, last in batch if last), None
+        rank, forward = self.ranks[number], None
         if batch:
             if rank.begun == len(self.forwards):
                 for q, chunk, _ in batch:
                     self.answers[q].version = self.versions[number] if chunk == 1 else self.answers[q].version
                 self.forwards.append(Prefill(self.prefill, [(q, self._chunk(q, chunk)) for q, chunk, _ in batch], len(self.groups)))
-            rank.forward = self.forwards[rank.begun]
+            forward = self.forwards[rank.begun]
             rank.begun += 1
+        rank.batch = Batch(forward, tuple(q for q, _, last in batch if last))
 
     def load(self, number: int) -> None:
         """A rank of P has the weights in force."""
@@ -167,22 +180,6 @@ class Repaired(World):
     def _chunk(self, q: int, number: int) -> Chunk:
         size = self.chunk_blocks * BLOCK_SIZE
         return Chunk(self.answers[q].prompt[(number - 1) * size : number * size], (number - 1) * size, self.rows[q])
-
-    @after("worker.write_layer")
-    def write(self, step: Step) -> None:
-        """The rank has written a layer."""
-        (number,) = step.copy
-        forward = self.ranks[number].forward
-        assert forward is not None
-        forward.store(number, step.before("worker_layer", number))
-
-    @after("worker.emit_tokens")
-    def emit(self, step: Step) -> None:
-        """The first tokens of the prompts that are through."""
-        rank = self.ranks[step.copy[0]]
-        assert rank.forward is not None
-        logits = dict(zip(rank.forward.owners, rank.forward.logits()))
-        self.first.update((q, logits[q]) for q in rank.last)
 
     # -- P's messagers -------------------------------------------------------------------------------------------------
 
@@ -308,7 +305,8 @@ class Repaired(World):
         """With the rows that some bounds have."""
         return [
             self,
-            *(role(self) for role in (Turns, Again, Losses, Updates, PrefillCrash, PrefillEnd, PrefillStart, DecodeCrash) if self.has(role)),
+            *(role(self) for role in (Waiting, Launched, LoadingRank, LoadingDevice, Turns, Again, Updates) if self.has(role)),
+            *(role(self) for role in (Losses, PrefillCrash, PrefillEnd, PrefillStart, DecodeCrash) if self.has(role)),
         ]
 
 
@@ -346,11 +344,6 @@ class Updates:
     def update(self, step: Step) -> None:
         """They are in force."""
         self._world.version = 1 - self._world.version
-
-    @after("worker.load_weights")
-    def load(self, step: Step) -> None:
-        """A rank of P loads them."""
-        self._world.load(*step.copy)
 
     @after("decode_worker.end_update")
     def load_decode(self, step: Step) -> None:
