@@ -1,4 +1,4 @@
-"""Mutants of the repaired protocol, all of them: `python -m tests.protocol.mutation [--match TEXT] [--part I/N]`.
+"""Mutants of the repaired protocol, all of them: `python -m tests.protocol.mutation [--several] [--match TEXT] [--part I/N]`.
 
 A heavy run; `test_mutation.py` draws a few. Survivors of which it is known why they do no harm are in `REASONS`; any other is a question.
 """
@@ -48,6 +48,9 @@ LARGE: tuple[dict[str, Any], ...] = (
     {"asynchronous": True, "ranks": 2, "chunks": 2},
 )
 """Bounds without which a few mutants would seem to do no harm: half a million to four million states."""
+
+SEVERAL: tuple[dict[str, Any], ...] = ({"prefills": 2}, {"prefills": 2, "requests": 2})
+"""Two prefill instances, where only mutants are judged that one has not."""
 
 UNASKED = ("same_batch_per_iteration",)
 """Asked at these bounds only: it costs four times the states, and its ghosts see what `misread_batch` sees."""
@@ -228,6 +231,12 @@ def all_mutants(tried: list[Trial]) -> list[Mutant]:
     return list(dict.fromkeys(m for trial in tried for m in trial.mutants))
 
 
+def of_several(one: list[Trial], several: list[Trial]) -> list[Mutant]:
+    """Mutants of several prefill instances that are not those of one with a number in front."""
+    known = {str(m) for m in all_mutants(one)}
+    return [m for m in all_mutants(several) if str(m).replace("[prefill, ", "[").replace("[prefill]", "") not in known]
+
+
 def _text(config: dict[str, Any]) -> str:
     return ", ".join(f"{k}={v}" for k, v in config.items()) or "one request"
 
@@ -235,12 +244,17 @@ def _text(config: dict[str, Any]) -> str:
 def main() -> None:
     """Judge the mutants, print who survives, and count."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--several", action="store_true", help="those that only several prefill instances have")
     parser.add_argument("--match", default="", help="only mutants whose text contains this")
     parser.add_argument("--part", default="1/1", help="the first of two parts is 1/2")
     asked = parser.parse_args()
     part, parts = map(int, asked.part.split("/"))
     tried, counts = trials((*BOUNDS, *LARGE)), Counter[str]()
-    for mutant in [m for m in all_mutants(tried) if asked.match in str(m)][part - 1 :: parts]:
+    listed = all_mutants(tried)
+    if asked.several:
+        several = trials(SEVERAL)
+        tried, listed = several, of_several(tried, several)
+    for mutant in [m for m in listed if asked.match in str(m)][part - 1 :: parts]:
         found = judge(mutant, tried)
         known = found.verdict == "survived" and str(mutant) in HARMLESS
         counts["harmless" if known else found.verdict] += 1

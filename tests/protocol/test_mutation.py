@@ -7,7 +7,7 @@ import random
 
 from checker.mutate import judge
 
-from .mutation import HARMLESS, all_mutants, trials
+from .mutation import HARMLESS, SEVERAL, all_mutants, of_several, trials
 
 SEED = int(os.environ.get("MUTATION_SEED", "463"))
 """Give another one to look at other mutants; all of them: `python -m tests.protocol.mutation`."""
@@ -24,3 +24,8 @@ def test_no_mutant_of_a_sample_survives_unexplained() -> None:
 
 def test_what_does_no_harm_is_still_a_mutant() -> None:
     assert set(HARMLESS) - {str(mutant) for mutant in all_mutants(trials())} == set()
+
+
+def test_several_prefill_instances_have_mutants_where_requests_are_told_apart() -> None:
+    found = of_several(trials(), trials(SEVERAL))
+    assert {mutant.machine for mutant in found} == {"router", "connector"}
