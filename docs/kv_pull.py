@@ -5,7 +5,25 @@ D reads P's memory one-sided, so P does not see the read and D does not see the 
 
 from enum import IntEnum
 
-from protocol import BOOL, Index, Lock, Machine, Optional, Row, System, any_of, channel, deadlock, leads_to, locked, me, never, private, register
+from protocol import (
+    BOOL,
+    DefinitionError,
+    Index,
+    Lock,
+    Machine,
+    Optional,
+    Row,
+    System,
+    any_of,
+    channel,
+    deadlock,
+    leads_to,
+    locked,
+    me,
+    never,
+    private,
+    register,
+)
 
 
 class Prefill(IntEnum):
@@ -22,6 +40,8 @@ class Decode(IntEnum):
 
 def build(requests: int = 2, looks: str = "never") -> System:
     """`looks`: when D asks whether its lease still holds: never, before the pull, or behind it."""
+    if looks not in ("never", "before", "behind"):
+        raise DefinitionError(f"looks={looks!r}: choose one of never, before, behind")
     request = Index("request", requests)
     own = me(request)
     scheduler = Lock("scheduler")

@@ -170,7 +170,7 @@ def flatten(effects: Iterable[Any]) -> list[Effect]:
         elif isinstance(effect, Effect):
             flat.append(effect)
         else:
-            raise DefinitionError(f"{effect!r} is not an effect; use cell.set(...), channel.send(...), when(...), each(...)")
+            raise DefinitionError(f"`{effect}` is not an effect; use cell.set(...), channel.send(...), when(...), each(...)")
     return flat
 
 

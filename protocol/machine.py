@@ -105,7 +105,7 @@ class Row:
         source: Any,
         destination: Any,
         guard: Any = TRUE,
-        effects: Iterable[Any] = (),
+        effects: Sequence[Any] = (),
         actor: str = "",
         *,
         choose: Iterable[Param] = (),
@@ -124,6 +124,8 @@ class Row:
         self.sources: tuple[IntEnum, ...] = tuple(source) if isinstance(source, (tuple, list)) else (source,)
         self.destination: IntEnum | None = destination
         self.guard = boolean(guard, f"the guard of row {event}")
+        if not isinstance(effects, (list, tuple)):
+            raise DefinitionError(f"row {event}: `{effects}` is no list of effects; write [{effects}]")
         self.effects: list[Effect] = flatten(effects)
         self.actor, self.cite, self.assume_atomic = actor, cite, assume_atomic
         self.choose: tuple[Param, ...] = tuple(choose) if isinstance(choose, (tuple, list)) else (choose,)  # type: ignore[assignment]

@@ -56,7 +56,7 @@ def check_tables(system: System) -> None:
 
 def _check_properties(system: System) -> None:
     """Names, and that a property, which no copy asks, speaks of none as its own."""
-    names = [p.name for p in system.properties]
+    names, states = [p.name for p in system.properties], {id(m.state) for m in system.machines}
     for prop in system.properties:
         if names.count(prop.name) > 1:
             raise DefinitionError(f"two properties of system {system.name} are called {prop.name}; rename one")
@@ -67,6 +67,8 @@ def _check_properties(system: System) -> None:
                     raise DefinitionError(f"property {prop.name} belongs to no copy, so me({part.type}) is nobody; fold over the copies: {over}")
                 if isinstance(part, Param) and part.name not in folded:
                     raise DefinitionError(f"property {prop.name}: no row chooses `{part}` for it; fold over its values with all_of or any_of")
+                if isinstance(part, Cell) and part.variable.name.endswith(".state") and id(part.variable) not in states:
+                    raise DefinitionError(f"property {prop.name} asks for `{part}`, which is of no machine of the system; add it")
                 if isinstance(part, Passed):
                     raise DefinitionError(f"property {prop.name} belongs to no copy, so nobody waits in `{part}`; ask for states instead")
 

@@ -49,6 +49,9 @@ class System:
     ):  # fmt: skip
         from .rules import check_rules, check_tables
 
+        for given, kind in ((machines, Machine), (properties, Property)):
+            if not isinstance(given, Sequence) or not all(isinstance(one, kind) for one in given):
+                raise DefinitionError(f"system {name}: give a list of machines and a list of properties")
         self.name, self.doc, self.unseen = name, doc, tuple(unseen)
         self.machines = list(machines)
         self._stated = tuple(properties)

@@ -28,6 +28,7 @@ from protocol import (
     barrier,
     channel,
     choice,
+    deadlock,
     each,
     ghost,
     hang,
@@ -263,6 +264,14 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "property of nobody": (lambda: guarded(True, properties=[always("p", PER_RANK[me(RANK)] == 0)], copies=RANK), r"me\(rank\) is nobody.*all_of"),
     "property of a choice": (lambda: guarded(True, properties=[never("p", PER_RANK[choice("who", RANK)] == 0)]), "no row chooses `who` for it"),
     "property behind a barrier": (lambda: guarded(True, properties=[always("p", passed(GATE))]), r"nobody waits in `passed\(gate\)`"),
+    "property of a machine left out": (
+        lambda: System("s", [machine()], [never("p", REQUEST.at() == Door.SHUT)]),
+        "which is of no machine of the system",
+    ),
+    "properties that are no list": (lambda: build(properties=deadlock()), "give a list of machines and a list of properties"),
+    "machines that are no list": (lambda: System("s", REQUEST), "give a list of machines"),  # type: ignore[arg-type]
+    "effects that are no list": (lambda: Row("go", A, B, True, R1.set(True)), r"write \[first := True\]"),  # type: ignore[arg-type]
+    "comparison for an effect": (lambda: Row("go", A, B, True, [R1 == True]), "`first == True` is not an effect"),  # noqa: E712
     "property of a ghost number": (lambda: never("p", GHOST == 1), "lies outside"),
 }
 
