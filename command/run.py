@@ -71,7 +71,6 @@ def run(
     from engine.load import bench
     from engine.load.table import Selection
     from engine.load.traffic import Traffic
-    from protocol.trace import check_target
 
     alone = Lockstep.asked(lockstep, policy, seed, changes, record, recorded, without)
     events = log if log is not None or timeline is None else EVENTS  # a timeline is drawn from the log
@@ -82,13 +81,23 @@ def run(
     selection = Selection.parse(percentile_metrics, metric_percentiles, goodput)
     source = bench.Source(workload, limit, scale, rounds=rounds, input_len=input_len, output_len=output_len, seed=seed)
     load = Load(source, Traffic(request_rate, burstiness, concurrency, speed, seed), bench.Answers(temperature, ignore_eos))
-    for file in (*player.logs.values(), timeline, json_file if json_file != "-" else ""):
-        if file:
-            check_target(file)
+    _check_files(player, timeline, json_file)
     with Progress("run") as shown:
         played = player.play(load, shown)
     _tell(load, played, selection, timeline, json_file, save_detailed)
     raise typer.Exit(0 if played.fine else 1)
+
+
+def _check_files(player: Player, timeline: Path | None, json_file: str) -> None:
+    """Refuse a run whose files could not be written, or whose log could not be read back for the picture."""
+    from protocol.trace import check_target
+
+    for file in (*player.logs.values(), timeline, json_file if json_file != "-" else ""):
+        if file:
+            check_target(file)
+    unread = [log for log in player.logs.values() if log.exists() and not log.is_file()] if timeline is not None else []
+    if unread:
+        raise DefinitionError(f"--timeline: it is drawn from the log, which cannot be read back from {unread[0]}; let --log name a file")
 
 
 def _tell(load: Load, played: Played, selection: Selection, timeline: Path | None, json_file: str, detailed: bool) -> None:

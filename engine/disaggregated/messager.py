@@ -23,7 +23,6 @@ class Messager:
         self._shape, self._homes, self._source, self._targets, self._fence = shape, homes, source, targets, fence
         self._tasks: dict[int, CacheTask] = {}
         self._chunks_sent: dict[int, int] = {}
-        self.bytes_sent = 0
 
     @after("registrar.fetch_task")
     def fetch(self, step: Step) -> None:
@@ -46,7 +45,7 @@ class Messager:
         target = self._targets[self._homes.decode_of(q)]
         with self._fence.writing(q, task.job.key) as is_let_in:
             if is_let_in:
-                self.bytes_sent += target.copy_blocks(layer, self._source, task.source[span], task.target[span])
+                target.copy_blocks(layer, self._source, task.source[span], task.target[span])
         if step.event == "send_last_layer":
             self._chunks_sent[q] = chunk
 

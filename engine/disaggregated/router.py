@@ -26,16 +26,6 @@ class Router:
         kind = BreakableLine if mortal else Line
         self.lines = [kind(self, number, shape) for number in range(numbers)]
 
-    @property
-    def running(self) -> int:
-        """Generations that have a number."""
-        return sum(line.job is not None for line in self.lines)
-
-    @property
-    def waiting(self) -> int:
-        """Generations that wait for a number."""
-        return len(self._waiting)
-
     def submit(self, key: int, generation: Generation) -> None:
         """Take a generation in, with the key by which its tokens come back."""
         self._waiting.append((key, generation))

@@ -6,11 +6,10 @@ A bfloat16 engine stores its weights and what every operation gives with 8 bits 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
-from .weights import Floats, Weights
+from .weights import Floats
 
 Narrow = Callable[[Floats], Floats]
 """What becomes of an operation's result."""
@@ -26,8 +25,3 @@ def bfloat16(x: Floats) -> Floats:
     bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
     rounded = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) & np.uint32(0xFFFF0000)
     return np.where(np.isfinite(x), rounded.view(np.float32), x)
-
-
-def bfloat16_weights(weights: Weights) -> Weights:
-    """A copy of the weights, every number rounded to bfloat16."""
-    return replace(weights, arrays={name: bfloat16(array) for name, array in weights.arrays.items()})

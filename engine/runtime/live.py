@@ -145,12 +145,6 @@ class LiveEngine:
             raise item
         return item
 
-    def liveness(self) -> dict[str, float]:
-        """Seconds since each process last took a turn; a process that is dead or not yet back is missing."""
-        now, house = self._house.clock.now(), self._house
-        names = [s.name for s in self.placement.stations if s.name in house.children]
-        return {n: now - house.last_turn(n) for n in names if self._supervision is None or not self._supervision.is_returning(n)}
-
     def stop(self) -> Usage:
         """End in good order, write the logs, and return what the living processes have done since they were all ready.
 

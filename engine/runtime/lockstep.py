@@ -92,26 +92,6 @@ class LockstepAgent(Agent):
         self.clock.doze(self._pause_s)
 
 
-class FreeAgent(LockstepAgent):
-    """An agent without handlers: the policy decides what a handler, the clock or the environment would decide."""
-
-    def __init__(self, driver: Driver, copy: Copy, time: VirtualTime):
-        super().__init__(driver, copy, Bindings(driver.system, [], []), VirtualClock(time))
-
-    def fires(self, action: Action) -> bool:
-        """Every row does."""
-        return True
-
-    def _handler(self, action: Action) -> None:
-        return None
-
-    def _is_due(self, instance: Instance) -> bool:
-        return True
-
-    def _rest(self) -> None:
-        """No time goes by."""
-
-
 class Lockstep:
     """The agents of one or several drivers, one row at a time.
 

@@ -25,7 +25,7 @@ from engine.roles.binding import Outcome
 from engine.roles.rank import Rank
 from engine.roles.scheduler import Scheduler
 from engine.runtime.forward_signal import run_lockstep
-from engine.runtime.lockstep import FreeAgent, Lockstep
+from engine.runtime.lockstep import Lockstep
 from engine.runtime.plan import Plan
 from engine.runtime.policy import SeededRandom
 from engine.store import Store
@@ -33,6 +33,7 @@ from engine.workload import Request, generate
 from protocol.action import Action
 from protocol.machines.repaired.protocol import build
 from protocol.system import System
+from tests.engine.free_agent import FreeAgent
 
 PRODUCTION = {
     "requests": 16,

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.live
 
 def next_letter(engine: LiveEngine) -> Letter:
     letter = engine.received(PATIENCE_S)
-    assert letter is not None, f"silence; seconds since the last turns: {engine.liveness()}"
+    assert letter is not None
     return letter
 
 
@@ -59,7 +59,6 @@ def test_requests_sent_at_run_time_are_answered_and_the_log_conforms(tmp_path: P
         assert outcomes(engine, 4)[0] == [0, 1, 2, 3]
         engine.send("router", 1)
         assert outcomes(engine, 4)[0] == [0, 1, 2, 3]
-        assert set(engine.liveness()) == set(engine.children) - {"queue server"}
         fired = engine.stop().rows
     answer = conform(log)
     assert answer.conforms and answer.events == fired, answer

@@ -10,11 +10,13 @@ import pytest
 
 from engine.clock import VirtualTime
 from engine.driver import Driver
-from engine.runtime.lockstep import FreeAgent, Lockstep
+from engine.runtime.lockstep import Lockstep
 from engine.runtime.policy import Policy, Priorities, RoundRobin, SeededRandom
 from engine.runtime.recording import Recorder, Repeated, load_choices, save_choices
 from engine.store import Store
 from protocol import BOOL, TRUE, Machine, Row, System, TraceError, register
+
+from .free_agent import FreeAgent
 
 WORK = 8
 """Rows between the look and the check."""

@@ -18,7 +18,7 @@ from engine.clock import VirtualTime
 from engine.driver import Driver
 from engine.numbering import Numbering
 from engine.row import Bound, Row
-from engine.runtime.lockstep import FreeAgent, Lockstep
+from engine.runtime.lockstep import Lockstep
 from engine.runtime.policy import Policy, Priorities, RoundRobin, SeededRandom
 from engine.store import Sparse, Store
 from protocol import BOOL, DoubleWrite, Lock, Machine, Optional, OutOfRange, ProtocolError, Range, System, choice, locked, private
@@ -31,6 +31,7 @@ from protocol.system import State
 from protocol.types import Value, all_values, flat_index
 from tests.checker.random_systems import EXAMPLES, systems
 
+from .free_agent import FreeAgent
 from .small_system import RANK
 
 FEW = 2

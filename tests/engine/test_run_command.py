@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from interlock import main
+
 ROOT = Path(__file__).resolve().parents[2]
 MOONCAKE = '{"timestamp": 0, "input_length": 50, "output_length": 3, "hash_ids": [0]}\n'
 
@@ -78,6 +80,7 @@ def test_what_fails_is_told_and_is_the_exit_code() -> None:
         (("--url", "http://127.0.0.1:1", "--monolithic"), "--url and --monolithic: give one of them"),
         (("--monolithic", "--audit"), "--audit: only the disaggregated engine keeps what it generates"),
         (("--limit", "2", "--timeline", "absent/t"), "absent/t: no file can be written there; choose a file"),
+        (("--limit", "2", "--log", "/dev/null", "--timeline", "t"), "--timeline: it is drawn from the log, which cannot be read back from /dev/null"),
         (("--url", "http://127.0.0.1:1", "--timeline", "t"), "--log and --timeline: only the engine that the protocol drives has events"),
         (("--limit", "2", "--speed", "inf"), "speed=inf: give a finite number"),
         (("--request-rate", "0"), "request_rate=0.0: give a positive number"),
@@ -87,9 +90,14 @@ def test_what_fails_is_told_and_is_the_exit_code() -> None:
         (("--workload", "trace", "--rounds", "2"), "--rounds, --input-len and --output-len are of the synthetic workload"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str) -> None:
+def test_bad_input_is_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["interlock", "run", *words])
     (tmp_path / "trace").write_text(MOONCAKE + "{\n")
-    done = interlock(*words)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert message in done.stderr and os.listdir(tmp_path) == ["trace"]
+    with pytest.raises(SystemExit) as end:
+        main()
+    told = capsys.readouterr()
+    assert (end.value.code, told.out, told.err.count("\n")) == (2, "", 1)
+    assert message in told.err and os.listdir(tmp_path) == ["trace"]
