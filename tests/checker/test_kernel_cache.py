@@ -1,14 +1,17 @@
 """Where the kernel's compiled code is kept: with the user, or, where nothing can be kept, for as long as the process runs."""
 
+import fcntl
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from checker import kernel_cache
-from checker.kernel_cache import cache_directory, is_damaged, seal
+from checker.kernel_cache import LOCK, SEAL, cache_directory, is_damaged, kept_code, seal
 
-SOURCE = Path(kernel_cache.__file__)
+SOURCE = [Path(kernel_cache.__file__)]
+DAYS_AGO = time.time() - 3 * kernel_cache.UNUSED_S
 
 
 def test_compiled_code_is_kept_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,3 +39,44 @@ def test_damaged_code_is_compiled_anew(tmp_path: Path, monkeypatch: pytest.Monke
     code.write_bytes(b"who")
     assert is_damaged(directory)
     assert cache_directory(SOURCE) == (directory, False) and not code.exists()
+
+
+def kernels(folder: Path) -> tuple[Path, Path]:
+    """The code of two versions, sealed: one that was used three days ago, one that was then compiled and used today."""
+    versions = folder / "interlock" / "0123456789abcdef", folder / "interlock" / "fedcba9876543210"
+    for version in versions:
+        version.mkdir(parents=True)
+        (version / "kernel.find.1.nbc").write_bytes(b"code")
+        seal(version)
+        os.utime(version / SEAL, (DAYS_AGO, DAYS_AGO))
+    seal(versions[1])  # as loading does
+    return versions
+
+
+def test_a_version_that_nobody_uses_goes_when_another_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What else lies in the cache stays, as does a version that another checkout still loads."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    unused, used = kernels(tmp_path)
+    model = tmp_path / "interlock" / "smollm2"
+    model.mkdir()
+    os.utime(model, (DAYS_AGO, DAYS_AGO))
+    with kept_code(SOURCE):
+        assert unused.exists()
+    assert not unused.exists() and used.exists() and model.exists() and cache_directory(SOURCE)[1]
+
+
+def test_nothing_goes_while_another_process_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an old version nor a damaged one: it may be one that is just being written."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    unused, _ = kernels(tmp_path)
+    directory, _ = cache_directory(SOURCE)
+    seal(directory)
+    (directory / "kernel.find.2.nbc").write_bytes(b"more")
+    with (tmp_path / "interlock" / LOCK).open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        with kept_code(SOURCE):
+            pass
+        assert unused.exists() and is_damaged(directory)
+        own, there = cache_directory(SOURCE)
+        assert own.parent.parent != tmp_path and not there
+    assert cache_directory(SOURCE) == (directory, False) and not is_damaged(directory)

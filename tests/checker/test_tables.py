@@ -152,7 +152,7 @@ def random_state(system, rng):
 
 
 def run_program(tables, number, words):
-    """The code that ends a program (0: none) and the words of the successor: `kernel._run`, plainly."""
+    """The code that ends a program (0: none) and the words of the successor: `run` of `kernel/programs.py`, plainly."""
     width = tables.layout.words
     work = [int(w) for w in words] * 2 + [0] * (tables.work_words - 2 * width)
     at, last = (int(x) for x in tables.programs[number])
