@@ -2,8 +2,10 @@
 
 import pytest
 
+from checker import check
+from checker.result import Verdict
 from protocol.catalogue import hazards, scenarios
-from protocol.render.changes import CHANGES, changes_of, claims, closed, found_with, left, opened
+from protocol.render.changes import CHANGES, Change, changes_of, claims, closed, found_with, left, opened
 from protocol.render.pulls import PULLS
 
 
@@ -47,3 +49,17 @@ def test_no_claim_is_told_twice() -> None:
     for change in CHANGES:
         keys = [(claim.number, claim.asked) for claim in claims(change)]
         assert len(keys) == len(set(keys))
+
+
+VERSION = ("variant", "epoch", "locked", "assigned_early")
+"""The builders' arguments that say which version is built; all others are bounds."""
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda c: f"{c.pulls[0]} {c.group} {c.before} {c.after}")
+def test_what_turned_turned_by_the_version_and_not_by_the_bounds(change: Change) -> None:
+    for claim in (c for c in claims(change) if c.is_opened or c.is_closed):
+        bad, good = (claim.after, claim.before) if claim.is_opened else (claim.before, claim.after)
+        assert bad is not None and good is not None and bad.build is good.build
+        bounds = {key: value for key, value in bad.config.items() if key not in VERSION}
+        system = bad.build(**bounds, **{key: value for key, value in good.config.items() if key in VERSION})
+        assert check(system.focused(claim.asked)).findings[claim.asked].verdict is Verdict.HOLDS, (bad.name, good.name)
