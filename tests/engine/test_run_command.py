@@ -78,6 +78,7 @@ def test_what_fails_is_told_and_is_the_exit_code() -> None:
         (("--limit", "2", "--log", "absent/log"), "absent/log: no file can be written there; choose a file"),
         (("--limit", "2", "--prefill", "0", "--log", "absent/log"), "absent/log: no file can be written there; choose a file"),
         (("--url", "http://127.0.0.1:1", "--monolithic"), "--url and --monolithic: give one of them"),
+        (("--prefill", "0", "--async-execution"), "--async-execution: of P's ranks; leave out --url, --monolithic and --prefill 0"),
         (("--monolithic", "--audit"), "--audit: only the disaggregated engine keeps what it generates"),
         (("--limit", "2", "--timeline", "absent/t"), "absent/t: no file can be written there; choose a file"),
         (("--limit", "2", "--log", "/dev/null", "--timeline", "t"), "--timeline: it is drawn from the log, which cannot be read back from /dev/null"),

@@ -154,6 +154,7 @@ def test_what_is_not_there_is_one_line() -> None:
         ({"model": "gpt-4"}, "127.0.0.1", "there is no model 'gpt-4'; choose one of tiny, tiny-experts, smollm2"),
         ({"model": "smollm2", "context_tokens": 8193}, "127.0.0.1", "8193 tokens: model smollm2 has learnt 8192; give a smaller --max-model-len"),
         ({"context_tokens": 10**9}, "127.0.0.1", "8 sequences of 1000000000 tokens take .* GB of KV cache, and this machine has .*; give a smaller"),
+        ({"asynchronous": True}, "127.0.0.1", "--async-execution: of P's ranks, and the monolithic engine has none; leave out --monolithic"),
         ({"drafts": 3}, "127.0.0.1", "--num-speculative-tokens 3: .*; give 0, or leave out --monolithic"),
         ({"tensor_parallel": 5}, "127.0.0.1", "cannot be cut into 5 ranks; choose one of 1, 2, 3, 6"),
         ({}, "256.0.0.1", "256.0.0.1:0: .*; choose another --host or --port"),
