@@ -106,14 +106,14 @@ class Lockstep:
         policy = self.policy(requests)
         service = wanted.in_lockstep(policy, logged=logs, cost=USUAL, without=self.without)
         try:
-            measured, fired, found = bench.run_in_lockstep(requests, traffic, service, answers, progress, logs, audits=audits)
+            measured, figures, found = bench.run_in_lockstep(requests, traffic, service, answers, progress, logs, audits=audits)
         except StandsStill as error:
             what, _, copies = str(error).partition(": ")
             print("\n  ".join([f"interlock: {what}:", *copies.split("; ")]), file=sys.stderr)
             raise typer.Exit(1) from None
         finally:
             self._keep(policy)
-        return measured, {"turns": str(self), "rows_fired": fired}, found
+        return measured, {"turns": str(self)} | figures, found
 
     def signal(self, requests: Sequence[Request], plan: Plan, speed: float, log: Path) -> tuple[Measurement, dict[str, Any]]:
         """The gate and its ranks, without tensors."""

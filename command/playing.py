@@ -158,8 +158,10 @@ class Player:
         if self.lockstep is not None:
             measured, told, found = self.lockstep.play(requests, load.traffic, wanted, load.answers, progress, self.logs, self.audits)
             return Played(measured, details | told, dict.fromkeys(self.logs.values(), ""), found)
-        measured, fired, found, written = bench.run_in_process(requests, load.traffic, wanted, load.answers, progress, self.logs, audits=self.audits)
-        return Played(measured, details | ({} if self.monolithic else {"rows_fired": fired}), written, found)
+        measured, figures, found, written = bench.run_in_process(
+            requests, load.traffic, wanted, load.answers, progress, self.logs, audits=self.audits
+        )
+        return Played(measured, details | figures, written, found)
 
     def _gated(self, load: Load, requests: Sequence[Request], progress: Told) -> Played:
         """By the gate and its ranks, without tensors."""

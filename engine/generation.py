@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 
 from protocol import DefinitionError
 
+from .model.balancing import ExpertUse
 from .model.routing import Routing
 from .model.sampling import Sampling
 
@@ -126,7 +127,7 @@ class Stats:
 
     Args:
         running, waiting: generations under way; those that were not scheduled yet. kv_usage: the share of KV blocks taken (0 to 1).
-        prefix, drafts: the use of its prefix cache and of draft tokens since the start; of none where there is none.
+        prefix, drafts, experts: the use of its prefix cache, of draft tokens and of shared experts since the start; of none where there is none.
     """
 
     running: int
@@ -134,6 +135,7 @@ class Stats:
     kv_usage: float
     prefix: PrefixUse = PrefixUse()
     drafts: DraftUse = DraftUse()
+    experts: ExpertUse = ExpertUse()
 
 
 class Handle:

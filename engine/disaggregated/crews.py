@@ -356,6 +356,11 @@ def prefill_engine(plant: Plant, prefill: int) -> str:
     return f"prefill {prefill} engine" if plant.prefills > 1 else "prefill engine"
 
 
+def decode_engines(plant: Plant) -> set[str]:
+    """The names of the processes of the engines of all D's."""
+    return {f"decode engine {d}" for d in range(plant.decodes)}
+
+
 def engines(plant: Plant) -> list[str]:
     """The names of the processes of all engines."""
     return [*(prefill_engine(plant, i) for i in range(plant.prefills)), *(f"decode engine {d}" for d in range(plant.decodes))]

@@ -18,7 +18,7 @@ from ..audit import Record
 from ..clock import Clock
 from ..errors import StandsStill
 from ..generation import DraftUse, Finish, Generation, PrefixUse, Token
-from ..model.balancing import Balance, Rebalance
+from ..model.balancing import Balance, ExpertUse, Rebalance
 from ..model.group import Group
 from ..model.kv_cache import KvCache
 from ..model.layers import Routes
@@ -267,6 +267,11 @@ class LockstepEngine(Operated):
         self._routing = RoutingStore(Path(plant.routing)) if plant.routing else None
         self.prefix, self.drafts = PrefixUse(), DraftUse()
         self.rebalances: list[Rebalance] = []
+
+    @property
+    def experts(self) -> ExpertUse:
+        """How shared experts have moved."""
+        return sum((move.use for move in self.rebalances), ExpertUse())
 
     @property
     def strays(self) -> int:

@@ -44,7 +44,9 @@ class LockstepService:
         plant, answers = self.engine.plant, self.engine.answers
         begun = [key for key in self._handles if answers[key].tokens]
         taken = sum(plant.shape.blocks_for(answers[key].generation.tokens) for key in begun)
-        return Stats(len(begun), len(self._handles) - len(begun), taken / plant.decode_blocks, self.engine.prefix, self.engine.drafts)
+        return Stats(
+            len(begun), len(self._handles) - len(begun), taken / plant.decode_blocks, self.engine.prefix, self.engine.drafts, self.engine.experts
+        )
 
     def close(self) -> None:
         """Drop what runs."""

@@ -18,13 +18,13 @@ from ..clock import LiveClock
 from ..errors import EngineError
 from ..generation import DraftUse, Finish, Generation, Handle, PrefixUse, Stats
 from ..meter import Usage
-from ..model.balancing import Rebalance
+from ..model.balancing import ExpertUse, Rebalance
 from ..routing.store import RoutingStore
 from ..runtime.household import SEGMENT_PREFIX
 from ..runtime.live import LiveEngine, check_machine, start
 from ..runtime.supervision import Died
 from .arena import Arena
-from .crews import Abort, GivenUp, Held, Inspect, LiveMemory, Submit, engines, placement_of
+from .crews import Abort, GivenUp, Held, Inspect, LiveMemory, Submit, decode_engines, engines, placement_of
 from .job import Begun, Closed, Produced
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
@@ -79,7 +79,7 @@ class Disaggregated(Operated):
         self._taken, self._deaths = 0, Counter[str]()
         self.failure: EngineError | None = None
         """What has ended the engine; None while it goes on."""
-        self._prefix, self._drafts = PrefixUse(), DraftUse()
+        self._prefix, self._drafts, self._experts = PrefixUse(), DraftUse(), ExpertUse()
         self.rebalances: list[Rebalance] = []
         """The placements of experts that the D's have gone over to."""
         self._closed = False
@@ -153,7 +153,7 @@ class Disaggregated(Operated):
             self._check_open()
             running, shape = len(self._begun), self.plant.shape
             taken = sum(shape.blocks_for(self._handles[key].generation.tokens) for key in self._begun)
-            return Stats(running, len(self._handles) - running, taken / self.plant.decode_blocks, self._prefix, self._drafts)
+            return Stats(running, len(self._handles) - running, taken / self.plant.decode_blocks, self._prefix, self._drafts, self._experts)
 
     def pause(self, *, abort: bool = False) -> None:
         """Begin no further request, and return when none is under way; see `Operated`."""
@@ -251,6 +251,8 @@ class Disaggregated(Operated):
             self._held.put((sender, content))
         elif isinstance(content, Died):
             self._deaths.update(content.names)
+            if not decode_engines(self.plant).isdisjoint(content.names):
+                self._experts = self._experts.at_first()
         elif isinstance(content, Obeyed):
             self._obeyed.put(content.order)
         elif isinstance(content, Begun):
@@ -269,6 +271,7 @@ class Disaggregated(Operated):
             self._drafts += content
         elif isinstance(content, Rebalance):
             self.rebalances.append(content)
+            self._experts += content.use
         elif isinstance(content, GivenUp):
             self._end(content.key, Finish.ABORT)
         elif isinstance(content, Closed):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from protocol import DefinitionError
 
@@ -16,6 +17,7 @@ from ..disaggregated.lockstep_service import LockstepService
 from ..disaggregated.succession import Succession
 from ..log import beside
 from ..metrics import Measurement
+from ..model.balancing import ExpertUse
 from ..model.named import config_of, weights_of
 from ..model.sampling import Sampling
 from ..workload import SYNTHETIC, Request, generate, load, sessions_of
@@ -93,8 +95,8 @@ def run_in_process(
     logs: Mapping[str, Path] | None = None,
     *,
     audits: bool = False,
-) -> tuple[Measurement, int, Audit | None, dict[Path, str]]:
-    """Play the requests against an engine that is started for it and stopped at the end; also tells how many rows it fired, and its logs.
+) -> tuple[Measurement, dict[str, Any], Audit | None, dict[Path, str]]:
+    """Play the requests against an engine that is started for it and stopped at the end; also tells its own figures (`told`), and its logs.
 
     Args:
         logs: where a disaggregated engine's event logs go, by the names of its systems; see `Succession`. They are written when all is over.
@@ -109,11 +111,12 @@ def run_in_process(
     try:
         measured = asyncio.run(play(requests, ServiceGenerator(service, sampling, last), traffic, progress=progress))
         if not isinstance(service, Succession):
-            return measured, 0, None, {}
+            return measured, {}, None, {}
         leaks = service.leaks() if audits else []
         fired = service.stop().rows
         found = audit(weights_of(config_of(wanted.model)), service.records, leaks, wanted.routing) if audits else None
-        return measured, fired, found, service.written
+        experts = None if wanted.redundant_experts is None else service.stats().experts
+        return measured, told(fired, experts), found, service.written
     finally:
         service.close()
 
@@ -127,8 +130,8 @@ def run_in_lockstep(
     logs: Mapping[str, Path] | None = None,
     *,
     audits: bool = False,
-) -> tuple[Measurement, int, Audit | None]:
-    """Play the requests against an engine in lockstep, client and engine on one virtual time; also tells how many rows it fired.
+) -> tuple[Measurement, dict[str, Any], Audit | None]:
+    """Play the requests against an engine in lockstep, client and engine on one virtual time; also tells its own figures (`told`).
 
     Args:
         logs: where the event logs of systems go that the service keeps. audits: see `run_in_process`.
@@ -144,7 +147,18 @@ def run_in_lockstep(
         engine.run()
         found = audit(weights_of(engine.plant.config), engine.answers.values(), engine.leaks(), engine.plant.routing) if audits else None
         engine.ensemble.write_logs(logs or {})
-        return measured, engine.ensemble.fired, found
+        return measured, told(engine.ensemble.fired, engine.experts if engine.plant.balances_experts else None), found
+
+
+def told(fired: int, experts: ExpertUse | None) -> dict[str, Any]:
+    """What an engine says of itself behind a run: the rows that it has fired, and how its experts have moved, if they may."""
+    if experts is None:
+        return {"rows_fired": fired}
+    figures: dict[str, Any] = {"rows_fired": fired, "expert_moves": experts.moves}
+    if experts.imbalance is not None:
+        before, after = experts.imbalance
+        figures |= {"expert_imbalance_before": round(before, 3), "expert_imbalance_after": round(after, 3)}
+    return figures
 
 
 def logs_of(log: Path, systems: Iterable[str]) -> dict[str, Path]:

@@ -26,12 +26,37 @@ GAIN = 0.95
 
 
 @dataclass(frozen=True)
+class ExpertUse:
+    """Where experts lie that ranks share: how often they have moved (EPLB), and how evenly that loads the ranks.
+
+    Args:
+        imbalance: load of the busiest rank over the mean, 1 is even, by what was counted before the last move: where experts lay until then,
+            and where they lie since. None while they lie where they lay at first, as again when ranks have died.
+    """
+
+    moves: int = 0
+    imbalance: tuple[float, float] | None = None
+
+    def __add__(self, other: ExpertUse) -> ExpertUse:
+        return ExpertUse(self.moves + other.moves, other.imbalance or self.imbalance)
+
+    def at_first(self) -> ExpertUse:
+        """The same when the ranks have begun anew, with the experts that they have at first."""
+        return ExpertUse(self.moves)
+
+
+@dataclass(frozen=True)
 class Rebalance:
     """A placement that all ranks have gone over to, and the imbalance of the loads until then, under the last one and under this."""
 
     placement: ExpertPlacement
     before: float
     after: float
+
+    @property
+    def use(self) -> ExpertUse:
+        """What the engine tells of it."""
+        return ExpertUse(1, (self.before, self.after))
 
 
 class Balancer:

@@ -23,7 +23,7 @@ class EngineFigures(Collector):
         self._service, self._model = service, model
 
     def collect(self) -> Iterable[Metric]:
-        """Gauges of what it is doing, and the use of its prefix cache and of its drafts."""
+        """Gauges of what it is doing, and the use of its prefix cache, its drafts and its experts."""
         try:
             stats = self._service.stats()
         except EngineError:
@@ -35,6 +35,9 @@ class EngineFigures(Collector):
         yield self._figure(CounterMetricFamily, "prefix_cache_hits", "Prompt tokens found in the prefix cache.", stats.prefix.hits)
         yield self._figure(CounterMetricFamily, "spec_decode_num_draft_tokens", "Draft tokens verified.", stats.drafts.proposed)
         yield self._figure(CounterMetricFamily, "spec_decode_num_accepted_tokens", "Draft tokens accepted.", stats.drafts.accepted)
+        yield self._figure(CounterMetricFamily, "eplb_moves", "Times that shared experts have moved between ranks.", stats.experts.moves)
+        about = "Load of the busiest rank over the mean, as foreseen by the last move of experts; 0 where they lie as at first."
+        yield self._figure(GaugeMetricFamily, "eplb_imbalance", about, stats.experts.imbalance[1] if stats.experts.imbalance else 0.0)
 
     def _figure(self, kind: type[GaugeMetricFamily] | type[CounterMetricFamily], name: str, about: str, value: float) -> Metric:
         family = kind(f"interlock:{name}", about, labels=["model_name"])

@@ -21,7 +21,7 @@ from .fetched import needs_smollm2
 def test_an_audit_of_a_live_run_is_healthy(ranks: int) -> None:
     requests = [Request(0.0, 40, 4), Request(0.0, 21, 3)]
     wanted = Deployment("smollm2", tensor_parallel=ranks, sequences=2, context_tokens=64)
-    measured, fired, found, _ = run_in_process(requests, Traffic(math.inf), wanted, Answers(), lambda _: None, audits=True)
+    measured, figures, found, _ = run_in_process(requests, Traffic(math.inf), wanted, Answers(), lambda _: None, audits=True)
     assert found is not None and found.healthy, found
     assert (found.requests, found.tokens) == (2, 7) and found.k3_kl_mean < HEALTHY_K3
-    assert not measured.failed and fired > 100
+    assert not measured.failed and figures["rows_fired"] > 100

@@ -9,12 +9,14 @@ import pytest
 
 from engine.deployment import Deployment
 from engine.generation import Finish, Generation, Handle, Stats, Token
-from engine.load.bench import Answers, context_of, run_in_process
+from engine.load.bench import Answers, context_of, run_in_lockstep, run_in_process, told
 from engine.load.client import play
 from engine.load.service import ServiceGenerator
 from engine.load.traffic import Traffic
+from engine.model.balancing import ExpertUse
 from engine.model.config import TINY
 from engine.model.sampling import Sampling
+from engine.runtime.policy import RoundRobin
 from engine.workload import Request, generate
 from protocol import DefinitionError
 
@@ -97,8 +99,8 @@ def test_the_monolithic_engine_answers_every_request_in_full() -> None:
     requests = [r.scaled(0.02) for r in generate(seed=2, count=12, rate=50, rounds=3)]
     wanted = Deployment("tiny", 0, tensor_parallel=2, sequences=4, context_tokens=context_of(requests))
     told: list[int] = []
-    measured, fired, _, _ = run_in_process(requests, Traffic(math.inf, concurrency=3), wanted, Answers(), told.append)
-    assert fired == 0 and measured.failed == [] and told == list(range(1, 13))
+    measured, figures, _, _ = run_in_process(requests, Traffic(math.inf, concurrency=3), wanted, Answers(), told.append)
+    assert figures == {} and measured.failed == [] and told == list(range(1, 13))
     assert [c.output_tokens for c in measured.completions] == [r.output_tokens for r in requests]
     assert all(len(c.pieces_s) == c.output_tokens for c in measured.completions)
     said = 0
@@ -106,6 +108,26 @@ def test_the_monolithic_engine_answers_every_request_in_full() -> None:
         said = 0 if number % 3 == 0 else said
         assert completion.prompt_tokens == said + request.prompt_tokens
         said = completion.prompt_tokens + completion.output_tokens
+
+
+@pytest.mark.parametrize("redundant", [None, 1])
+def test_a_run_tells_how_experts_have_moved(redundant: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.disaggregated.balancing.COUNTED", 64)
+    requests = [Request(0.0, 9, 12)] * 4
+    wanted = Deployment("tiny-experts", decode=2, sequences=2, context_tokens=64, expert_parallel=2, redundant_experts=redundant)
+    measured, figures, _ = run_in_lockstep(requests, Traffic(math.inf), wanted.in_lockstep(RoundRobin()), Answers(), lambda _: None)
+    assert not measured.failed and figures.pop("rows_fired") > 100
+    if redundant is None:
+        assert figures == {}
+    else:
+        assert figures["expert_moves"] > 0 and figures["expert_imbalance_before"] > figures["expert_imbalance_after"] >= 1
+
+
+def test_experts_lie_as_at_first_behind_a_death_and_their_moves_stay_counted() -> None:
+    use = ExpertUse(1, (1.5, 1.25)) + ExpertUse(1, (1.75, 1.0)) + ExpertUse()
+    assert use == ExpertUse(2, (1.75, 1.0)) and use.at_first() == ExpertUse(2)
+    assert told(7, use) == {"rows_fired": 7, "expert_moves": 2, "expert_imbalance_before": 1.75, "expert_imbalance_after": 1.0}
+    assert told(7, use.at_first()) == {"rows_fired": 7, "expert_moves": 2}
 
 
 def test_an_answer_may_end_at_the_models_last_token(monkeypatch: pytest.MonkeyPatch) -> None:

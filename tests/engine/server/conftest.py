@@ -17,6 +17,7 @@ import pytest
 from engine.errors import EngineError
 from engine.generation import DraftUse, Finish, Generation, Handle, PrefixUse, Service, Stats, Token
 from engine.in_process import InProcess
+from engine.model.balancing import ExpertUse
 from engine.model.config import TINY, ModelConfig
 from engine.model.weights import Weights, seeded
 from engine.server.app import Server, make_app
@@ -118,7 +119,7 @@ class Scripted:
     def stats(self) -> Stats:
         if self.broken:
             raise EngineError("decode rank 1 died; start the engine again")
-        return Stats(2, 1, 0.5, PrefixUse(queries=30, hits=20), DraftUse(9, 4))
+        return Stats(2, 1, 0.5, PrefixUse(queries=30, hits=20), DraftUse(9, 4), ExpertUse(2, (1.5, 1.25)))
 
     def close(self) -> None:
         pass

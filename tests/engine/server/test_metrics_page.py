@@ -10,12 +10,13 @@ from engine.server.telemetry import Telemetry, Track
 
 from .conftest import Address, Scripted, serving
 
-# Of vLLM's metrics (facts: serving.md, section 1) those that a server over any engine can tell.
+# Of vLLM's metrics (facts: serving.md, section 1) those that a server over any engine can tell; the last line has two of our own.
 NAMES = """
     time_to_first_token_seconds inter_token_latency_seconds request_time_per_output_token_seconds e2e_request_latency_seconds
     request_queue_time_seconds request_prefill_time_seconds request_decode_time_seconds request_inference_time_seconds
     prompt_tokens generation_tokens request_success num_requests_running num_requests_waiting kv_cache_usage_perc
     prefix_cache_queries prefix_cache_hits spec_decode_num_draft_tokens spec_decode_num_accepted_tokens
+    eplb_moves eplb_imbalance
 """.split()
 
 
@@ -85,5 +86,6 @@ def test_the_gauges_are_the_engines() -> None:
     assert gauges == [2, 1, 0.5]
     assert [figures[f"prefix_cache_{name}_total{{}}"] for name in ("queries", "hits")] == [30, 20]
     assert [figures[f"spec_decode_num_{name}_tokens_total{{}}"] for name in ("draft", "accepted")] == [9, 4]
+    assert (figures["eplb_moves_total{}"], figures["eplb_imbalance{}"]) == (2, 1.25)
     assert figures['request_success_total{finished_reason="stop"}'] == 3
     assert (figures["prompt_tokens_total{}"], figures["generation_tokens_total{}"]) == (9, 9)
