@@ -64,7 +64,9 @@ _OPEN = """\
 - **Tables are by request, not by slot.** What a slot is to the real tables, the number of a request is here: it is used again (`turns`), and
   hazards of what is left behind under it (H-05, H-06) come back by it. The cursor comes back with the abort that moves it (H17, H-10).
 - **D's own tensor-parallel ranks** are one worker here. That gate and ranks of the group `forward-signal` do what this worker takes for one
-  step is shown in the group [decode-ranks](catalogue.md#decode-ranks), for ranks that one D has to itself.
+  step is shown in the group [decode-ranks](catalogue.md#decode-ranks), for ranks that one D has to itself, and for those of D's that share their
+  experts, in rounds of all of them, in [decode-rounds](catalogue.md#decode-rounds). What the end of one of these does to the others is in
+  *crash-of-decodes* and, rank by rank, in [collectives](catalogue.md#collectives).
 - **Both at once:** two requests with all faults are beyond the memory of the machine that this was explored on. Split in two, P's
   properties and D's hold there, and what P brings about by itself (group [repaired-halves](catalogue.md#repaired-halves)); what needs
   both sides to end is not shown.
