@@ -16,7 +16,7 @@ from protocol.errors import DefinitionError
 from .catalogue import answers
 from .exploration import Explorer, explore, path_of, print_records
 from .options import JsonFile, Settings
-from .printing import write_json
+from .printing import print_prose, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,7 +132,8 @@ def _tell(found: _Answers, trace_file: str, *, paths: bool, reduced: bool) -> No
             for note in notes:
                 print(f"{name}: {note}")
     if len(found.names) == len(found.records) == 1 and found.records[0].never_fired:
-        print(f"\nrows that never fire at these bounds: {', '.join(found.records[0].never_fired)}")
+        print()
+        print_prose([f"rows that never fire at these bounds: {', '.join(found.records[0].never_fired)}"])
     if trace_file:
         print(f"path written to {trace_file}" if found.trace is not None else f"no path was found, so {trace_file} was not written")
 

@@ -146,12 +146,13 @@ def changes_of(pull: str) -> list[Change]:
 
 _INTRO = """\
 Which pull request of FastDeploy opened which race, and which closed it. Read off the verdicts of [the catalogue](catalogue.md) on the
-version before and the version behind it; where they differ, a test asks both at the same bounds (`tests/protocol/test_changes.py`). *Opens*: a claim about the hazard held
-before, and is violated behind. *Closes*: one was violated, and holds. *Leaves*: violated before and behind. *Found with it*: a hazard
-of this pull request that is there behind it, and was not asked before, mostly because what it is about was not there. A star: in part;
-some of the hazard was there before, or still is. A claim that is about no numbered hazard stands there by its property. The letters
-are the versions of the group, which [its section in the catalogue](catalogue.md) explains. None of these is left in [the repaired
-protocol](repaired.md). `interlock show '#7724'` has a pull request's scenarios, `interlock show H-01` a hazard's path.
+version before and the version behind it; where they differ, a test asks both at the same bounds (`tests/protocol/test_changes.py`).
+*Opens*: a claim about the hazard held before, and is violated behind. *Closes*: one was violated, and holds. *Leaves*: violated before
+and behind. *Found with it*: a hazard of this pull request that is there behind it, and was not asked before, mostly because what it is
+about was not there. A star: in part; some of the hazard was there before, or still is. A claim that is about no numbered hazard stands
+there by its property. The letters are the versions of the group, which [its section in the catalogue](catalogue.md) explains. None of
+these is left in [the repaired protocol](repaired.md). `interlock show '#7724'` has a pull request's scenarios, `interlock show H-01` a
+hazard's path.
 """
 
 
