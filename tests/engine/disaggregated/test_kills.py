@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from engine.audit import audit
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.succession import Succession
 from engine.generation import Finish, Generation, Handle
-from engine.model.config import TINY
+from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.named import weights_of
 from engine.model.sampling import Sampling
 from engine.runtime.household import PATIENCE
@@ -26,6 +27,9 @@ from ..test_live import is_gone, segments
 KILLS = int(os.environ.get("INTERLOCK_KILLS", "4"))
 REQUESTS_A_KILL, TOKENS_A_KILL = 5, 30
 PATIENCE_S = 60 + 20 * KILLS
+
+OWN = Plant(TINY, ranks=2, decodes=2, sequences=3, context_tokens=128, mortal=True)
+SHARED = replace(OWN, config=TINY_EXPERTS, expert_parallel=4, redundant_experts=1)
 
 pytestmark = pytest.mark.live
 
@@ -88,11 +92,11 @@ async def answers(players: Players, count: int) -> list[Finish | None]:
     return [handle.finish for handle in handles]
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_whoever_is_killed_whenever_every_request_ends_once_and_nothing_is_left(tmp_path: Path, seed: int) -> None:
-    plant = Plant(TINY, ranks=2, decodes=2, sequences=3, context_tokens=128, mortal=True)
+@pytest.mark.parametrize(("plant", "seed"), [(OWN, 1), (SHARED, 2)], ids=["own-experts", "shared-experts"])
+def test_whoever_is_killed_whenever_every_request_ends_once_and_nothing_is_left(tmp_path: Path, plant: Plant, seed: int) -> None:
     descriptors = len(os.listdir("/proc/self/fd"))
-    with closing(Succession(plant, {"": tmp_path / "events.ndjson"}, keeps_records=True)) as service:
+    logs = {name: tmp_path / f"events{name}.ndjson" for name in ("", *(["decodes"] if plant.shares_experts else []))}
+    with closing(Succession(plant, logs, keeps_records=True)) as service:
         players = Players(service, seed)
         asyncio.run(asyncio.wait_for(players.play(), PATIENCE_S))
         assert players.killed and all(map(is_gone, players.killed))
@@ -100,7 +104,7 @@ def test_whoever_is_killed_whenever_every_request_ends_once_and_nothing_is_left(
             assert set(ended) <= {Finish.LENGTH, Finish.ERROR} and service.failure is None
         assert {handle.finish for handle in players.handles} <= {Finish.LENGTH, Finish.ABORT, Finish.ERROR}
         assert all(bool(handle.message) == (handle.finish is Finish.ERROR) for handle in players.handles)
-        found = audit(weights_of(TINY), service.records, service.leaks())
+        found = audit(weights_of(plant.config), service.records, service.leaks())
         assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ()) and found.k3_kl_mean < 1e-9
         assert all(len(record.ends) == 1 for record in service.records) and (service.lost == 0 or KILLS > PATIENCE.attempts)
         service.stop()
