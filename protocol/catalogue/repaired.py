@@ -39,6 +39,7 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | prefills, prefills-full | deep: two P share a D; two D, one of which takes no request |
 | prefills-errors, prefills-aborts | deep: two P share a D, and writes fail; or clients give up |
 | prefills-troubled | deep: two P share a D, and writes of one of them fail |
+| prefills-taken-for-dead | deep: two P share a D, which takes one of them for dead |
 | prefills-suspected, prefills-lossy | deep: the same with D's suspicions and failed writes, or lost messages, for the requests of one of the two P |
 | prefills-refused-suspected | deep: a D that takes no request, and takes each of two P for dead |
 | prefills-crash, prefills-rank | deep: one of two P dies, and may start again; or one of its processes alone |

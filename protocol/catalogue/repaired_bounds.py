@@ -65,6 +65,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "prefills-errors": {"prefills": 2, "requests": 2, "errors": True},
     "prefills-aborts": {"prefills": 2, "requests": 2, "aborts": True},
     "prefills-troubled": {"prefills": 2, "requests": 2, "errors": True, "troubled": 1},
+    "prefills-taken-for-dead": {"prefills": 2, "requests": 2, "suspicions": True, "troubled": 1},
     "prefills-suspected": {"prefills": 2, "requests": 2, "suspicions": True, "errors": True, "troubled": 1},
     "prefills-lossy": {"prefills": 2, "requests": 2, "repeats": True, "losses": True, "troubled": 1},
     "prefills-refused-suspected": {"prefills": 2, "requests": 2, "full": True, "deadlines": True, "suspicions": True},

@@ -37,6 +37,7 @@ PREFILLS = [
     kept("prefills-crashes", "others_reservation_written", 13_108_200, None, deep=True),
     kept("prefills-crashes", "living_prefills_serve", 13_108_200, None, deep=True),
     kept("prefills-troubled", "untroubled_served", 2_283_144, None, deep=True),
+    kept("prefills-taken-for-dead", "untroubled_served", 17_710_983, None, deep=True),
     kept("prefills-suspected", "others_reservation_written", 18_121_671, None, deep=True),
     kept("prefills-lossy", "others_reservation_written", 24_835_758, None, deep=True),
     kept("prefills-refused-suspected", "requests_answered", 2_802_276, None, deep=True),

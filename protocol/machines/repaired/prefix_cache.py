@@ -163,12 +163,18 @@ def take(p: Plane, q: Any) -> list[Any]:
     return [*effects, cache.found[q].set(found)]
 
 
+def may_be_early(p: Plane) -> bool:
+    """Whether a rule is left out on which it rests that a node is computed when it is made."""
+    rules = p.rules
+    return not (rules.publishes_computed and rules.speaks_in_stream and rules.lowers_behind_barrier and rules.meets_at_top)
+
+
 def _make(p: Plane, prefix: Any, place: int, author: Any, written: Callable[[Any], Expr]) -> list[Any]:
     """The author's block becomes a node, with so many layers written."""
     cache = p.cache
     effects = [cache.kept[prefix, place].set(True), *([cache.users[prefix, place].set(1)] if p.rules.counts_users else [])]
     effects += [cache.written[r, prefix, place].set(written(r)) for r in p.rank]
-    return effects if p.rules.publishes_computed else [*effects, cache.author[prefix, place].set(author)]
+    return [*effects, cache.author[prefix, place].set(author)] if may_be_early(p) else effects
 
 
 def publish(p: Plane, requests: Iterable[Any], until: Callable[[Any], Expr]) -> list[Any]:
@@ -212,7 +218,7 @@ def release(p: Plane, q: Any) -> list[Any]:
         if p.rules.counts_users:
             effects += when(cache.table[q, k].is_in(*COUNTED), cache.users[prefix, k].sub(1))
         effects += [cache.table[q, k].set(Block.NONE), cache.lost[q, k].set(False)]
-        if not p.rules.publishes_computed:
+        if may_be_early(p):
             effects += when(cache.author[prefix, k] == q, cache.author[prefix, k].set(None))
     return [*effects, cache.computing[q].set(0), cache.found[q].set(0)]
 

@@ -10,7 +10,7 @@ from ...effect import when
 from ...expr import Expr
 from ...operators import lift
 from ...properties import Property, always, never, sometimes
-from .prefix_cache import COUNTED
+from .prefix_cache import COUNTED, may_be_early
 
 if TYPE_CHECKING:
     from .plane import Plane
@@ -31,7 +31,7 @@ def is_gone(p: Plane, q: Any, chunk: Any) -> Expr:
 
 def note_write(p: Plane, q: Any, chunk: Any, layer: Any, rank: Any, really: Expr) -> list[Any]:
     """A rank writes a layer of a block that has been a node since before it was computed."""
-    if p.cache is None or p.rules.publishes_computed:
+    if p.cache is None or not may_be_early(p):
         return []
     prefix = p.cache.prefix_of(q)
     mine = [(k, really & (lift(chunk) == k + 1) & (p.cache.author[prefix, k] == q)) for k in p.cache.places]
