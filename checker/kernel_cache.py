@@ -23,7 +23,7 @@ from pathlib import Path
 from numba import config
 
 SEAL, LOCK = "seal", "kernels.lock"
-UNUSED_S = 24 * 3600
+UNUSED_S = 3 * 24 * 3600
 """A version of the kernel that nobody has loaded for that long is removed when another one is."""
 
 

@@ -5,7 +5,7 @@ found by Pearce's form of Tarjan's algorithm, without recursion and without the 
 Streett's condition: states that enable a strong unit which their component never takes are removed and the rest is
 searched again, at most once per strong unit.
 
-The file is self-contained because numba does not notice an edited callee in another file. `reference.py` asks the same
+No compiled function calls one of another file, because numba does not notice when that is edited. `reference.py` asks the same
 questions in plain Python and shares no line with it.
 """
 
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from .fairness import OUTSIDE, judge_units
+
 if TYPE_CHECKING:
     from .threads import Threads
 
-OUTSIDE = -1
-"""Label of a state that no longer takes part in the search."""
 ANY_UNIT = -2
 """Units are numbered from 0; this stands for any instance, fair or not."""
 LAST = np.int32(2**31 - 1)
@@ -99,7 +99,9 @@ def leads_to(
         if threads is not None:
             accepted, again = threads.judge(graph, component, order, part, unit_of_instance, unit_is_strong, goal)
         else:
-            accepted, again = _judge(graph.offsets, graph.targets, graph.instances, component, order, part, unit_of_instance, unit_is_strong, goal)
+            accepted, again = judge_units(
+                graph.offsets, graph.targets, graph.instances, component, order, part, unit_of_instance, unit_is_strong, goal
+            )
         if accepted:
             break
         if not again:
@@ -310,67 +312,6 @@ def _able(offsets, targets, instances, component, order, progressing):  # type: 
                 able[order[k]] = True
         begin = end
     return able
-
-
-@njit(cache=True, nogil=True)
-def extent_of(offsets, targets, component, order, begin):  # type: ignore[no-untyped-def]
-    """The end of the component that begins there in the order, and whether an edge stays inside it: else nobody does."""
-    name, end, stays = component[order[begin]], begin, False
-    while end < len(order) and component[order[end]] == name:
-        v = order[end]
-        for e in range(offsets[v], offsets[v + 1]):
-            stays = stays or component[targets[e]] == name
-        end += 1
-    return end, stays
-
-
-@njit(cache=True, nogil=True)
-def _judge(offsets, targets, instances, component, order, part, unit_of_instance, unit_is_strong, goal):  # type: ignore[no-untyped-def]
-    """Judge every component: mark the fair ones in `goal`, and leave in `part` what is worth another search.
-
-    Returns whether some component is fair, and whether something is left to search.
-    """
-    units = len(unit_is_strong)
-    enabled_in = np.zeros(units, np.int64)  # states of the component that enable the unit
-    seen_at = np.full(units, -1, np.int64)  # the last state that was counted
-    taken = np.zeros(units, np.bool_)
-    accepted = again = False
-    begin = 0
-    while begin < len(order):
-        name = component[order[begin]]
-        end, stays = extent_of(offsets, targets, component, order, begin)
-        if not stays:
-            part[order[begin]] = OUTSIDE
-            begin = end
-            continue
-        enabled_in[:], taken[:], seen_at[:] = 0, False, -1
-        for k in range(begin, end):
-            v = order[k]
-            for e in range(offsets[v], offsets[v + 1]):
-                u = unit_of_instance[instances[e]]
-                if u >= 0:
-                    taken[u] = taken[u] or component[targets[e]] == name
-                    if seen_at[u] != v:
-                        seen_at[u] = v
-                        enabled_in[u] += 1
-        starved = False  # a unit enabled everywhere and never taken: so it is in every smaller part
-        owed = False  # a strong unit enabled somewhere and never taken: where it is not, there may be a fair part
-        for u in range(units):
-            starved = starved or (enabled_in[u] == end - begin and not taken[u])
-            owed = owed or (unit_is_strong[u] and enabled_in[u] > 0 and not taken[u])
-        for k in range(begin, end):
-            v = order[k]
-            part[v] = OUTSIDE if starved else name
-            goal[v] = not starved and not owed
-            if owed and not starved:
-                for e in range(offsets[v], offsets[v + 1]):
-                    u = unit_of_instance[instances[e]]
-                    if u >= 0 and unit_is_strong[u] and not taken[u]:
-                        part[v] = OUTSIDE
-        accepted = accepted or not (starved or owed)
-        again = again or (owed and not starved)
-        begin = end
-    return accepted, again
 
 
 @njit(cache=True, nogil=True)

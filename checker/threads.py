@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from protocol.action import Instance
 
-from .liveness import OUTSIDE, Lasso, StateGraph, components_of, cycle_in, extent_of
+from .fairness import judge_threads
+from .liveness import Lasso, StateGraph, components_of, cycle_in
 from .permutation import Permutation
 
 BYTES_OF_UNIT = 26
@@ -41,7 +41,7 @@ class Threads:
     def judge(self, graph: StateGraph, component: Any, order: Any, part: Any, unit_of_instance: Any, unit_is_strong: Any, goal: Any) -> Any:
         """As `liveness` judges every component, with threads for units."""
         arrays = (graph.offsets, graph.targets, graph.instances, component, order, part, unit_of_instance, unit_is_strong, goal)
-        return _judge(*arrays, self.turned_by, self.units)
+        return judge_threads(*arrays, self.turned_by, self.units)
 
     def unfolded(
         self, graph: StateGraph, edges: list[int], component: np.ndarray, end: int, resting: bool, unit_of_instance: Any, unit_is_strong: Any
@@ -94,85 +94,3 @@ def threads_of(renamings: list[Permutation], instances: list[Instance], unit_of_
 
 def _key(instance: Instance) -> tuple[int, tuple, tuple]:
     return instance.action.number, instance.copy, instance.values
-
-
-# -- compiled --------------------------------------------------------------------------------------------------------
-
-
-@njit(cache=True, nogil=True)
-def _root(links, node):  # type: ignore[no-untyped-def]
-    """The node that stands for all that are linked to one."""
-    while links[node] != node:
-        links[node] = links[links[node]]
-        node = links[node]
-    return node
-
-
-@njit(cache=True, nogil=True)
-def _linked(offsets, targets, component, order, begin, end, place, units, turned_by, renamed):  # type: ignore[no-untyped-def]
-    """The threads of one component: per place and unit what stands for its thread; [states of it * units] int64."""
-    links = np.arange((end - begin) * units)
-    for k in range(begin, end):
-        v = order[k]
-        for e in range(offsets[v], offsets[v + 1]):
-            w = targets[e]
-            if component[w] == component[v]:
-                for u in range(units):
-                    links[_root(links, place[v] * units + u)] = _root(links, place[w] * units + renamed[turned_by[e] + 1, u])
-    for node in range(len(links)):
-        links[node] = _root(links, node)
-    return links
-
-
-@njit(cache=True, nogil=True)
-def _judge(offsets, targets, instances, component, order, part, unit_of_instance, unit_is_strong, goal, turned_by, renamed):  # type: ignore[no-untyped-def]
-    """Judge every component: mark the fair ones in `goal`, and leave in `part` what is worth another search.
-
-    Returns whether some component is fair, and whether something is left to search.
-    """
-    units = len(unit_is_strong)
-    place = np.zeros(len(component), np.int64)
-    accepted = again = False
-    begin = 0
-    while begin < len(order):
-        name = component[order[begin]]
-        end, stays = extent_of(offsets, targets, component, order, begin)
-        for k in range(begin, end):
-            place[order[k]] = k - begin
-        if not stays:
-            part[order[begin]] = OUTSIDE
-            begin = end
-            continue
-        thread = _linked(offsets, targets, component, order, begin, end, place, units, turned_by, renamed)
-        size, enabled_in = np.zeros(len(thread), np.int32), np.zeros(len(thread), np.int32)
-        taken, seen = np.zeros(len(thread), np.bool_), np.zeros(len(thread), np.bool_)
-        for k in range(begin, end):
-            v = order[k]
-            for u in range(units):
-                size[thread[place[v] * units + u]] += 1
-            for e in range(offsets[v], offsets[v + 1]):
-                u = unit_of_instance[instances[e]]
-                if u >= 0:
-                    node = place[v] * units + u
-                    taken[thread[node]] = taken[thread[node]] or component[targets[e]] == name
-                    if not seen[node]:
-                        seen[node] = True
-                        enabled_in[thread[node]] += 1
-        starved = owed = False
-        for node in range(len(thread)):
-            untaken = not taken[thread[node]]
-            starved = starved or (untaken and enabled_in[thread[node]] == size[thread[node]])
-            owed = owed or (untaken and unit_is_strong[node % units] and enabled_in[thread[node]] > 0)
-        for k in range(begin, end):
-            v = order[k]
-            part[v] = OUTSIDE if starved else name
-            goal[v] = not starved and not owed
-            if owed and not starved:
-                for e in range(offsets[v], offsets[v + 1]):
-                    u = unit_of_instance[instances[e]]
-                    if u >= 0 and unit_is_strong[u] and not taken[thread[place[v] * units + u]]:
-                        part[v] = OUTSIDE
-        accepted = accepted or not (starved or owed)
-        again = again or (owed and not starved)
-        begin = end
-    return accepted, again

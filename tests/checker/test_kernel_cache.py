@@ -1,11 +1,13 @@
 """Where the kernel's compiled code is kept: with the user, or, where nothing can be kept, for as long as the process runs."""
 
 import fcntl
+import importlib
 import os
 import time
 from pathlib import Path
 
 import pytest
+from numba.core.dispatcher import Dispatcher
 
 from checker import kernel_cache
 from checker.kernel_cache import LOCK, SEAL, cache_directory, is_damaged, kept_code, seal
@@ -42,7 +44,7 @@ def test_damaged_code_is_compiled_anew(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def kernels(folder: Path) -> tuple[Path, Path]:
-    """The code of two versions, sealed: one that was used three days ago, one that was then compiled and used today."""
+    """The code of two versions, sealed: one that was used long ago, one that was then compiled and used today."""
     versions = folder / "interlock" / "0123456789abcdef", folder / "interlock" / "fedcba9876543210"
     for version in versions:
         version.mkdir(parents=True)
@@ -80,3 +82,13 @@ def test_nothing_goes_while_another_process_loads(tmp_path: Path, monkeypatch: p
         own, there = cache_directory(SOURCE)
         assert own.parent.parent != tmp_path and not there
     assert cache_directory(SOURCE) == (directory, False) and not is_damaged(directory)
+
+
+@pytest.mark.parametrize("module", ["liveness", "fairness", "threads"])
+def test_compiled_code_outside_the_kernel_calls_none_of_another_file(module: str) -> None:
+    """numba keeps it beside its file, and does not compile it anew when a callee in another file has been edited."""
+    known = vars(importlib.import_module(f"checker.{module}"))
+    compiled = {name: f for name, f in known.items() if isinstance(f, Dispatcher)}
+    for function in compiled.values():
+        called = {name for name in function.py_func.__code__.co_names if name in compiled}
+        assert all(compiled[name].py_func.__module__ == function.py_func.__module__ for name in called)
