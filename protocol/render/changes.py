@@ -102,10 +102,12 @@ def claims(change: Change) -> list[Claim]:
     before, after = _answers(change.group, change.before), _answers(change.group, change.after)
     found = []
     for number, asked in (key for key in dict.fromkeys([*after, *before]) if key[1] not in change.apart):
-        other = (asked if asked not in FREE else number, asked)  # one of the two may cite no hazard
-        pair = [there.get((number, asked), there.get(other)) for there in (before, after)]
-        if number != asked or asked in FREE or not any(key[1] == asked and key[0] != asked for key in (*before, *after)):
-            found.append(Claim(number, asked, *pair))
+        if number == asked and asked not in FREE and any(key[1] == asked and key[0] != asked for key in (*before, *after)):
+            continue  # told with the hazard that the other version cites
+        claim = Claim(number, asked, before.get((number, asked)), after.get((number, asked)))
+        unnamed = (asked, asked) if asked not in FREE else (number, asked)
+        turned = Claim(number, asked, claim.before or before.get(unnamed), claim.after or after.get(unnamed))
+        found.append(turned if turned.is_opened or turned.is_closed else claim)
     return found
 
 
