@@ -14,6 +14,7 @@ from hypothesis import given, reject, settings
 from checker.reference import Search, unit_of
 from checker.result import Limits, Verdict
 from protocol import (
+    BOOL,
     TRUE,
     DefinitionError,
     Index,
@@ -22,17 +23,22 @@ from protocol import (
     Medium,
     Process,
     Range,
+    Record,
     Row,
     System,
+    any_of,
     barrier,
     channel,
     choice,
     deadlock,
     hang,
     locked,
+    lost_store,
     me,
     passed,
     private,
+    unlocked,
+    write_conflict,
 )
 from protocol.action import Instance
 from protocol.catalogue import Scenario, scenarios
@@ -170,7 +176,32 @@ def sending(on_full: str) -> System:
     return System("sending", [Machine("sender", S, rows), passive], [deadlock(), hang()])
 
 
+def storing(what: str) -> System:
+    """Two copies that store parts and whole values, load what they replace, or what `|` and a fold may skip."""
+    pair, value = Index("pair", 2), choice("value", Range(0, 1))
+    here = me(pair)
+    note = unlocked("note", Record("Note", flag=BOOL, number=Range(0, 1)))
+    words, seen = unlocked("words", Range(0, 1), over=pair), private("seen", BOOL, over=pair)
+    atomic = {"assume_atomic": "a load and a store at once"}
+    parts = [
+        Row("set_flag", S.OUT, S.IN, TRUE, [note.flag.set(True)]),
+        Row("set_number", S.OUT, S.IN, TRUE, [note.number.set(value)], choose=value),
+        Row("look_and_set", S.IN, S.OUT, note.flag, [note.number.set(1)], **atomic),
+        Row("look", S.IN, S.OUT, seen[here] | (note.number == 0), [seen[here].set(~seen[here])]),
+    ]
+    cells = [
+        Row("set_own", S.OUT, S.IN, TRUE, [words[here].set(1)]),
+        Row("set_other", S.OUT, S.IN, seen[here], [words[1 - here].set(value)], choose=value),
+        Row("look", S.IN, S.OUT, seen[here] | (words[0] == 0), [seen[here].set(~seen[here])]),
+        Row("look_at_all", S.IN, S.OUT, any_of(pair, lambda i: words[i] == 1), [words[here].set(0)], **atomic),
+    ]
+    rows, asked = (parts, note) if what == "parts" else (cells, words)
+    return System("storing", [Machine("crew", S, rows, copies=pair)], [lost_store(asked), write_conflict(asked)])
+
+
 MADE = {
+    "storing parts of a value": lambda: storing("parts"),
+    "storing cells": lambda: storing("cells"),
     "meeting at a draining barrier": lambda: meeting("draining"),
     "meeting at a sense-reversing barrier": lambda: meeting("sense"),
     "holding a lock": holding,
