@@ -6,9 +6,11 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import pytest
 
+from protocol import machines
 from protocol.catalogue import GROUPS, Scenario, find_scenario, hazards, scenarios
 from protocol.catalogue.hazard import Hazard
 from protocol.errors import DefinitionError
@@ -196,7 +198,9 @@ def test_every_source_is_known() -> None:
 
 
 def test_no_row_claims_atomicity() -> None:
-    assert not [f"{m.name}.{r.event} of {system.name}" for _, system in systems() for m in system.machines for r in m.rows if r.assume_atomic]
+    """Read from the sources: a row may exist at bounds only that no system built here has."""
+    claiming = [path.name for path in sorted(Path(machines.__file__).parent.rglob("*.py")) if "assume_atomic" in path.read_text()]
+    assert not claiming
 
 
 def test_every_group_has_scenarios() -> None:
