@@ -83,7 +83,8 @@ def _trace_named(name: str) -> Trace | None:
 def _replay_all(seed: int, rough: int, output: Path | None) -> None:
     from engine.replay import expose, late
     from engine.replay import replay as drive
-    from engine.replay.page import page, scenarios_of_page
+    from engine.replay.chosen import scenarios_of_page
+    from engine.replay.page import page
     from protocol.trace import write_whole
 
     replays, steps, lates = {}, {}, {}

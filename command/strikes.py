@@ -54,7 +54,7 @@ def print_strikes(seeds: range, changes: int, requests: int, keep: Path | None, 
 def _listed(requests: int) -> Iterator[Listed]:
     from dataclasses import fields
 
-    from engine.replay.page import CHOSEN
+    from engine.replay.chosen import CHOSEN
     from protocol.catalogue.repaired_rules import RULES
     from protocol.machines.repaired.bounds import Rules
 

@@ -67,11 +67,14 @@ def story(replay: Replay) -> list[str]:
         lines.append(f"{after.overwritten:,} bytes of keys and values are written into blocks of another request.")
     if after.stray:
         lines.append(f"{after.stray:,} bytes of keys and values are written into blocks that nobody holds.")
-    before = replay.before.noted
-    for what, times in after.noted.items():
-        if times != before.get(what, 0):
-            lines.append(f"Seen {times} {'time' if times == 1 else 'times'} (before: {before.get(what, 0)}): {what}.")
+    for what, times in noted(replay):
+        lines.append(f"Seen {times} {'time' if times == 1 else 'times'} (before: {replay.before.noted.get(what, 0)}): {what}.")
     return lines
+
+
+def noted(replay: Replay) -> list[tuple[str, int]]:
+    """What handlers have noticed more or less often than in the version that holds, and how often."""
+    return [(what, times) for what, times in replay.after.noted.items() if times != replay.before.noted.get(what, 0)]
 
 
 def told_without_tensors(scenario: Scenario) -> list[str]:

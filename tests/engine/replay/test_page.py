@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.replay.page import CHOSEN, GENERATED, counts_table, k3_table, scenarios_of_page
+from engine.replay.chosen import CHOSEN, scenarios_of_page
+from engine.replay.page import GENERATED, counts_table, k3_table
 from protocol.catalogue import scenarios
 
 from .paths import found, replayed
