@@ -57,6 +57,8 @@ _OPEN = """\
   it acknowledges D sees. So one row writes a layer, or finds the key revoked. A copy that no card watches needs a lock for that (the
   engine has one: [`fence.py`](../engine/disaggregated/fence.py)).
 - **P's cache outlives its workers** until P is ended: a messager whose worker has died goes on reading it.
+- **P's prefix cache,** at the bounds called *cache*: a chunk is a block, and prompts of one prefix differ in their last chunk alone, which is
+  never shared. Blocks have no numbers: one that has users stays what it is. Which of those without users is evicted is anybody's choice.
 - **The router does not die,** and with it no client's request is lost.
 - **Forwards end on the host** (EW-SYNC) at all bounds but those called *launched*: a rank is out of its forward when its layers are
   written. There (EW-ASYNC) the loop goes on while kernels are in the device's queue, and `speaks_in_stream` is what keeps the protocol right.
@@ -69,7 +71,10 @@ _OPEN = """\
   *crash-of-decodes* and, rank by rank, in [collectives](catalogue.md#collectives).
 - **Both at once:** two requests with all faults are beyond the memory of the machine that this was explored on. Split in two, P's
   properties and D's hold there, and what P brings about by itself (group [repaired-halves](catalogue.md#repaired-halves)); what needs
-  both sides to end is not shown.
+  both sides to end is not shown. In the whole, two requests end where writes fail, where P gives up waiting, where D takes P for dead, or where
+  messages are repeated, one of these at a time.
+- **Two P's in trouble at once** with lost messages or suspicions are as large as the product of both. Explored is one in trouble beside one
+  that is not (`troubled=1`); two with failed writes, aborts, crashes; and both suspected by a D without room. Two D's are explored where one is full.
 """
 
 _ELSEWHERE = """\
