@@ -32,7 +32,7 @@ def replay(
     from engine.replay import expose, late
     from engine.replay import replay as drive
     from engine.replay.replay import subject_of
-    from engine.replay.report import comparison, exposure_text, late_story, story, told_without_path
+    from engine.replay.report import comparison, exposure_text, late_story, story, telling, told_without_path
     from engine.replay.world import Spectator
     from protocol.catalogue import find_scenario
 
@@ -56,7 +56,7 @@ def replay(
     print(f"{trace.scenario}, variant {found.scenario.variant}: {len(trace.steps)} steps, then a fair schedule of seed {found.seed}\n")
     print_prose(story(found))
     if found.after.requests or found.after.distances:
-        print_table("", ["", ">before", ">after"], comparison(found))
+        print_table("", ["", ">before", ">after"], telling(comparison(found)))
     if hold:
         told = late_story(found, late(trace, seed)) or "Holding the last step back hurts no token."
         print_prose([told])

@@ -12,6 +12,8 @@ from .world import Spectator
 
 EXACT_NOISE = 1e-9
 """k3_kl_mean below which an engine of 32-bit floats is healthy; how far below is the machine's."""
+NOTHING = {"0", "none", "-"}
+"""How a comparison tells that there is nothing."""
 REVERTED = 50
 """The growth of k3_kl_mean that had #6680 reverted (#7791)."""
 
@@ -31,8 +33,15 @@ def comparison(replay: Replay) -> list[list[str]]:
         ["KV bytes written into free blocks", f"{before.stray:,}", f"{after.stray:,}"],
     ]
     if after.distances:
+        rows.append(["draws", f"{len(before.distances)}", f"{len(after.distances)}"])
+        rows.append(["draws from another distribution", *(f"{sum(d > 0 for d in side.distances)}" for side in (before, after))])
         rows.append(["distance of distributions, at most", f"{max(before.distances, default=0):.2f}", f"{max(after.distances):.2f}"])
     return rows
+
+
+def telling(rows: list[list[str]]) -> list[list[str]]:
+    """Those of a comparison in which there is anything to see."""
+    return [row for row in rows if not set(row[1:]) <= NOTHING]
 
 
 def story(replay: Replay) -> list[str]:
