@@ -62,5 +62,5 @@ def test_the_example_answers_as_its_page_says(looks: str, requests: int) -> None
 
 
 def test_the_page_quotes_the_example() -> None:
-    quoted = [line for block in re.findall(r"```python\n(.*?)```", YOURS, re.S) for line in block.splitlines()]
+    quoted = [line for block in re.findall(r"```\n(.*?)```", YOURS, re.S) for line in block.splitlines()]
     assert quoted and all(line in EXAMPLE.splitlines() for line in quoted)
