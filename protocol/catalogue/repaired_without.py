@@ -57,6 +57,7 @@ LEFT_OUT = [
     left_out("owns_signals", "prefill-turns", "uncomputed_sent", 34_344, 50),
     left_out("owns_signals", "prefill-turns", "leaks_when_over", 30_180, 78),
     left_out("owns_signals", "prefills", "requests_decoded", 2_124_216, 65, deep=True),
+    left_out("owns_signals", "prefills-troubled", "untroubled_served", 2_809_032, 65, deep=True),
     left_out("speaks_in_stream", "launched", "schedule_during_forward", 5_039, 29),
     left_out("speaks_in_stream", "launched-faults", "freed_block_written", 133_952, 51),
     left_out("speaks_in_stream", "launched-faults", "requests_answered", 125_580, 68),
