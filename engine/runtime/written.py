@@ -39,12 +39,14 @@ class Logs:
         self._own: dict[str, LogPart] = {}
 
     def begin(self, process: str) -> dict[str, LogFile]:
-        """A process begins, or begins anew: its part of each system that is logged."""
-        for system in self._targets:
+        """A process begins, or begins anew: its part of each system that is logged and has copies there; the supervisor fires rows of them all."""
+        station = next((s for s in self._placement.stations if s.name == process), None)
+        mine = [name for name in self._targets if station is None or any(part.system == name for part in station.parts)]
+        for system in mine:
             part = self._parts.setdefault((process, system), _unnamed())
             part.seek(0, os.SEEK_END)
             self._begun[process, system] = part.tell()
-        return {system: LogFile(self._parts[process, system]) for system in self._targets}
+        return {system: LogFile(self._parts[process, system]) for system in mine}
 
     def of_process(self, process: str) -> dict[str, LogPart]:
         """The supervisor's own parts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -9,11 +10,23 @@ from contextlib import contextmanager
 
 from engine.queue_server import Client, QueueServer
 from engine.runtime.directory import Directory, Span
+from engine.runtime.household import SEGMENT_PREFIX
 from engine.runtime.segment import Segment
 from engine.wire import Wire
 
 Connect = Callable[[str], Client]
 """Makes a client of that name, which watches everything that it was promised."""
+
+
+@contextmanager
+def shared(directory: Directory) -> Iterator[Segment]:
+    """The shared memory of one process, for as long as the block lasts; tests that run beside this one have names of their own."""
+    made = Segment.create(directory, 1, f"{SEGMENT_PREFIX}test-{os.getpid()}")
+    try:
+        yield made
+    finally:
+        made.close()
+        made.unlink()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from engine.runtime.segment import Segment
 from engine.step import Step
 from protocol import BOOL, DefinitionError, Lock, Machine, Process, Range, Row, System, locked, private, register
 
-from .served import Connect, serving
+from .served import Connect, serving, shared
 
 
 class Reader(IntEnum):
@@ -50,10 +50,8 @@ BOX, FLAG, ALIVE = key("box"), key("flag"), key("reader.alive")
 
 @pytest.fixture
 def segment() -> Iterator[Segment]:
-    made = Segment.create(DIRECTORY, 1, "interlock-test-live-store")
-    yield made
-    made.close()
-    made.unlink()
+    with shared(DIRECTORY) as made:
+        yield made
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from engine.runtime.live_store import LiveStore, Stale
 from engine.runtime.segment import Segment
 from engine.store import Store
 
-from .served import Connect, serving
+from .served import Connect, serving, shared
 from .small_system import Giver, Taker, build
 
 SYSTEM = build()
@@ -44,10 +44,8 @@ def take_turns(driver: Driver, fires: dict[str, tuple[int, ...]]) -> list[str]:
 
 @pytest.fixture
 def segment() -> Iterator[Segment]:
-    made = Segment.create(DIRECTORY, 1, "interlock-test-queue-server")
-    yield made
-    made.close()
-    made.unlink()
+    with shared(DIRECTORY) as made:
+        yield made
 
 
 @pytest.fixture

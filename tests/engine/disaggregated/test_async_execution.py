@@ -15,12 +15,14 @@ from engine.audit import audit
 from engine.disaggregated.lockstep import Cost, LockstepEngine
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.service import Disaggregated
-from engine.generation import Finish, Generation, Handle
+from engine.generation import Finish, Generation
 from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.weight_file import save
 from engine.model.weights import seeded
 from engine.routing.reader import RoutingReader
 from engine.runtime.policy import Priorities, RoundRobin
+
+from .clients import read
 
 WEIGHTS = seeded(TINY, 0)
 PLANT = Plant(TINY, 2, sequences=3, context_tokens=128, mortal=True, asynchronous=True)
@@ -96,12 +98,6 @@ def test_routes_come_from_the_device(tmp_path: Path) -> None:
     engine.run(40_000)
     assert audit(weights, engine.answers.values(), engine.leaks()).healthy
     assert len(RoutingReader(tmp_path).read("one", TINY_EXPERTS.layers)[0]) == len(prompt) + 2
-
-
-async def read(handle: Handle) -> Finish | None:
-    async for _ in handle:
-        pass
-    return handle.finish
 
 
 def test_in_processes_a_killed_device_comes_back_and_the_log_is_a_behaviour(tmp_path: Path) -> None:

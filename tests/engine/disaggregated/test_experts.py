@@ -15,12 +15,14 @@ from engine.deployment import Deployment
 from engine.disaggregated.lockstep import LockstepEngine
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.service import Disaggregated
-from engine.generation import Finish, Generation, Handle
+from engine.generation import Finish, Generation
 from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.reference import greedy
 from engine.model.weight_file import save
 from engine.model.weights import seeded
 from protocol import DefinitionError
+
+from .clients import read
 
 WEIGHTS = seeded(TINY_EXPERTS, 0)
 
@@ -48,12 +50,6 @@ def test_a_rank_has_whole_experts_of_its_own() -> None:
     plant = Plant(TINY_EXPERTS, 2, expert_parallel=2)
     parts = [plant.part(WEIGHTS, 0, rank) for rank in range(2)]
     assert [part.placement and part.placement.held[part.place] for part in parts] == [(0, 1), (2, 3)]
-
-
-async def read(handle: Handle) -> Finish | None:
-    async for _ in handle:
-        pass
-    return handle.finish
 
 
 def test_instances_that_share_the_experts_have_each_its_own() -> None:

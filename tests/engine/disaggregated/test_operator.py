@@ -14,12 +14,14 @@ from engine.audit import Record
 from engine.disaggregated.lockstep import LockstepEngine
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.service import Disaggregated
-from engine.generation import Finish, Generation, Handle
+from engine.generation import Finish, Generation
 from engine.model.config import TINY
 from engine.model.reference import greedy
 from engine.model.weight_file import save
 from engine.model.weights import Weights, seeded
 from protocol import DefinitionError
+
+from .clients import read
 
 OLD, NEW = seeded(TINY, 0), seeded(TINY, 1)
 
@@ -120,12 +122,6 @@ def test_a_file_of_something_else_is_refused_and_changes_nothing(tmp_path: Path)
         with pytest.raises(DefinitionError, match=message):
             engine.update_weights(path)
     assert not engine.is_paused
-
-
-async def read(handle: Handle) -> Finish | None:
-    async for _ in handle:
-        pass
-    return handle.finish
 
 
 @pytest.mark.live

@@ -15,7 +15,7 @@ from engine.audit import Record
 from engine.disaggregated.lockstep import LockstepEngine
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.service import Disaggregated
-from engine.generation import Finish, Generation, Handle
+from engine.generation import Finish, Generation
 from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.layers import Integers
 from engine.model.reference import greedy, log_probabilities
@@ -24,6 +24,8 @@ from engine.model.weights import Weights, seeded
 from engine.routing.reader import RoutingReader
 from engine.routing.store import RoutingStore
 from protocol import DefinitionError
+
+from .clients import read
 
 WEIGHTS = seeded(TINY_EXPERTS, 0)
 FLAT = 0.15
@@ -115,12 +117,6 @@ def test_a_rollout_is_a_plain_name(name: str) -> None:
 def test_a_model_without_experts_has_no_routes() -> None:
     with pytest.raises(DefinitionError, match="model tiny has no experts, hence no routes to store in somewhere"):
         Plant(TINY, routing="somewhere")
-
-
-async def read(handle: Handle) -> Finish | None:
-    async for _ in handle:
-        pass
-    return handle.finish
 
 
 @pytest.mark.live

@@ -15,12 +15,14 @@ from engine.audit import audit
 from engine.disaggregated.job import Produced
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.service import Disaggregated
-from engine.generation import Finish, Generation, Handle, Service
+from engine.generation import Finish, Generation, Handle
 from engine.model.config import TINY
 from engine.model.reference import log_probabilities
 from engine.model.sampling import Sampling, choose
 from engine.model.weights import seeded
 from protocol import DefinitionError
+
+from .clients import after_return, first_token, read
 
 WEIGHTS = seeded(TINY, 0)
 
@@ -41,12 +43,6 @@ def generations(count: int) -> list[Generation]:
     rng = random.Random(7)
     prompts = [tuple(rng.randrange(256) for _ in range(rng.randrange(1, 100))) for _ in range(count)]
     return [Generation(prompt, rng.randrange(1, 9)) for prompt in prompts]
-
-
-async def read(handle: Handle) -> Finish | None:
-    async for _ in handle:
-        pass
-    return handle.finish
 
 
 def test_answers_are_those_of_the_monolithic_pass_and_the_log_is_a_behaviour(service: Disaggregated, log: Path) -> None:
@@ -157,16 +153,3 @@ def test_prefixes_are_found_and_drafts_accepted_over_processes(tmp_path: Path) -
             tokens.append(token.id)
     judged = conform(log)
     assert judged.conforms, judged.reason
-
-
-async def first_token(service: Service) -> None:
-    """Until P and D both work: what is asked before is answered with an error."""
-    while True:
-        handle = service.submit(Generation((1, 2), 1))
-        if await read(handle) is Finish.LENGTH:
-            return
-
-
-async def after_return(service: Service, wanted: list[Generation]) -> set[Finish | None]:
-    await first_token(service)
-    return set(await asyncio.gather(*(read(service.submit(generation)) for generation in wanted)))

@@ -25,7 +25,7 @@ from engine.model.weight_file import save
 from engine.model.weights import seeded
 
 from ..test_live import is_gone, process_numbers, segments
-from .test_service import first_token, read
+from .clients import first_token, read
 
 SMALL = Plant(TINY, sequences=2, context_tokens=64, mortal=True)
 PATIENCE_S = 120
