@@ -37,6 +37,7 @@ BOUNDS: tuple[dict[str, Any], ...] = (
     {"requests": 2, "decodes": 2, "full": True},
     {"ranks": 2},
     {"ranks": 2, "turns": 2},
+    {"chunks": 2, "turns": 2, "prefixes": 1},
     {"crash": "decode", "repeats": True},
     {"requests": 2, "threads": 2, "slots": 2, "room": 2},
 )
@@ -46,6 +47,8 @@ LARGE: tuple[dict[str, Any], ...] = (
     {"turns": 2, "repeats": True},
     {"asynchronous": True, "ranks": 2, "turns": 2},
     {"asynchronous": True, "ranks": 2, "chunks": 2},
+    {"chunks": 2, "prefixes": 2, "blocks": 2, "requests": 2, "room": 2},
+    {"chunks": 2, "prefixes": 1, "blocks": 3, "requests": 2, "slots": 2, "room": 2},
 )
 """Bounds without which a few mutants would seem to do no harm: half a million to four million states."""
 
@@ -145,6 +148,11 @@ REASONS: dict[str, tuple[str, ...]] = {
     ),
     "D may reserve for a request that is posted before P has asked for it": (
         "decode_loop.reserve: drop the guard reply_due[decode, request] == entry_turn[decode, request]",
+    ),
+    "what is thrown out of P's cache though nobody is short of room is computed again": (
+        "prepare.evict: drop the guard any((request.state[any_request] == GRANTED) and not (blocks_free >= "
+        "(prompt_chunks[any_request] - 1 if node_kept[0, 0] and (prompt_chunks[any_request] > 1) else "
+        "prompt_chunks[any_request])) for any_request in request)",
     ),
     "that D number 0 takes nobody is a bound, and no rule": ("decode_loop.reserve: drop the guard decode != 0",),
     "one token more of an answer whose client has gone": (

@@ -7,7 +7,7 @@ import random
 
 from checker.mutate import judge
 
-from .mutation import HARMLESS, SEVERAL, all_mutants, of_several, trials
+from .mutation import BOUNDS, HARMLESS, LARGE, SEVERAL, all_mutants, of_several, trials
 
 SEED = int(os.environ.get("MUTATION_SEED", "463"))
 """Give another one to look at other mutants; all of them: `python -m tests.protocol.mutation`."""
@@ -23,7 +23,7 @@ def test_no_mutant_of_a_sample_survives_unexplained() -> None:
 
 
 def test_what_does_no_harm_is_still_a_mutant() -> None:
-    assert set(HARMLESS) - {str(mutant) for mutant in all_mutants(trials())} == set()
+    assert set(HARMLESS) - {str(mutant) for mutant in all_mutants(trials((*BOUNDS, *LARGE)))} == set()
 
 
 def test_several_prefill_instances_have_mutants_where_requests_are_told_apart() -> None:
