@@ -155,6 +155,7 @@ class Player:
             asynchronous=self.asynchronous,
         )
         details = {"model_id": wanted.model, "ranks": self.ranks} | ({"expert_parallel": self.experts} if self.experts > 1 else {}) | instances
+        details |= {"async_execution": True} if self.asynchronous else {}
         if self.lockstep is not None:
             measured, told, found = self.lockstep.play(requests, load.traffic, wanted, load.answers, progress, self.logs, self.audits)
             return Played(measured, details | told, dict.fromkeys(self.logs.values(), ""), found)

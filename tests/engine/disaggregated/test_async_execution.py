@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from checker.conform import conform
 from engine.audit import audit
@@ -21,6 +22,7 @@ from engine.model.weight_file import save
 from engine.model.weights import seeded
 from engine.routing.reader import RoutingReader
 from engine.runtime.policy import Priorities, RoundRobin
+from interlock import app
 
 from .clients import read
 
@@ -98,6 +100,14 @@ def test_routes_come_from_the_device(tmp_path: Path) -> None:
     engine.run(40_000)
     assert audit(weights, engine.answers.values(), engine.leaks()).healthy
     assert len(RoutingReader(tmp_path).read("one", TINY_EXPERTS.layers)[0]) == len(prompt) + 2
+
+
+def test_a_run_says_that_its_forwards_were_launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("--lockstep", "--async-execution", "--limit", "3", "--input-len", "20", "--output-len", "3", "--request-rate", "inf", "--audit")
+    done = CliRunner().invoke(app, ["run", *words])
+    assert done.exit_code == 0 and "decode 1, async execution True, turns round-robin" in done.output and "audit: healthy" in done.output
+    assert '"copy": "device[1]", "event": "take_work"' in (tmp_path / "events.ndjson").read_text()
 
 
 def test_in_processes_a_killed_device_comes_back_and_the_log_is_a_behaviour(tmp_path: Path) -> None:
