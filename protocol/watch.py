@@ -8,6 +8,7 @@ nobody saw was ever replaced. A load counts where it happens: what `&`, `|`, if-
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import combinations
 
 from .action import Action
@@ -43,7 +44,8 @@ def write_conflict_on(variable: Variable, actions: list[Action]) -> Expr:
         if places is None:
             continue
         first, second = (conjunction([i.ground(i.action.guard), i.ground(s.condition)]) for i, s in ((one, a), (two, b)))
-        differ: Expr = Op("!=", one.ground(a.value), two.ground(b.value), BOOL)
+        mine, theirs = (one.ground(a.target), one.ground(a.value)), (two.ground(b.target), two.ground(b.value))
+        differ: Expr = Op("!=", _common(*mine, theirs[0]), _common(*theirs, mine[0]), BOOL)
         if isinstance(differ.left, Literal) and isinstance(differ.right, Literal):  # type: ignore[attr-defined]
             if differ.left.const == differ.right.const:  # type: ignore[attr-defined]
                 continue
@@ -64,6 +66,15 @@ def _same_place(a: Expr, b: Expr) -> list[Expr] | None:
         elif isinstance(x, (Cell, Item)) and isinstance(y, (Cell, Item)):
             equations += [Op("==", i, j, BOOL) for i, j in zip(x.indices, y.indices)]
     return equations
+
+
+def _common(target: Expr, value: Expr, other: Expr) -> Expr:
+    """What is stored into the place that both targets, which overlap, have in common: the value, or the part of it that the other names."""
+    part = value
+    for step in _steps(other)[len(_steps(target)) :]:
+        assert isinstance(step, (Item, Field, At))
+        part = replace(step, base=part)
+    return part
 
 
 def _steps(target: Expr) -> list[Expr]:

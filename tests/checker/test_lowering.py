@@ -199,7 +199,15 @@ def storing(what: str) -> System:
     return System("storing", [Machine("crew", S, rows, copies=pair)], [lost_store(asked), write_conflict(asked)])
 
 
+def beside() -> System:
+    """Two machines of one copy each that store into different fields, each now this value and now that: no conflict."""
+    value, note = choice("value", Range(0, 1)), unlocked("note", Record("Note", left=Range(0, 1), right=Range(0, 1)))
+    machines = [Machine(n, S, [Row("set", S.OUT, None, TRUE, [getattr(note, n).set(value)], choose=value)]) for n in ("left", "right")]
+    return System("beside", machines, [write_conflict(note), lost_store(note)])
+
+
 MADE = {
+    "storing beside each other": beside,
     "storing parts of a value": lambda: storing("parts"),
     "storing cells": lambda: storing("cells"),
     "meeting at a draining barrier": lambda: meeting("draining"),

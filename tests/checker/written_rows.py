@@ -295,7 +295,7 @@ class Firing:
                     self._change((name, key[1]), None)
             for key in stored:
                 by_other = self.state[name, key[1]] not in (None, self.copy) and key not in self.loaded
-                if by_other and any(_at(self.state[key], path) != value for other, path, value in self.stored if other == key):
+                if by_other and any(part_of(self.state[key], path) != value for other, path, value in self.stored if other == key):
                     self.changes.append(((f"lost store to {variable}", ()), (), True))
                 self._change((name, key[1]), self.copy)
 
@@ -305,7 +305,8 @@ def _waiting(row: Row) -> list[Effect]:
     return [e for e in row.effects if isinstance(e, (Receive, Send, Arrive))]
 
 
-def _at(value: Any, path: tuple[Any, ...]) -> Any:
+def part_of(value: Any, path: tuple[Any, ...]) -> Any:
+    """The part of a value at that place inside it."""
     for step in path:
         value = value[step]
     return value

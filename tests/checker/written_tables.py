@@ -18,7 +18,7 @@ from protocol.properties import Property
 from protocol.system import System
 from protocol.types import Value, all_values
 from protocol.variable import Barrier, Lock, Medium, Variable
-from tests.checker.written_rows import Firing, Values
+from tests.checker.written_rows import Firing, Values, part_of
 
 
 class Ambiguous(Exception):
@@ -166,8 +166,12 @@ class Tables:
 
 
 def _conflict(one: Firing, two: Firing, name: str) -> bool:
-    """Whether both would store different values to one place."""
-    return any(a[0][0] == name and a[:2] == b[:2] and a[2] != b[2] for a in one.stored for b in two.stored)
+    """Whether both would store different values to one place, or to a part that their places have in common."""
+    return any(
+        key[0] == name and key == other and mine[: len(theirs)] == theirs[: len(mine)]
+        and part_of(value, theirs[len(mine) :]) != part_of(stored, mine[len(theirs) :])
+        for key, mine, value in one.stored for other, theirs, stored in two.stored
+    )  # fmt: skip
 
 
 def expressions(row: Row) -> Iterator[Expr]:
