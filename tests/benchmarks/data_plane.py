@@ -1,6 +1,6 @@
 """What the prefix cache, draft tokens and launched forwards save: live engines with and without them, taking turns over the same requests.
 
-    python -m tests.benchmarks.data_plane [--model NAME] [--prompt TOKENS] [--answer TOKENS] [--drafts N] [--runs K]
+    python -m tests.benchmarks.data_plane [--model NAME] [--prompt TOKENS] [--answer TOKENS] [--drafts N] [--tp T] [--runs K]
 
 Requests come one after the other, each behind the same system prompt and with an end of its own, and answers are greedy. Printed are the
 medians of both engines and their ratio: of the time to first token with and without the prefix cache, of the time per output token
@@ -78,10 +78,11 @@ def main() -> None:
     parser.add_argument("--prompt", type=int, default=1024, help="tokens of a prompt")
     parser.add_argument("--answer", type=int, default=32, help="tokens of an answer")
     parser.add_argument("--drafts", type=int, default=3, help="draft tokens a step")
+    parser.add_argument("--tp", type=int, default=1, help="tensor-parallel ranks of an instance")
     parser.add_argument("--runs", type=int, default=5, help="requests of which the median is printed")
     given = parser.parse_args()
-    plain = {"model": given.model, "sequences": 2, "context_tokens": given.prompt + given.answer}
-    print(f"{given.model}, 1P1D, prompts of {given.prompt} tokens, answers of {given.answer}")
+    plain = {"model": given.model, "tensor_parallel": given.tp, "sequences": 2, "context_tokens": given.prompt + given.answer}
+    print(f"{given.model}, 1P1D, TP {given.tp}, prompts of {given.prompt} tokens, answers of {given.answer}")
     measure([Deployment(**plain), Deployment(**plain, prefix_cache=False)], given, 0, found_prefixes)
     measure([Deployment(**plain, drafts=given.drafts), Deployment(**plain)], given, 1, accepted_drafts)
     waiting = Deployment(**plain, prefix_cache=False)
