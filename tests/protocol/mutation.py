@@ -154,6 +154,9 @@ REASONS: dict[str, tuple[str, ...]] = {
         "(prompt_chunks[any_request] - 1 if node_kept[0, 0] and (prompt_chunks[any_request] > 1) else "
         "prompt_chunks[any_request])) for any_request in request)",
     ),
+    "the chunk is shared later: when the first token is noted, not when the gate finds the forward over": (
+        "gate.schedule: drop what it does to computing_chunks",
+    ),
     "that D number 0 takes nobody is a bound, and no rule": ("decode_loop.reserve: drop the guard decode != 0",),
     "one token more of an answer whose client has gone": (
         "decode_worker.credit_draft: drop the guard entry.state[decode, request] == DECODING",
