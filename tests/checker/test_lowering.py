@@ -31,10 +31,12 @@ from protocol import (
     channel,
     choice,
     deadlock,
+    ghost,
     hang,
     locked,
     lost_store,
     me,
+    never,
     passed,
     private,
     unlocked,
@@ -206,7 +208,29 @@ def beside() -> System:
     return System("beside", machines, [write_conflict(note), lost_store(note)])
 
 
+def haunting() -> System:
+    """What is asked depends on one ghost, that on another, and that on a third."""
+    first, second, third = (ghost(f"ghost{k}", BOOL) for k in range(3))
+    rows = [
+        Row("see", S.OUT, S.IN, TRUE, [second.set(first)]),
+        Row("tell", S.IN, S.OUT, TRUE, [third.set(second)]),
+        Row("rise", S.OUT, S.OUT, TRUE, [first.set(True)]),
+    ]
+    return System("haunting", [Machine("medium", S, rows)], [never("heard", third)])
+
+
+def overlapping() -> System:
+    """Two rows of one event of a passive machine are enabled at once, of which one stays: a definition error where both are taken."""
+    far, near = unlocked("far", BOOL), unlocked("near", BOOL)
+    rows = [Row("ask", S.OUT, S.IN, ~far), Row("ask", S.OUT, None, ~near)]
+    passive = Machine("request", S, rows, passive=True, medium=Medium.UNLOCKED)
+    client = Machine("client", S, [Row("ask", S.OUT, S.IN, TRUE, [], moves=passive[()].ask, assume_atomic="two looks at once")])
+    return System("overlapping", [client, passive], [deadlock()])
+
+
 MADE = {
+    "haunting": haunting,
+    "overlapping alternatives": overlapping,
     "storing beside each other": beside,
     "storing parts of a value": lambda: storing("parts"),
     "storing cells": lambda: storing("cells"),
