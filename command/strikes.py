@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Listed:
-    """A line of the table: its name, the hazards that it is about, and how it is had."""
+    """A line of the table: its name, the hazards that it is about, how it is had, and what it meets beside the schedule."""
 
     name: str
     hazards: str
     version: Callable[[], Version]
     is_rule: bool
+    meets: str = ""
 
 
 def print_strikes(seeds: range, changes: int, requests: int, keep: Path | None, output: Path | None) -> int:
@@ -54,13 +55,14 @@ def print_strikes(seeds: range, changes: int, requests: int, keep: Path | None, 
 def _listed(requests: int) -> Iterator[Listed]:
     from dataclasses import fields
 
+    from engine.disaggregated.hunt import ADVERSITIES, CALM
     from engine.replay.chosen import CHOSEN
     from protocol.catalogue.repaired_rules import RULES
     from protocol.machines.repaired.bounds import Rules
 
     for rule in (field.name for field in fields(Rules)):
         hazards = " ".join(source for source in RULES[rule].hazards if source.startswith("H")) if rule in RULES else ""
-        yield Listed(rule, hazards, lambda rule=rule: engine_version(rule, requests), is_rule=True)  # type: ignore[misc]
+        yield Listed(rule, hazards, lambda rule=rule: engine_version(rule, requests), True, str(ADVERSITIES.get(rule, CALM)))  # type: ignore[misc]
     for hazard, names in CHOSEN.items():
         for name in names:
             yield Listed(name, hazard, lambda name=name: scenario_version(name), is_rule=False)  # type: ignore[misc]
@@ -78,14 +80,14 @@ def _struck(listed: Listed, done: _Kept, seeds: range, changes: int) -> Struck:
                 version = version or listed.version()
                 known = tally(which, version, seeds, changes)
             except DefinitionError as error:
-                return Struck(listed.name, listed.hazards, listed.is_rule, refused=str(error))
+                return Struck(listed.name, listed.hazards, listed.is_rule, refused=str(error), meets=listed.meets)
             done.add(listed.name, known)
         tallies.append(known)
     random, pct = tallies
     kinds = sum((Counter(t["kinds"]) for t in tallies), Counter[str]())
     first = next((f"{t['policy']} {t['first_seed']}" for t in tallies if t["struck"]), "")
     beside = sum(t["struck_beside"] or 0 for t in tallies)
-    return Struck(listed.name, listed.hazards, listed.is_rule, random["struck"], pct["struck"], beside, tuple(kinds), first)
+    return Struck(listed.name, listed.hazards, listed.is_rule, random["struck"], pct["struck"], beside, tuple(kinds), first, meets=listed.meets)
 
 
 class _Kept:

@@ -9,6 +9,7 @@ write their blocks when they end, else when they begin.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -60,12 +61,22 @@ class Adversity:
     sizes: Mapping[str, Any] = field(default_factory=dict)
     shared_tokens: int = 0
 
+    def __str__(self) -> str:
+        counted = [(self.aborts, "clients give up"), (self.kills, "deaths"), (self.faults, "faults"), (self.pauses, "pauses")]
+        said = [f"{number} {what}" for number, what in counted if number]
+        said += [f"{number} stalls of a {machine}" for machine, number in Counter(self.stalls).items()]
+        said += [name if value is True else f"{name} {value}" for name, value in {**self.troubles, **self.sizes}.items()]
+        said += [f"{self.shared_tokens} shared tokens"] if self.shared_tokens else []
+        return ", ".join(said).replace("_", " ") or "nothing"
+
 
 CALM = Adversity()
 LAUNCHED = {"asynchronous": True, "slots": 1, "context_tokens": 128}
 """Long prompts, one after the other, on devices: then a withdrawal is a batch of its own, and may overtake the chunks before it."""
 ADVERSITIES: dict[str, Adversity] = {
     "cleans_first": Adversity(stalls=("sender",) * 4),
+    "keeps_until_sent": Adversity(stalls=("sender",) * 4),
+    "owns_signals": Adversity(kills=3),
     "reports_last": Adversity(faults=3, troubles={"errors": True}),
     "drains_before_cancel": Adversity(aborts=4),
     "reserves_once": Adversity(faults=4),

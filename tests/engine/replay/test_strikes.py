@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,11 @@ import pytest
 from command import hunting, strikes
 from command.hunting import Version
 from command.strikes import Listed, print_strikes
+from engine.disaggregated.hunt import Adversity
+from engine.replay.chosen import scenarios_of_page
+from engine.replay.strikes import REASONS
 from protocol import DefinitionError, TraceError
+from protocol.machines.repaired.bounds import Rules
 
 SEEDS = range(3, 7)
 
@@ -34,7 +40,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return Version(name, breaks(seeds), 10, breaks(()), "kept")
 
     def listed(requests: int) -> Iterator[Listed]:
-        yield Listed("fences_writes", "H-13", lambda: version("fences_writes", (4, 5)), is_rule=True)
+        yield Listed("fences_writes", "H-13", lambda: version("fences_writes", (4, 5)), True, str(Adversity(aborts=2, stalls=("sender",) * 3)))
         yield Listed("names_turns", "H-20", lambda: version("names_turns", ()), is_rule=True)
         yield Listed("sends_computed", "H-05", refused, is_rule=True)
         yield Listed("early-zero", "H1", lambda: version("early-zero", (6,)), is_rule=False)
@@ -46,7 +52,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_page_tells_strikes_and_why_there_are_none(made: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert print_strikes(SEEDS, 3, 8, None, tmp_path / "hunt.md") == 0
     text = (tmp_path / "hunt.md").read_text()
-    assert "| `fences_writes` | H-13 | 2 | 2 | 0 | wrong tokens | random 4 |" in text
+    assert "| `fences_writes` | H-13 | 2 clients give up, 3 stalls of a sender | 2 | 2 | 0 | wrong tokens | random 4 |" in text
     assert "| `early-zero` | H1 | 1 | 1 | 0 | wrong tokens | random 6 |" in text
     assert "- `names_turns`: a message would have to stay" in text and "- `sends_computed`: not driven: no handlers for it" in text
     assert "4 seeded schedules of each policy" in " ".join(text.split())
@@ -69,6 +75,15 @@ def test_a_version_that_holds_and_is_struck_is_exit_code_1(made: list[str], monk
     holds = Version("all", breaks(()), 10, breaks((5,)), "kept")
     monkeypatch.setattr(strikes, "_listed", lambda requests: [Listed("fences_writes", "", lambda: holds, is_rule=True)])
     assert print_strikes(SEEDS, 3, 8, None, None) == 1
+
+
+def test_docs_hunt_tells_of_every_rule_and_of_every_scenario_of_the_damage() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "hunt.md").read_text(encoding="utf-8")
+    rules, scenarios = (re.findall(r"^\| `([\w-]+)` ", part, re.M) for part in text.split("## The versions of the real system"))
+    again = "hunt again: `interlock hunt --all --seeds 10 --keep FILE -o docs/hunt.md`"
+    assert rules == [field.name for field in fields(Rules)], f"docs/hunt.md tells of other rules; {again}"
+    assert scenarios == scenarios_of_page(), f"docs/hunt.md tells of other scenarios than docs/damage.md; {again}"
+    assert set(REASONS) <= {*rules, *scenarios}
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
