@@ -88,6 +88,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "cache-pressed": {"chunks": 2, "prefixes": 2, "blocks": 3, "requests": 2, "slots": 2, "room": 2},
     # Small ones, for one rule each.
     "cache-abort": {**CACHE, "aborts": True},
+    "cache-numbers": {**CACHE, "aborts": True, "turns": 3},
     "abort": {"aborts": True},
     "layers": {"layers": 2},
     "errors": {"errors": True, "chunks": 2},

@@ -44,6 +44,7 @@ CACHED = [
     kept("cache-short", "some_node_evicted", 701_460, 71),
     kept("cache-short", "requests_answered", 701_460, None),
     kept("cache-short", "requests_decoded", 701_460, None),
+    kept("cache-numbers", "uncomputed_read", 1_442_278, None, deep=True),
     kept("cache-lossy", "uncomputed_read", 2_591_162, None, deep=True),
     kept("cache-lossy", "requests_answered", 2_591_162, None, deep=True),
     kept("cache-tp2", "uncomputed_read", 1_573_959, None, deep=True),

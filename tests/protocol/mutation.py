@@ -49,6 +49,7 @@ LARGE: tuple[dict[str, Any], ...] = (
     {"asynchronous": True, "ranks": 2, "chunks": 2},
     {"chunks": 2, "prefixes": 2, "blocks": 2, "requests": 2, "room": 2},
     {"chunks": 2, "prefixes": 1, "blocks": 3, "requests": 2, "slots": 2, "room": 2},
+    {"chunks": 2, "prefixes": 1, "turns": 3, "aborts": True},
 )
 """Bounds without which a few mutants would seem to do no harm: half a million to four million states."""
 
