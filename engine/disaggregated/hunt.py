@@ -63,7 +63,7 @@ class Adversity:
 
     def __str__(self) -> str:
         counted = [(self.aborts, "clients give up"), (self.kills, "deaths"), (self.faults, "faults"), (self.pauses, "pauses")]
-        said = [f"{number} {what}" for number, what in counted if number]
+        said = [f"{number} {what if number > 1 else what.removesuffix('s')}" for number, what in counted if number]
         said += [f"{number} stalls of a {machine}" for machine, number in Counter(self.stalls).items()]
         said += [name if value is True else f"{name} {value}" for name, value in {**self.troubles, **self.sizes}.items()]
         said += [f"{self.shared_tokens} shared tokens"] if self.shared_tokens else []
