@@ -154,6 +154,9 @@ REASONS: dict[str, tuple[str, ...]] = {
         "prepare.evict: drop the guard any((request.state[any_request] == GRANTED) and not (blocks_free >= "
         "(prompt_chunks[any_request] - 1 if node_kept[0, 0] and (prompt_chunks[any_request] > 1) else "
         "prompt_chunks[any_request])) for any_request in request)",
+        "prepare.evict: drop the guard any((request.state[any_request] == GRANTED) and not (blocks_free >= "
+        "(prompt_chunks[any_request] - 1 if node_kept[(1 if any_request == 1 else 0), 0] and (prompt_chunks[any_request] > 1) else "
+        "prompt_chunks[any_request])) for any_request in request)",
     ),
     "the chunk is shared later: when the first token is noted, not when the gate finds the forward over": (
         "gate.schedule: drop what it does to computing_chunks",
