@@ -1,6 +1,5 @@
 """The reference explorer on systems small enough to count by hand; each test says how its numbers come about."""
 
-from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from checker.result import Limits, Result, Verdict
 from protocol import (
     BOOL,
     DefinitionError,
-    Index,
     Lock,
     Machine,
     Property,
@@ -34,16 +32,8 @@ from protocol import (
     unlocked,
     write_conflict,
 )
+from tests.four_states import PAIR, A, B, C, D, S
 from tests.reference.two_phase_commit import build as two_phase_commit
-
-
-class S(IntEnum):
-    A, B, C, D = range(4)
-
-
-A, B, C, D = S
-PAIR = Index("pair", 2)
-
 
 Ends = dict[str, tuple[S, S]]
 

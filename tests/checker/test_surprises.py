@@ -1,14 +1,11 @@
 """What may surprise a reader of docs/semantics.md, sentence by sentence; both explorers are asked."""
 
-from enum import IntEnum
-
 import pytest
 
 from checker import Verdict, check
 from protocol import (
     BOOL,
     TRUE,
-    Index,
     Lock,
     Machine,
     Process,
@@ -29,14 +26,7 @@ from protocol import (
     unlocked,
     write_conflict,
 )
-
-
-class S(IntEnum):
-    A, B, C, D = range(4)
-
-
-A, B, C, D = S
-PAIR = Index("pair", 2)
+from tests.four_states import PAIR, A, B, C, S
 
 
 def violated(system: System) -> set[str]:

@@ -1,6 +1,5 @@
 """What rows mean, medium by medium: each system is small enough to follow, each answer is found by hand."""
 
-from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -49,14 +48,8 @@ from protocol import (
     write_conflict,
 )
 from protocol.evaluate import effects_of, holds, loader, may_fire, successor
+from tests.four_states import PAIR, A, B, C, D, S
 
-
-class S(IntEnum):
-    A, B, C, D = range(4)
-
-
-A, B, C, D = S
-PAIR = Index("pair", 2)
 PEER = Index("peer", 2, symmetric=True)
 NOTE = Record("Note", flag=BOOL, number=Range(0, 2))
 

@@ -22,12 +22,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import partial
 from itertools import combinations
 from typing import Any
 
 from ...combine import any_of, me
 from ...effect import each, when
-from ...expr import Expr
+from ...expr import TRUE, Expr
+from ...machine import Row
 from ...types import BOOL, Enum, Index, Range
 from ...variable import Lock, Variable, ghost, locked
 
@@ -103,6 +105,11 @@ class Meetings:
         if deliver is not None:
             effects.append(when(last, *self._each_member(group, deliver)))
         return effects
+
+    def meet(self, call: Call, source: IntEnum, at: IntEnum, after: IntEnum, cite: str, effects: Any = ()) -> list[Row]:
+        """The rows of a worker that enters a collective and leaves it, with these effects when it leaves."""
+        row, name = partial(Row, actor="worker", under=self.lock, cite=cite), call.name.lower()
+        return [row(f"enter_{name}", source, at, TRUE, self.enter(call)), row(f"leave_{name}", at, after, self.may_leave, effects)]
 
     def take_part(self, generation: Expr) -> list[Any]:
         """Effects on the ghosts when the caller has made its place anew, in that generation."""

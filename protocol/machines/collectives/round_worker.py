@@ -101,14 +101,6 @@ class RankTable:
         """Where every rank goes that will run a forward in this iteration."""
         return Rank.INSERTING if self.collective == "middle" else Rank.READY
 
-    def _meet(self, call: Call, source: Rank, at: Rank, after: Rank, cite: str, effects: Any = ()) -> list[Row]:
-        """Enter a collective and leave it, with these effects when left."""
-        m, name = self.system.meetings, call.name.lower()
-        return [
-            _row(f"enter_{name}", source, at, TRUE, m.enter(call), under=m.lock, cite=cite),
-            _row(f"leave_{name}", at, after, m.may_leave, effects, under=m.lock, cite=cite),
-        ]
-
     # -- the parts of an iteration -----------------------------------------------------------------------------------
 
     def _top(self) -> list[Row]:
@@ -116,11 +108,11 @@ class RankTable:
         w, s, rows = Rank, self.system, []
         if self.collective == "top":
             after = w.PREPARING if s.loop.top_barrier else w.LOOKING
-            rows += self._meet(Call.STATUS, w.STARTING, w.AT_STATUS, after, "facts 4.1 W0, W1; H8")
+            rows += self.system.meetings.meet(Call.STATUS, w.STARTING, w.AT_STATUS, after, "facts 4.1 W0, W1; H8")
         if not s.loop.top_barrier:
             return rows
         if not s.loop.owned:
-            return rows + self._meet(Call.TOP, w.PREPARING, w.AT_TOP, w.LOOKING, "facts 4.3: TPB#0")
+            return rows + self.system.meetings.meet(Call.TOP, w.PREPARING, w.AT_TOP, w.LOOKING, "facts 4.3: TPB#0")
         assert s.forward_signal is not None
         m, lower = s.meetings, [s.forward_signal[me(s.instances)].set(False)]
         return [
@@ -253,15 +245,15 @@ class RankTable:
         meets = s.role in s.loop.meets
         inserted = w.MEETING if meets else self.ready
         if s.loop.read_barrier:
-            rows = self._meet(Call.READ, w.READ, w.AT_READ, inserted, "facts 4.3: TPB#2'")
+            rows = self.system.meetings.meet(Call.READ, w.READ, w.AT_READ, inserted, "facts 4.3: TPB#2'")
         else:
             rows = [_row("insert_batch", w.READ, inserted, TRUE, [], cite="facts 4.1 W6: preprocess_new_task")]
         if meets:
-            rows += self._meet(Call.MEET, w.MEETING, w.AT_MEETING, self.ready, "#6085, #6164; facts 4.2: EPB")
+            rows += self.system.meetings.meet(Call.MEET, w.MEETING, w.AT_MEETING, self.ready, "#6085, #6164; facts 4.2: EPB")
         if self.controls:
             rows += self._run_control()
         elif self.collective == "middle":
-            rows += self._meet(Call.PENDING, w.INSERTING, w.AT_PENDING, w.READY, "facts 4.1 W7")
+            rows += self.system.meetings.meet(Call.PENDING, w.INSERTING, w.AT_PENDING, w.READY, "facts 4.1 W7")
         return rows
 
     def _run_control(self) -> list[Row]:
@@ -312,13 +304,13 @@ class RankTable:
         w, s, rows = Rank, self.system, []
         if self.collective == "end":
             after = self.first if s.loop.owned or not s.loop.gated else w.FINISHED
-            rows += self._meet(Call.BALANCE, w.FORWARDED, w.AT_BALANCE, after, "#6680; facts 4.2 W10: _run_eplb")
+            rows += self.system.meetings.meet(Call.BALANCE, w.FORWARDED, w.AT_BALANCE, after, "#6680; facts 4.2 W10: _run_eplb")
         if s.loop.gated and not s.loop.owned:
             assert s.forward_signal is not None
             lower = [s.forward_signal[me(s.instances)].set(False)]
             rows.append(_row("lower_forward", w.FINISHED, self.first, TRUE, lower, cite="#6680; facts 4.2 W10"))
         if s.role in s.loop.skips and not s.loop.owned:
-            rows += self._meet(Call.SKIP, w.SKIPPING, w.AT_SKIP, self.first, "facts 4.2: TPB#1b")
+            rows += self.system.meetings.meet(Call.SKIP, w.SKIPPING, w.AT_SKIP, self.first, "facts 4.2: TPB#1b")
         return rows
 
     def _return(self, fate: Fate) -> list[Row]:

@@ -90,13 +90,6 @@ class WeightTable:
         """What the status is once the update is made."""
         return if_else(self.known == Status.CLEARING, Literal(Status.CLEARED, Enum(Status)), Literal(Status.NORMAL, Enum(Status)))
 
-    def _meet(self, call: Call, source: Worker, at: Worker, after: Worker, cite: str) -> list[Row]:
-        m, name = self.system.meetings, call.name.lower()
-        return [
-            _row(f"enter_{name}", source, at, TRUE, m.enter(call), under=m.lock, cite=cite),
-            _row(f"leave_{name}", at, after, m.may_leave, [], under=m.lock, cite=cite),
-        ]
-
     def _give(self, call: Call) -> tuple[list[Any], list[Any]]:
         """Effects of entering a collective that hands out the status of rank 0, for rank 0 and for the others."""
         s, m = self.system, self.system.meetings
@@ -123,7 +116,7 @@ class WeightTable:
         w = Worker
         if not self.system.update.barriers:
             return []
-        return self._meet(Call.TOP, w.PREPARING, w.AT_TOP, w.LOOKING, "facts 4.3: TPB#0")
+        return self.system.meetings.meet(Call.TOP, w.PREPARING, w.AT_TOP, w.LOOKING, "facts 4.3: TPB#0")
 
     def _announce(self) -> list[Row]:
         """W3 and TPB#1."""
@@ -147,7 +140,7 @@ class WeightTable:
         """Ours: TPB#0; rank 0 of each instance looks at its queue, and that of all at the status, unless it knows it: an update is made."""
         w, s, seen = Worker, self.system, self.system.seen[self.own]
         filled, cite = s.queues.exist_tasks, "ours: one place; H3, H4, H8"
-        top = self._meet(Call.TOP, w.PREPARING, w.AT_TOP, w.LOOKING, "facts 4.3: TPB#0")
+        top = self.system.meetings.meet(Call.TOP, w.PREPARING, w.AT_TOP, w.LOOKING, "facts 4.3: TPB#0")
         if not s.update.barriers:
             top = [_row("skip_top", w.PREPARING, w.LOOKING, TRUE, [], cite="ours without TPB#0")]
         made = [self.known.set(self.result), s.owes[self.own].set(True)]
@@ -244,7 +237,7 @@ class WeightTable:
             _row("leave_clearing", w.AT_CLEARING, w.CLEARING_ALONE, m.may_leave & self.leads, [], under=m.lock, cite="facts 9.4"),
             _row("leave_clearing", w.AT_CLEARING, w.CLEARED, m.may_leave & self.follows, [], under=m.lock, cite="facts 9.4"),
             _row("clear_data", w.CLEARING_ALONE, w.CLEARED, TRUE, clear, under=lock, cite="facts 9.4: by one rank"),
-            *self._meet(Call.CLEARED, w.CLEARED, w.AT_CLEARED, w.LEAVING, "facts 9.4"),
+            *self.system.meetings.meet(Call.CLEARED, w.CLEARED, w.AT_CLEARED, w.LEAVING, "facts 9.4"),
         ]
 
     def _leave(self) -> list[Row]:
@@ -292,11 +285,11 @@ class WeightTable:
         batch = s.batch[self.own]
         after = w.MEETING if self.experts else w.READY
         if s.update.barriers and not s.update.handed_out:
-            rows = self._meet(Call.READ, w.READ, w.AT_READ, after, "facts 4.3: TPB#2'")
+            rows = self.system.meetings.meet(Call.READ, w.READ, w.AT_READ, after, "facts 4.3: TPB#2'")
         else:
             rows = [_row("insert_batch", w.READ, after, TRUE, [], cite="facts 4.1 W6")]
         if self.experts:
-            rows += self._meet(Call.MEET, w.MEETING, w.AT_MEETING, w.READY, "facts 4.2: EPB")
+            rows += self.system.meetings.meet(Call.MEET, w.MEETING, w.AT_MEETING, w.READY, "facts 4.2: EPB")
         nothing = "fail_assertion" if s.update.asserts else "go_without_batch"
         rows += [
             _row("start_forward", w.READY, w.WORKING, ~batch.is_none, [], cite="facts 4.1 W10"),
@@ -305,4 +298,4 @@ class WeightTable:
         ]
         if s.update.handed_out:
             return [*rows, _row("start_over_idle", w.IDLING, self.first, TRUE, [], cite="ours: TPB#0 suffices")]
-        return rows + self._meet(Call.IDLE, w.IDLING, w.AT_IDLE, self.first, "facts 4.1 W8: TPB#2, 4.2: TPB#1b")
+        return rows + self.system.meetings.meet(Call.IDLE, w.IDLING, w.AT_IDLE, self.first, "facts 4.1 W8: TPB#2, 4.2: TPB#1b")
