@@ -18,7 +18,7 @@ READ_BYTES = 1 << 16
 
 
 class Wire:
-    """One end. The other one is gone when a method raises EOFError; who takes longer than `patience_s` to answer or to read is as good as gone."""
+    """One end. The other one is gone when a method raises EOFError, and has not answered or not read for `patience_s` at a TimeoutError."""
 
     def __init__(self, end: socket.socket, patience_s: float | None = None):
         self._end = end
@@ -44,8 +44,10 @@ class Wire:
         try:
             with self._sending:
                 self._end.sendall(b"".join(map(_frame, messages)))
-        except (BrokenPipeError, ConnectionResetError, BlockingIOError):
+        except (BrokenPipeError, ConnectionResetError):
             raise EOFError("the other end is gone") from None
+        except BlockingIOError:
+            raise TimeoutError("the other end does not read") from None
 
     def receive(self) -> Any:
         """The next message, waiting for it."""
@@ -55,7 +57,7 @@ class Wire:
             try:
                 self._read(0)
             except BlockingIOError:
-                raise EOFError("the other end does not answer") from None
+                raise TimeoutError("the other end does not answer") from None
 
     def arrived(self) -> list[Any]:
         """The messages that can be had without waiting."""

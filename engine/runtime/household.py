@@ -144,16 +144,8 @@ class Household:
             return said[1]
 
     def early_end(self, said: str | None = None) -> EngineError:
-        """The error for an engine that a child has ended: who it was - one that was killed before one that merely lost its peer - and why."""
-        children = list(self.children.values())
-        said = said or next((text for text in (c.last_words() for c in children) if text), None)
-        if said is None:
-            dead = self._dead()
-            if not any(c.was_killed for c in dead):
-                self.children[QUEUE_SERVER].process.join(self.patience.stop_s)  # who has lost the server ends by itself, and may be seen first
-                dead = self._dead()
-            said = min(dead, key=lambda c: c.process.exitcode or 0).fate() if dead else "a process closed its pipe"
-        return EngineError(f"{said} before the run was over; the run is given up and no log is written, start it again")
+        """The error for an engine that a child has ended: who it was, and why."""
+        return EngineError(f"{said or self._culprit()} before the run was over; the run is given up and no log is written, start it again")
 
     def close(self) -> None:
         """End every process at once, and remove what was made."""
@@ -179,14 +171,20 @@ class Household:
         assert self._introductions is not None
         ours, theirs = socket.socketpair()
         with theirs:
-            socket.send_fds(self._introductions, [name.encode()], [theirs.fileno()])
+            try:
+                socket.send_fds(self._introductions, [name.encode()], [theirs.fileno()])
+            except (BrokenPipeError, ConnectionResetError):
+                ours.close()
+                raise self.early_end() from None
         return ours
 
-    def _dead(self) -> list[Child]:
-        """The children that have ended, waiting for the first."""
+    def _culprit(self) -> str:
+        """Who has ended, waiting for the first: one that has told its failure, else one that has crashed, else one that has merely lost its peer."""
         children = list(self.children.values())
-        ended = wait([c.process.sentinel for c in children], self.patience.stop_s)
-        dead = [c for c in children if c.process.sentinel in ended]
-        for child in dead:
-            child.process.join(self.patience.stop_s)  # the sentinel falls a moment before the exit code can be had
-        return dead
+        if told := next((text for text in (c.last_words() for c in children) if text), ""):
+            return told
+        wait([c.process.sentinel for c in children], self.patience.stop_s)
+        if not any(c.has_crashed for c in children):
+            self.children[QUEUE_SERVER].process.join(self.patience.stop_s)  # who has lost the server ends by itself, and may be seen first
+        ended = sorted((c for c in children if c.has_ended), key=lambda c: not c.has_crashed)
+        return ended[0].fate() if ended else "a process closed its pipe"

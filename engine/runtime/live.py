@@ -124,11 +124,11 @@ class LiveEngine:
         """
         if self.failure is not None:
             raise self.failure
-        assert self._house.client is not None
+        assert self._house.client is not None and self._supervision is not None
         try:
             self._house.client.post(process, content)
-        except EOFError:
-            raise self.failure or EngineError("the engine has been stopped; start it again") from None
+        except (EOFError, TimeoutError):
+            raise self._supervision.await_failure() or EngineError("the engine has been stopped; start it again") from None
 
     def received(self, seconds: float | None = None) -> Letter | None:
         """The next message from a process, in the order in which they arrived; None when there is none for so long.

@@ -20,7 +20,7 @@ class Child:
     """Its name, its process and the end of its control pipe. `arguments` makes its target's arguments from the other end."""
 
     def __init__(self, name: str, target: Callable[..., None], arguments: Callable[[Connection], tuple[Any, ...]]):
-        self.name, self._verdict = name, ""
+        self.name, self._verdict, self._was_dismissed = name, "", False
         self.control, theirs = SPAWN.Pipe()
         self.process: BaseProcess = SPAWN.Process(target=target, args=arguments(theirs), name=name, daemon=True)
         # The child inherits the mask for life: Ctrl-C is the supervisor's business, from the child's first instruction on.
@@ -40,6 +40,7 @@ class Child:
     def kill(self) -> None:
         """End it at once, and wait until it has ended."""
         if self.process.is_alive():
+            self._was_dismissed = True
             self.process.kill()
         self.process.join()
 
@@ -67,6 +68,16 @@ class Child:
         """The CPU time that it has used, in seconds."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended. Its sentinel does not tell: between the exit code, once that is read, and the end of its pipe it shows nothing."""
+        return self.process.exitcode is not None
+
+    @property
+    def has_crashed(self) -> bool:
+        """Whether it has ended as nobody does who was told to or has lost his peer: by a signal or with an exit code, and not by `kill`."""
+        return bool(self.process.exitcode) and not self._was_dismissed
 
     @property
     def was_killed(self) -> bool:

@@ -78,6 +78,11 @@ class Supervision:
         self._ending.close()
         self._end.close()
 
+    def await_failure(self) -> EngineError | None:
+        """What has ended the engine, for who has seen that something has; None if the supervision was ended before."""
+        self._thread.join(self._patience.frozen_s)
+        return self.failure
+
     def is_returning(self, name: str) -> bool:
         """Whether the process has died and is not yet back."""
         return any(name in r.names for r in list(self._returning))
@@ -89,7 +94,9 @@ class Supervision:
         except EngineError as error:
             self._fail(error)
         except EOFError:
-            self._fail(self._lost_server())
+            self._fail(self._lost_server(self._patience.stop_s))
+        except TimeoutError:
+            self._fail(self._lost_server(0.0))
         except Exception as error:  # nobody would ever hear of it
             self._fail(EngineError(f"the supervisor failed: {type(error).__name__}: {error}; start the engine again"))
 
@@ -160,16 +167,14 @@ class Supervision:
                     child.shoot(f"was {kind}: it has {'no heartbeat' if kind == 'frozen' else 'not taken a turn'} for {limits[kind]:g} s")
                     stalls.forget(child.name)
 
-    def _lost_server(self) -> EngineError:
-        """The queue server is gone, or does not answer."""
+    def _lost_server(self, seconds: float) -> EngineError:
+        """The queue server has so long to end by itself: it has closed its end; or it does not answer."""
         server = self._house.children[QUEUE_SERVER]
-        if not server.process.is_alive() or wait([server.process.sentinel], 0):
-            return self._house.early_end()
-        if wait([c.process.sentinel for c in self._house.children.values()], self._patience.pause_s):
-            return self._house.early_end()
-        server.shoot(f"has not answered for {self._patience.frozen_s:g} s")
-        server.process.join(self._patience.stop_s)
-        return self._house.early_end(server.fate())
+        server.process.join(seconds)
+        if not server.has_ended:
+            server.shoot(f"has not answered for {self._patience.frozen_s:g} s")
+            server.process.join(self._patience.stop_s)
+        return self._house.early_end()
 
     # -- deaths and returns --------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import pytest
 from checker.conform import judge
 from engine import run
 from engine.errors import EngineError
-from engine.runtime.household import SEGMENT_PREFIX
+from engine.runtime.household import QUEUE_SERVER, SEGMENT_PREFIX, Household
 from engine.runtime.live import LiveEngine
 from engine.runtime.plan import Plan
 from engine.workload import Request
@@ -119,6 +119,20 @@ def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(EngineError, match="the engine cannot be started: .*Resource temporarily unavailable; make room"):
         run(ENDLESS, ranks=2, log_path=tmp_path / "events.ndjson")
     assert all(map(is_gone, started)) and not segments() and os.listdir(tmp_path) == []
+
+
+def test_a_queue_server_that_is_killed_before_the_others_start_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Household.open
+
+    def open_and_kill(house: Household) -> None:
+        opened(house)
+        house.children[QUEUE_SERVER].process.kill()
+        house.children[QUEUE_SERVER].process.join()
+
+    monkeypatch.setattr(Household, "open", open_and_kill)
+    with pytest.raises(EngineError, match=r"^queue server \(process \d+\) was killed by SIGKILL"):
+        run(ENDLESS, ranks=2, log_path=tmp_path / "events.ndjson")
+    assert not segments() and os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
