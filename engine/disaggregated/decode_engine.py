@@ -17,7 +17,8 @@ from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries, decides
 from ..step import Step
 from .fence import Fence
-from .job import Job, NewWeights, Numbers, Produced, StepTokens, Work
+from .job import Job, NewWeights, Numbers, StepTokens, Work
+from .letters import Produced
 from .plant import Plant
 from .rest import IDLE_S
 

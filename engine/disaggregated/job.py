@@ -1,4 +1,4 @@
-"""What travels beside the protocol: a request's contents, a forward's work, what D and the ranks give back.
+"""What travels beside the protocol: a request's contents, a forward's work, what the ranks give back.
 
 The protocol numbers requests and knows nothing else of them. A `Job` is what a number stands for; it comes with the post.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..generation import Finish, Generation, Token
+from ..generation import Generation, Token
 from ..model.shard import Chunk
 
 Numbers = tuple[int, ...]
@@ -105,26 +105,3 @@ Tokens = dict[int, Token]
 """A forward's result on P: the first tokens, by request number."""
 StepTokens = dict[int, tuple[Token, ...]]
 """A decode step's result: by request number, as many tokens as were accepted; at least one."""
-
-
-@dataclass(frozen=True)
-class Begun:
-    """P has scheduled chunks of these requests; only the first time tells something new."""
-
-    keys: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Produced:
-    """A token for a client."""
-
-    key: int
-    token: Token
-
-
-@dataclass(frozen=True)
-class Closed:
-    """The router has D's answer, or the news that there will be none: why it has ended. All its tokens have been told before."""
-
-    key: int
-    finish: Finish

@@ -30,11 +30,12 @@ from ..routing.store import RoutingStore
 from ..runtime.ensemble import Ensemble
 from ..runtime.policy import Policy, SeededRandom
 from .balancing import balance_of
-from .crews import Abort, GivenUp, Held, Inspect, Submit, engines, placement_of
 from .fence import Fence
-from .job import Closed, NewWeights, Produced
+from .job import NewWeights
+from .letters import Abort, Closed, GivenUp, Held, Inspect, Produced, Submit
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
+from .stations import ROUTER, decode_engines, placement_of, prefill_engines
 
 ROWS_MAX = 1_000_000
 """Rows after which a run, or an order, is given up as standing still."""
@@ -292,12 +293,12 @@ class LockstepEngine(Operated):
         self.plant.check(generation)
         key = len(self.answers) + 1
         self.answers[key] = Record(generation)
-        self.ensemble.send("router", Submit(key, generation))
+        self.ensemble.send(ROUTER, Submit(key, generation))
         return key
 
     def abort(self, key: int) -> None:
         """Give a generation up."""
-        self.ensemble.send("router", Abort(key))
+        self.ensemble.send(ROUTER, Abort(key))
         self._hear()
 
     def turn(self) -> bool:
@@ -337,13 +338,13 @@ class LockstepEngine(Operated):
 
     def leaks(self) -> list[str]:
         """What is held although no request is under way: blocks, tables."""
-        for name in engines(self.plant):
+        for name in (*prefill_engines(self.plant), *decode_engines(self.plant)):
             self.ensemble.send(name, Inspect())
         self._hear()
         return [f"{name}: {held.blocks} blocks of {held.requests} requests" for name, held in self._held.items() if held != Held(0, 0)]
 
     def _carry_out(self, command: Command) -> None:
-        self.ensemble.send("router", command)
+        self.ensemble.send(ROUTER, command)
         self._obeyed.clear()
         most_rows = self.ensemble.fired + ROWS_MAX
         while command.order not in self._obeyed:

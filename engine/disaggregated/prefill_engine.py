@@ -16,7 +16,8 @@ from ..model.prefix_cache import PrefixCache
 from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries
 from ..step import Step
-from .job import Begun, CacheTask, Job, NewWeights, Numbers, Tokens, Work
+from .job import CacheTask, Job, NewWeights, Numbers, Tokens, Work
+from .letters import Begun
 from .plant import Plant
 
 

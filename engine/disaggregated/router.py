@@ -10,7 +10,8 @@ from protocol.machines.repaired.bounds import Homes
 from ..generation import Finish, Generation
 from ..roles.binding import Outcome, after, carries, decides
 from ..step import Step
-from .job import Closed, Job, Shape
+from .job import Job, Shape
+from .letters import Closed
 
 
 class Router:

@@ -24,10 +24,11 @@ from ..runtime.household import SEGMENT_PREFIX
 from ..runtime.live import LiveEngine, check_machine, start
 from ..runtime.supervision import Died
 from .arena import Arena
-from .crews import Abort, GivenUp, Held, Inspect, LiveMemory, Submit, decode_engines, engines, placement_of
-from .job import Begun, Closed, Produced
+from .letters import Abort, Begun, Closed, GivenUp, Held, Inspect, Produced, Submit
+from .live_memory import LiveMemory
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
+from .stations import ROUTER, decode_engines, placement_of, prefill_engines
 
 ANSWER_S = 10.0
 """How long an engine's process may take to answer a question."""
@@ -111,7 +112,7 @@ class Disaggregated(Operated):
         with self._lock:
             self._check_open()
             key = next(self._keys)
-            self.engine.send("router", Submit(key, handle.generation))
+            self.engine.send(ROUTER, Submit(key, handle.generation))
             self._taken += 1
             self._handles[key] = handle
             if self._keeps:
@@ -145,7 +146,7 @@ class Disaggregated(Operated):
             key = next((k for k, h in self._handles.items() if h is handle), None)
             if key is None or self._closed:
                 return
-        self.engine.send("router", Abort(key))
+        self.engine.send(ROUTER, Abort(key))
 
     def stats(self) -> Stats:
         """Generations that P has begun, those that wait for it, the share of D's blocks that are promised to the former, P's prefix cache."""
@@ -183,7 +184,7 @@ class Disaggregated(Operated):
         return held
 
     def _look_for_leaks(self) -> list[str]:
-        asked = engines(self.plant)
+        asked = [*prefill_engines(self.plant), *decode_engines(self.plant)]
         for name in asked:
             self.engine.send(name, Inspect())
         found = []
@@ -215,7 +216,7 @@ class Disaggregated(Operated):
     def _carry_out(self, command: Command) -> None:
         with self._lock:
             self._check_open()
-        self.engine.send("router", command)
+        self.engine.send(ROUTER, command)
         answer = self._obeyed.get()
         if isinstance(answer, EngineError):
             self._obeyed.put(answer)
@@ -251,7 +252,7 @@ class Disaggregated(Operated):
             self._held.put((sender, content))
         elif isinstance(content, Died):
             self._deaths.update(content.names)
-            if not decode_engines(self.plant).isdisjoint(content.names):
+            if not set(decode_engines(self.plant)).isdisjoint(content.names):
                 self._experts = self._experts.at_first()
         elif isinstance(content, Obeyed):
             self._obeyed.put(content.order)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from engine.disaggregated.crews import LiveMemory, placement_of
+from engine.disaggregated.live_memory import LiveMemory
 from engine.disaggregated.plant import Plant
+from engine.disaggregated.stations import placement_of
 from engine.model.config import TINY
 from engine.runtime.directory import Directory
 from engine.runtime.locality import directory_of

@@ -12,7 +12,7 @@ import pytest
 
 from checker.conform import conform
 from engine.audit import audit
-from engine.disaggregated.job import Produced
+from engine.disaggregated.letters import Produced
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.service import Disaggregated
 from engine.generation import Finish, Generation, Handle
