@@ -13,7 +13,9 @@ from typing import Any
 
 SPAWN = multiprocessing.get_context("forkserver")
 # A child runs the main module's imports again, and those of its crew: it finds them done.
-SPAWN.set_forkserver_preload(["__main__", "interlock", "engine.runtime.child", "engine.disaggregated.crews", "numpy.random"])
+SPAWN.set_forkserver_preload(
+    ["__main__", "interlock", "engine.runtime.child", "engine.disaggregated.crews", "engine.disaggregated.live_memory", "numpy.random"]
+)
 
 
 class Child:
