@@ -99,7 +99,7 @@ class Lockstep:
         audits: bool,
     ) -> tuple[Measurement, dict[str, Any], Audit | None]:
         """The disaggregated engine; also what the table says beside its figures."""
-        from engine.disaggregated.lockstep import USUAL
+        from engine.disaggregated.lockstep_memory import USUAL
         from engine.errors import StandsStill
         from engine.load import bench
 

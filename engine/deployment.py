@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from protocol import DefinitionError
 
-from .disaggregated.lockstep import FREE, Cost
+from .disaggregated.lockstep_memory import FREE, Cost
 from .disaggregated.lockstep_service import LockstepService
 from .disaggregated.plant import Plant
 from .disaggregated.succession import Succession

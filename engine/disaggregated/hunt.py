@@ -24,7 +24,8 @@ from ..model.config import TINY
 from ..model.named import weights_of
 from ..runtime.ensemble import RETURN_S
 from ..runtime.policy import Policy
-from .lockstep import FREE, Cost, LockstepEngine
+from .lockstep import LockstepEngine
+from .lockstep_memory import FREE, Cost
 from .plant import BLOCK_SIZE, Plant
 
 ROWS_MAX = 6_000

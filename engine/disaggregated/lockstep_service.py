@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from ..generation import Finish, Generation, Handle, Stats, Token
 from ..model.weights import Weights
 from ..runtime.policy import Policy
-from .lockstep import FREE, Cost, Heard, LockstepEngine
+from .lockstep import Heard, LockstepEngine
+from .lockstep_memory import FREE, Cost
 from .plant import Plant
 
 

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from checker.conform import conform
 from engine.audit import audit
-from engine.disaggregated.lockstep import Cost, LockstepEngine
+from engine.disaggregated.lockstep import LockstepEngine
+from engine.disaggregated.lockstep_memory import Cost
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.service import Disaggregated
 from engine.generation import Finish, Generation

@@ -12,7 +12,8 @@ import pytest
 
 from checker.conform import conform
 from engine.audit import Audit, audit
-from engine.disaggregated.lockstep import Cost, LockstepEngine
+from engine.disaggregated.lockstep import LockstepEngine
+from engine.disaggregated.lockstep_memory import Cost
 from engine.disaggregated.plant import Plant
 from engine.errors import EngineError
 from engine.generation import Finish, Generation

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from engine.disaggregated.crews import PrefillCrew
-from engine.disaggregated.lockstep import LockstepComputation, LockstepEngine
+from engine.disaggregated.lockstep import LockstepEngine
+from engine.disaggregated.lockstep_memory import LockstepComputation
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.prefill_engine import PrefillEngine
 from engine.generation import Finish, Generation, PrefixUse
