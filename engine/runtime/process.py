@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -18,6 +20,22 @@ SPAWN.set_forkserver_preload(
 )
 
 
+@contextmanager
+def importing_as_here() -> Iterator[None]:
+    """An interpreter that is started meanwhile finds modules where this one does, and not in the working folder, as the fork server would."""
+    here = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(place or os.getcwd() for place in sys.path)}
+    before = {name: os.environ.get(name) for name in here}
+    os.environ.update(here)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 class Child:
     """Its name, its process and the end of its control pipe. `arguments` makes its target's arguments from the other end."""
 
@@ -28,7 +46,8 @@ class Child:
         # The child inherits the mask for life: Ctrl-C is the supervisor's business, from the child's first instruction on.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            self.process.start()
+            with importing_as_here():
+                self.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()

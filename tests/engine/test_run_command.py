@@ -16,9 +16,9 @@ MOONCAKE = '{"timestamp": 0, "input_length": 50, "output_length": 3, "hash_ids":
 pytestmark = pytest.mark.live
 
 
-def interlock(*words: str | Path) -> subprocess.CompletedProcess[str]:
+def interlock(*words: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "interlock.py"), "run", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=folder)
 
 
 def test_a_run_prints_its_latencies_and_writes_its_log(tmp_path: Path) -> None:
@@ -32,6 +32,13 @@ def test_a_run_prints_its_latencies_and_writes_its_log(tmp_path: Path) -> None:
     assert (report["completed"], report["total_output_tokens"], report["seed"]) == (4, 12, None)
     assert len((tmp_path / "log").read_text().splitlines()[:-1]) == report["rows_fired"]
     assert sum(event["ph"] == "X" for event in json.loads((tmp_path / "timeline").read_text())["traceEvents"]) == report["rows_fired"]
+
+
+def test_the_processes_import_nothing_from_the_working_folder(tmp_path: Path) -> None:
+    for name in ("protocol", "engine", "random"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
+    done = interlock("--prefill", "0", "--limit", "2", "--speed", "100", "--log", "log", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_generators_seed_is_reported(tmp_path: Path) -> None:
