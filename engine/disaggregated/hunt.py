@@ -191,8 +191,8 @@ class Hunt:
         except (ProtocolError, LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
             failure = " ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
         leaks = [] if failure else engine.leaks()
-        found = audit(self._weights, engine.answers.values(), leaks)
-        cut = sum(_is_cut(answer) for answer in engine.answers.values())
+        found = audit(self._weights, engine.records.values(), leaks)
+        cut = sum(_is_cut(answer) for answer in engine.records.values())
         return Outcome(seed, engine.ensemble.fired, found, engine.strays, cut, self._awake, stall, failure, self.adversity == CALM)
 
     def _generation(self, rng: random.Random) -> Generation:
@@ -256,7 +256,7 @@ class Hunt:
 
 def _told(engine: LockstepEngine) -> int:
     """Tokens that clients have got."""
-    return sum(len(answer.tokens) for answer in engine.answers.values())
+    return sum(len(answer.tokens) for answer in engine.records.values())
 
 
 def _is_cut(answer: Record) -> bool:

@@ -40,10 +40,16 @@ class Inspect:
 
 @dataclass(frozen=True)
 class Held:
-    """From an engine: blocks that are taken, and requests that it has tables of."""
+    """From an engine: blocks that are taken, and requests that it has tables of. False where there are none."""
 
     blocks: int
     requests: int
+
+    def __bool__(self) -> bool:
+        return self.blocks > 0 or self.requests > 0
+
+    def __str__(self) -> str:
+        return f"{self.blocks} blocks of {self.requests} requests"
 
 
 @dataclass(frozen=True)

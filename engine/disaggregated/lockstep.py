@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
 
-from ..audit import Record
 from ..errors import StandsStill
-from ..generation import DraftUse, Finish, Generation, PrefixUse, Token
-from ..model.balancing import ExpertUse, Rebalance
+from ..generation import Generation
 from ..model.weights import Weights
-from ..routing.store import RoutingStore
 from ..runtime.ensemble import Ensemble
 from ..runtime.policy import Policy, SeededRandom
-from .letters import Abort, Closed, GivenUp, Held, Inspect, Produced, Submit
+from .ledger import Heard, Ledger
+from .letters import Abort, Held, Inspect, Submit
 from .lockstep_memory import FREE, Cost, LockstepMemory
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
@@ -28,9 +25,6 @@ ROWS_MAX = 1_000_000
 """Rows after which a run, or an order, is given up as standing still."""
 SETTLE_S = 1.0
 """Virtual time that processes get to put everything away when the last answer is there."""
-
-Heard = Token | Finish
-"""What a client gets: a token, or the end."""
 
 
 class LockstepEngine(Operated):
@@ -55,21 +49,15 @@ class LockstepEngine(Operated):
         like: LockstepEngine | None = None,
         late: bool = False,
     ):
-        self.plant, self._told = plant, told
+        self.plant = plant
         self._memory = memory = LockstepMemory(weights, plant, cost, late=late)
         turns = policy if policy is not None else SeededRandom(seed)
         self.ensemble: Ensemble = Ensemble(placement_of(plant, lambda: memory), turns, logged, cost.row_s, None if like is None else like.ensemble)
-        self.answers: dict[int, Record] = {}
+        self.ledger = Ledger(told, keeps=True, routing=plant.routing)
+        self.records = self.ledger.records
+        """What has come of every request, by its key."""
         self._held: dict[str, Held] = {}
         self._obeyed: list[Order] = []
-        self._routing = RoutingStore(Path(plant.routing)) if plant.routing else None
-        self.prefix, self.drafts = PrefixUse(), DraftUse()
-        self.rebalances: list[Rebalance] = []
-
-    @property
-    def experts(self) -> ExpertUse:
-        """How shared experts have moved."""
-        return sum((move.use for move in self.rebalances), ExpertUse())
 
     @property
     def strays(self) -> int:
@@ -79,7 +67,7 @@ class LockstepEngine(Operated):
     @property
     def open(self) -> list[int]:
         """The keys of the requests that have not ended."""
-        return [key for key, answer in self.answers.items() if not answer.ends]
+        return list(self.ledger.open)
 
     def submit(self, generation: Generation) -> int:
         """Take a generation in.
@@ -88,8 +76,8 @@ class LockstepEngine(Operated):
             DefinitionError: it is longer than the context.
         """
         self.plant.check(generation)
-        key = len(self.answers) + 1
-        self.answers[key] = Record(generation)
+        key = len(self.records) + 1
+        self.ledger.submit(key, generation)
         self.ensemble.send(ROUTER, Submit(key, generation))
         return key
 
@@ -138,7 +126,7 @@ class LockstepEngine(Operated):
         for name in (*prefill_engines(self.plant), *decode_engines(self.plant)):
             self.ensemble.send(name, Inspect())
         self._hear()
-        return [f"{name}: {held.blocks} blocks of {held.requests} requests" for name, held in self._held.items() if held != Held(0, 0)]
+        return [f"{name}: {held}" for name, held in self._held.items() if held]
 
     def _carry_out(self, command: Command) -> None:
         self.ensemble.send(ROUTER, command)
@@ -163,20 +151,5 @@ class LockstepEngine(Operated):
                 self._held[letter.sender] = content
             elif isinstance(content, Obeyed):
                 self._obeyed.append(content.order)
-            elif isinstance(content, PrefixUse):
-                self.prefix += content
-            elif isinstance(content, DraftUse):
-                self.drafts += content
-            elif isinstance(content, Rebalance):
-                self.rebalances.append(content)
-            elif isinstance(content, Produced):
-                self.answers[content.key].tokens.append(content.token)
-                if self._routing is not None:
-                    self._routing.add(content.key, content.token)
-                self._told(content.key, content.token)
-            elif isinstance(content, Closed | GivenUp):
-                finish = content.finish if isinstance(content, Closed) else Finish.ABORT
-                self.answers[content.key].ends.append(finish)
-                if self._routing is not None:
-                    self._routing.end(content.key, finish, self.answers[content.key].generation.rollout)
-                self._told(content.key, finish)
+            else:
+                self.ledger.note(content)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from ..generation import Finish, Generation, Handle, Stats, Token
 from ..model.weights import Weights
 from ..runtime.policy import Policy
-from .lockstep import Heard, LockstepEngine
+from .ledger import LOST, Heard
+from .lockstep import LockstepEngine
 from .lockstep_memory import FREE, Cost
 from .plant import Plant
 
@@ -42,12 +43,11 @@ class LockstepService:
 
     def stats(self) -> Stats:
         """Generations with a first token, those without, the share of D's blocks that are promised to the former, and P's prefix cache."""
-        plant, answers = self.engine.plant, self.engine.answers
-        begun = [key for key in self._handles if answers[key].tokens]
-        taken = sum(plant.shape.blocks_for(answers[key].generation.tokens) for key in begun)
-        return Stats(
-            len(begun), len(self._handles) - len(begun), taken / plant.decode_blocks, self.engine.prefix, self.engine.drafts, self.engine.experts
-        )
+        plant, ledger = self.engine.plant, self.engine.ledger
+        begun = [key for key in self._handles if ledger.records[key].tokens]
+        taken = sum(plant.shape.blocks_for(ledger.records[key].generation.tokens) for key in begun)
+        waiting, kv_usage = len(self._handles) - len(begun), taken / plant.decode_blocks
+        return Stats(len(begun), waiting, kv_usage, ledger.prefix, ledger.drafts, ledger.experts)
 
     def close(self) -> None:
         """Drop what runs."""
@@ -73,5 +73,4 @@ class LockstepService:
         if isinstance(heard, Token):
             self._handles[key].put(heard)
         else:
-            lost = "the request was lost on its way between prefill and decode; send it again"
-            self._handles.pop(key).end(heard, lost if heard is Finish.ERROR else "")
+            self._handles.pop(key).end(heard, LOST if heard is Finish.ERROR else "")

@@ -13,18 +13,16 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from ..audit import Record
 from ..clock import LiveClock
 from ..errors import EngineError
-from ..generation import DraftUse, Finish, Generation, Handle, PrefixUse, Stats
+from ..generation import Finish, Generation, Handle, Stats, Token
 from ..meter import Usage
-from ..model.balancing import ExpertUse, Rebalance
-from ..routing.store import RoutingStore
 from ..runtime.household import SEGMENT_PREFIX
 from ..runtime.live import LiveEngine, check_machine, start
 from ..runtime.supervision import Died
 from .arena import Arena
-from .letters import Abort, Begun, Closed, GivenUp, Held, Inspect, Produced, Submit
+from .ledger import LOST, Heard, Ledger
+from .letters import Abort, Begun, Closed, GivenUp, Held, Inspect, Submit
 from .live_memory import LiveMemory
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
@@ -71,18 +69,16 @@ class Disaggregated(Operated):
             self._arena.remove()
             raise
         self._keys, self._lock = count(1), threading.Lock()
-        self._routing = RoutingStore(Path(plant.routing), f"{self._arena.name}-") if plant.routing else None
+        self.ledger = Ledger(self._told, keeps=keeps_records, routing=plant.routing, rollouts=f"{self._arena.name}-")
+        self.records = self.ledger.records
+        """What has come of the requests, by their keys, if that is kept."""
         self._handles: dict[int, Handle] = {}
-        self._keeps, self._held = keeps_records, queue.SimpleQueue[tuple[str, Held]]()
+        self._held = queue.SimpleQueue[tuple[str, Held]]()
         self._orders, self._obeyed = threading.RLock(), queue.SimpleQueue[Order | EngineError]()
-        self.records: dict[int, Record] = {}
         self._begun: set[int] = set()
         self._taken, self._deaths = 0, Counter[str]()
         self.failure: EngineError | None = None
         """What has ended the engine; None while it goes on."""
-        self._prefix, self._drafts, self._experts = PrefixUse(), DraftUse(), ExpertUse()
-        self.rebalances: list[Rebalance] = []
-        """The placements of experts that the D's have gone over to."""
         self._closed = False
         self._thread = threading.Thread(target=self._listen, name="interlock-service", daemon=True)
         self._thread.start()
@@ -115,8 +111,7 @@ class Disaggregated(Operated):
             self.engine.send(ROUTER, Submit(key, handle.generation))
             self._taken += 1
             self._handles[key] = handle
-            if self._keeps:
-                self.records[key] = Record(handle.generation)
+            self.ledger.submit(key, handle.generation)
         if self.is_worn:
             self._changed()
 
@@ -152,9 +147,10 @@ class Disaggregated(Operated):
         """Generations that P has begun, those that wait for it, the share of D's blocks that are promised to the former, P's prefix cache."""
         with self._lock:
             self._check_open()
-            running, shape = len(self._begun), self.plant.shape
+            ledger, running, shape = self.ledger, len(self._begun), self.plant.shape
             taken = sum(shape.blocks_for(self._handles[key].generation.tokens) for key in self._begun)
-            return Stats(running, len(self._handles) - running, taken / self.plant.decode_blocks, self._prefix, self._drafts, self._experts)
+            waiting, kv_usage = len(self._handles) - running, taken / self.plant.decode_blocks
+            return Stats(running, waiting, kv_usage, ledger.prefix, ledger.drafts, ledger.experts)
 
     def pause(self, *, abort: bool = False) -> None:
         """Begin no further request, and return when none is under way; see `Operated`."""
@@ -193,8 +189,8 @@ class Disaggregated(Operated):
                 name, held = self._held.get(timeout=ANSWER_S)
             except queue.Empty:
                 raise EngineError(f"an engine has not said for {ANSWER_S:g} s what it holds; try again on a machine that is less busy") from None
-            if held != Held(0, 0):
-                found.append(f"{name}: {held.blocks} blocks of {held.requests} requests")
+            if held:
+                found.append(f"{name}: {held}")
         return found
 
     def stop(self) -> Usage:
@@ -211,7 +207,7 @@ class Disaggregated(Operated):
         self._arena.remove()
         with self._lock:
             self._obeyed.put(EngineError("the engine has been closed; start it again"))
-            self._end_all(Finish.ABORT, "")
+            self._end_all(Finish.ABORT)
 
     def _carry_out(self, command: Command) -> None:
         with self._lock:
@@ -238,7 +234,7 @@ class Disaggregated(Operated):
                 with self._lock:
                     self.failure = error
                     self._obeyed.put(error)
-                    self._end_all(Finish.ERROR, str(error))
+                    self._end_all(Finish.ERROR)
                 self._changed()
                 return
             if letter is not None:
@@ -253,34 +249,23 @@ class Disaggregated(Operated):
         elif isinstance(content, Died):
             self._deaths.update(content.names)
             if not set(decode_engines(self.plant)).isdisjoint(content.names):
-                self._experts = self._experts.at_first()
+                self.ledger.experts = self.ledger.experts.at_first()
         elif isinstance(content, Obeyed):
             self._obeyed.put(content.order)
         elif isinstance(content, Begun):
             self._begin(content.keys)
-        elif isinstance(content, Produced):
-            if self._routing is not None:
-                self._routing.add(content.key, content.token)
-            if content.key in self.records:
-                self.records[content.key].tokens.append(content.token)
-            self._begin((content.key,))  # if P's letter is still under way
-            if content.key in self._handles:
-                self._handles[content.key].put(content.token)
-        elif isinstance(content, PrefixUse):
-            self._prefix += content
-        elif isinstance(content, DraftUse):
-            self._drafts += content
-        elif isinstance(content, Rebalance):
-            self.rebalances.append(content)
-            self._experts += content.use
-        elif isinstance(content, GivenUp):
-            self._end(content.key, Finish.ABORT)
-        elif isinstance(content, Closed):
-            if self._routing is not None and content.key in self._handles:
-                self._routing.end(content.key, content.finish, self._handles[content.key].generation.rollout)
-            if content.key in self.records:
-                self.records[content.key].ends.append(content.finish)
-            self._end(content.key, content.finish)
+        else:
+            self.ledger.note(content)
+
+    def _told(self, key: int, heard: Heard) -> None:
+        """A client gets something."""
+        if isinstance(heard, Token):
+            self._begin((key,))  # if P's letter is still under way
+            self._handles[key].put(heard)
+        else:
+            self._begun.discard(key)
+            lost = LOST if self.failure is None else str(self.failure)
+            self._handles.pop(key).end(heard, lost if heard is Finish.ERROR else "")
 
     def _begin(self, keys: Sequence[int]) -> None:
         now = LiveClock().now()
@@ -288,20 +273,9 @@ class Disaggregated(Operated):
             self._begun.add(key)
             self._handles[key].begin(now)
 
-    def _end(self, key: int, finish: Finish) -> None:
-        self._begun.discard(key)
-        handle = self._handles.pop(key, None)
-        if handle is not None:
-            lost = "the request was lost on its way between prefill and decode; send it again"
-            handle.end(finish, lost if finish is Finish.ERROR else "")
-
-    def _end_all(self, finish: Finish, message: str) -> None:
-        for key, handle in self._handles.items():
-            handle.end(finish, message)
-            if key in self.records:
-                self.records[key].ends.append(finish)
-        self._handles.clear()
-        self._begun.clear()
+    def _end_all(self, finish: Finish) -> None:
+        for key in list(self._handles):
+            self.ledger.end(key, finish)
 
     def _end_listening(self) -> None:
         self._closed = True

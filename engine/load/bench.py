@@ -145,9 +145,9 @@ def run_in_lockstep(
     with closing(service):
         measured = virtual.run(play(requests, generator, traffic, progress=progress), engine.ensemble.time, service.wait)
         engine.run()
-        found = audit(weights_of(engine.plant.config), engine.answers.values(), engine.leaks(), engine.plant.routing) if audits else None
+        found = audit(weights_of(engine.plant.config), engine.records.values(), engine.leaks(), engine.plant.routing) if audits else None
         engine.ensemble.write_logs(logs or {})
-        return measured, told(engine.ensemble.fired, engine.experts if engine.plant.balances_experts else None), found
+        return measured, told(engine.ensemble.fired, engine.ledger.experts if engine.plant.balances_experts else None), found
 
 
 def told(fired: int, experts: ExpertUse | None) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def answered(engine: LockstepEngine, wanted: list[Generation]) -> None:
     for generation in wanted:
         engine.submit(generation)
     engine.run(40_000)
-    found = audit(WEIGHTS, engine.answers.values(), engine.leaks())
+    found = audit(WEIGHTS, engine.records.values(), engine.leaks())
     assert found.healthy and found.tokens == sum(generation.max_tokens for generation in wanted)
 
 
@@ -75,8 +75,8 @@ def test_abort_at_any_time_harms_no_other() -> None:
         engine.step(after_rows)
         engine.abort(doomed)
         engine.run(40_000)
-        assert {engine.answers[key].finish for key in others} == {Finish.LENGTH}
-        assert audit(WEIGHTS, [engine.answers[key] for key in others], engine.leaks()).healthy
+        assert {engine.records[key].finish for key in others} == {Finish.LENGTH}
+        assert audit(WEIGHTS, [engine.records[key] for key in others], engine.leaks()).healthy
 
 
 def test_a_device_begins_anew_with_its_worker_and_the_weights_in_force(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_device_begins_anew_with_its_worker_and_the_weights_in_force(tmp_path:
     engine.ensemble.advance(engine.ensemble.time.now + 1.0)
     key = engine.submit(generations(2, seed=3)[1])
     engine.run(40_000)
-    assert audit(new, [engine.answers[key]], engine.leaks()).healthy
+    assert audit(new, [engine.records[key]], engine.leaks()).healthy
 
 
 def test_routes_come_from_the_device(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_routes_come_from_the_device(tmp_path: Path) -> None:
     prompt = generations(3, seed=6)[2].prompt
     engine.submit(Generation(prompt, 3, rollout="one"))
     engine.run(40_000)
-    assert audit(weights, engine.answers.values(), engine.leaks()).healthy
+    assert audit(weights, engine.records.values(), engine.leaks()).healthy
     assert len(RoutingReader(tmp_path).read("one", TINY_EXPERTS.layers)[0]) == len(prompt) + 2
 
 

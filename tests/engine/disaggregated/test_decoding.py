@@ -40,8 +40,8 @@ def answers(generations: Sequence[Generation], weights: Weights = WEIGHTS, **siz
     engine = LockstepEngine(weights, Plant(weights.config, sequences=3, context_tokens=64, **sizes))  # type: ignore[arg-type]
     keys = [engine.submit(generation) for generation in generations]
     engine.run()
-    assert all(engine.answers[key].ends == [Finish.LENGTH] for key in keys) and engine.leaks() == []
-    return engine, [[token.id for token in engine.answers[key].tokens] for key in keys]
+    assert all(engine.records[key].ends == [Finish.LENGTH] for key in keys) and engine.leaks() == []
+    return engine, [[token.id for token in engine.records[key].tokens] for key in keys]
 
 
 # -- sampling rows -------------------------------------------------------------------------------------------------------
@@ -98,14 +98,14 @@ def greedy_and_drawn() -> list[Generation]:
 def test_answers_with_drafts_are_those_without() -> None:
     engine, found = answers(greedy_and_drawn(), REPEATING, drafts=3, ranks=2)
     assert found == [reference(REPEATING, generation) for generation in greedy_and_drawn()]
-    assert engine.drafts.accepted > 0
+    assert engine.ledger.drafts.accepted > 0
 
 
 def test_accepted_drafts_save_steps() -> None:
     fired = []
     for drafts, wanted in ((0, DraftUse()), (3, DraftUse(10, 10))):
         engine, _ = answers([Generation((256, 72, 101, 101), 16)], REPEATING, drafts=drafts)
-        assert engine.drafts == wanted
+        assert engine.ledger.drafts == wanted
         fired.append(engine.ensemble.fired)
     assert fired[1] < fired[0]
 
@@ -125,7 +125,7 @@ def test_wrong_drafts_change_nothing_and_take_no_room(monkeypatch: pytest.Monkey
     wanted = [Generation(tuple(range(50)), 14), Generation((256, 3), 9, NARROW)]
     engine, found = answers(wanted, drafts=3)
     assert found == [reference(WEIGHTS, generation) for generation in wanted]
-    assert engine.drafts.proposed > 20 and engine.drafts.acceptance_rate < 0.2
+    assert engine.ledger.drafts.proposed > 20 and engine.ledger.drafts.acceptance_rate < 0.2
 
 
 def test_a_stop_token_among_the_drafts_ends_the_answer() -> None:
@@ -134,7 +134,7 @@ def test_a_stop_token_among_the_drafts_ends_the_answer() -> None:
     stop = reference(REPEATING, generation)[6]
     key = engine.submit(replace(generation, stop_tokens=frozenset([stop])))
     engine.run()
-    record = engine.answers[key]
+    record = engine.records[key]
     assert record.ends == [Finish.STOP] and [token.id for token in record.tokens].index(stop) == len(record.tokens) - 1
 
 
@@ -143,14 +143,14 @@ def test_an_abort_between_the_tokens_of_a_step_harms_nobody(after_rows: int) -> 
     engine = LockstepEngine(REPEATING, Plant(REPEATING.config, sequences=2, context_tokens=64, drafts=3), seed=after_rows)
     doomed, other = Generation((256, 5, 5, 5), 40), Generation((256, 6, 6, 6), 12)
     keys = engine.submit(doomed), engine.submit(other)
-    while not engine.answers[keys[0]].tokens:
+    while not engine.records[keys[0]].tokens:
         if not engine.turn():
             engine.ensemble.pass_time()
     engine.step(engine.ensemble.fired + after_rows)
     engine.abort(keys[0])
     engine.run()
-    assert engine.answers[keys[1]].ends == [Finish.LENGTH] and engine.leaks() == []
-    assert [token.id for token in engine.answers[keys[1]].tokens] == reference(REPEATING, other)
+    assert engine.records[keys[1]].ends == [Finish.LENGTH] and engine.leaks() == []
+    assert [token.id for token in engine.records[keys[1]].tokens] == reference(REPEATING, other)
 
 
 # -- captured steps ------------------------------------------------------------------------------------------------------

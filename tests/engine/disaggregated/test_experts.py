@@ -41,8 +41,8 @@ def test_the_tokens_are_those_of_the_monolithic_pass(parallel: int, prefills: in
     wanted = {engine.submit(generation): generation for generation in generations(6, seed=3)}
     engine.run(20_000)
     for key, generation in wanted.items():
-        assert engine.answers[key].finish is Finish.LENGTH
-        assert [token.id for token in engine.answers[key].tokens] == greedy(WEIGHTS, generation.prompt, generation.max_tokens)
+        assert engine.records[key].finish is Finish.LENGTH
+        assert [token.id for token in engine.records[key].tokens] == greedy(WEIGHTS, generation.prompt, generation.max_tokens)
     assert engine.leaks() == []
 
 
@@ -67,8 +67,8 @@ def test_experts_move_while_requests_decode_and_no_token_changes(decodes: int, p
     for generation in generations(6, seed=3, tokens=range(8, 16)):
         engine.submit(generation)
     engine.run(80_000)
-    found = audit(WEIGHTS, engine.answers.values(), engine.leaks())
-    assert found.healthy and engine.rebalances and all(move.after < move.before for move in engine.rebalances)
+    found = audit(WEIGHTS, engine.records.values(), engine.leaks())
+    assert found.healthy and engine.ledger.rebalances and all(move.after < move.before for move in engine.ledger.rebalances)
 
 
 def test_new_weights_come_into_force_on_all_instances_that_share_the_experts(tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_new_weights_come_into_force_on_all_instances_that_share_the_experts(tmp
     engine.run(80_000)
     for weights, keys in ((WEIGHTS, before), (new, behind)):
         for key in keys:
-            wanted = engine.answers[key].generation
-            assert [token.id for token in engine.answers[key].tokens] == greedy(weights, wanted.prompt, wanted.max_tokens)
+            wanted = engine.records[key].generation
+            assert [token.id for token in engine.records[key].tokens] == greedy(weights, wanted.prompt, wanted.max_tokens)
 
 
 @pytest.mark.live

@@ -130,12 +130,12 @@ def test_a_copy_that_is_late_spoils_nobody(without: str | None, monkeypatch: pyt
     engine.run()
     prompt = tuple(range(200, 240))
     other = engine.submit(Generation(prompt, 8))
-    turn_until(engine, lambda: bool(engine.answers[other].tokens))
+    turn_until(engine, lambda: bool(engine.records[other].tokens))
     messager._hand, messager._tasks[number] = number, task
     send(messager, step)
     engine.run()
-    assert engine.answers[lost].ends == [Finish.ERROR] and engine.answers[other].ends == [Finish.LENGTH]
-    tokens = [token.id for token in engine.answers[other].tokens]
+    assert engine.records[lost].ends == [Finish.ERROR] and engine.records[other].ends == [Finish.LENGTH]
+    tokens = [token.id for token in engine.records[other].tokens]
     assert (tokens == greedy(WEIGHTS, prompt, 8)) == (without is None)
 
 

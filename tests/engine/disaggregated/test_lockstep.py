@@ -41,7 +41,7 @@ def test_the_tokens_are_those_of_the_monolithic_pass(ranks: int, decodes: int) -
     wanted = {engine.submit(generation): generation for generation in generations(10, seed=ranks)}
     engine.run(20_000)
     for key, generation in wanted.items():
-        answer = engine.answers[key]
+        answer = engine.records[key]
         assert answer.finish is Finish.LENGTH
         assert [token.id for token in answer.tokens] == greedy(WEIGHTS, generation.prompt, generation.max_tokens)
     assert engine.leaks() == []
@@ -52,7 +52,7 @@ def test_log_probabilities_agree_with_the_monolithic_pass() -> None:
     keys = [engine.submit(g) for g in generations(5, 1, Sampling(temperature=1.0, top_p=0.9, seed=3))]
     engine.run(20_000)
     divergences = []
-    for answer in (engine.answers[key] for key in keys):
+    for answer in (engine.records[key] for key in keys):
         prompt, chosen = answer.generation.prompt, [token.id for token in answer.tokens]
         logs = log_probabilities(WEIGHTS, (*prompt, *chosen))[len(prompt) - 1 : -1]
         divergences.append(k3(logs[np.arange(len(chosen)), chosen], np.array([token.log_probability for token in answer.tokens])))
@@ -65,7 +65,7 @@ def test_a_stop_token_ends_an_answer() -> None:
     engine = LockstepEngine(WEIGHTS, Plant(TINY, context_tokens=64))
     key = engine.submit(Generation(prompt, 20, stop_tokens=frozenset([stop])))
     engine.run(5_000)
-    assert engine.answers[key].finish is Finish.STOP and engine.answers[key].tokens[-1].id == stop
+    assert engine.records[key].finish is Finish.STOP and engine.records[key].tokens[-1].id == stop
 
 
 @pytest.mark.parametrize("after_rows", range(0, 300, 20))
@@ -76,8 +76,8 @@ def test_an_abort_at_any_time_ends_the_request_and_harms_no_other(after_rows: in
     engine.step(after_rows)
     engine.abort(keys[0])
     engine.run(20_000)
-    assert engine.answers[keys[0]].finish in (Finish.ABORT, Finish.LENGTH)
-    assert [token.id for token in engine.answers[keys[1]].tokens] == greedy(WEIGHTS, other.prompt, other.max_tokens)
+    assert engine.records[keys[0]].finish in (Finish.ABORT, Finish.LENGTH)
+    assert [token.id for token in engine.records[keys[1]].tokens] == greedy(WEIGHTS, other.prompt, other.max_tokens)
     assert engine.leaks() == []
 
 
@@ -91,7 +91,7 @@ MORTAL = LockstepEngine(WEIGHTS, SIZES)
 
 
 def audited(engine: LockstepEngine) -> Audit:
-    return audit(WEIGHTS, engine.answers.values(), engine.leaks())
+    return audit(WEIGHTS, engine.records.values(), engine.leaks())
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -119,13 +119,13 @@ def test_who_is_killed_comes_back_with_nothing_and_every_request_ends(victim: st
     engine.step(500)
     assert len(engine.ensemble.kill(victim)) == dead
     engine.run(20_000)
-    ends = {answer.finish for answer in engine.answers.values()}
+    ends = {answer.finish for answer in engine.records.values()}
     assert Finish.ERROR in ends and ends <= {Finish.LENGTH, Finish.ERROR}
     late = [engine.submit(generation) for generation in generations(4, seed=3)]
     engine.run(20_000)
     found = audited(engine)
     assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ())
-    assert {engine.answers[key].finish for key in late} == {Finish.LENGTH}
+    assert {engine.records[key].finish for key in late} == {Finish.LENGTH}
     engine.ensemble.write_logs({"": tmp_path / "log"})
     judged = conform(tmp_path / "log")
     assert judged.conforms, judged.reason

@@ -52,11 +52,11 @@ def test_new_weights_in_the_middle_split_the_requests_and_none_of_them(after_row
         engine.submit(generation)
     engine.step(after_rows)
     engine.update_weights(new_file)
-    ended = {key for key, record in engine.answers.items() if record.ends}
+    ended = {key for key, record in engine.records.items() if record.ends}
     engine.run(40_000)
-    of_old = {key for key, record in engine.answers.items() if is_of(OLD, record)}
-    of_new = {key for key, record in engine.answers.items() if is_of(NEW, record)}
-    assert of_old | of_new == set(engine.answers) and not of_old & of_new
+    of_old = {key for key, record in engine.records.items() if is_of(OLD, record)}
+    of_new = {key for key, record in engine.records.items() if is_of(NEW, record)}
+    assert of_old | of_new == set(engine.records) and not of_old & of_new
     assert of_old >= ended or not ended
     assert of_new and (of_old or after_rows == 0)
     assert engine.leaks() == []
@@ -70,7 +70,7 @@ def test_a_pause_that_waits_for_nobody_mixes_the_weights_of_a_request(new_file: 
     engine.step(120)
     engine.update_weights(new_file)
     engine.run(40_000)
-    mixed = [record for record in engine.answers.values() if not is_of(OLD, record) and not is_of(NEW, record)]
+    mixed = [record for record in engine.records.values() if not is_of(OLD, record) and not is_of(NEW, record)]
     assert mixed and all(record.ends == [Finish.LENGTH] for record in mixed)
 
 
@@ -79,14 +79,14 @@ def test_a_paused_engine_begins_nothing_and_goes_on_when_resumed() -> None:
     begun = engine.submit(generations(1, seed=2)[0])
     engine.step(100)
     engine.pause()
-    assert engine.is_paused and engine.answers[begun].ends == [Finish.LENGTH]
+    assert engine.is_paused and engine.records[begun].ends == [Finish.LENGTH]
     waiting = engine.submit(generations(2, seed=3)[1])
     while engine.turn():
         pass
-    assert not engine.answers[waiting].tokens
+    assert not engine.records[waiting].tokens
     engine.resume()
     engine.run(20_000)
-    assert is_of(OLD, engine.answers[begun]) and is_of(OLD, engine.answers[waiting])
+    assert is_of(OLD, engine.records[begun]) and is_of(OLD, engine.records[waiting])
 
 
 def test_an_abort_during_a_pause_ends_the_request_and_the_pause(new_file: Path) -> None:
@@ -94,13 +94,13 @@ def test_an_abort_during_a_pause_ends_the_request_and_the_pause(new_file: Path) 
     first, second = (engine.submit(Generation(generation.prompt, 20)) for generation in generations(2, seed=4))
     engine.step(120)
     engine.pause(abort=True)
-    assert all(engine.answers[key].ends for key in (first, second)) and engine.leaks() == []
+    assert all(engine.records[key].ends for key in (first, second)) and engine.leaks() == []
     engine.update_weights(new_file)
     assert engine.is_paused
     third = engine.submit(generations(1, seed=5)[0])
     engine.resume()
     engine.run(20_000)
-    assert is_of(NEW, engine.answers[third])
+    assert is_of(NEW, engine.records[third])
 
 
 def test_a_rank_that_died_begins_with_the_weights_in_force(new_file: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_rank_that_died_begins_with_the_weights_in_force(new_file: Path) -> No
         engine.ensemble.advance(engine.ensemble.time.now + 1.0)
     key = engine.submit(generations(1, seed=6)[0])
     engine.run(20_000)
-    assert is_of(NEW, engine.answers[key])
+    assert is_of(NEW, engine.records[key])
 
 
 def test_a_file_of_something_else_is_refused_and_changes_nothing(tmp_path: Path) -> None:

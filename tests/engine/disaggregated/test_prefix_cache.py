@@ -36,7 +36,7 @@ def ask(engine: LockstepEngine, *prompts: tuple[int, ...]) -> None:
     wanted = {engine.submit(Generation(prompt, 3)): prompt for prompt in prompts}
     engine.run(50_000)
     for key, prompt in wanted.items():
-        answer = engine.answers[key]
+        answer = engine.records[key]
         assert answer.ends == [Finish.LENGTH]
         assert [token.id for token in answer.tokens] == greedy(WEIGHTS, prompt, 3)
     cache_of(engine).check()
@@ -63,7 +63,7 @@ def test_a_shared_system_prompt_is_computed_once(computed: list[int]) -> None:
     assert sum(computed) == 42
     ask(engine, (*SYSTEM_PROMPT, 3), (*SYSTEM_PROMPT, 4, 5, 6))
     assert sum(computed) == 42 + (41 - 32) + (43 - 32), "two blocks of 16 tokens are found"
-    assert engine.prefix == PrefixUse(queries=42 + 41 + 43, hits=64, evictions=0)
+    assert engine.ledger.prefix == PrefixUse(queries=42 + 41 + 43, hits=64, evictions=0)
 
 
 def test_a_later_round_finds_the_earlier_one(computed: list[int]) -> None:
@@ -71,14 +71,14 @@ def test_a_later_round_finds_the_earlier_one(computed: list[int]) -> None:
     for added in ((60, 61), tuple(range(100, 120)), (7,)):
         ask(engine, prompt)
         prompt = (*prompt, *greedy(WEIGHTS, prompt, 3), *added)
-    assert engine.prefix.hits == 48 + 48 and sum(computed) == engine.prefix.queries - engine.prefix.hits
+    assert engine.ledger.prefix.hits == 48 + 48 and sum(computed) == engine.ledger.prefix.queries - engine.ledger.prefix.hits
 
 
 def test_a_repeated_prompt_is_computed_but_for_whole_blocks(computed: list[int]) -> None:
     engine, prompt = engine_of(), tuple(range(64))
     ask(engine, prompt)
     ask(engine, prompt)
-    assert engine.prefix.hits == 48, "the last token is computed to choose the next, and its block with it"
+    assert engine.ledger.prefix.hits == 48, "the last token is computed to choose the next, and its block with it"
     assert computed[-1] == 16 and len(computed) == 5, "three chunks of the repeated prompt cost rows and no forward"
 
 
@@ -90,7 +90,7 @@ def test_chunks_are_found_while_later_chunks_of_their_prompt_are_computed() -> N
         engine.turn()
     assert len(cache_of(engine).match(second)) < len(first) // 16
     ask(engine, second)
-    assert engine.prefix.hits > 0
+    assert engine.ledger.prefix.hits > 0
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -99,7 +99,7 @@ def test_eviction_makes_room_and_tokens_stay_right(seed: int) -> None:
     stems = [tuple(rng.randrange(256) for _ in range(90)) for _ in range(3)]
     for _ in range(3):
         ask(engine, *((*rng.choice(stems), rng.randrange(256)) for _ in range(3)))
-    assert engine.prefix.hits > 0 and engine.prefix.evictions > 0
+    assert engine.ledger.prefix.hits > 0 and engine.ledger.prefix.evictions > 0
 
 
 def test_an_abort_gives_its_share_of_a_block_back() -> None:
@@ -116,7 +116,7 @@ def test_without_it_nothing_is_found_or_told(computed: list[int]) -> None:
     engine = engine_of(prefix_cache=False)
     ask(engine, SYSTEM_PROMPT)
     ask(engine, SYSTEM_PROMPT)
-    assert engine.prefix == PrefixUse() and sum(computed) == 80
+    assert engine.ledger.prefix == PrefixUse() and sum(computed) == 80
 
 
 @pytest.mark.parametrize("early", [False, True])

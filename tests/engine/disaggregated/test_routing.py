@@ -62,7 +62,7 @@ def test_the_routes_are_those_of_the_monolithic_pass(ranks: int, parallel: int, 
     keys = [engine.submit(generation) for generation in generations(5, seed=ranks, longest=140)]
     engine.run(80_000)
     for key in keys:
-        check_routes(engine.answers[key], stored(tmp_path, engine.answers[key].generation.rollout))
+        check_routes(engine.records[key], stored(tmp_path, engine.records[key].generation.rollout))
 
 
 @pytest.mark.parametrize("spread", [False, True])
@@ -73,22 +73,22 @@ def test_drafts_that_are_rejected_leave_no_route(spread: bool, tmp_path: Path) -
     engine = LockstepEngine(weights, plant)
     keys = [engine.submit(Generation(g.prompt, 12, Sampling(1.0, seed=5), rollout=g.rollout)) for g in generations(3, seed=8)]
     engine.run(40_000)
-    assert 0 < engine.drafts.accepted < engine.drafts.proposed
+    assert 0 < engine.ledger.drafts.accepted < engine.ledger.drafts.proposed
     for key in keys:
-        check_routes(engine.answers[key], stored(tmp_path, engine.answers[key].generation.rollout), weights)
+        check_routes(engine.records[key], stored(tmp_path, engine.records[key].generation.rollout), weights)
 
 
 def test_a_request_that_is_given_up_leaves_no_file_and_the_next_one_its_own(tmp_path: Path) -> None:
     engine = LockstepEngine(WEIGHTS, Plant(TINY_EXPERTS, sequences=1, context_tokens=96, routing=str(tmp_path)))
     doomed, kept = (Generation(g.prompt, 20, rollout=g.rollout) for g in generations(2, seed=3))
     first = engine.submit(doomed)
-    while not engine.answers[first].tokens:
+    while not engine.records[first].tokens:
         engine.step(engine.ensemble.fired + 1)
     engine.abort(first)
     second = engine.submit(kept)
     engine.run(40_000)
-    assert engine.answers[first].ends == [Finish.ABORT] and not (tmp_path / doomed.rollout).exists()
-    check_routes(engine.answers[second], stored(tmp_path, kept.rollout))
+    assert engine.records[first].ends == [Finish.ABORT] and not (tmp_path / doomed.rollout).exists()
+    check_routes(engine.records[second], stored(tmp_path, kept.rollout))
 
 
 def test_a_file_replaces_what_an_earlier_run_has_left_and_is_not_seen_before_it_is_whole(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_disk_that_takes_nothing_costs_the_routes_and_no_answer(tmp_path: Path
     engine = LockstepEngine(WEIGHTS, Plant(TINY_EXPERTS, sequences=1, context_tokens=96, routing=str(tmp_path / "file")))
     key = engine.submit(generations(1, seed=4)[0])
     engine.run(40_000)
-    assert engine.answers[key].ends == [Finish.LENGTH] and "cannot be written" in caplog.text
+    assert engine.records[key].ends == [Finish.LENGTH] and "cannot be written" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", " "])

@@ -34,7 +34,7 @@ def engine_of(name: str, seed: int = 0) -> LockstepEngine:
 
 
 def audited(engine: LockstepEngine) -> Audit:
-    return audit(WEIGHTS, engine.answers.values(), engine.leaks())
+    return audit(WEIGHTS, engine.records.values(), engine.leaks())
 
 
 def home_of(engine: LockstepEngine, key: int) -> int | None:
@@ -57,7 +57,7 @@ def test_the_tokens_are_those_of_the_monolithic_pass_and_the_log_is_a_behaviour(
     engine.run(20_000)
     assert served >= {0, 1}
     for key, generation in wanted.items():
-        assert [token.id for token in engine.answers[key].tokens] == greedy(WEIGHTS, generation.prompt, generation.max_tokens)
+        assert [token.id for token in engine.records[key].tokens] == greedy(WEIGHTS, generation.prompt, generation.max_tokens)
     assert audited(engine).healthy
     engine.ensemble.write_logs({"": tmp_path / "log"})
     judged = conform(tmp_path / "log")
@@ -73,7 +73,7 @@ def test_an_abort_at_any_time_harms_no_other(after_rows: int) -> None:
     engine.run(20_000)
     found = audited(engine)
     assert (found.mismatched, found.leaks) == (0, ())
-    assert [engine.answers[key].finish for key in keys[1:]] == [Finish.LENGTH] * 2
+    assert [engine.records[key].finish for key in keys[1:]] == [Finish.LENGTH] * 2
 
 
 @pytest.mark.parametrize(("name", "victim"), [("2P1D", "prefill 1 engine"), ("2P1D", "prefill 0 messager 1"), ("2P2D", "prefill 0 worker 0")])
@@ -87,12 +87,12 @@ def test_the_death_of_one_harms_no_request_of_the_other(name: str, victim: str, 
     dead = engine.ensemble.kill(victim)
     assert dead and all(process.startswith(f"prefill {dying}") for process in dead)
     engine.run(20_000)
-    assert {engine.answers[key].finish for key in others} == {Finish.LENGTH}
+    assert {engine.records[key].finish for key in others} == {Finish.LENGTH}
     late = [engine.submit(generation) for generation in generations(6, seed=3)]
     engine.run(20_000)
     found = audited(engine)
     assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ())
-    assert {engine.answers[key].finish for key in late} == {Finish.LENGTH}
+    assert {engine.records[key].finish for key in late} == {Finish.LENGTH}
     engine.ensemble.write_logs({"": tmp_path / "log"})
     assert conform(tmp_path / "log").conforms
 
@@ -104,11 +104,11 @@ def test_new_weights_reach_every_instance(tmp_path: Path) -> None:
     before = [engine.submit(generation) for generation in generations(4, seed=8)]
     engine.step(200)
     engine.update_weights(tmp_path / "weights")
-    assert [engine.answers[key].finish for key in before if engine.answers[key].ends] != []
+    assert [engine.records[key].finish for key in before if engine.records[key].ends] != []
     wanted = {engine.submit(generation): generation for generation in generations(6, seed=9)}
     engine.run(20_000)
     for key, generation in wanted.items():
-        assert [token.id for token in engine.answers[key].tokens] == greedy(fresh, generation.prompt, generation.max_tokens)
+        assert [token.id for token in engine.records[key].tokens] == greedy(fresh, generation.prompt, generation.max_tokens)
     assert engine.leaks() == []
 
 

@@ -41,19 +41,19 @@ def test_all_end_with_one_and_come_back_with_the_experts_where_they_were_at_firs
     engine = LockstepEngine(WEIGHTS, plant(redundant), seed=2, logged=("", "decodes"))
     for generation in generations(16, seed=3, tokens=range(10, 11)):
         engine.submit(generation)
-    while sum(len(answer.tokens) for answer in engine.answers.values()) < 20:
+    while sum(len(answer.tokens) for answer in engine.records.values()) < 20:
         engine.turn()
-    moved = len(engine.rebalances)
+    moved = len(engine.ledger.rebalances)
     assert set(engine.ensemble.kill(victim)) == set(GROUP)
     engine.run(80_000)
-    ended = Counter(finish for answer in engine.answers.values() for finish in answer.ends)
+    ended = Counter(finish for answer in engine.records.values() for finish in answer.ends)
     assert ended.total() == 16 and ended[Finish.ERROR] + ended[Finish.LENGTH] == 16 and ended[Finish.LENGTH] >= 4 <= ended[Finish.ERROR]
     for generation in generations(6, seed=4, tokens=range(6, 12)):
         engine.submit(generation)
     engine.run(160_000)
-    found = audit(WEIGHTS, engine.answers.values(), engine.leaks())
+    found = audit(WEIGHTS, engine.records.values(), engine.leaks())
     assert (found.mismatched, found.answered_twice, found.leaks, found.lost) == (0, 0, (), ended[Finish.ERROR])
-    assert (len(engine.rebalances) > moved > 0) if redundant else not engine.rebalances
+    assert (len(engine.ledger.rebalances) > moved > 0) if redundant else not engine.ledger.rebalances
     engine.ensemble.write_logs({"": tmp_path / "log", "decodes": tmp_path / "ranks"})
     for log in ("log", "ranks"):
         judged = conform(tmp_path / log)

@@ -41,12 +41,12 @@ def test_an_audit_tells_a_torn_file_and_routes_of_another_pass(tmp_path: Path) -
     for name in ("kept", "torn", "changed"):
         engine.submit(Generation((256, *name.encode()), 3, rollout=name))
     engine.run(40_000)
-    found = audit(WEIGHTS, engine.answers.values(), engine.leaks(), str(tmp_path))
+    found = audit(WEIGHTS, engine.records.values(), engine.leaks(), str(tmp_path))
     assert found.healthy and found.routes == Routes(3, 0, 0)
     torn, changed = tmp_path / "torn" / "layer_1.npy", tmp_path / "changed" / "layer_2.npy"
     torn.write_bytes(torn.read_bytes()[:-8])
     np.save(changed, (np.load(changed) + 1) % TINY_EXPERTS.experts)
-    found = audit(WEIGHTS, engine.answers.values(), engine.leaks(), str(tmp_path))
+    found = audit(WEIGHTS, engine.records.values(), engine.leaks(), str(tmp_path))
     assert not found.healthy and found.routes == Routes(3, 1, 1)
 
 
