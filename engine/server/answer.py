@@ -53,14 +53,16 @@ class Choice:
             if token.id in self.generation.stop_tokens:
                 continue
             self._entries.append(Entry(token, self._decoded))
-            text = self._text.push(token.id)
+            # Nothing follows the last token, so all text goes out with it: a piece with text is a token, for whoever measures them.
+            last = self.track.tokens == self.generation.max_tokens
+            text = self._text.push(token.id) + (self._text.flush() if last else "")
             self._decoded += len(text)
             released = self._stops.push(text)
             if self._stops.found:
                 self._service.abort(self._handle)
                 yield self._last(released, Finish.STOP, clock)
                 return
-            yield self._piece(released)
+            yield self._piece(released + (self._stops.flush() if last else ""))
         finish = self._handle.finish or Finish.ERROR
         if finish is Finish.ERROR:
             self._end(finish, clock)

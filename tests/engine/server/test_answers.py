@@ -158,6 +158,14 @@ def test_an_end_lets_out_what_was_held_back(says: bytes, text: str) -> None:
     assert choice.logprobs is not None and choice.logprobs.tokens is not None and len(choice.logprobs.tokens) == len(says)
 
 
+@pytest.mark.parametrize(("says", "texts"), [(b"abEN", ["a", "b", "", "EN", ""]), (b"EN\xe2\x82", ["", "", "", "EN\ufffd", ""])])
+def test_the_last_token_takes_along_what_was_held_back(says: bytes, texts: list[str]) -> None:
+    """So that clients who count pieces with text, the end's too, count no more than tokens."""
+    with serving(Scripted(says=says, ends=Finish.LENGTH)) as server:
+        chunks = list(server.client().completions.create(model="tiny", prompt="x", stop="END", max_tokens=len(says), stream=True))
+    assert [chunk.choices[0].text for chunk in chunks] == texts and chunks[-1].choices[0].finish_reason == "length"
+
+
 def test_offsets_count_characters_and_parts_of_one_share_theirs() -> None:
     with serving(Scripted(says="a€b".encode() + b"\xe2\x82", ends=Finish.LENGTH)) as server:
         told = server.client().completions.create(model="tiny", prompt="x", logprobs=0).choices[0].logprobs
