@@ -112,20 +112,21 @@ def _walk_holding(seed: int, runs: int) -> int:
     """Rough walks of every version that holds; the exit code."""
     from engine.replay.cross_check import holding
     from engine.replay.registry import SUBJECTS
-    from engine.replay.report import damage_text
+    from engine.replay.report import EXACT_NOISE, damage_text
 
     rows, failures = [], list[str]()
     with Progress("replay") as progress:
         for build in SUBJECTS:
-            versions, tokens = holding(build), 0
+            versions, told = holding(build), list[int]()
             for number, version in enumerate(versions, 1):
                 progress.show(f"{build.__module__}: {number} of {len(versions)}")
-                for walk in range(seed, seed + runs):
-                    damage = version.walk(walk)
-                    tokens += damage.tokens
-                    if not damage.harmless:
-                        failures.append(f"{version}, seed {walk}: {damage_text(damage)}")
-            rows.append([build.__module__.removeprefix("protocol.machines."), f"{len(versions)}", f"{len(versions) * runs}", f"{tokens:,}"])
-    print_table("walks of the versions that hold", ["builder", ">versions", ">walks", ">tokens told"], rows)
+                walks = {walk: version.walk(walk) for walk in range(seed, seed + runs)}
+                told.append(sum(damage.tokens for damage in walks.values()))
+                for walk, damage in walks.items():
+                    if not damage.harmless or damage.k3_mean >= EXACT_NOISE:
+                        failures.append(f"{version}, seed {walk}: {damage_text(damage) or f'k3_kl_mean {damage.k3_mean:.2g}'}")
+            counts = [len(versions), len(versions) * runs, sum(told), told.count(0)]
+            rows.append([build.__module__.removeprefix("protocol.machines."), *(f"{count:,}" for count in counts)])
+    print_table("walks of the versions that hold", ["builder", ">versions", ">walks", ">tokens told", ">versions that told none"], rows)
     print_prose(failures or ["No walk does damage."])
     return 1 if failures else 0

@@ -19,7 +19,9 @@ from .damage import Damage
 from .instance import weights
 from .registry import SUBJECTS
 from .replay import run
-from .schedule import Rough
+from .schedule import FAULT_CHANCE, Rough
+
+FAULT_CHANCES = (FAULT_CHANCE, FAULT_CHANCE / 10, FAULT_CHANCE / 100)
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,12 @@ class Version:
     config: dict[str, Any]
 
     def walk(self, seed: int) -> Damage:
-        """What one rough walk does; the seed is of prompts and schedule. A request may wait for who is dead, so the dead return."""
-        return run(SUBJECTS[self.scenario.build], self._system, self.config, Rough(seed, returns=True), seed=seed, kept=(exact,))[0]
+        """What one rough walk does; the seed is of prompts and schedule. A request may wait for who is dead, so the dead return.
+
+        Of any `len(FAULT_CHANCES)` seeds in a row each has another chance of faults: where they are frequent, hardly a request gets through.
+        """
+        schedule = Rough(seed, faults=FAULT_CHANCES[seed % len(FAULT_CHANCES)], returns=True)
+        return run(SUBJECTS[self.scenario.build], self._system, self.config, schedule, seed=seed, kept=(exact,))[0]
 
     @property
     def _system(self) -> System:

@@ -70,11 +70,15 @@ class Held(Schedule):
 
 
 class Rough(Schedule):
-    """The rough one; its speeds and faults are drawn from the same seed. `returns`: who has died and may come back does so at last."""
+    """The rough one; its speeds and faults are drawn from the same seed.
 
-    def __init__(self, seed: int, policy: Policy | None = None, *, returns: bool = False):
+    Args:
+        faults: the chance of a fault or a time-out, whenever one could happen. returns: who has died and may come back does so at last.
+    """
+
+    def __init__(self, seed: int, policy: Policy | None = None, *, faults: float = FAULT_CHANCE, returns: bool = False):
         super().__init__(seed, policy)
-        self._returns = returns
+        self._faults, self._returns = faults, returns
         self._rng = random.Random(seed)
         self._speeds: dict[str, float] = {}
 
@@ -85,7 +89,7 @@ class Rough(Schedule):
     def takes(self, action: Action) -> bool:
         """Fair rows always, the others by chance."""
         is_due = self._returns and self.quiet > PATIENCE_ROUNDS and any(isinstance(effect, Restart) for effect in action.row.effects)
-        return is_due or super().takes(action) or self._rng.random() < FAULT_CHANCE
+        return is_due or super().takes(action) or self._rng.random() < self._faults
 
 
 def go_on(walk: Walk, worlds: Sequence[World], schedule: Schedule) -> None:
@@ -100,7 +104,9 @@ def go_on(walk: Walk, worlds: Sequence[World], schedule: Schedule) -> None:
         left = [k for k, copy in enumerate(walk.copies) if schedule.gets_turn(copy)]
         while left:
             left.remove(chosen := schedule.policy.turn(left))
-            walk.turn(walk.copies[chosen], takes, permits, schedule.policy.pick)
+            fired = walk.turn(walk.copies[chosen], takes, permits, schedule.policy.pick)
+            if fired is not None and fired.action.row.decided == "timer":
+                schedule.quiet = 0  # What it has brought about goes on before the next one ends.
         worked, fresh = any([world.turn() for world in worlds]), walk.state not in seen
         seen.add(walk.state)
         schedule.quiet = 0 if worked or fresh else schedule.quiet + 1

@@ -138,8 +138,8 @@ class Walk:
 
     def turn(
         self, copy: Copy, takes: Callable[[Action], bool], permits: Callable[[Instance], bool], pick: Callable[[Sequence[Instance]], Instance]
-    ) -> None:
-        """The copy fires one of its enabled rows, if any may be picked.
+    ) -> Instance | None:
+        """The copy fires one of its enabled rows, if any may be picked: that row.
 
         One that leaves its types is not fired: the engine would fail there, and the violated property `range` says so.
         """
@@ -147,7 +147,9 @@ class Walk:
         able = [instance for instance in self.enabled(copy, *rows) if permits(instance)]
         if able:
             with suppress(OutOfRange):
-                self.fire(copy, pick(able))
+                if self.fire(copy, picked := pick(able)):
+                    return picked
+        return None
 
     def waiting(self) -> list[str]:
         """Every living copy that is not at rest and has nothing to fire but polls: its state, and what its rows there wait for."""

@@ -37,8 +37,8 @@ class EngineThreads(World):
 
     @staticmethod
     def harmless(config: dict[str, Any]) -> dict[str, Any]:
-        """Ours, with ranks that do not stop for good and an engine that stays."""
-        return {"epoch": "repaired", "stalls": 0, "exits": "none"}
+        """Ours, with ranks that do not stop for good, an engine that stays, and a D that answers at last."""
+        return {"epoch": "repaired", "stalls": 0, "exits": "none", "silent": False}
 
     def start(self) -> None:
         """The builder's blocks; the requests that are there from the start."""

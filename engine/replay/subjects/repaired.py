@@ -19,7 +19,7 @@ from ...roles.binding import after
 from ..instance import BLOCK_SIZE, Instance, Prefill, layer_groups, weights
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, Answer, World
-from .repaired_faults import DecodeCrash, Losses, PrefillCrash, PrefillEnd, PrefillStart
+from .repaired_faults import DecodeCrash, DecodeStart, DecodesTogether, Losses, PrefillCrash, PrefillEnd, PrefillStart
 from .repaired_forwards import Launched, LoadingDevice, LoadingRank, Waiting
 
 Blocks = tuple[int, ...]
@@ -306,7 +306,7 @@ class Repaired(World):
         return [
             self,
             *(role(self) for role in (Waiting, Launched, LoadingRank, LoadingDevice, Turns, Again, Updates) if self.has(role)),
-            *(role(self) for role in (Losses, PrefillCrash, PrefillEnd, PrefillStart, DecodeCrash) if self.has(role)),
+            *(role(self) for role in (Losses, PrefillCrash, PrefillEnd, PrefillStart, DecodeCrash, DecodeStart, DecodesTogether) if self.has(role)),
         ]
 
 

@@ -71,7 +71,32 @@ class DecodeCrash:
         """It holds nothing, and runs nothing."""
         self._world.lose_decode(step.values["decode"])
 
+
+class DecodeStart:
+    """A D begins anew."""
+
+    def __init__(self, world: Repaired):
+        self._world = world
+
     @after("faults.restart_decode")
     def start(self, step: Step) -> None:
-        """It begins anew, with the weights in force."""
+        """With the weights in force."""
         self._world.load_decode(step.values["decode"])
+
+
+class DecodesTogether:
+    """The D's that share their experts end and begin anew together."""
+
+    def __init__(self, world: Repaired):
+        self._world = world
+
+    @after("faults.end_decode")
+    def end(self, step: Step) -> None:
+        """As a crash of that D."""
+        self._world.lose_decode(step.values["decode"])
+
+    @after("faults.restart_decodes")
+    def start(self, step: Step) -> None:
+        """All with the weights in force."""
+        for number in range(self._world.decodes):
+            self._world.load_decode(number)
