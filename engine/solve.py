@@ -14,9 +14,9 @@ from itertools import product
 from typing import Any
 
 from protocol.combine import substitute
-from protocol.evaluate import evaluate
+from protocol.evaluate import evaluate, no_cell
 from protocol.expr import Cell, Expr, Literal, Me, Op, Param
-from protocol.types import Index, Range, Scalar, Type, Value
+from protocol.types import Index, Range, Scalar, Type
 from protocol.variable import Variable
 
 from .numbering import Numbering
@@ -184,13 +184,9 @@ def _fails_at_rest(part: Expr, numbering: Numbering) -> Cell | None:
     if size > TRIED_VALUES:
         return None
     for values in product(*(tuple(d.values()) for d in free.values())):  # type: ignore[attr-defined]
-        if evaluate(rest, dict(zip(free, values)), _no_load):
+        if evaluate(rest, dict(zip(free, values)), no_cell):
             return None
     return cell
-
-
-def _no_load(variable: Variable, where: tuple[Value, ...]) -> Value:
-    raise AssertionError(f"{variable} was read where nothing is loaded")
 
 
 def index_at(place: str, variable: Variable, position: int) -> str:

@@ -94,8 +94,7 @@ def _obstacle(driver: Driver, instance: Instance) -> str:
 def _said(driver: Driver, variable: Variable, where: tuple[Value, ...]) -> str:
     """A cell and its value, for people."""
     value = driver.store.load(variable, where)
-    shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
-    cell = f"{variable.name}[{shown}]" if shown else variable.name
+    cell = variable.cell_name(where)
     if isinstance(variable, Lock):
         return f"{cell} is held by {variable.show_holder(value)}"
     barrier, is_bit, _ = variable.name.partition(".waiting.")

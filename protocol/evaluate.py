@@ -32,6 +32,11 @@ def evaluate(expr: Expr, bind: Bindings, load: Load) -> Value:
     return _EVALUATORS[type(expr)](expr, bind, load)
 
 
+def no_cell(variable: Variable, where: tuple[Value, ...]) -> Value:
+    """The `Load` of an expression that reads no cell."""
+    raise AssertionError(f"{variable} was read where there is nothing to load")
+
+
 def _indices(expr: Cell | Item, dims: tuple[Scalar, ...], bind: Bindings, load: Load) -> tuple[Value, ...]:
     values = tuple(evaluate(i, bind, load) for i in expr.indices)
     for value, dim in zip(values, dims):

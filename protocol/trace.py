@@ -128,15 +128,10 @@ def _recorder(system: System, state: State) -> tuple[Load, dict[str, str]]:
     def load(variable: Variable, where: tuple[Value, ...]) -> Value:
         value = plain(variable, where)
         if variable.medium not in UNSHARED:
-            reads[_cell_name(variable, where)] = _shown(variable, value)
+            reads[variable.cell_name(where)] = _shown(variable, value)
         return value
 
     return load, reads
-
-
-def _cell_name(variable: Variable, where: tuple[Value, ...]) -> str:
-    shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
-    return f"{variable.name}[{shown}]" if shown else variable.name
 
 
 def _shown(variable: Variable, value: Value) -> str:
@@ -149,7 +144,7 @@ def _changes(system: System, before: State, after: State, written: set[tuple[int
         again = variable.medium in (Medium.REGISTER, Medium.UNLOCKED)
         for where, a, b in zip(all_values(variable.over), old, new):
             if a != b or (again and (id(variable), where) in written):
-                changes.append(Change(_cell_name(variable, where), _shown(variable, a), _shown(variable, b), variable.medium.value))
+                changes.append(Change(variable.cell_name(where), _shown(variable, a), _shown(variable, b), variable.medium.value))
     return tuple(changes)
 
 

@@ -93,6 +93,11 @@ class Variable(Expr):
         """Number of cells."""
         return product_size(self.over)
 
+    def cell_name(self, where: tuple[Value, ...]) -> str:
+        """`forward_signal[0]`, or `queue_filled` for a variable of a single cell."""
+        shown = ",".join(dim.show(value) for dim, value in zip(self.over, where))
+        return f"{self.name}[{shown}]" if self.over else self.name
+
     def cell(self, *indices: Any) -> Cell:
         """The cell with these indices; without any, the single cell of a variable that has no `over`."""
         return Cell(self, indices_of(self.name, self.over, indices), self.type)

@@ -20,6 +20,7 @@ from protocol.types import Array, Enum, Optional, Record, Scalar, Sequence, Type
 from protocol.variable import Medium, Variable
 
 from ..numbering import indices_at
+from ..step import UNSEEN
 
 Key = tuple[int, int]
 """A shared cell: its variable's number, its place."""
@@ -28,8 +29,6 @@ Span = tuple[int, int, int]
 
 LOCAL = (Medium.PRIVATE, Medium.GHOST)
 IN_MEMORY = (Medium.REGISTER, Medium.WORLD)
-UNTOLD = (*LOCAL, Medium.LOCK)
-"""What a log does not tell."""
 
 
 class Directory:
@@ -90,13 +89,9 @@ class Directory:
         shown = {}
         for (number, place), value in cells.items():
             variable = self.variables[number]
-            if variable.medium not in UNTOLD:
-                shown[self._name(variable, place)] = variable.type.show(self.decode(number, value))
+            if variable.medium not in UNSEEN:
+                shown[variable.cell_name(indices_at(variable, place))] = variable.type.show(self.decode(number, value))
         return shown
-
-    def _name(self, variable: Variable, place: int) -> str:
-        shown = ",".join(d.show(w) for d, w in zip(variable.over, indices_at(variable, place)))
-        return f"{variable.name}[{shown}]" if shown else variable.name
 
     def spans_of(self, name: str, machine: Machine, copy: tuple[Value, ...]) -> set[Span]:
         """The shared cells that rows of the copy mention, as closely as their leading indices tell. `name`: of the system."""

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 from protocol.action import Instance
 from protocol.effect import Crash, Restart
-from protocol.evaluate import evaluate
+from protocol.evaluate import evaluate, no_cell
 from protocol.expr import TRUE
 from protocol.system import System
-from protocol.types import Value
-from protocol.variable import Variable
 
 from ..clock import LiveClock
 from ..driver import Driver
@@ -106,7 +104,7 @@ def fault_rows(name: str, system: System) -> Iterator[FaultRow]:
         effects = [effect for effect in action.row.effects if isinstance(effect, (Crash, Restart))] if action.environment else []
         for instance in action.instances() if effects else ():
             bind = instance.environment()
-            lives = [(e, (name, e.process.name, tuple(evaluate(index, bind, _no_cell) for index in e.indices))) for e in effects]
+            lives = [(e, (name, e.process.name, tuple(evaluate(index, bind, no_cell) for index in e.indices))) for e in effects]
             yield FaultRow(
                 name,
                 instance,
@@ -114,7 +112,3 @@ def fault_rows(name: str, system: System) -> Iterator[FaultRow]:
                 frozenset(life for effect, life in lives if isinstance(effect, Crash) and effect.condition is TRUE),
                 frozenset(life for effect, life in lives if isinstance(effect, Restart)),
             )
-
-
-def _no_cell(variable: Variable, where: tuple[Value, ...]) -> Value:
-    raise LookupError(f"{variable} is not known here")
