@@ -13,7 +13,7 @@ from ..model.kv_cache import KvCache
 from ..queue_server import Letter
 from ..runtime.placement import OUTSIDE, Crew, Desk
 from .balancing import Balancing
-from .decode_engine import DecodeEngine, DecodeGate, DraftingEngine
+from .decode_engine import Bereaved, DecodeEngine, DecodeGate, DraftingEngine
 from .device import Device, LaunchingRank
 from .fence import Fence
 from .job import NewWeights
@@ -171,10 +171,12 @@ class DecodeCrew(Crew):
         self._engine = kind(decode, plant, memory().fence(), partial(desk.post, OUTSIDE))
         summons = Summons(partial(desk.post, content=None), partners)
         self._gate, self._without = DecodeGate(self._engine, desk.clock("gate", plant.decode_ranks(decode)[1]), summons.call), plant.without
+        self._prefills_die = plant.prefills_die
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
-        if machine == "decode_loop" and self._without == "reserves_once":
-            return [self._engine, ReserveAgain(self._engine)]
+        if machine == "decode_loop":
+            left_out = [ReserveAgain(self._engine)] if self._without == "reserves_once" else []
+            return [self._engine, *left_out, *([Bereaved(self._engine)] if self._prefills_die else [])]
         if machine == "decode_worker" and self._without == "credits_singly":
             return [self._engine, LoseStep(self._engine)]
         return [self._gate, GateRest(self._desk.clock(machine, copy))] if machine == "gate" else [self._engine]

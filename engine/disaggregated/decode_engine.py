@@ -6,8 +6,10 @@ each when its forward is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from protocol.machines.repaired.plane import Entry
 
 from ..clock import NOTHING_SHARED, Clock
 from ..generation import DraftUse, Finish, Token
@@ -19,6 +21,7 @@ from ..step import Step
 from .fence import Fence
 from .job import Job, NewWeights, Numbers, StepTokens, Work
 from .letters import Produced
+from .loss import Loss
 from .plant import Plant
 from .rest import IDLE_S
 
@@ -58,12 +61,12 @@ class DecodeEngine:
     """
 
     def __init__(self, number: int, plant: Plant, fence: Fence, deliver: Callable[[Any], None]):
-        self.pool = BlockPool(plant.blocks(plant.instance_of(number)))
+        self._number, self.pool = number, BlockPool(plant.blocks(plant.instance_of(number)))
         self._shape, self._fence, self._deliver = plant.shape, fence, deliver
         self._proposer = proposer_of(plant.drafts)
         fence.revoke(q for q in range(plant.numbers) if plant.homes.decode_of(q) == number)
         self.answers: dict[int, Answer] = {}
-        self._ended: dict[int, Finish] = {}
+        self._ended: dict[int, Finish | Loss] = {}
         self.pending: Work | NewWeights | None = None
         self._is_updated = False
         self._tokens: StepTokens | None = {}
@@ -102,12 +105,25 @@ class DecodeEngine:
         answer = self.answers.pop(q)
         self._fence.revoke([q])
         self.pool.give_back(answer.table, q)
-        self._ended[q] = answer.finish or Finish.ERROR
+        if answer.finish is not None:
+            self._ended[q] = answer.finish
+
+    @after("listener.receive_cancel", finds=False)
+    def hear_cancel(self, step: Step) -> None:
+        """P has given the request up; that a client has, the router knows."""
+        self.lose(step, {Entry.OPEN: Loss.NO_ROOM, Entry.RESERVED: Loss.UNSENT})
+
+    def lose(self, step: Step, losses: Mapping[Entry, Loss]) -> None:
+        """There will be nothing to answer: what has been lost, by the state that the row has found the request in."""
+        q = step.chosen["request"]
+        loss = losses.get(step.saw("entry.state", self._number, q))
+        if loss is not None:
+            self._ended[q] = loss
 
     @carries("decode_loop.answer")
-    def end(self, outcome: Outcome) -> Finish:
-        """Why the answer is complete, or that there is none."""
-        return self._ended.get(outcome.values[0], Finish.ERROR)
+    def end(self, outcome: Outcome) -> Finish | Loss | None:
+        """Why the answer is complete, or why there is none; None if its client has given it up."""
+        return self._ended.get(outcome.values[0])
 
     @after("decode_loop.answer")
     def forget(self, step: Step) -> None:
@@ -189,6 +205,18 @@ class DecodeEngine:
     def _credit(self, answer: Answer, token: Token) -> None:
         answer.add(token)
         self._deliver(Produced(answer.job.key, token))
+
+
+class Bereaved:
+    """The handler of a D whose P may die."""
+
+    def __init__(self, engine: DecodeEngine):
+        self._engine = engine
+
+    @after("decode_loop.abandon", finds=False)
+    def abandon(self, step: Step) -> None:
+        """P has died with all that it knew of the request."""
+        self._engine.lose(step, {Entry.OPEN: Loss.QUEUED, Entry.RESERVED: Loss.PREFILLING})
 
 
 class DraftingEngine(DecodeEngine):

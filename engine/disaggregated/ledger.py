@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..audit import Record
@@ -10,11 +11,19 @@ from ..generation import DraftUse, Finish, Generation, PrefixUse, Token
 from ..model.balancing import ExpertUse, Rebalance
 from ..routing.store import RoutingStore
 from .letters import Closed, GivenUp, Produced
+from .loss import loss_text
 
-Heard = Token | Finish
-"""What a client gets: a token, or the end."""
-LOST = "the request was lost on its way between prefill and decode; send it again"
-"""What a client is told whose request has ended with an error while the engine goes on."""
+
+@dataclass(frozen=True)
+class End:
+    """The end of an answer; of one that has failed, with what its client is told."""
+
+    finish: Finish
+    message: str = ""
+
+
+Heard = Token | End
+"""What a client gets."""
 
 
 class Ledger:
@@ -47,7 +56,7 @@ class Ledger:
         if isinstance(content, Produced):
             self._produce(content.key, content.token)
         elif isinstance(content, Closed):
-            self.end(content.key, content.finish)
+            self.end(content.key, content.finish, self._message(content))
         elif isinstance(content, GivenUp):
             self.end(content.key, Finish.ABORT)
         elif isinstance(content, PrefixUse):
@@ -58,8 +67,9 @@ class Ledger:
             self.rebalances.append(content)
             self.experts += content.use
 
-    def end(self, key: int, finish: Finish) -> None:
-        """A request has ended. Its routes are written before its client hears of it; of a second end, which is wrong, no client hears."""
+    def end(self, key: int, finish: Finish, message: str = "") -> None:
+        """A request has ended; `message`: what its client is told of an error. Its routes are written before that; of a second end, which is
+        wrong, no client hears."""
         record = self._record(key)
         if record is None:
             return
@@ -67,7 +77,11 @@ class Ledger:
         if self._routing is not None:
             self._routing.end(key, finish, record.generation.rollout)
         if self.open.pop(key, None) is not None:
-            self._told(key, finish)
+            self._told(key, End(finish, message))
+
+    def _message(self, closed: Closed) -> str:
+        record = self._record(closed.key)
+        return loss_text(closed.loss, len(record.tokens)) if closed.finish is Finish.ERROR and record is not None else ""
 
     def _produce(self, key: int, token: Token) -> None:
         record = self._record(key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..generation import Finish, Generation, Token
+from .loss import Loss
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Produced:
 
 @dataclass(frozen=True)
 class Closed:
-    """The router has D's answer, or the news that there will be none: why it has ended. All its tokens have been told before."""
+    """The router has D's answer, or the news that there will be none: why it has ended, and of an error how. All its tokens have been told before."""
 
     key: int
     finish: Finish
+    loss: Loss | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ..generation import Finish, Generation, Handle, Stats, Token
 from ..model.weights import Weights
 from ..runtime.policy import Policy
-from .ledger import LOST, Heard
+from .ledger import Heard
 from .lockstep import LockstepEngine
 from .lockstep_memory import FREE, Cost
 from .plant import Plant
@@ -73,4 +73,4 @@ class LockstepService:
         if isinstance(heard, Token):
             self._handles[key].put(heard)
         else:
-            self._handles.pop(key).end(heard, LOST if heard is Finish.ERROR else "")
+            self._handles.pop(key).end(heard.finish, heard.message)

@@ -221,6 +221,11 @@ class Plant:
         return build_protocol(**self.protocol_config).focused()
 
     @property
+    def prefills_die(self) -> bool:
+        """Whether a P may die."""
+        return self.protocol_config.get("crash") in ("prefill", "rank", "any")
+
+    @property
     def decodes_die(self) -> bool:
         """Whether a D may die."""
         return self.protocol_config.get("crash") in ("decode", "any")

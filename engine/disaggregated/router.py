@@ -12,6 +12,7 @@ from ..roles.binding import Outcome, after, carries, decides
 from ..step import Step
 from .job import Job, Shape
 from .letters import Closed
+from .loss import Loss
 
 
 class Router:
@@ -87,18 +88,23 @@ class Line:
 
     @after("router.receive_answer")
     def close(self, step: Step) -> Closed:
-        """The request is over; the number is free. An answer that was never begun is an abort if its client gave it up."""
+        """D's answer: why the request has ended, or why there is nothing to answer."""
+        return self.end(step.cargo)
+
+    def end(self, ended: Finish | Loss | None) -> Closed:
+        """The request is over; the number is free. One without an end of its own is an abort if its client gave it up."""
         job, given_up = self.job, self.is_given_up
         self.job, self.is_given_up = None, False
         assert job is not None
-        finish = step.cargo if isinstance(step.cargo, Finish) else Finish.ERROR
-        return Closed(job.key, Finish.ABORT if given_up and finish is Finish.ERROR else finish)
+        if isinstance(ended, Finish):
+            return Closed(job.key, ended)
+        return Closed(job.key, Finish.ABORT) if given_up else Closed(job.key, Finish.ERROR, ended)
 
 
 class BreakableLine(Line):
     """A line to a D that may die."""
 
-    @after("router.report_lost")
+    @after("router.report_lost", finds=False)
     def lose(self, step: Step) -> Closed:
         """The connection to D is broken: there will be no answer."""
-        return self.close(step)
+        return self.end(Loss.DECODING)

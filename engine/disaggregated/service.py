@@ -21,7 +21,7 @@ from ..runtime.household import SEGMENT_PREFIX
 from ..runtime.live import LiveEngine, check_machine, start
 from ..runtime.supervision import Died
 from .arena import Arena
-from .ledger import LOST, Heard, Ledger
+from .ledger import Heard, Ledger
 from .letters import Abort, Begun, Closed, GivenUp, Held, Inspect, Submit
 from .live_memory import LiveMemory
 from .operator import Command, Obeyed, Operated, Order
@@ -234,7 +234,7 @@ class Disaggregated(Operated):
                 with self._lock:
                     self.failure = error
                     self._obeyed.put(error)
-                    self._end_all(Finish.ERROR)
+                    self._end_all(Finish.ERROR, str(error))
                 self._changed()
                 return
             if letter is not None:
@@ -264,8 +264,7 @@ class Disaggregated(Operated):
             self._handles[key].put(heard)
         else:
             self._begun.discard(key)
-            lost = LOST if self.failure is None else str(self.failure)
-            self._handles.pop(key).end(heard, lost if heard is Finish.ERROR else "")
+            self._handles.pop(key).end(heard.finish, heard.message)
 
     def _begin(self, keys: Sequence[int]) -> None:
         now = LiveClock().now()
@@ -273,9 +272,9 @@ class Disaggregated(Operated):
             self._begun.add(key)
             self._handles[key].begin(now)
 
-    def _end_all(self, finish: Finish) -> None:
+    def _end_all(self, finish: Finish, message: str = "") -> None:
         for key in list(self._handles):
-            self.ledger.end(key, finish)
+            self.ledger.end(key, finish, message)
 
     def _end_listening(self) -> None:
         self._closed = True
