@@ -17,10 +17,10 @@ from protocol.errors import DefinitionError
 if TYPE_CHECKING:
     from engine.audit import Audit
     from engine.deployment import Deployment
+    from engine.forward_signal.plan import Plan
     from engine.load.bench import Answers
     from engine.load.traffic import Traffic
     from engine.metrics import Measurement
-    from engine.runtime.plan import Plan
     from engine.runtime.policy import Policy
     from engine.runtime.recording import Recorder
     from engine.workload import Request
@@ -117,7 +117,7 @@ class Lockstep:
 
     def signal(self, requests: Sequence[Request], plan: Plan, speed: float, log: Path) -> tuple[Measurement, dict[str, Any]]:
         """The gate and its ranks, without tensors."""
-        from engine.runtime.forward_signal import run_lockstep
+        from engine.forward_signal.run import run_lockstep
         from protocol.trace import write_whole
 
         if self.without is not None:

@@ -166,15 +166,15 @@ class Player:
 
     def _gated(self, load: Load, requests: Sequence[Request], progress: Told) -> Played:
         """By the gate and its ranks, without tensors."""
-        from engine import run as run_engine
+        from engine.forward_signal.plan import Plan
+        from engine.forward_signal.run import run_live
         from engine.load import bench
-        from engine.runtime.plan import Plan
 
         log, speed = self.logs[""], load.traffic.speed
-        timed = bench.at_their_times(requests, load.traffic)
+        timed, plan = bench.at_their_times(requests, load.traffic), Plan(self.ranks, self.variant)
         if self.lockstep is not None:
-            measured, details = self.lockstep.signal(timed, Plan(self.ranks, "mixed", self.variant), speed, log)
+            measured, details = self.lockstep.signal(timed, plan, speed, log)
             return Played(measured, details, {log: ""})
         drawn = load.source.seed if load.source.synthetic or not load.traffic.timed else None
-        report = run_engine(timed, ranks=self.ranks, variant=self.variant, speed=speed, log_path=log, seed=drawn, progress=progress)
+        report = run_live(timed, plan, speed=speed, log_path=log, seed=drawn, progress=progress)
         return Played(report.measurement, report.details(), {log: ""})

@@ -1,5 +1,1 @@
-"""The engine: makes happen what the protocol allows. `run` drives it; the machines it drives are `protocol`'s."""
-
-from .run import run
-
-__all__ = ["run"]
+"""The engine: makes happen what the protocol allows. The machines that it drives are `protocol`'s."""

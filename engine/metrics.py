@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any
 
 import numpy as np
 
@@ -139,31 +138,3 @@ class Measurement:
         """The most answered requests that were under way at one moment; one that ends as another begins is over."""
         changes = sorted(change for c in self.answered for change in ((c.sent_s, 1), (c.finished_s, -1)))
         return max(accumulate(step for _, step in changes), default=0)
-
-
-@dataclass(frozen=True)
-class Report:
-    """A finished run of the forward-signal engine; a request counts as sent when it is due.
-
-    `speed` says how much faster than the trace it ran. `seed`: of the generated workload, or of the policy in lockstep; None where
-    nothing was drawn.
-    """
-
-    requests: int
-    completions: tuple[Completion, ...]
-    duration_s: float
-    forwards: int
-    rows_fired: int
-    speed: float
-    ranks: int
-    variant: str
-    seed: int | None
-
-    @property
-    def measurement(self) -> Measurement:
-        """Its requests, for the table."""
-        return Measurement(self.completions, self.duration_s)
-
-    def details(self) -> dict[str, Any]:
-        """What it did beside answering requests."""
-        return {name: getattr(self, name) for name in ("forwards", "rows_fired", "speed", "ranks", "variant", "seed")}

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from ..clock import Clock
+from ..forward_signal.rank import FORWARD_S, TOKEN_S
 from ..model.balancing import Balance
 from ..model.group import Group
 from ..model.kv_cache import KvCache
@@ -17,7 +18,6 @@ from ..model.layers import Routes
 from ..model.shard import Chunk, Forward, Shard
 from ..model.transport import OneThread, Seat
 from ..model.weights import Floats, Weights
-from ..roles.rank import FORWARD_S, TOKEN_S
 from .balancing import balance_of
 from .fence import Fence
 from .job import NewWeights

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from checker.conform import Conformance, conform, judge
-from engine.runtime.forward_signal import run_lockstep
-from engine.runtime.plan import Plan
+from engine.forward_signal.plan import Plan
+from engine.forward_signal.run import run_lockstep
 from engine.workload import Request, generate
 from interlock import app
 from protocol import TraceError
 
-PLAN = Plan(2, "mixed", "repaired")
+PLAN = Plan(2)
 
 
 def log_of(plan: Plan = PLAN, count: int = 4, seed: int = 0) -> list[str]:
@@ -32,7 +32,7 @@ def log_of(plan: Plan = PLAN, count: int = 4, seed: int = 0) -> list[str]:
 
 LINES = log_of()
 EVENTS: list[dict[str, Any]] = [json.loads(line) for line in LINES[:-1]]
-SYSTEM = PLAN.system()
+SYSTEM = PLAN.composition.system()
 
 
 def judged(events: list[dict[str, Any]]) -> Conformance:
@@ -49,7 +49,7 @@ def written(tmp_path: Path, events: list[dict[str, Any]], last: str = LINES[-1])
 @pytest.mark.parametrize("role", ["mixed", "prefill"])
 def test_every_run_conforms(variant: str, role: str, tmp_path: Path) -> None:
     path = tmp_path / "log"
-    lines = log_of(Plan(2, role, variant), seed=3)
+    lines = log_of(Plan(2, variant, role), seed=3)
     path.write_text("\n".join(lines) + "\n")
     found = conform(path)
     assert found.conforms and found.events == len(lines) - 1

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from checker.conform import judge
-from engine import run
 from engine.errors import EngineError
+from engine.forward_signal.plan import Plan
+from engine.forward_signal.run import run_live
 from engine.runtime.household import QUEUE_SERVER, SEGMENT_PREFIX, Household
 from engine.runtime.live import LiveEngine
-from engine.runtime.plan import Plan
 from engine.workload import Request
 from protocol import DefinitionError, TraceError
 
@@ -56,14 +56,14 @@ def test_twenty_requests_complete_and_nothing_is_left(tmp_path: Path) -> None:
     def tell(engine: LiveEngine) -> None:
         processes.extend(process_numbers(engine))
 
-    report = run(requests, ranks=2, speed=1000, log_path=log, started=tell, progress=counts.append)
+    report = run_live(requests, Plan(2), speed=1000, log_path=log, started=tell, progress=counts.append)
     assert counts == sorted(set(counts)) and set(counts) <= set(range(1, 21))
     assert [c.request for c in report.completions] == list(range(20))
     events = [json.loads(line) for line in log.read_text().splitlines()[:-1]]
     assert len(events) == report.rows_fired and [e["t"] for e in events] == sorted(e["t"] for e in events)
     assert {e["copy"] for e in events} == {"gate", "worker[0]", "worker[1]"}
     assert sum(e["event"] == "put_batch" for e in events) == report.forwards
-    assert judge(Plan(2, "mixed", "repaired").system(), events).conforms
+    assert judge(Plan(2).composition.system(), events).conforms
     assert len(processes) == 4 and all(map(is_gone, processes)) and not segments()
     assert os.listdir(tmp_path) == ["events.ndjson"]
 
@@ -78,7 +78,7 @@ def test_ctrl_c_is_blocked_in_every_process_from_its_first_instruction() -> None
             mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk"))
             blocked.append(bool(int(mask, 16) >> (signal.SIGINT - 1) & 1))
 
-    run([Request(0.0, 10, 1)], ranks=1, speed=1000, started=look)
+    run_live([Request(0.0, 10, 1)], Plan(1), speed=1000, started=look)
     assert blocked == [True] * 3
 
 
@@ -91,7 +91,7 @@ def test_a_killed_process_ends_the_run_with_its_name(tmp_path: Path, victim: int
         os.kill(processes[victim], signal.SIGKILL)
 
     with pytest.raises(EngineError, match=rf"^{name} \(process \d+\) was killed by SIGKILL"):
-        run(ENDLESS, ranks=2, log_path=tmp_path / "events.ndjson", started=kill)
+        run_live(ENDLESS, Plan(2), log_path=tmp_path / "events.ndjson", started=kill)
     assert all(map(is_gone, processes)) and not segments() and os.listdir(tmp_path) == []
 
 
@@ -99,7 +99,7 @@ def test_a_failure_in_a_process_is_told(tmp_path: Path) -> None:
     """A request without a length cannot be served; the scheduler's own process finds out."""
     broken = [Request(0.0, None, 1)]  # type: ignore[arg-type]
     with pytest.raises(EngineError, match="gate failed: TypeError"):
-        run(broken, ranks=1, log_path=tmp_path / "events.ndjson")
+        run_live(broken, Plan(1), log_path=tmp_path / "events.ndjson")
     assert not segments() and os.listdir(tmp_path) == []
 
 
@@ -117,7 +117,7 @@ def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(ForkServerProcess, "start", refuse)
     with pytest.raises(EngineError, match="the engine cannot be started: .*Resource temporarily unavailable; make room"):
-        run(ENDLESS, ranks=2, log_path=tmp_path / "events.ndjson")
+        run_live(ENDLESS, Plan(2), log_path=tmp_path / "events.ndjson")
     assert all(map(is_gone, started)) and not segments() and os.listdir(tmp_path) == []
 
 
@@ -131,7 +131,7 @@ def test_a_queue_server_that_is_killed_before_the_others_start_is_named(tmp_path
 
     monkeypatch.setattr(Household, "open", open_and_kill)
     with pytest.raises(EngineError, match=r"^queue server \(process \d+\) was killed by SIGKILL"):
-        run(ENDLESS, ranks=2, log_path=tmp_path / "events.ndjson")
+        run_live(ENDLESS, Plan(2), log_path=tmp_path / "events.ndjson")
     assert not segments() and os.listdir(tmp_path) == []
 
 
@@ -139,14 +139,15 @@ def test_a_queue_server_that_is_killed_before_the_others_start_is_named(tmp_path
 def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path, how: signal.Signals) -> None:
     """Ctrl-C reaches the whole group, and here twice; a killed supervisor cannot clean up, so the kernel and the resource tracker do."""
     program = f"""
-from engine import run
+from engine.forward_signal.plan import Plan
+from engine.forward_signal.run import run_live
 from engine.workload import Request
 from multiprocessing import forkserver, resource_tracker
 def tell(s):
     numbers = [c.process.pid for c in s.children.values()]
     numbers += [resource_tracker._resource_tracker._pid, forkserver._forkserver._forkserver_pid]
     print(*numbers, flush=True)
-run([Request(0.0, 10, 10), Request(1e6, 1, 1)], log_path={str(tmp_path / "events.ndjson")!r}, started=tell)
+run_live([Request(0.0, 10, 10), Request(1e6, 1, 1)], Plan(2), log_path={str(tmp_path / "events.ndjson")!r}, started=tell)
 """
     child = subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -166,9 +167,9 @@ run([Request(0.0, 10, 10), Request(1e6, 1, 1)], log_path={str(tmp_path / "events
 
 def test_bad_arguments_start_nothing(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="choose a file in a directory that exists"):
-        run(ENDLESS, log_path=tmp_path / "absent" / "events.ndjson")
+        run_live(ENDLESS, Plan(2), log_path=tmp_path / "absent" / "events.ndjson")
     with pytest.raises(DefinitionError, match="speed=0: give a positive number"):
-        run(ENDLESS, speed=0)
+        run_live(ENDLESS, Plan(2), speed=0)
     with pytest.raises(DefinitionError, match="needs at least one rank"):
-        run(ENDLESS, ranks=0)
+        run_live(ENDLESS, Plan(0))
     assert not segments()

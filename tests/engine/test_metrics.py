@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.metrics import Completion, Measurement, Report, Summary
+from engine.forward_signal.run import Report
+from engine.metrics import Completion, Measurement, Summary
 
 # Readings are whole eighths of a second, so that sums and differences are exact and comparisons need no tolerance.
 moments = st.integers(0, 80).map(lambda eighths: eighths / 8)

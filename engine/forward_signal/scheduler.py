@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ..clock import Clock
 from ..metrics import Completion
+from ..roles.binding import Outcome, after, carries, decides
 from ..workload import Request
 from .batch import Batch, Result
-from .binding import Outcome, after, carries, decides
 
 REQUESTS_MAX = 128
 """Requests running at once (max_num_seqs)."""

@@ -7,9 +7,9 @@ result, as one rank of the real system does; the machine's barrier has made sure
 from __future__ import annotations
 
 from ..clock import Clock
+from ..roles.binding import after
 from ..step import Step
 from .batch import Batch, Result
-from .binding import after
 
 FORWARD_S = 0.005
 TOKEN_S = 5e-6
