@@ -18,7 +18,6 @@ BUILDER = f"{build.__module__}:{build.__name__}"
 Asked = tuple[Sequence[int], int]
 """A prompt, and how many tokens are wanted."""
 BLOCK_SIZE = 4
-BLOCKS = 64
 CHUNK_TOKENS = 8
 """The most tokens of a prompt in one forward."""
 
@@ -77,7 +76,7 @@ class Layout:
 
     def cache(self) -> KvCache:
         """The KV cache of a rank."""
-        return KvCache(self.config, self.ranks, BLOCKS, BLOCK_SIZE)
+        return KvCache(self.config, self.ranks, max(map(blocks_for, self.asked)), BLOCK_SIZE)
 
     @property
     def floats(self) -> int:
@@ -87,3 +86,8 @@ class Layout:
         logits = max(map(len, self.asked)) * config.vocabulary
         moved = 0 if self.balance is None else places * (config.experts // places + self.redundant) * config.expert_floats
         return max(1, visits, logits, moved)
+
+
+def blocks_for(requests: Sequence[Asked]) -> int:
+    """Blocks that these requests take, all at once; at least one."""
+    return max(1, sum(-(-(len(prompt) + wanted) // BLOCK_SIZE) for prompt, wanted in requests))

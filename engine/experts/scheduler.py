@@ -11,7 +11,7 @@ from ..model.kv_cache import BlockPool
 from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries, decides
 from ..step import Step
-from .layout import BLOCK_SIZE, BLOCKS, CHUNK_TOKENS, Asked
+from .layout import CHUNK_TOKENS, Asked, blocks_for
 
 REST_S = 0.005
 """Pause of an engine that has nothing to schedule."""
@@ -68,7 +68,7 @@ class ExpertScheduler:
     """The gate's handlers: every request that waits for no result gets its next chunk, prompts and decoding alike."""
 
     def __init__(self, requests: Sequence[Asked], clock: Clock):
-        self._pool, self._inbox, self._clock = BlockPool(BLOCKS), deque[Result](), clock
+        self._pool, self._inbox, self._clock = BlockPool(blocks_for(requests)), deque[Result](), clock
         self.requests = [self._admitted(number, tuple(prompt), wanted) for number, (prompt, wanted) in enumerate(requests)]
         self._work: Work | None = None
         self.credited = 0
@@ -109,4 +109,4 @@ class ExpertScheduler:
         return self._work
 
     def _admitted(self, number: int, prompt: tuple[int, ...], wanted: int) -> Running:
-        return Running(prompt, wanted, tuple(self._pool.take(-(-(len(prompt) + wanted) // BLOCK_SIZE), number)))
+        return Running(prompt, wanted, tuple(self._pool.take(blocks_for([(prompt, wanted)]), number)))

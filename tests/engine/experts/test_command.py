@@ -39,6 +39,11 @@ def test_experts_are_moved_and_the_loads_are_told() -> None:
     assert code == 0 and "experts moved: " in told and "(most loaded place over the mean: " in told
 
 
+def test_the_most_that_can_be_asked_for_has_room() -> None:
+    code, told = experts("--requests", "8", "--tokens", "16", "--busy", "1", "--tp", "1")
+    assert code == 0 and "8 of 8 requests completed, 128 tokens, " in told
+
+
 REFUSED = [("--busy", "3"), ("--redundant", "1"), ("--dp", "3"), ("--variant", "X"), ("--redundant", "4", "--balance", "end")]
 
 

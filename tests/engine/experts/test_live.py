@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from engine.model.config import TINY, TINY_EXPERTS
 from engine.model.named import weights_of
 from engine.model.reference import greedy
 from engine.model.transport import Place, Transport
-from engine.runtime.live import start
+from engine.runtime.live import LiveEngine, start
 from protocol import DefinitionError
 
 from ..test_live import is_gone, process_numbers, segments
@@ -82,6 +83,21 @@ def test_the_supervision_notices_the_death_of_a_rank_for_which_others_wait_in_an
         with pytest.raises(EngineError, match=r"^worker\[1,0\] \(process \d+\) was killed by SIGKILL before the run was over"):
             engine.received()
     assert len(processes) == 7 and all(map(is_gone, processes)) and not segments()
+
+
+@pytest.mark.parametrize("victim", ["queue server", "engine 1", "worker[0,1]"])
+def test_whoever_is_killed_the_run_ends_with_its_name_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str) -> None:
+    processes, started = list[int](), LiveEngine.start
+
+    def start_and_kill(engine: LiveEngine) -> None:
+        started(engine)
+        processes.extend(process_numbers(engine))
+        os.kill(engine.children[victim].process.pid or 0, signal.SIGKILL)
+
+    monkeypatch.setattr(LiveEngine, "start", start_and_kill)
+    with pytest.raises(EngineError, match=rf"^{re.escape(victim)} \(process \d+\) was killed by SIGKILL before the run was over; [^\n]*$"):
+        run_experts_live(TINY_EXPERTS, [BUSY, []], log=tmp_path / "log", patience_s=PATIENCE_S)
+    assert len(processes) == 7 and all(map(is_gone, processes)) and not segments() and os.listdir(tmp_path) == []
 
 
 def test_a_model_without_experts_is_refused_before_a_process_starts() -> None:
