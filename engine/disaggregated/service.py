@@ -201,13 +201,13 @@ class Disaggregated(Operated):
         return usage
 
     def close(self) -> None:
-        """End everything; called again, it does nothing."""
+        """End everything, first for the clients, who do not wait for the processes; called again, it does nothing."""
         self._end_listening()
-        self.engine.close()
-        self._arena.remove()
         with self._lock:
             self._obeyed.put(EngineError("the engine has been closed; start it again"))
             self._end_all(Finish.ABORT)
+        self.engine.close()
+        self._arena.remove()
 
     def _carry_out(self, command: Command) -> None:
         with self._lock:

@@ -58,11 +58,15 @@ class Child:
         self.process.close()
         self.control.close()
 
-    def kill(self) -> None:
-        """End it at once, and wait until it has ended."""
+    def dismiss(self) -> None:
+        """Kill it without waiting; that it ends is no news."""
         if self.process.is_alive():
             self._was_dismissed = True
             self.process.kill()
+
+    def kill(self) -> None:
+        """End it at once, and wait until it has ended."""
+        self.dismiss()
         self.process.join()
 
     def shoot(self, verdict: str) -> None:

@@ -45,6 +45,19 @@ def generations(count: int) -> list[Generation]:
     return [Generation(prompt, rng.randrange(1, 9)) for prompt in prompts]
 
 
+def test_clients_do_not_wait_for_the_processes_of_an_engine_that_is_closed(service: Disaggregated, monkeypatch: pytest.MonkeyPatch) -> None:
+    end_processes, under_way = service.engine.close, []
+    monkeypatch.setattr(service.engine, "close", lambda: (under_way.append(service.under_way), end_processes()))
+
+    async def run() -> Finish | None:
+        handle = service.submit(Generation((65,) * 20, 100))
+        service.close()
+        return await read(handle)
+
+    assert asyncio.run(run()) == Finish.ABORT
+    assert under_way == [0]
+
+
 def test_answers_are_those_of_the_monolithic_pass_and_the_log_is_a_behaviour(service: Disaggregated, log: Path) -> None:
     async def run() -> list[Finish | None]:
         given_up, *others = [service.submit(generation) for generation in generations(8)]
