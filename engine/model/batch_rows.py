@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .sampling import Sampling
-from .sampling_rows import KEEPINGS, Keeping, SamplingRows
+from .sampling_rows import SamplingRows
 
 
 class BatchRows:
     """At most `rows` requests, of `tokens_per_row` tokens a step each; `sampling` has their parameters, row by row."""
 
-    def __init__(self, rows: int, tokens_per_row: int = 1, keeping: Keeping = KEEPINGS["repaired"]):
-        self.sampling = SamplingRows(rows, tokens_per_row, keeping)
+    def __init__(self, rows: int, tokens_per_row: int = 1):
+        self.sampling = SamplingRows(rows, tokens_per_row)
         self._requests: list[int] = []
 
     def update(self, requests: Mapping[int, Sampling]) -> list[int]:

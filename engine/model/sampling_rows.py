@@ -3,17 +3,17 @@
 The device keeps `top_p` and `temperature` a row. A list on the host mirrors `top_p`, so that "is every top_p 1.0?" needs no
 synchronisation with the device; if the list says yes, sampling takes the fast path, which ignores top_p (FastDeploy's `top_p_list`,
 #7892). The list must be written at insert, swapped with its rows, reset at the end of a request, and have an entry for every token of
-a step. `Keeping` says which of these are done: the versions of `protocol/machines/buffers/sampling_mirror.py`.
+a step. A `Mirror` of `protocol/machines/buffers/sampling_mirror.py` says which of these are done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from protocol import DefinitionError
+from protocol.machines.buffers.sampling_mirror import MIRRORS, Mirror
 
 from ..errors import EngineError
 from .reference import log_softmax
@@ -21,26 +21,14 @@ from .sampling import Sampling, distribution
 from .weights import Doubles, Floats
 
 
-@dataclass(frozen=True)
-class Keeping:
-    """How the mirror is kept. `swaps`: with its rows; `resets`: when a request ends; `long`: an entry a token, not a row."""
-
-    swaps: bool = True
-    resets: bool = True
-    long: bool = True
-
-
-KEEPINGS = {"unswapped": Keeping(swaps=False), "stale": Keeping(resets=False), "short": Keeping(long=False), "repaired": Keeping()}
-
-
 class SamplingRows:
     """The parameters of at most `rows` requests, of `tokens_per_row` tokens a step each (more than one with drafts)."""
 
-    def __init__(self, rows: int, tokens_per_row: int = 1, keeping: Keeping = KEEPINGS["repaired"]):
-        self._keeping, self._tokens = keeping, tokens_per_row
+    def __init__(self, rows: int, tokens_per_row: int = 1, mirror: Mirror = MIRRORS["repaired"]):
+        self._kept, self._tokens = mirror, tokens_per_row
         self._sampling: list[Sampling | None] = [None] * rows
         self._top_p: Doubles = np.ones(rows)
-        self.top_p_list = [1.0] * (rows * tokens_per_row if keeping.long else rows)
+        self.top_p_list = [1.0] * (rows * tokens_per_row if mirror.long else rows)
 
     @property
     def batch_rows(self) -> int:
@@ -61,14 +49,14 @@ class SamplingRows:
     def finish(self, row: int) -> None:
         """The row's request has ended."""
         self._sampling[row], self._top_p[row] = None, 1.0
-        if self._keeping.resets:
+        if self._kept.resets:
             self._mirror(row, 1.0)
 
     def swap(self, one: int, other: int) -> None:
         """`swap_states`: two rows change places, as when rows are condensed."""
         self._sampling[one], self._sampling[other] = self._sampling[other], self._sampling[one]
         self._top_p[[one, other]] = self._top_p[[other, one]]
-        if self._keeping.swaps:
+        if self._kept.swaps:
             first, second = self._mirrored(one), self._mirrored(other)
             self._mirror(one, second)
             self._mirror(other, first)
@@ -107,21 +95,16 @@ class SamplingRows:
         return sampling
 
     def _mirrored(self, row: int) -> float:
-        return self.top_p_list[row * self._tokens if self._keeping.long else row]
+        return self.top_p_list[row * self._tokens if self._kept.long else row]
 
     def _mirror(self, row: int, top_p: float) -> None:
-        width = self._tokens if self._keeping.long else 1
+        width = self._tokens if self._kept.long else 1
         self.top_p_list[row * width : (row + 1) * width] = [top_p] * width
 
 
 def total_variation(one: Floats | Doubles, other: Floats | Doubles) -> float:
     """The distance of two distributions: the most by which they differ about any set of tokens; 0 alike, 1 disjoint."""
     return float(np.abs(np.asarray(one, np.float64) - np.asarray(other, np.float64)).sum() / 2)
-
-
-def worst_distance(rows: SamplingRows, occupied: Sequence[int], logits: Floats) -> float:
-    """The largest distance, over these rows, between what is drawn from and what was asked for. Logits: (rows, vocabulary)."""
-    return max((total_variation(rows.drawn_from(row, logits[row]), rows.asked_for(row, logits[row])) for row in occupied), default=0.0)
 
 
 def _distribution(logits: Floats, temperature: float, top_p: float) -> Floats:

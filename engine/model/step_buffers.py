@@ -5,15 +5,16 @@ size, are at most that size, which is at most the buffer's capacity; padded entr
 the end of the buffer (CUDA error 700); here the replay raises.
 
 The draft model's buffers are created again after a clear (reinforcement learning), and the graph is captured again; how they are
-created is the version, as in `protocol/machines/buffers/graph_buffers.py` (#7934, #7933).
+created, a `Recreation` of `protocol/machines/buffers/graph_buffers.py` says (#7934, #7933).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+
+from protocol.machines.buffers.graph_buffers import Recreation
 
 from ..errors import EngineError
 from .layers import Integers
@@ -25,22 +26,6 @@ NO_ROW = -1
 
 class IllegalAccess(EngineError):
     """A replay would write or read outside its buffers."""
-
-
-@dataclass(frozen=True)
-class Recreation:
-    """How buffers are created again. `full_size`: at their first size, not the target's present one; `zeroed`: without its rows."""
-
-    full_size: bool
-    zeroed: bool
-
-
-RECREATIONS = {
-    "cloned": Recreation(full_size=False, zeroed=False),
-    "cloned_zeroed": Recreation(full_size=False, zeroed=True),
-    "full_size": Recreation(full_size=True, zeroed=False),
-    "repaired": Recreation(full_size=True, zeroed=True),
-}
 
 
 class StepBuffers:

@@ -10,8 +10,9 @@ from typing import Any
 
 from protocol import DefinitionError
 
+from ...errors import EngineError
+from ...model.proposer import DraftRows, Insertion
 from ...model.shard import Chunk
-from ...model.weights import Floats
 from ...roles.binding import after
 from ..instance import layer_groups
 from ..walk import Step
@@ -33,8 +34,7 @@ class DraftTokens(World):
         requests = self.index("decode_loop", "request").size
         decode = self.instance("decode", requests * (PROMPT_BLOCKS + ANSWER_BLOCKS))
         elsewhere = self.instance("elsewhere", PROMPT_BLOCKS)
-        self.own, self.drafts = self.config.get("variant", "repaired") == "repaired", self.config.get("method", "naive") == "mtp"
-        self.row = [0] * PLACES
+        self.rows = DraftRows(1, PLACES - 1, Insertion(self.config.get("variant", "repaired")))
         for q in range(requests):
             answer, there, here = self.request(q, q), decode.hold(q, PROMPT_BLOCKS + ANSWER_BLOCKS), elsewhere.hold(q, PROMPT_BLOCKS)
             answer.add(elsewhere.step([(q, Chunk(answer.prompt, 0, here))])[0])
@@ -45,28 +45,21 @@ class DraftTokens(World):
 
     def insert_row(self, q: int) -> None:
         """The request's tokens are copied into the row: its first, and a draft, where the version has them."""
-        first = self.answers[q].tokens[0]
-        if self.drafts:
-            self.row = [first, self.answers[q].prompt[-1]]
-        elif self.own:
-            self.row[0] = first
+        answer = self.answers[q]
+        self.rows.insert(0, answer.tokens[0], answer.prompt[-1:] if self.config.get("method", "naive") == "mtp" else ())
 
-    def decode_row(self, q: int, length: int) -> None:
+    def decode_row(self, q: int) -> None:
         """The request decodes to its end, beginning with what is in the row."""
-        answer, table, position = self.answers[q], self.running.pop(q), len(self.answers[q].sequence) - 1
-        for place in range(length):
-            logits = self._step(q, table, self.row[place], position + place)
-            answer.add(logits)
-            if place + 1 < length and self.row[place + 1] != answer.tokens[-1]:
-                break
+        answer, table = self.answers[q], self.running.pop(q)
         while len(answer.tokens) < ANSWER_TOKENS:
-            answer.add(self._step(q, table, answer.tokens[-1], len(answer.sequence) - 1))
-        self.row[0] = answer.tokens[-1]
+            chunk = self.rows.chunk(0, len(answer.sequence) - 1, table)
+            for logits, draft in zip(self.instances["decode"].step([(q, chunk)]), (*chunk.tokens[1:], None)):
+                answer.add(logits)
+                if answer.tokens[-1] != draft:
+                    break
+            self.rows.place(0, answer.tokens[-1], ())
         answer.over = True
         self.instances["decode"].free(q)
-
-    def _step(self, q: int, table: tuple[int, ...], token: int, position: int) -> Floats:
-        return self.instances["decode"].step([(q, Chunk((token,), position, table))])[0]
 
     def turn(self) -> bool:
         """Everything is done by rows."""
@@ -94,7 +87,7 @@ class Rows:
     @after("runner.decode")
     def decode(self, step: Step) -> None:
         """Its steps."""
-        self._world.decode_row(step.before("row_request"), step.before("seq_len_this_time"))
+        self._world.decode_row(step.before("row_request"))
 
 
 class Failure:
@@ -106,4 +99,7 @@ class Failure:
     @after("runner.insert_nothing")
     def fail(self, step: Step) -> None:
         """The worker is gone."""
-        self._world.noted["worker failed: no draft token to copy"] += 1
+        try:
+            self._world.insert_row(step.before("tasks")[0])
+        except EngineError:
+            self._world.noted["worker failed: no draft token to copy"] += 1

@@ -13,14 +13,15 @@ from engine.disaggregated.decode_engine import DecodeEngine
 from engine.disaggregated.lockstep import LockstepEngine
 from engine.disaggregated.plant import Plant
 from engine.generation import DraftUse, Finish, Generation
-from engine.model import batch_rows, step_buffers
+from engine.model import step_buffers
 from engine.model.batch_rows import BatchRows
 from engine.model.config import TINY
 from engine.model.reference import log_probabilities
 from engine.model.sampling import Sampling, choose
-from engine.model.sampling_rows import KEEPINGS, SamplingRows
+from engine.model.sampling_rows import SamplingRows
 from engine.model.step_buffers import CapturedStep, IllegalAccess, capture_sizes
 from engine.model.weights import Weights, seeded
+from protocol.machines.buffers.sampling_mirror import MIRRORS
 
 WEIGHTS = seeded(TINY, 0)
 REPEATING = seeded(replace(TINY, tied=True), 7)
@@ -61,7 +62,7 @@ def test_drawn_tokens_are_those_of_the_monolithic_pass(ranks: int) -> None:
 
 def test_a_mirror_that_is_not_swapped_with_its_rows_draws_other_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     """In some order of arrival: who shares a row's place with whom is a matter of the schedule."""
-    monkeypatch.setattr(batch_rows.BatchRows.__init__, "__defaults__", (1, KEEPINGS["unswapped"]))
+    monkeypatch.setattr(SamplingRows.__init__, "__defaults__", (1, MIRRORS["unswapped"]))
     orders = [mixed()[k:] + mixed()[:k] for k in range(len(mixed()))]
     assert any(answers(order)[1] != [reference(WEIGHTS, generation) for generation in order] for order in orders)
 

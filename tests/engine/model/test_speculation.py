@@ -17,8 +17,9 @@ from engine.model.proposer import DraftRows, Insertion, NaiveProposer, NgramProp
 from engine.model.reference import greedy, log_probabilities
 from engine.model.routing import routes_of
 from engine.model.shard import Chunk, Forward, Rows, Shard, forward
-from engine.model.step_buffers import RECREATIONS, CapturedStep, IllegalAccess, StepBuffers
+from engine.model.step_buffers import CapturedStep, IllegalAccess, StepBuffers
 from engine.model.weights import Weights, seeded
+from protocol.machines.buffers.graph_buffers import RECREATIONS
 
 WEIGHTS, REPEATING = seeded(TINY, 7), seeded(replace(TINY, tied=True), 7)
 TABLE = tuple(range(12))
