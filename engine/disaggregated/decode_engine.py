@@ -81,8 +81,7 @@ class DecodeEngine:
 
     def reserve_for(self, q: int, job: Job) -> None:
         """Blocks for all tokens that the request may come to."""
-        tokens = len(job.prompt) + job.generation.max_tokens
-        self.answers[q] = Answer(job, tuple(self.pool.take(self._shape.blocks_for(tokens), q)))
+        self.answers[q] = Answer(job, tuple(self.pool.take(self._shape.blocks_for(job.generation.tokens), q)))
         self._fence.open(q, job.key)
 
     @carries("decode_loop.grant")

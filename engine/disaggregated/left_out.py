@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from ..clock import Clock
 from ..generation import PrefixUse
 from ..model.kv_cache import BlockPool
 from ..model.prefix_cache import Lease, PrefixCache
@@ -18,7 +17,7 @@ from .decode_engine import DecodeEngine
 from .messager import Messager
 from .plant import Plant
 from .prefill_engine import PrefillEngine, PreparingThread
-from .rest import IDLE_S
+from .rest import WorkerRest
 from .router import Line
 
 
@@ -88,21 +87,13 @@ class FreeAtFirstToken:
         self._engine.let_go(self._engine.jobs[step.chosen["request"]].key)
 
 
-class IdleRest:
+class IdleRest(WorkerRest):
     """Without `lowers_behind_barrier`: a rank of P lowers the signal after a forward only, so it rests where it sees that there is no batch."""
-
-    def __init__(self, clock: Clock):
-        self._clock = clock
-
-    @after("worker.find_batch", "worker.find_no_batch")
-    def look(self, step: Step) -> None:
-        """It has looked: what comes later is news."""
-        self._clock.forget()
 
     @after("worker.see_no_batch")
     def rest(self, step: Step) -> None:
         """Until a batch is put."""
-        self._clock.doze(IDLE_S, "queue_filled")
+        super().rest(step)
 
 
 class FreeAtAbort:
