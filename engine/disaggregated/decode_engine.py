@@ -19,7 +19,7 @@ from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries, decides
 from ..step import Step
 from .fence import Fence
-from .job import Job, NewWeights, Numbers, StepTokens, Work
+from .job import BlockTable, Job, NewWeights, StepTokens, Work
 from .letters import Produced
 from .loss import Loss
 from .plant import Plant
@@ -29,7 +29,7 @@ from .rest import IDLE_S
 class Answer:
     """A request that D decodes: the tokens so far, its blocks, and why it has ended, once it has."""
 
-    def __init__(self, job: Job, table: Numbers):
+    def __init__(self, job: Job, table: BlockTable):
         self.job, self.table = job, table
         self.tokens: list[Token] = []
         self.finish: Finish | None = None
@@ -85,7 +85,7 @@ class DecodeEngine:
         self._fence.open(q, job.key)
 
     @carries("decode_loop.grant")
-    def granted(self, outcome: Outcome) -> tuple[int, Numbers] | None:
+    def granted(self, outcome: Outcome) -> tuple[int, BlockTable] | None:
         """Whose blocks they are, and which."""
         answer = self.answers.get(outcome.values[0])
         return None if answer is None else (answer.job.key, answer.table[: self._shape.blocks_for(len(answer.job.prompt))])

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from ..generation import Generation, Token
 from ..model.shard import Chunk
 
-Numbers = tuple[int, ...]
-"""Request numbers, or blocks."""
+BlockTable = tuple[int, ...]
+"""Blocks of a cache, in the order of the tokens that they hold."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Job:
     generation: Generation
 
     @property
-    def prompt(self) -> Numbers:
+    def prompt(self) -> tuple[int, ...]:
         """The prompt's token ids."""
         return self.generation.prompt
 
@@ -71,8 +71,8 @@ class CacheTask:
 
     number: int
     job: Job
-    source: Numbers
-    target: Numbers
+    source: BlockTable
+    target: BlockTable
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Work:
     """A batch: a chunk for each of some requests. `number`: of the forward. `jobs`: of the same requests."""
 
     number: int
-    requests: Numbers
+    requests: tuple[int, ...]
     chunks: tuple[Chunk, ...]
     jobs: tuple[Job, ...]
 

@@ -16,7 +16,7 @@ from ..model.prefix_cache import PrefixCache
 from ..model.shard import Chunk
 from ..roles.binding import Outcome, after, carries
 from ..step import Step
-from .job import CacheTask, Job, NewWeights, Numbers, Tokens, Work
+from .job import BlockTable, CacheTask, Job, NewWeights, Tokens, Work
 from .letters import Begun
 from .plant import Plant
 
@@ -33,7 +33,7 @@ class PrefillEngine:
         self._work: Work | None = None
         self._forwards = 0
         self.jobs: dict[int, Job] = {}
-        self.targets: dict[int, Numbers] = {}
+        self.targets: dict[int, BlockTable] = {}
         self._first_tokens: Tokens = {}
 
     @after("connector.receive_grant")
@@ -106,7 +106,7 @@ class PrefillEngine:
         lease = self.cache.take(job.key, job.prompt, self._shape.blocks_for(len(job.prompt)))
         return PrefixUse(len(job.prompt), lease.cached_tokens, self.cache.evictions - before) if self._publishes else None
 
-    def table(self, q: int) -> Numbers:
+    def table(self, q: int) -> BlockTable:
         """The blocks of a request that holds a slot."""
         return tuple(self.cache.lease(self.jobs[q].key).table)
 
