@@ -31,7 +31,7 @@ from .left_out import (
     ReserveAgain,
     SeeingThread,
 )
-from .letters import Abort, GivenUp, Held, Inspect, Submit
+from .letters import Abort, Absent, GivenUp, Held, Inspect, Submit
 from .messager import Messager
 from .operator import Command, Operator
 from .plant import Plant
@@ -79,6 +79,8 @@ class RouterCrew(Crew):
             self._router.submit(letter.content.key, letter.content.generation)
         elif isinstance(letter.content, Command):
             self._operator.take(letter.content)
+        elif isinstance(letter.content, Absent):
+            self._router.absent = letter.content
         elif isinstance(letter.content, Abort) and self._router.abort(letter.content.key):
             self._desk.post(OUTSIDE, GivenUp(letter.content.key))
 

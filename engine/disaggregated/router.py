@@ -11,7 +11,7 @@ from ..generation import Finish, Generation
 from ..roles.binding import Outcome, after, carries, decides
 from ..step import Step
 from .job import Job, Shape
-from .letters import Closed
+from .letters import Absent, Closed
 from .loss import Loss
 
 
@@ -25,6 +25,8 @@ class Router:
     def __init__(self, numbers: int, homes: Homes, shape: Shape, *, mortal: bool):
         self._waiting: deque[tuple[int, Generation]] = deque()
         self._homes, self._turn = homes, 0
+        self.absent = Absent()
+        """Who has died: nothing is posted there before they are back. Without that news it would be, and be lost."""
         kind = BreakableLine if mortal else Line
         self.lines = [kind(self, number, shape) for number in range(numbers)]
 
@@ -45,15 +47,19 @@ class Router:
     def next_job(self, number: int) -> Job | None:
         """The generation that has waited longest, under that number, if its P is the next to get one."""
         prefill = self._homes.prefill_of(number)
-        if not self._waiting or prefill != self._next_prefill():
+        if not self._waiting or not self._is_present(number) or prefill != self._next_prefill():
             return None
         self._turn = prefill + 1
         return Job(number, *self._waiting.popleft())
 
     def _next_prefill(self) -> int:
-        """The P whose turn it is, of those that have a number free. Not the one with the fewest generations: a P that is dead has few."""
-        free = {self._homes.prefill_of(number) for number, line in enumerate(self.lines) if line.job is None}
+        """The P whose turn it is, of those that have a number free. Not the one with the fewest generations: a P that has just died has few."""
+        free = {self._homes.prefill_of(number) for number, line in enumerate(self.lines) if line.job is None and self._is_present(number)}
         return min(free, key=lambda prefill: (prefill - self._turn) % self._homes.prefills)
+
+    def _is_present(self, number: int) -> bool:
+        """Whether the P and the D of the number live, as far as is known."""
+        return self._homes.prefill_of(number) not in self.absent.prefills and self._homes.decode_of(number) not in self.absent.decodes
 
 
 class Line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import secrets
@@ -9,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,14 +21,14 @@ from ..generation import Finish, Generation, Handle, Stats, Token
 from ..meter import Usage
 from ..runtime.household import SEGMENT_PREFIX
 from ..runtime.live import LiveEngine, check_machine, start
-from ..runtime.supervision import Died
+from ..runtime.supervision import Died, Returned
 from .arena import Arena
 from .ledger import Heard, Ledger
 from .letters import Abort, Begun, Closed, GivenUp, Held, Inspect, Submit
 from .live_memory import LiveMemory
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
-from .stations import ROUTER, decode_engines, placement_of, prefill_engines
+from .stations import ROUTER, absent_of, decode_engines, placement_of, prefill_engines
 
 ANSWER_S = 10.0
 """How long an engine's process may take to answer a question."""
@@ -34,6 +36,9 @@ LISTEN_S = 0.2
 """How long the listening thread waits for a letter before it looks whether it is to end."""
 LOOK_AGAIN_S = 0.05
 """Before an engine that still holds something is asked again."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class Disaggregated(Operated):
@@ -76,7 +81,7 @@ class Disaggregated(Operated):
         self._held = queue.SimpleQueue[tuple[str, Held]]()
         self._orders, self._obeyed = threading.RLock(), queue.SimpleQueue[Order | EngineError]()
         self._begun: set[int] = set()
-        self._taken, self._deaths = 0, Counter[str]()
+        self._taken, self._deaths, self._dead = 0, Counter[str](), set[str]()
         self.failure: EngineError | None = None
         """What has ended the engine; None while it goes on."""
         self._closed = False
@@ -247,15 +252,26 @@ class Disaggregated(Operated):
         if isinstance(content, Held):
             self._held.put((sender, content))
         elif isinstance(content, Died):
+            logger.warning("%s; started again: %s", content.fate, ", ".join(content.names))
             self._deaths.update(content.names)
+            self._tell_router(self._dead | set(content.names))
             if not set(decode_engines(self.plant)).isdisjoint(content.names):
                 self.ledger.experts = self.ledger.experts.at_first()
+        elif isinstance(content, Returned):
+            logger.warning("back: %s", ", ".join(content.names))
+            self._tell_router(self._dead - set(content.names))
         elif isinstance(content, Obeyed):
             self._obeyed.put(content.order)
         elif isinstance(content, Begun):
             self._begin(content.keys)
         else:
             self.ledger.note(content)
+
+    def _tell_router(self, dead: set[str]) -> None:
+        """Who is dead now, so that what comes meanwhile waits, or goes elsewhere."""
+        self._dead = dead
+        with suppress(EngineError):  # the next that is received
+            self.engine.send(ROUTER, absent_of(self.plant, dead))
 
     def _told(self, key: int, heard: Heard) -> None:
         """A client gets something."""

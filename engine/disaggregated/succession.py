@@ -8,6 +8,7 @@ takes the next, and those that come meanwhile wait for it.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ STEADY_S = 60.0
 PAUSE_S = 0.5
 """Before the first of these starts; doubled for each."""
 Logs = Mapping[str, str | os.PathLike[str]]
+logger = logging.getLogger(__name__)
 
 
 class Succession:
@@ -240,6 +242,7 @@ class Succession:
 
     def _lose(self, error: EngineError) -> None:
         """An engine has failed, or could not be started. After so many in a row there is no further one, unless a worn one still takes requests."""
+        logger.error("%s", error)
         with self._lock:
             self.lost = 1 if self._clock.now() - self._since > STEADY_S else self.lost + 1
             if self.lost > RESTARTS and (self._current is None or not self._current.has_room):

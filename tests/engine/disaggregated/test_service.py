@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,7 @@ from engine.model.config import TINY
 from engine.model.reference import log_probabilities
 from engine.model.sampling import Sampling, choose
 from engine.model.weights import seeded
+from engine.runtime.supervision import Died
 from protocol import DefinitionError
 
 from .clients import after_return, first_token, read
@@ -138,6 +140,30 @@ def test_who_decodes_elsewhere_is_not_harmed_when_a_decode_instance_dies() -> No
         assert ends["decode engine 1"] == {(Finish.LENGTH, "")} and lost in ends["decode engine 0"] <= {lost, (Finish.LENGTH, "")}
         found = audit(WEIGHTS, service.records.values(), service.leaks())
         assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ())
+
+
+def test_what_is_posted_behind_the_news_of_a_death_waits_for_the_return() -> None:
+    died = threading.Event()
+
+    class Noting(Disaggregated):
+        """Notes that it has heard of a death."""
+
+        def _hear(self, content: object, sender: str) -> None:
+            super()._hear(content, sender)
+            if isinstance(content, Died):
+                died.set()
+
+    with closing(Noting(Plant(TINY, sequences=3, context_tokens=128, mortal=True), keeps_records=True)) as service:
+
+        async def run(victim: str) -> list[Finish | None]:
+            service.engine.children[victim].process.kill()
+            await asyncio.to_thread(died.wait, 60)
+            died.clear()
+            return await asyncio.gather(*(read(service.submit(generation)) for generation in generations(6)))
+
+        for victim in ("messager 0", "decode engine 0"):
+            assert asyncio.run(run(victim)) == [Finish.LENGTH] * 6
+        assert audit(WEIGHTS, service.records.values(), service.leaks()).healthy
 
 
 def test_prefixes_are_found_and_drafts_accepted_over_processes(tmp_path: Path) -> None:

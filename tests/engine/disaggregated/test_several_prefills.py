@@ -9,6 +9,7 @@ import pytest
 from checker.conform import conform
 from engine.audit import Audit, audit
 from engine.disaggregated.crews import RouterCrew
+from engine.disaggregated.letters import Absent
 from engine.disaggregated.lockstep import LockstepEngine
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.router import Router
@@ -121,3 +122,20 @@ def test_each_p_with_a_number_free_gets_a_request_in_its_turn() -> None:
     router.lines[1].job = router.next_job(1)
     router.lines[2].job = router.next_job(2)
     assert router.next_job(0) is None and router.next_job(3) is not None  # P number 0 has no number free, and has had its turn
+
+
+@pytest.mark.parametrize("absent", [Absent(prefills=frozenset({0})), Absent(decodes=frozenset({0}))])
+def test_nothing_is_posted_to_who_is_dead_and_nobody_else_waits_for_it(absent: Absent) -> None:
+    homes, router = Homes(2, 2), Router(8, Homes(2, 2), PLANTS["2P2D"].shape, mortal=False)
+    for key in range(8):
+        router.submit(key, Generation((1, 2, 3), 1))
+    router.absent = absent
+    posted = set[int]()
+    for number in list(range(8)) * 4:
+        job = router.next_job(number) if router.lines[number].job is None else None
+        if job is not None:
+            router.lines[number].job = job
+            posted.add(number)
+    assert posted == {n for n in range(8) if homes.prefill_of(n) not in absent.prefills and homes.decode_of(n) not in absent.decodes}
+    router.absent = Absent()
+    assert any(router.next_job(number) for number in set(range(8)) - posted)
