@@ -20,9 +20,9 @@ from protocol.types import Value, flat_index
 from protocol.variable import Medium, Variable
 
 from ..driver import Copy, Driver
-from ..runtime.policy import Recorded
 from ..store import Store
 from ..waiting import waiting
+from .path import steps_of
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Walk:
         Raises:
             TraceError: a step is no row of the system, or not enabled: the trace is another system's, or an older version's.
         """
-        for number, (copy, instances) in enumerate(Recorded(trace).steps(self.driver), 1):
+        for number, (copy, instances) in enumerate(steps_of(trace, self.driver), 1):
             try:
                 if not any(self.fire(copy, instance) for instance in instances):
                     text = f"step {number} of the trace, {instances[0]}, is not enabled there"

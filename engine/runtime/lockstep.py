@@ -3,7 +3,7 @@
 Rows take no time; a copy that sleeps (a forward, the pauses of idle loops) gets no turn until it wakes, and time moves on only when
 nobody who is awake has a row to fire. A polling loop that has looked in vain sleeps until a cell that its rows mention has changed. So
 a run in which nobody can fire and nobody wakes is stuck, for certain; one that goes round without any new state is, as far as anybody
-can see: either ends with an error that says who waits for what.
+can see (`novelty.py`): `standing` says who waits for what.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from protocol import TraceError
 from protocol.action import Action, Instance
 
 from ..clock import VirtualClock, VirtualTime
 from ..driver import Copy, Driver
-from ..errors import EngineError
 from ..log import LogPart
 from ..readiness import Readiness
 from ..roles.binding import Bindings
@@ -25,7 +23,7 @@ from ..waiting import folded, waiting
 from .agent import Agent
 from .alarms import Alarms
 from .placement import TIMER_S
-from .policy import Policy, Recorded
+from .policy import Policy
 
 NO_TIMERS: Mapping[str, float] = {}
 
@@ -160,39 +158,6 @@ class Lockstep:
     def ask_again(self) -> None:
         """Something beside the cells has changed: those who said no may say yes."""
         self._declined.clear()
-
-    def run(self, finished: Callable[[], bool]) -> None:
-        """Turn until finished, moving time on when nobody has a row to fire.
-
-        Raises:
-            EngineError: nobody can fire, and nobody wakes.
-        """
-        while not finished():
-            if self.turn():
-                continue
-            wakes = self.wakes
-            if wakes == math.inf:
-                raise EngineError(f"no copy can fire a row any more: {self.standing()}; check the system for deadlock")
-            self.advance(wakes)
-
-    def follow(self, driver: Driver, path: Recorded) -> None:
-        """Fire the rows of a recorded path, whoever decides them; handlers act as ever, and the environment's rows happen again.
-
-        Raises:
-            TraceError: a step is not enabled where it stands. OutOfRange: the last step of a path that ends so.
-        """
-        agents = {id(agent.copy): agent for agent in self._agents}
-        for number, (copy, instances) in enumerate(path.steps(driver), 1):
-            agent = agents.get(id(copy))
-            if not any(agent.take(i) if agent is not None else driver.attempt(copy, i) for i in instances):
-                text = f"step {number} of the trace, {instances[0]}, is not enabled there"
-                raise TraceError(f"{text}; find the trace anew with `interlock check --trace`")
-        self._declined.clear()
-
-    def standing(self) -> str:
-        """Who waits for what."""
-        drivers = {id(agent.driver): agent.driver for agent in self._agents}.values()
-        return standing({driver.system.name if number else "": driver for number, driver in enumerate(drivers)})
 
 
 def standing(drivers: Mapping[str, Driver]) -> str:

@@ -1,21 +1,17 @@
 """Policies: who has the next turn in lockstep, and which of its rows it takes. The same seed gives the same run.
 
-`RoundRobin` is for engines that shall get on; `SeededRandom` and `Priorities` (PCT) look for interleavings that go wrong; `Recorded` goes along a
-path that the checker has found. `recording.py` has those that write down what another chose, and do it again.
+`RoundRobin` is for engines that shall get on; `SeededRandom` and `Priorities` (PCT) look for interleavings that go wrong. `recording.py` has those
+that write down what another chose, and do it again. A path that the checker has found leaves nothing to choose: see `replay/path.py`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from protocol import TraceError
 from protocol.action import Instance
-from protocol.trace import Trace
-from protocol.types import Boolean, Enum, Optional, Type, Value
 
-from ..driver import Copy, Driver
 from .agent import Offer
 
 PATIENCE = 50
@@ -105,47 +101,3 @@ class Priorities(SeededRandom):
             chosen = max(able, key=self._priority.__getitem__)
         self._had[chosen] = self._had.get(chosen, 0) + 1
         return chosen
-
-
-class Recorded:
-    """A path of (copy, event, values), as a trace of `interlock check` holds it."""
-
-    def __init__(self, trace: Trace):
-        self._trace = trace
-
-    def steps(self, driver: Driver) -> Iterator[tuple[Copy, list[Instance]]]:
-        """Of each step in turn, the copy and the rows of its name that can leave the copy's state, at most one of which is enabled.
-
-        Whoever asks fires it before it asks for the next.
-
-        Raises:
-            TraceError: a step names no row that could be taken where it stands.
-        """
-        copies = {copy.name: copy for copy in (*driver.copies.values(), *driver.environment.values())}
-        for number, step in enumerate(self._trace.steps, 1):
-            copy = copies.get(step.copy)
-            rows = [] if copy is None else [a for a in copy.rows[copy.state] if a.row.event == step.event]
-            if copy is None or not rows:
-                text = f"step {number} of the trace, {step.name}, is no row that {step.copy} could take there"
-                raise TraceError(f"{text}; find the trace anew with `interlock check --trace`")
-            chosen = dict(step.values)
-            yield copy, [Instance(a, copy.indices, tuple(value_of(p.type, chosen[p.name]) for p in a.row.choose)) for a in rows]
-
-
-def value_of(kind: Type, text: str) -> Value:
-    """The value of a scalar type that is shown as this text.
-
-    Raises:
-        TraceError: there is none.
-    """
-    try:
-        if isinstance(kind, Optional):
-            return None if text == "-" else value_of(kind.inner, text)
-        if isinstance(kind, Enum):
-            return kind.cls[text]
-        value: Value = {"False": False, "True": True}[text] if isinstance(kind, Boolean) else int(text)
-    except (KeyError, ValueError):
-        value = None
-    if not kind.contains(value):
-        raise TraceError(f"{text!r} is no value of {kind}; find the trace anew with `interlock check --trace`")
-    return value

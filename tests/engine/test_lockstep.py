@@ -2,28 +2,23 @@
 
 import io
 import json
+import math
 from collections.abc import Callable
 from enum import IntEnum
 
 import pytest
 
-from checker.reference import explore
 from engine.clock import VirtualClock, VirtualTime
 from engine.driver import Driver
-from engine.errors import EngineError
 from engine.forward_signal.plan import Plan
 from engine.forward_signal.rank import FORWARD_S, TOKEN_S
 from engine.forward_signal.run import Report, run_lockstep
 from engine.roles.binding import Bindings
-from engine.runtime.lockstep import Lockstep, LockstepAgent
-from engine.runtime.policy import PATIENCE, Policy, Priorities, Recorded, RoundRobin, SeededRandom
+from engine.runtime.lockstep import Lockstep, LockstepAgent, standing
+from engine.runtime.policy import PATIENCE, Policy, Priorities, RoundRobin, SeededRandom
 from engine.store import Store
 from engine.workload import Request, generate
-from protocol import Machine, Row, System, TraceError
-from protocol.catalogue import scenarios
-from protocol.evaluate import successor
-from protocol.trace import trace_of
-from protocol.types import all_values
+from protocol import Machine, Row, System
 
 from .small_system import build
 
@@ -68,13 +63,13 @@ def test_ranks_run_their_forwards_side_by_side(ranks: int) -> None:
     assert report.completions[0].ttft_s == pytest.approx(forward)
 
 
-def test_a_run_in_which_nobody_can_fire_is_an_error() -> None:
+def test_of_a_run_in_which_nobody_can_fire_it_is_told_who_waits_for_what() -> None:
     system = build()
     driver, time = Driver(system, Store(system)), VirtualTime()
     agents = [LockstepAgent(driver, copy, Bindings(system, [], []), VirtualClock(time)) for copy in driver.copies.values()]
-    said = r"any more: giver in CHOOSING; taker\[0\], taker\[1\] in TAKING waits for take \(box is <>\) and so on; check"
-    with pytest.raises(EngineError, match=said):
-        Lockstep(agents, time, RoundRobin()).run(lambda: False)
+    lockstep = Lockstep(agents, time, RoundRobin())
+    assert not lockstep.turn() and lockstep.wakes == math.inf
+    assert standing({"": driver}) == "giver in CHOOSING; taker[0], taker[1] in TAKING waits for take (box is <>) and so on"
 
 
 POLICIES: dict[str, Callable[[int], Policy]] = {
@@ -103,15 +98,21 @@ def timed(*rows: Row) -> tuple[Driver, VirtualTime, Lockstep]:
     return driver, time, Lockstep([agent], time, RoundRobin())
 
 
+def fire_one(lockstep: Lockstep) -> None:
+    """The next row, whenever its time comes."""
+    while not lockstep.turn():
+        lockstep.advance(lockstep.wakes)
+
+
 def test_a_timers_row_fires_when_it_has_been_enabled_for_its_time() -> None:
     driver, time, lockstep = timed(Row("give_up", Timed.WAITING, Timed.OVER, decided="timer"))
-    lockstep.run(lambda: lockstep.fired == 1)
+    fire_one(lockstep)
     assert time.now == 2.5 and driver.copies["waiter", ()].state is Timed.OVER
 
 
 def test_a_row_that_is_enabled_makes_a_timer_wait_in_vain() -> None:
     driver, time, lockstep = timed(Row("give_up", Timed.WAITING, Timed.OVER, decided="timer"), Row("see", Timed.WAITING, Timed.LATE))
-    lockstep.run(lambda: lockstep.fired == 1)
+    fire_one(lockstep)
     assert time.now == 0.0 and driver.copies["waiter", ()].state is Timed.LATE
 
 
@@ -131,19 +132,3 @@ def test_a_copy_that_nothing_stops_loses_its_priority() -> None:
 def test_a_change_point_demotes_the_copy_that_runs() -> None:
     policy = Priorities(0, changes=10, rows=10)
     assert len({policy.turn([0, 1, 2]) for _ in range(3)}) == 3
-
-
-def test_a_recorded_path_is_followed_whoever_decides_its_rows() -> None:
-    system = scenarios()["early-zero-in-b-async-tp2"].system()
-    path = next(finding.path for finding in explore(system, first=True).findings.values() if finding.path)
-    driver, time = Driver(system, Store(system)), VirtualTime()
-    agents = [LockstepAgent(driver, copy, Bindings(system, [], []), VirtualClock(time)) for copy in driver.copies.values()]
-    lockstep, trace = Lockstep(agents, time, RoundRobin()), trace_of(system, path)
-    lockstep.follow(driver, Recorded(trace))
-    state = system.initial_state()
-    for instance in path:
-        state = successor(system, state, instance)
-    assert state == tuple(tuple(driver.store.load(v, where) for where in all_values(v.over)) for v in system.variables)
-    assert lockstep.fired == len(path) == 19
-    with pytest.raises(TraceError, match="step 1 of the trace"):
-        lockstep.follow(driver, Recorded(trace))
