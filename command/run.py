@@ -28,8 +28,8 @@ def run(
     limit: Annotated[int, typer.Option("--limit", "--num-prompts", min=1, help="Requests to take from the workload.")] = 200,
     scale: Annotated[float, typer.Option(min=1e-6, help="Factor of all lengths: a small engine, a long trace.")] = 1.0,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of a session, synthetic.")] = 1,
-    input_len: Annotated[int | None, typer.Option(min=1, help="Tokens of every prompt, synthetic.")] = None,
-    output_len: Annotated[int | None, typer.Option(min=1, help="Tokens of every answer, synthetic.")] = None,
+    input_len: Annotated[int | None, typer.Option("--input-len", "--random-input-len", min=1, help="Tokens of every prompt, synthetic.")] = None,
+    output_len: Annotated[int | None, typer.Option("--output-len", "--random-output-len", min=1, help="Tokens of every answer, synthetic.")] = None,
     speed: Annotated[float, typer.Option(min=0.001, help="How much faster than the trace time passes.")] = 1.0,
     concurrency: Annotated[int | None, typer.Option("--concurrency", "--max-concurrency", min=1, help="Sessions under way at once.")] = None,
     request_rate: Annotated[float | None, typer.Option(help="Sessions a second instead of the trace's times; inf: all at once.")] = None,
@@ -50,6 +50,7 @@ def run(
     routing: Routing = "",
     async_execution: AsyncExecution = False,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="Of the answers; 0 is greedy.")] = 0.0,
+    top_p: Annotated[float, typer.Option(help="With a temperature: of the likeliest tokens only, which together have so much probability.")] = 1.0,
     ignore_eos: Annotated[bool, typer.Option(help="Answers as long as the workload says.")] = True,
     percentile_metrics: Annotated[str, typer.Option(help="Latencies to tell.")] = "ttft,tpot,itl,e2el",
     metric_percentiles: Annotated[str, typer.Option(help="Percentiles of them.")] = "90,99",
@@ -80,7 +81,7 @@ def run(
         raise DefinitionError("--save-detailed: the requests stand in the answer as JSON; give --json FILE")
     selection = Selection.parse(percentile_metrics, metric_percentiles, goodput)
     source = bench.Source(workload, limit, scale, rounds=rounds, input_len=input_len, output_len=output_len, seed=seed)
-    load = Load(source, Traffic(request_rate, burstiness, concurrency, speed, seed), bench.Answers(temperature, ignore_eos))
+    load = Load(source, Traffic(request_rate, burstiness, concurrency, speed, seed), bench.Answers(temperature, ignore_eos, top_p))
     _check_files(player, timeline, json_file)
     with Progress("run") as shown:
         played = player.play(load, shown)

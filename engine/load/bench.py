@@ -15,9 +15,9 @@ from ..audit import Audit, audit
 from ..deployment import Deployment
 from ..disaggregated.lockstep_service import LockstepService
 from ..disaggregated.succession import Succession
+from ..generation import Stats
 from ..log import beside
 from ..metrics import Measurement
-from ..model.balancing import ExpertUse
 from ..model.named import config_of, weights_of
 from ..model.sampling import Sampling
 from ..workload import SYNTHETIC, Request, generate, load, sessions_of
@@ -75,10 +75,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Answers:
-    """How answers are asked for: the temperature of their tokens, and whether the token that would end one is passed over."""
+    """How answers are asked for: the temperature and the nucleus of their tokens, and whether the token that would end one is passed over."""
 
     temperature: float = 0.0
     ignore_eos: bool = True
+    top_p: float = 1.0
+
+    @property
+    def sampling(self) -> Sampling:
+        """How every token is chosen.
+
+        Raises:
+            DefinitionError: a number out of range.
+        """
+        return Sampling(self.temperature, self.top_p)
 
 
 def context_of(requests: Sequence[Request]) -> int:
@@ -106,17 +116,16 @@ def run_in_process(
         DefinitionError, EngineError: it cannot be started. TraceError: a log cannot be written.
     """
     last = frozenset[int]() if answers.ignore_eos else frozenset({config_of(wanted.model).last_token})
-    sampling = Sampling(answers.temperature)
+    sampling = answers.sampling
     service = wanted.start(logs, keeps_records=audits, signals=True)
     try:
         measured = asyncio.run(play(requests, ServiceGenerator(service, sampling, last), traffic, progress=progress))
         if not isinstance(service, Succession):
             return measured, {}, None, {}
         leaks = service.leaks() if audits else []
-        fired = service.stop().rows
+        rows = service.stop().rows
         found = audit(weights_of(config_of(wanted.model)), service.records, leaks, wanted.routing) if audits else None
-        experts = None if wanted.redundant_experts is None else service.stats().experts
-        return measured, told(fired, experts), found, service.written
+        return measured, told(rows, service.stats(), balances=wanted.redundant_experts is not None), found, service.written
     finally:
         service.close()
 
@@ -141,22 +150,27 @@ def run_in_lockstep(
     """
     engine = service.engine
     last = frozenset[int]() if answers.ignore_eos else frozenset({engine.plant.config.last_token})
-    generator = ServiceGenerator(service, Sampling(answers.temperature), last)
+    generator = ServiceGenerator(service, answers.sampling, last)
     with closing(service):
         measured = virtual.run(play(requests, generator, traffic, progress=progress), engine.ensemble.time, service.wait)
         engine.run()
         found = audit(weights_of(engine.plant.config), engine.records.values(), engine.leaks(), engine.plant.routing) if audits else None
         engine.ensemble.write_logs(logs or {})
-        return measured, told(engine.ensemble.fired, engine.ledger.experts if engine.plant.balances_experts else None), found
+        return measured, told(engine.ensemble.fired, service.stats(), balances=engine.plant.balances_experts), found
 
 
-def told(fired: int, experts: ExpertUse | None) -> dict[str, Any]:
-    """What an engine says of itself behind a run: the rows that it has fired, and how its experts have moved, if they may."""
-    if experts is None:
-        return {"rows_fired": fired}
-    figures: dict[str, Any] = {"rows_fired": fired, "expert_moves": experts.moves}
-    if experts.imbalance is not None:
-        before, after = experts.imbalance
+def told(rows: int, stats: Stats, *, balances: bool) -> dict[str, Any]:
+    """What an engine says of itself behind a run: the rows that it has fired, what its prefix cache and its drafts were good for, if anything
+    was looked up or proposed, and how its experts have moved, if they may."""
+    figures: dict[str, Any] = {"rows_fired": rows}
+    if stats.prefix.queries:
+        figures["prefix_cache_hit_rate"] = round(stats.prefix.hit_rate, 3)
+    if stats.drafts.proposed:
+        figures["draft_acceptance_rate"] = round(stats.drafts.acceptance_rate, 3)
+    if balances:
+        figures["expert_moves"] = stats.experts.moves
+    if balances and stats.experts.imbalance is not None:
+        before, after = stats.experts.imbalance
         figures |= {"expert_imbalance_before": round(before, 3), "expert_imbalance_after": round(after, 3)}
     return figures
 
@@ -178,9 +192,11 @@ def run_over_http(
         from .http import connect
     except ImportError as error:
         raise DefinitionError(f"the package {error.name} is missing; install interlock[load]") from None
+    sampling = answers.sampling
 
     async def run() -> tuple[Measurement, str]:
-        async with connect(url, model, {"temperature": answers.temperature, "ignore_eos": answers.ignore_eos}) as generator:
+        options = {"temperature": sampling.temperature, "top_p": sampling.top_p, "ignore_eos": answers.ignore_eos}
+        async with connect(url, model, options) as generator:
             return await play(requests, generator, traffic, progress=progress), generator.model
 
     return asyncio.run(run())

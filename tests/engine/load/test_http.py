@@ -144,10 +144,12 @@ def test_a_refusal_is_a_failure_in_the_servers_words(text: str, error: str) -> N
 def test_our_server_answers_the_load_client() -> None:
     service = Scripted(says=b"abc", ends=Finish.LENGTH)
     with serving(service) as server:
-        measured, model = run_over_http([Request(0.0, 5, 3), Request(0.0, 2, 3)], Traffic(), f"{server.url}/v1/", None, Answers(), lambda _: None)
+        requests, answers = [Request(0.0, 5, 3), Request(0.0, 2, 3)], Answers(0.5, top_p=0.25)
+        measured, model = run_over_http(requests, Traffic(), f"{server.url}/v1/", None, answers, lambda _: None)
     assert model == "tiny" and measured.failed == []
     assert [(c.prompt_tokens, c.output_tokens, len(c.pieces_s)) for c in measured.completions] == [(5, 3, 3), (2, 3, 3)]
-    assert {(g.max_tokens, g.sampling.temperature, g.stop_tokens) for g in service.submitted} == {(3, 0.0, frozenset())}
+    asked = {(g.max_tokens, g.sampling.temperature, g.sampling.top_p, g.stop_tokens) for g in service.submitted}
+    assert asked == {(3, 0.5, 0.25, frozenset())}
 
 
 def test_a_session_on_our_server_brings_the_earlier_answer() -> None:

@@ -118,7 +118,7 @@ def test_a_run_tells_how_experts_have_moved(redundant: int | None, monkeypatch: 
     measured, figures, _ = run_in_lockstep(requests, Traffic(math.inf), wanted.in_lockstep(RoundRobin()), Answers(), lambda _: None)
     assert not measured.failed and figures.pop("rows_fired") > 100
     if redundant is None:
-        assert figures == {}
+        assert figures == {"prefix_cache_hit_rate": 0.0}
     else:
         assert figures["expert_moves"] > 0 and figures["expert_imbalance_before"] > figures["expert_imbalance_after"] >= 1
 
@@ -126,8 +126,21 @@ def test_a_run_tells_how_experts_have_moved(redundant: int | None, monkeypatch: 
 def test_experts_lie_as_at_first_behind_a_death_and_their_moves_stay_counted() -> None:
     use = ExpertUse(1, (1.5, 1.25)) + ExpertUse(1, (1.75, 1.0)) + ExpertUse()
     assert use == ExpertUse(2, (1.75, 1.0)) and use.at_first() == ExpertUse(2)
-    assert told(7, use) == {"rows_fired": 7, "expert_moves": 2, "expert_imbalance_before": 1.75, "expert_imbalance_after": 1.0}
-    assert told(7, use.at_first()) == {"rows_fired": 7, "expert_moves": 2}
+    moved = {"rows_fired": 7, "expert_moves": 2, "expert_imbalance_before": 1.75, "expert_imbalance_after": 1.0}
+    assert told(7, Stats(0, 0, 0.0, experts=use), balances=True) == moved
+    assert told(7, Stats(0, 0, 0.0, experts=use.at_first()), balances=True) == {"rows_fired": 7, "expert_moves": 2}
+
+
+def test_a_run_tells_what_cache_and_drafts_were_good_for() -> None:
+    """Sessions of two rounds: of the second's prompt P finds the whole blocks of the first's, and not the answer, which D has computed."""
+    requests = generate(seed=2, count=6, rate=50, rounds=2, input_len=40, output_len=30)
+    deployed = Deployment("tiny", sequences=2, context_tokens=256, drafts=2)
+    answers = Answers(temperature=1.0, top_p=0.1)
+    measured, figures, found = run_in_lockstep(requests, Traffic(math.inf), deployed.in_lockstep(RoundRobin()), answers, lambda _: None, audits=True)
+    assert not measured.failed and found is not None and found.healthy
+    assert set(figures) == {"rows_fired", "prefix_cache_hit_rate", "draft_acceptance_rate"}
+    assert figures["prefix_cache_hit_rate"] == round(3 * 32 / measured.input_tokens, 3)
+    assert 0 < figures["draft_acceptance_rate"] < 1
 
 
 def test_an_answer_may_end_at_the_models_last_token(monkeypatch: pytest.MonkeyPatch) -> None:
