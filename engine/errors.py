@@ -7,7 +7,14 @@ from protocol import ProtocolError
 
 
 class EngineError(ProtocolError):
-    """A process of the engine ended too early or did not start; the message names it, the cause and the remedy."""
+    """A process of the engine ended too early or did not start; the message names it, the cause and the remedy.
+
+    `cause`: without the remedy, for those to whom the end of the engine is not theirs to remedy.
+    """
+
+    def __init__(self, message: str, *, cause: str = ""):
+        super().__init__(message)
+        self.cause = cause or message
 
 
 class StandsStill(EngineError):

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Loss(StrEnum):
-    """What has become of the request."""
+    """What has become of the request, in words about it."""
 
     QUEUED = "its prefill instance died while it was queued"
     PREFILLING = "its prefill instance died before all of its KV cache was in decode"
@@ -23,4 +23,4 @@ def loss_text(loss: Loss | None, tokens: int) -> str:
     """What a client is told who has got so many tokens; None where nothing is known."""
     what = loss or "it ended without an answer"
     where = f" after {tokens} token{'s' * (tokens != 1)}" if tokens else " before its first token" if loss is Loss.DECODING else ""
-    return f"the request was lost: {what}{where}; send it again"
+    return f"{what}{where}; send it again"

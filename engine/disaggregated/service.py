@@ -239,7 +239,7 @@ class Disaggregated(Operated):
                 with self._lock:
                     self.failure = error
                     self._obeyed.put(error)
-                    self._end_all(Finish.ERROR, str(error))
+                    self._end_all(Finish.ERROR, f"{error.cause}; send it again")
                 self._changed()
                 return
             if letter is not None:

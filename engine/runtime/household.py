@@ -145,7 +145,8 @@ class Household:
 
     def early_end(self, said: str | None = None) -> EngineError:
         """The error for an engine that a child has ended: who it was, and why."""
-        return EngineError(f"{said or self._culprit()} before the run was over; the run is given up and no log is written, start it again")
+        cause = said or self._culprit()
+        return EngineError(f"{cause} before the run was over; the run is given up and no log is written, start it again", cause=cause)
 
     def close(self) -> None:
         """End every process at once, and remove what was made."""

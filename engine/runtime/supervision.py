@@ -142,7 +142,7 @@ class Supervision:
                 self._launch(name)
             if back.until <= now:
                 text = f"{min(back.missing)} has not come back for {self._patience.start_s:g} s"
-                raise EngineError(f"{text}; start the engine again on a machine that is less busy")
+                raise EngineError(f"{text}; start the engine again on a machine that is less busy", cause=text)
         if self._next_look <= now:
             self._look_for_silence()
             self._next_look = now + self._look_s
@@ -203,7 +203,7 @@ class Supervision:
         self._bury({life})
         if not self._faults.crash(life):
             name = life[0] or "the engine's"
-            raise EngineError(f"{fate}, and system {name} has no row for that (again); the run is given up, start it again")
+            raise EngineError(f"{fate}, and system {name} has no row for that (again); the run is given up, start it again", cause=fate)
         while (row := self._faults.ending()) is not None:
             self._bury(set(row.crashes))
             self._faults.fire(row)
@@ -235,7 +235,8 @@ class Supervision:
             self._house.bury(name)
         back.lost += 1
         if back.lost > self._patience.attempts:
-            raise EngineError(f"{fate} while it was coming back, {back.lost} times; the run is given up, find out why and start it again")
+            text = f"{fate} while it was coming back, {back.lost} times"
+            raise EngineError(f"{text}; the run is given up, find out why and start it again", cause=text)
         now, pause = self._house.clock.now(), self._patience.pause_s * 2 ** (back.lost - 1)
         back.missing.add(name)
         back.due[name], back.until = now + pause, now + pause + self._patience.start_s

@@ -60,7 +60,7 @@ def test_a_client_whose_request_is_lost_is_told_where(loss: Loss | None, tokens:
     for _ in range(tokens):
         made.note(Produced(1, TOKEN))
     made.note(Closed(1, Finish.ERROR, loss))
-    assert heard[-1] == (1, End(Finish.ERROR, f"the request was lost: {told}; send it again"))
+    assert heard[-1] == (1, End(Finish.ERROR, f"{told}; send it again"))
 
 
 def test_uses_add_up() -> None:
