@@ -1,23 +1,29 @@
 """Who waits for whom: every copy that is not at rest and can do nothing by itself, and what its rows wait for.
 
-A function of the cells as they are: asked where a run stands still, it names for each copy the cell that another one would have to change.
+A function of the cells as they are: asked where a run stands still, it names for each copy the cell that another one would have to change,
+and who could: the machines with a row that stores to it, the holder of a lock, those who are missing at a barrier.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from protocol.action import Action, Instance
 from protocol.combine import conjuncts
 from protocol.errors import OutOfRange
 from protocol.evaluate import evaluate
+from protocol.machine import Machine
+from protocol.system import System
 from protocol.types import Value, all_values
-from protocol.variable import Lock, Medium, Variable
+from protocol.variable import Barrier, Lock, Medium, Variable
 
 from .driver import Copy, Driver
 
 INSTANCES_MAX = 4096
 """Of a row with more values of its choices, so many are looked at."""
+WRITERS_MAX = 3
+"""A cell that more machines change is nobody's in particular."""
 
 
 def waiting(driver: Driver, goes_on: Callable[[Action], bool]) -> list[str]:
@@ -27,8 +33,12 @@ def waiting(driver: Driver, goes_on: Callable[[Action], bool]) -> list[str]:
         rows = [action for action in copy.rows[copy.state] if action.fairness != "none"]
         if copy.state in copy.machine.final or not is_alive(driver, copy) or any(is_enabled(driver, copy, a) for a in rows if goes_on(a)):
             continue
-        wants = dict.fromkeys(want for action in rows for want in _obstacles(driver, copy, action))
-        lines.append(f"{copy.name} in {copy.state.name}" + (f" waits for {' or '.join(wants)}" if wants else ""))
+        wants: dict[str, dict[str, None]] = {}
+        for action in rows:
+            for obstacle in _obstacles(driver, copy, action):
+                wants.setdefault(obstacle, {})[action.row.event] = None
+        said = " or ".join(f"{' or '.join(events)} ({obstacle})" for obstacle, events in wants.items())
+        lines.append(f"{copy.name} in {copy.state.name}" + (f" waits for {said}" if said else ""))
     return lines
 
 
@@ -70,7 +80,7 @@ def _obstacles(driver: Driver, copy: Copy, action: Action) -> list[str]:
 
 
 def _obstacle(driver: Driver, instance: Instance) -> str:
-    """The row, and the cell whose value made the first false conjunct of its guard false; "" where no other copy could change it."""
+    """The cell whose value made the first false conjunct of the row's guard false, and who could change it; "" where no other copy could."""
     seen: list[tuple[Variable, tuple[Value, ...]]] = []
 
     def load(variable: Variable, where: tuple[Value, ...]) -> Value:
@@ -87,15 +97,45 @@ def _obstacle(driver: Driver, instance: Instance) -> str:
         foreign = [(v, where) for v, where in seen if v.medium is not Medium.PRIVATE]
         if not foreign or foreign[-1][0] is instance.action.machine.state:
             return ""
-        return f"{instance.action.row.event} ({_said(driver, *foreign[-1])})"
+        changed = [(v, where) for v, where in foreign if _writers(driver, instance.action.machine, v)]
+        return _said(driver, instance.action.machine, *(changed or foreign)[-1])
     return ""
 
 
-def _said(driver: Driver, variable: Variable, where: tuple[Value, ...]) -> str:
-    """A cell and its value, for people."""
-    value = driver.store.load(variable, where)
-    cell = variable.cell_name(where)
+def _writers(driver: Driver, machine: Machine, variable: Variable) -> list[str]:
+    """The machines of which another copy than one of `machine` could change the variable."""
+    storing = _storing(driver.system).get(id(variable), {})
+    return [name for name, by in storing.items() if by is not machine or machine.copies]
+
+
+@lru_cache(8)
+def _storing(system: System) -> dict[int, dict[str, Machine]]:
+    """The machines with a row that stores to a variable, by the variable's id."""
+    found: dict[int, dict[str, Machine]] = {}
+    for action in system.actions:
+        for store in action.stores:
+            found.setdefault(id(store.cell.variable), {})[action.machine.name] = action.machine
+    return found
+
+
+def _said(driver: Driver, machine: Machine, variable: Variable, where: tuple[Value, ...]) -> str:
+    """A cell and its value, and who could change it, for people."""
+    value, cell = driver.store.load(variable, where), variable.cell_name(where)
     if isinstance(variable, Lock):
         return f"{cell} is held by {variable.show_holder(value)}"
-    barrier, is_bit, _ = variable.name.partition(".waiting.")
-    return f"others have yet to arrive at {barrier}" if is_bit else f"{cell} is {variable.type.show(value)}"
+    for barrier in driver.system.variables:
+        if isinstance(barrier, Barrier) and any(variable is bit for bit in barrier.waiting.values()):
+            return _missing(driver, barrier)
+    writers = _writers(driver, machine, variable)
+    changed = f"; {' or '.join(writers)} changes it" if 0 < len(writers) <= WRITERS_MAX else ""
+    return f"{cell} is {variable.type.show(value)}{changed}"
+
+
+def _missing(driver: Driver, barrier: Barrier) -> str:
+    """Who has yet to arrive: by name, where the barrier is one for all copies that ever arrive there."""
+    machines = {copy.machine.name: copy.machine for copy in driver.copies.values()}
+    bits = [(machines[name], bit, where) for name, bit in barrier.waiting.items() for where in all_values(bit.over)]
+    if len(bits) != barrier.parties:
+        return f"others have yet to arrive at {barrier.name}"
+    names = [machine.copy_name(where) for machine, bit, where in bits if not driver.store.load(bit, where)]
+    return f"{' and '.join(names)} {'has' if len(names) == 1 else 'have'} yet to arrive at {barrier.name}"

@@ -26,15 +26,23 @@ HITS = {
     "H-22": "engine-threads-aborted-in-preparation-shares-its-slot-in-r",
     "H-35": "sending-torn-pair-in-v0",
 }
+COLLECTING = "token_processor in COLLECTING waits for answer or collect_other"
 STALLS = {
-    "H-01": ("layer0-signal-dropped-in-e1", "token_processor in COLLECTING waits for answer (finished_by_rank[0] is False)"),
+    "H-01": ("layer0-signal-dropped-in-e1", f"{COLLECTING} (finished_by_rank[0] is False; sender changes it)"),
     "H-03": (
         "layer0-signal-ranks-divided-in-e2-one-layer",
-        "sender[0] in CLOSING waits for report (others have yet to arrive at finish_send_barrier)",
+        "sender[0] in CLOSING waits for report (sender[1] has yet to arrive at finish_send_barrier)",
+    ),
+    "H-03 (b)": (
+        "layer0-signal-ranks-divided-in-e2-one-layer",
+        "sender[1] in MEETING waits for begin_item (sender[0] has yet to arrive at begin_send_barrier)",
     ),
     "H-04": ("layer0-signal-report-lost-in-e3a-one-layer", "token_processor in COLLECTING waits for answer"),
     "H-04 (b)": ("sending-parked-chunks-merge-in-e2", "token_processor in COLLECTING waits for answer"),
-    "H-05": ("sending-old-task-serves-the-next-request-in-e1", "life[1] in FORWARDED waits for answer (finished is <0>)"),
+    "H-05": (
+        "sending-old-task-serves-the-next-request-in-e1",
+        "life[1] in FORWARDED waits for answer (finished is <0>; life or messager changes it)",
+    ),
     "H-06": ("layer0-signal-slot-reused-in-e2", "token_processor in COLLECTING waits for answer"),
     "H-18": ("sending-nothing-to-send-never-finishes", "sender in READY"),
     "H-25": ("sending-struct-rewritten-under-the-stream", "stream in COUNTING"),
