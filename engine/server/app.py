@@ -123,7 +123,7 @@ class Server:
         context = self.service.context_tokens
         tokens = context - len(prompt) if asked.answer_tokens is None else asked.answer_tokens
         if len(prompt) + max(tokens, 1) > context:
-            said = f"{len(prompt)} tokens of prompt and {max(tokens, 1)} of answer do not fit: the model's context is {context} tokens"
+            said = f"a prompt of {len(prompt)} and an answer of {max(tokens, 1)} do not fit: the model's context is {context} tokens"
             raise invalid(said, "messages" if isinstance(asked, ChatBody) else "prompt", "context_length_exceeded")
         last = set() if asked.ignore_eos else {self.config.last_token}
         sampling = Sampling(asked.temperature, asked.top_p, seed)

@@ -25,20 +25,31 @@ COMPLETION_TOKENS = 16
 IGNORED = frozenset({"user", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "request_id", "priority"})
 """Fields that change no answer."""
 NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "add_generation_prompt": (True,),
     "best_of": (1,),
+    "continuous_usage_stats": (False,),
+    "detokenize": (True,),
     "echo": (False,),
     "frequency_penalty": (0,),
+    "include_obfuscation": (False,),
+    "include_stop_str_in_output": (False,),
+    "length_penalty": (1,),
     "logit_bias": ({},),
     "min_p": (0,),
     "min_tokens": (0,),
+    "modalities": (["text"],),
+    "parallel_tool_calls": (False, True),
     "presence_penalty": (0,),
     "repetition_penalty": (1,),
     "response_format": ({"type": "text"},),
+    "return_token_ids": (False,),
+    "skip_special_tokens": (True,),
+    "spaces_between_special_tokens": (True,),
     "suffix": ("",),
-    "tools": ([],),
     "tool_choice": ("none", "auto"),
-    "parallel_tool_calls": (False, True),
+    "tools": ([],),
     "top_k": (-1, 0),
+    "use_beam_search": (False,),
 }
 """What we cannot do, with the values that ask for nothing of it."""
 

@@ -166,7 +166,7 @@ def test_a_session_on_our_server_brings_the_earlier_answer() -> None:
 def test_requests_that_the_server_refuses_fail_and_the_others_do_not() -> None:
     with serving(Scripted(says=b"ab", ends=Finish.LENGTH)) as server:
         measured, _ = run_over_http([Request(0.0, 9999, 2), Request(0.0, 2, 2)], Traffic(), server.url, None, Answers(), lambda _: None)
-    assert [c.error[:30] for c in measured.completions] == ["HTTP 400: 9999 tokens of promp", ""]
+    assert [c.error[:33] for c in measured.completions] == ["HTTP 400: a prompt of 9999 and an", ""]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "no address", "http://[", "ftp://127.0.0.1:1"])

@@ -74,6 +74,8 @@ FIELDS: list[tuple[dict[str, Any], int, str | None, str | None]] = [
     ({"echo": True},                             400, "echo",           "unsupported_value"),
     ({"presence_penalty": 0.5},                  400, "presence_penalty", "unsupported_value"),
     ({"best_of": 2},                             400, "best_of",        "unsupported_value"),
+    ({"skip_special_tokens": False},             400, "skip_special_tokens", "unsupported_value"),
+    ({"stream_options": {"continuous_usage_stats": True}}, 400, "continuous_usage_stats", "unsupported_value"),
     ({"nonsense": 1},                            400, "nonsense",       "unknown_argument"),
 ]
 MESSAGES: list[tuple[dict[str, Any], str]] = [
@@ -130,7 +132,16 @@ def test_a_bad_body(server: Address, body: bytes, status: int, code: str | None)
     assert (answered[0], answered[2]) == (status, code)
 
 
-@pytest.mark.parametrize("change", [{"presence_penalty": 0}, {"logit_bias": {}}, {"user": "me"}, {"top_k": -1}, {"stop": None}, {"n": None}])
+NOTHING: list[dict[str, Any]] = [
+    {"presence_penalty": 0, "logit_bias": {}, "top_k": -1},
+    {"user": "me"},
+    {"stop": None, "n": None},
+    {"skip_special_tokens": True, "include_stop_str_in_output": False, "detokenize": True},
+    {"stream_options": {"continuous_usage_stats": False, "include_obfuscation": False}},
+]
+
+
+@pytest.mark.parametrize("change", NOTHING, ids=lambda v: str(v)[:40])
 def test_what_asks_for_nothing_is_accepted(server: Address, change: dict[str, Any]) -> None:
     assert server.post(GOOD | change).status_code == 200
 
