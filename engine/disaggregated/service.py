@@ -146,7 +146,8 @@ class Disaggregated(Operated):
             key = next((k for k, h in self._handles.items() if h is handle), None)
             if key is None or self._closed:
                 return
-        self.engine.send(ROUTER, Abort(key))
+        with suppress(EngineError):  # which ends the generation
+            self.engine.send(ROUTER, Abort(key))
 
     def stats(self) -> Stats:
         """Generations that P has begun, those that wait for it, the share of D's blocks that are promised to the former, P's prefix cache."""

@@ -122,13 +122,13 @@ class LiveEngine:
         Raises:
             EngineError: the engine has ended.
         """
-        if self.failure is not None:
-            raise self.failure
-        assert self._house.client is not None and self._supervision is not None
-        try:
-            self._house.client.post(process, content)
-        except (EOFError, TimeoutError):
-            raise self._supervision.await_failure() or EngineError("the engine has been stopped; start it again") from None
+        client, supervision = self._house.client, self._supervision
+        if client is not None and supervision is not None and supervision.failure is None:
+            try:
+                return client.post(process, content)
+            except (EOFError, OSError):
+                supervision.await_failure()
+        raise self.failure or EngineError("the engine has been stopped; start it again")
 
     def received(self, seconds: float | None = None) -> Letter | None:
         """The next message from a process, in the order in which they arrived; None when there is none for so long.

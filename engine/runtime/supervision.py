@@ -78,10 +78,9 @@ class Supervision:
         self._ending.close()
         self._end.close()
 
-    def await_failure(self) -> EngineError | None:
-        """What has ended the engine, for who has seen that something has; None if the supervision was ended before."""
+    def await_failure(self) -> None:
+        """Wait until it knows what has ended the engine, as something has; not if it was ended before."""
         self._thread.join(self._patience.frozen_s)
-        return self.failure
 
     def is_returning(self, name: str) -> bool:
         """Whether the process has died and is not yet back."""

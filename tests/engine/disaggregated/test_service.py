@@ -16,6 +16,7 @@ from engine.audit import audit
 from engine.disaggregated.letters import Produced
 from engine.disaggregated.plant import Plant
 from engine.disaggregated.service import Disaggregated
+from engine.errors import EngineError
 from engine.generation import Finish, Generation, Handle
 from engine.model.config import TINY
 from engine.model.reference import log_probabilities
@@ -74,6 +75,34 @@ def test_answers_are_those_of_the_monolithic_pass_and_the_log_is_a_behaviour(ser
     service.stop()
     judged = conform(log)
     assert judged.conforms and judged.events > 1000, judged.reason
+
+
+def test_a_sender_hears_why_the_engine_has_ended_before_anybody_else_does(service: Disaggregated) -> None:
+    with service._lock:
+        service.engine.children["queue server"].process.kill()
+        with pytest.raises(EngineError, match=r"^queue server \(process \d+\) was killed by SIGKILL before the run was over"):
+            while True:
+                service.engine.send("nobody", None)
+
+
+def test_who_gives_up_while_the_engine_fails_meets_no_error(service: Disaggregated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client leaves before the thread that would tell him has heard of the engine's end."""
+
+    def fail(*_: object) -> None:
+        raise EngineError("the engine has failed")
+
+    async def run() -> None:
+        handle = service.submit(Generation((65,) * 20, 100))
+        monkeypatch.setattr(service.engine, "send", fail)
+        service.abort(handle)
+
+    asyncio.run(run())
+
+
+def test_a_closed_engine_takes_no_letter(service: Disaggregated) -> None:
+    service.close()
+    with pytest.raises(EngineError, match="the engine has been stopped; start it again"):
+        service.engine.send("router", None)
 
 
 def test_a_prompt_that_is_too_long_is_refused(service: Disaggregated) -> None:
