@@ -44,6 +44,11 @@ def test_files_that_are_named_are_there(page: str) -> None:
         assert (ROOT / name).exists(), f"{page} names {name}"
 
 
+def test_files_of_the_engine_are_named_as_they_lie() -> None:
+    names = re.findall(r"`([\w/]+\.py)`", (ROOT / "docs" / "engine.md").read_text(encoding="utf-8"))
+    assert len(names) > 15 and [name for name in names if not (ROOT / "engine" / name).exists() and not (ROOT / name).exists()] == []
+
+
 # -- docs/your-model.md ----------------------------------------------------------------------------------------------
 
 YOURS = (ROOT / "docs" / "your-model.md").read_text(encoding="utf-8")
