@@ -35,9 +35,8 @@ class Clock(Protocol):
 class LiveClock:
     """The machine's monotonic clock."""
 
-    def now(self) -> float:
-        """Seconds since some fixed moment, the same in every process."""
-        return time.monotonic()
+    now = staticmethod(time.monotonic)
+    """Seconds since some fixed moment, the same in every process."""
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -68,7 +67,12 @@ class Sleeper(ABC):
     @property
     def dozes_for(self) -> frozenset[str] | None:
         """The variables that end its doze, all if there are none; None when it does not doze."""
-        return self._waits_for if self.wakes > self.now() else None
+        return self._waits_for if self.sleeps else None
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether it wants no turn yet."""
+        return self.wakes > 0 and self.wakes > self.now()
 
     def sleep(self, seconds: float) -> None:
         """Give the copy no turn for so long."""

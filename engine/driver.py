@@ -58,12 +58,22 @@ class Trigger(transitions.Event):
     There is no queue and no callback, and nothing to decide: the row has been found enabled, and acts after its commit.
     """
 
+    def __init__(self, name: str, machine: transitions.Machine):
+        super().__init__(name, machine)
+        self._destinations: dict[IntEnum, IntEnum] = {}
+
+    def add_transition(self, transition: transitions.Transition) -> None:
+        """Know where it leads; one without a destination is internal, and stays."""
+        super().add_transition(transition)
+        self._destinations[self._state(transition.source)] = self._state(transition.dest or transition.source)
+
     def trigger(self, model: Any, *args: Any, **kwargs: Any) -> bool:
-        """Take the transition that leaves the model's state; one without a destination is internal, and stays."""
-        destination = self.transitions[model.state.name][0].dest
-        if destination:
-            model.state = self.machine.states[destination].value
+        """Take the transition that leaves the model's state."""
+        model.state = self._destinations[model.state]
         return True
+
+    def _state(self, name: str) -> IntEnum:
+        return self.machine.states[name].value  # type: ignore[return-value]
 
 
 class Kind(transitions.Machine):
@@ -178,10 +188,6 @@ class Driver:
     def move(self, copy: Copy, action: Action) -> None:
         """The control state moves as the row says; its guard is taken to hold."""
         self._triggers[action.number].trigger(copy)
-
-    def values(self, instance: Instance) -> dict[str, str]:
-        """The values of a row's choices, as text."""
-        return self._telling.values(instance)
 
     def fire(self, copy: Copy, instance: Instance, cargo: Any = None) -> Step:
         """Fire a row that must be enabled.

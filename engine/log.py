@@ -1,8 +1,7 @@
 """The event log: one line of JSON for every fired row, and a last line that says of which system, and how many of each copy.
 
-One rule: the file appears whole or not at all. Each process writes its own part into an unnamed temporary file, which the
-kernel removes with its last user; the parts are merged by time when the run is over. `began` and `t` (seconds of the run's
-clock) bracket the firing: where the brackets of two rows overlap, either may have been first.
+One rule: the file appears whole or not at all. Its parts are kept elsewhere, and merged by time when the run is over. `began` and `t`
+(seconds of the run's clock) bracket the firing: where the brackets of two rows overlap, either may have been first.
 """
 
 from __future__ import annotations
@@ -14,42 +13,44 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from protocol import TraceError
 
-from .step import Step, as_json, told
+from .step import Step, as_json
 
-Line = tuple[float, str]
-Cells = Mapping[str, str]
-"""Names and values, as text."""
+Line = tuple[float, str, str]
+"""When a row had fired, the name of its copy, and its line."""
 
 
-class LogPart:
-    """The lines of one process, in the order in which it fired."""
+class LogPart(Protocol):
+    """Where an agent puts the rows that it has fired."""
+
+    def write(self, step: Step, began: float, ended: float) -> None: ...
+
+
+class TextPart:
+    """The lines of one process, in the order in which it fired, as they stand in the log."""
 
     def __init__(self, stream: IO[str], process: str):
-        self._stream, self.process = stream, process
-        self._process = as_json(process)
+        self._stream, self._process = stream, process
 
     def write(self, step: Step, began: float, ended: float) -> None:
         """One line for a fired row. Cost: about 5 us, for a row that has been told before with these values."""
-        self._line(step.told, began, ended)
+        self._stream.write(line(self._process, step.told, began, ended))
 
-    def tell(self, copy: str, event: str, values: Cells, reads: Cells, writes: Cells, began: float, ended: float) -> None:
-        """One line for a row that is known by what it did, as text."""
-        self._line(told(copy, event, values, reads, writes), began, ended)
 
-    def _line(self, row: str, began: float, ended: float) -> None:
-        self._stream.write(f'{{"t": {ended:.9f}, "began": {began:.9f}, "process": {self._process}, {row}}}\n')
+def line(process: str, told: str, began: float, ended: float) -> str:
+    """The line of a row; `told`: its members, see `Step`."""
+    return f'{{"t": {ended:.9f}, "began": {began:.9f}, "process": {as_json(process)}, {told}}}\n'
 
-    def go_on(self, stream: IO[str]) -> None:
-        """Write there from now on."""
-        self._stream = stream
 
-    def flush(self) -> None:
-        """Hand everything to the file."""
-        self._stream.flush()
+def lines_of(stream: IO[str]) -> Iterator[Line]:
+    """The lines of a text part, from its beginning."""
+    stream.seek(0)
+    for text in stream:
+        row = json.loads(text)
+        yield row["t"], row["copy"], text
 
 
 def last_line(system: Mapping[str, Any], fired: Mapping[str, int]) -> str:
@@ -57,7 +58,7 @@ def last_line(system: Mapping[str, Any], fired: Mapping[str, int]) -> str:
     return json.dumps({"system": dict(system), "fired": dict(sorted(fired.items()))}, ensure_ascii=False) + "\n"
 
 
-def merge(parts: Iterable[IO[str]], path: str | os.PathLike[str], system: Mapping[str, Any]) -> None:
+def merge(parts: Iterable[Iterable[Line]], path: str | os.PathLike[str], system: Mapping[str, Any]) -> None:
     """Write all parts as one log, ordered by time, with its last line.
 
     Raises:
@@ -90,15 +91,10 @@ def beside(path: str | os.PathLike[str], part: str) -> Path:
     return target.with_name(f"{target.stem}.{part}{target.suffix}") if target.is_file() or not target.exists() else target
 
 
-def whole(parts: Iterable[IO[str]], system: Mapping[str, Any]) -> Iterator[str]:
+def whole(parts: Iterable[Iterable[Line]], system: Mapping[str, Any]) -> Iterator[str]:
     """The lines of all parts ordered by time, and the last line."""
     fired: Counter[str] = Counter()
-    for _, line in heapq.merge(*(_lines(part) for part in parts), key=lambda timed: timed[0]):
-        fired[json.loads(line)["copy"]] += 1
-        yield line
+    for _, copy, text in heapq.merge(*parts, key=lambda timed: timed[0]):
+        fired[copy] += 1
+        yield text
     yield last_line(system, fired)
-
-
-def _lines(part: IO[str]) -> Iterator[Line]:
-    part.seek(0)
-    return ((json.loads(line)["t"], line) for line in part)

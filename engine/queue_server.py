@@ -6,7 +6,8 @@ server then stores itself - or else answers with the newer values, and the clien
 killed in the middle, and an unsuccessful look costs no message. Nobody polls: a client that has nothing to do waits, and
 is told as soon as a variable that it heeds changes, or a letter for it arrives. To wake a process for nothing is what costs most: after a
 forward its caches are cold. So a client says which variables could give it something to do in the states that its copies are in; what else
-has changed it hears with the next answer. And when its row has been answered it waits, without saying so again.
+has changed it hears with the next answer. And when its row has been answered it waits, without saying so again; if the row was overtaken, it
+heeds those cells, too, and comes with their newest values next time.
 
 Rejected: to hold a section from the first look to the commit. It costs a message more a row, whoever holds it stops the
 others, and what a holder leaves behind when it dies is half a row. A lock that a row acquires and a later one releases is a
@@ -19,8 +20,11 @@ import pickle
 import selectors
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+from types import MappingProxyType
 from typing import Any
 
 from .cargo import Hold
@@ -32,6 +36,11 @@ Cells = dict[Key, Any]
 NOTHING: dict[Key, Any] = {}
 EVERYTHING = -1
 """A bit for every variable."""
+
+
+def bits_of(cells: Iterable[Key]) -> int:
+    """A bit for each of their variables."""
+    return reduce(or_, (1 << number for number, _ in cells), 0)
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,15 @@ class Commit:
     cargo: bytes | None = None
     note: bytes | None = None
 
+    def packed(self) -> bytes:
+        """As an intent lies in shared memory, without its cargo."""
+        return pickle.dumps((self.reads, self.writes, None, self.note), pickle.HIGHEST_PROTOCOL)
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> Commit:
+        """The row that was packed."""
+        return cls(*pickle.loads(packed))
+
 
 @dataclass
 class Visitor:
@@ -64,6 +82,8 @@ class Visitor:
     has_news: bool = False
     """Whether such a variable has changed, or a letter has come, since it was told last."""
     gone: bool = False
+    number: int | None = None
+    """Its place in the segment, where it finds how many messages it has been sent."""
     changed: set[Key] = field(default_factory=set)
     letters: list[tuple[str, bytes]] = field(default_factory=list)
     last: Commit | None = None
@@ -75,10 +95,11 @@ class QueueServer:
 
     Args:
         introductions: a socket on which the supervisor hands in each client's end, with its name. The server ends with it.
+        numbers: the places of processes in the segment, by name.
     """
 
-    def __init__(self, directory: Directory, segment: Segment, introductions: socket.socket):
-        self._directory, self._segment, self._introductions = directory, segment, introductions
+    def __init__(self, directory: Directory, segment: Segment, introductions: socket.socket, numbers: Mapping[str, int] = MappingProxyType({})):
+        self._directory, self._segment, self._introductions, self._numbers = directory, segment, introductions, numbers
         self._values: Cells = {}
         self._hold = Hold()
         self._visitors: dict[str, Visitor] = {}
@@ -119,8 +140,10 @@ class QueueServer:
         name, handles, _, _ = socket.recv_fds(self._introductions, 256, 1)
         if not name:
             return False
-        visitor = Visitor(name.decode(), Wire(socket.socket(fileno=handles[0])))
+        visitor = Visitor(name.decode(), Wire(socket.socket(fileno=handles[0])), number=self._numbers.get(name.decode()))
         self._visitors[visitor.name] = visitor
+        if visitor.number is not None:
+            self._segment.mail[visitor.number] = 0
         self._ready.register(visitor.wire, selectors.EVENT_READ, visitor)
         return True
 
@@ -140,6 +163,8 @@ class QueueServer:
             return
         news = {key: self._value(key) for key in visitor.changed} | fresh
         letters, visitor.letters, visitor.changed, visitor.has_news = visitor.letters, [], set(), False
+        if visitor.number is not None:
+            self._segment.mail[visitor.number] += 1
         try:
             if not visitor.wire.push((kind, time.monotonic(), news, letters, *content)):
                 self._ready.modify(visitor.wire, selectors.EVENT_READ | selectors.EVENT_WRITE, visitor)
@@ -186,8 +211,8 @@ class QueueServer:
         commit = Commit(*row)
         other = {key: value for key, read in commit.reads.items() if (value := self._value(key)) != read}
         if other:
+            visitor.waits, visitor.heeds = True, visitor.heeds | bits_of(visitor.changed) | bits_of(other)
             self._tell(visitor, "stale", fresh=other)
-            visitor.waits = True
             return
         changes = [(k, self._directory.variables[k[0]], self._value(k), v) for k, v in commit.writes.items()]
         found = self._hold.move(commit.reads, changes, commit.cargo)
@@ -265,11 +290,14 @@ class Client:
         EOFError: from every method, once the server has gone.
     """
 
-    def __init__(self, wire: Wire, directory: Directory):
-        self._wire, self._directory = wire, directory
+    def __init__(self, wire: Wire, directory: Directory, mail: Callable[[], int] | None = None):
+        self._wire, self._directory, self._mail = wire, directory, mail
         self._waits, self._heeds = False, EVERYTHING
         self._writing: Cells = {}
         self._enclosed: list[tuple[str, bytes]] = []
+        self._stored: list[Key] = []
+        self.before_sending: Sequence[Callable[[], None]] = ()
+        """What is called before a message leaves: nobody hears of a row that its log does not know."""
         self.known: dict[int, Any] = {}
         """By number of the server's variables: where the values of their cells are kept here, by place."""
         self.changed: list[Key] = []
@@ -298,11 +326,6 @@ class Client:
 
     def commit(self, commit: Commit) -> tuple[bool, Any]:
         """Whether the row is committed, and the cargo that it found; when not, newer values have been taken over."""
-        if self._waits:
-            known = len(self.changed)
-            self.take_news()
-            if not commit.reads.keys().isdisjoint(self.changed[known:]):
-                return False, None
         self._writing = commit.writes
         self._send("commit", commit.reads, commit.writes, commit.cargo, commit.note)
         kind, *found = self._answer("done", "stale")
@@ -310,9 +333,14 @@ class Client:
             return False, None
         return True, None if found[0] is None else pickle.loads(found[0])
 
-    def stored(self, keys: tuple[Key, ...]) -> None:
-        """Have those told who watch these registers."""
-        self._send("stored", keys)
+    def stored(self, keys: Iterable[Key]) -> None:
+        """Have those told who watch these registers; with the next message, as with `enclose`."""
+        self._stored += keys
+
+    def tell_stored(self) -> None:
+        """Have them told now: what comes next may take long."""
+        if self._stored:
+            self._send()
 
     def post(self, to: str, content: Any) -> None:
         """Send a letter; any thread may."""
@@ -339,18 +367,36 @@ class Client:
         else:
             self._send()
 
+    def hear(self) -> None:
+        """Take over what has arrived, if there is anything. Cost: nothing, where there is not."""
+        if self._mail is not None and self._mail() != self.heard:
+            self.take_news()
+
     def take_news(self) -> None:
         """Take over what has arrived, without waiting."""
         for kind, *content in self._wire.arrived():
             self._take(kind, *content)
+
+    def call_before_sending(self) -> None:
+        """What is to be done before anybody hears of anything."""
+        for call in self.before_sending:
+            call()
 
     def _ask(self, expected: str, *question: Any) -> list[Any]:
         self._send(*question)
         return self._answer(expected)[1:]
 
     def _send(self, *message: Any) -> None:
-        enclosed, self._enclosed = self._enclosed, []
-        messages = [("post", *enclosed)] * bool(enclosed) + [message] * bool(message)
+        self.call_before_sending()
+        messages: list[tuple[Any, ...]] = []
+        if self._enclosed:
+            messages.append(("post", *self._enclosed))
+            self._enclosed = []
+        if self._stored:
+            messages.append(("stored", tuple(self._stored)))
+            self._stored = []
+        if message:
+            messages.append(message)
         if messages:
             self._wire.send(*messages)
 
@@ -371,7 +417,7 @@ class Client:
         if kind == "news":
             self._waits = False
         elif kind == "stale":
-            self._waits = True
+            self._waits, self._heeds = True, self._heeds | bits_of(news)
         elif kind == "done":
             self._waits = True
             self._learn(self._writing)  # before any news that came behind the answer

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from protocol import DefinitionError
-from protocol.action import Instance
+from protocol.action import Action, Instance
 from protocol.types import Value
 from protocol.variable import Medium, Variable
 
@@ -31,13 +31,32 @@ class Step:
     """A fired row, as a handler and the log get it.
 
     `chosen`: the values of its choices by name. `seen` and `stored`: the cells that it loaded and stored, the copy's own among them.
-    `values`, `reads` and `writes` are the same as text, shared cells only; `told` is what a log says.
+    `values`, `reads` and `writes` are the same as text, shared cells only; `told` is what a log says. `loads` and `stores` are the cells by number.
     """
 
     def __init__(self, copy_name: str, instance: Instance, telling: Telling, seen: dict[Place, Value], stored: Sequence[Write], cargo: Any):
-        self.machine, self.copy, self.copy_name = instance.action.machine.name, instance.copy, copy_name
-        self.event, self.name = instance.action.row.event, instance.action.name
-        self._instance, self._telling, self._seen, self._stored, self._cargo = instance, telling, seen, stored, cargo
+        self.copy_name, self.instance, self.loads, self.stores = copy_name, instance, seen, stored
+        self._telling, self._cargo = telling, cargo
+
+    @property
+    def machine(self) -> str:
+        """The machine's name."""
+        return self.instance.action.machine.name
+
+    @property
+    def copy(self) -> tuple[Value, ...]:
+        """The copy's indices."""
+        return self.instance.copy
+
+    @property
+    def event(self) -> str:
+        """The row's name within its machine."""
+        return self.instance.action.row.event
+
+    @property
+    def name(self) -> str:
+        """The row's name: `machine.event`."""
+        return self.instance.action.name
 
     @property
     def cargo(self) -> Any:
@@ -53,22 +72,22 @@ class Step:
     @property
     def destination(self) -> IntEnum | None:
         """The control state that the row leads to; None of one that stays."""
-        return self._instance.action.row.destination
+        return self.instance.action.row.destination
 
     @cached_property
     def chosen(self) -> Mapping[str, Value]:
         """The values of its choices."""
-        return {p.name: v for p, v in zip(self._instance.action.row.choose, self._instance.values)}
+        return {p.name: v for p, v in zip(self.instance.action.row.choose, self.instance.values)}
 
     @cached_property
     def seen(self) -> Mapping[tuple[Variable, tuple[Value, ...]], Value]:
         """The cells that it loaded."""
-        return {self._telling.indexed(n, place): value for (n, place), value in self._seen.items()}
+        return {self._telling.indexed(n, place): value for (n, place), value in self.loads.items()}
 
     @cached_property
     def stored(self) -> Mapping[tuple[Variable, tuple[Value, ...]], Value]:
         """The cells that it stored to."""
-        return {self._telling.indexed(n, place): value for n, place, value in self._stored}
+        return {self._telling.indexed(n, place): value for n, place, value in self.stores}
 
     def saw(self, variable: str, *indices: Value) -> Value:
         """What the row found in that cell, by the variable's name."""
@@ -85,12 +104,12 @@ class Step:
     @property
     def values(self) -> dict[str, str]:
         """The values of its choices, as text."""
-        return self._telling.values(self._instance)
+        return self._telling.values(self.instance.action, self.instance.values)
 
     @property
     def reads(self) -> dict[str, str]:
         """The shared cells that it loaded, as text."""
-        return dict(self._telling.cells(self._seen.items()))
+        return dict(self._telling.cells(self.loads.items()))
 
     @property
     def writes(self) -> dict[str, str]:
@@ -99,11 +118,11 @@ class Step:
 
     @property
     def told(self) -> str:
-        """What a log says of it, members of a JSON object; see `Telling.row`."""
-        return self._telling.row(self.copy_name, self._instance, self._seen.items(), self._stores())
+        """What a log says of it; see `Telling.row`."""
+        return self._telling.row(self.copy_name, self.instance.action, self.instance.values, self.loads.items(), self._stores())
 
     def _stores(self) -> Iterator[tuple[Place, Value]]:
-        return (((n, place), value) for n, place, value in self._stored)
+        return (((n, place), value) for n, place, value in self.stores)
 
 
 class Telling:
@@ -120,21 +139,31 @@ class Telling:
         """The variable and the indices of a cell."""
         return self._variables[number], indices_at(self._variables[number], place)
 
-    def values(self, instance: Instance) -> dict[str, str]:
+    def values(self, action: Action, values: tuple[Value, ...]) -> dict[str, str]:
         """The values of a row's choices, as text."""
-        return {p.name: p.type.show(v) for p, v in zip(instance.action.row.choose, instance.values)}
+        return {p.name: p.type.show(v) for p, v in zip(action.row.choose, values)}
 
     def cells(self, cells: Iterable[tuple[Place, Value]]) -> Iterator[tuple[str, str]]:
         """The shared ones of these cells, as text."""
         variables, shared = self._variables, self._told
         return ((self._name(cell), variables[cell[0]].type.show(value)) for cell, value in cells if shared[cell[0]])
 
-    def row(self, copy: str, instance: Instance, seen: Iterable[tuple[Place, Value]], stored: Iterable[tuple[Place, Value]]) -> str:
-        """What a log says of a row that has fired; see `told`. Cost: 3 us for one that has been told before with these values."""
-        key = copy, instance.action.number, instance.values
+    def row(
+        self,
+        copy: str,
+        action: Action,
+        values: tuple[Value, ...],
+        seen: Iterable[tuple[Place, Value]],
+        stored: Iterable[tuple[Place, Value]],
+    ) -> str:
+        """What a log says of a row, members of a JSON object: who fired what with which choices, what it read and what it wrote.
+
+        Cost: 3 us for one that has been told before with these values.
+        """
+        key = copy, action.number, values
         head = self._heads.get(key)
         if head is None:
-            head = _kept(self._heads, key, _head(copy, instance.action.row.event, self.values(instance)))
+            head = _kept(self._heads, key, _head(copy, action.row.event, self.values(action, values)))
         return f"{head}{self._object(seen)}{WRITES}{self._object(stored)}"
 
     def _object(self, cells: Iterable[tuple[Place, Value]]) -> str:
@@ -155,11 +184,6 @@ class Telling:
 
 
 WRITES = ', "writes": '
-
-
-def told(copy: str, event: str, values: Mapping[str, str], reads: Mapping[str, str], writes: Mapping[str, str]) -> str:
-    """What a log says of a row, members of a JSON object: who fired what with which choices, what it read and what it wrote."""
-    return f"{_head(copy, event, values)}{as_json(reads)}{WRITES}{as_json(writes)}"
 
 
 def _head(copy: str, event: str, values: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from protocol.action import Action, Instance
 from ..clock import Clock
 from ..driver import Copy, Driver
 from ..log import LogPart
-from ..roles.binding import Bindings, Outcome
+from ..roles.binding import Bindings, Handlers, Outcome
 from ..step import Step
 
 POLL_S = 0.0005
@@ -114,7 +114,7 @@ class Agent:
     def _fire(self, instance: Instance) -> bool:
         began, handlers = self._clock.now(), self._bindings.of(instance.action.name)
         cargo = None if handlers.carries is None else handlers.carries(_outcome(instance))
-        step: Step | None = self.driver.attempt(self.copy, instance, cargo)
+        step = self._attempt(instance, handlers, cargo)
         if step is None:
             return False
         self.fired += 1
@@ -131,6 +131,10 @@ class Agent:
         if instance.action.row.poll:
             self._rest()
         return True
+
+    def _attempt(self, instance: Instance, handlers: Handlers, cargo: Any) -> Step | None:
+        """What comes of the row; None when it is not enabled."""
+        return self.driver.attempt(self.copy, instance, cargo)
 
     def _since(self, began: float) -> float:
         """From when on the row that has just committed may have fired; `began`: when it was begun."""

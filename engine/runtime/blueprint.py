@@ -26,7 +26,7 @@ class Blueprint:
     def of(cls, directory: Directory) -> Blueprint:
         """One that can be handed over. Cost: 10 ms for the engine's protocol."""
         packed = tempfile.TemporaryFile()
-        pickle.dump((directory.systems, directory.at_home), packed, pickle.HIGHEST_PROTOCOL)
+        pickle.dump((directory.systems, directory.at_home, directory.stored_by_one), packed, pickle.HIGHEST_PROTOCOL)
         packed.flush()
         return cls(directory, packed)
 

@@ -26,7 +26,6 @@ from protocol.types import Value, flat_index
 
 from ..clock import LiveClock
 from ..driver import Driver
-from ..log import LogPart
 from ..meter import Meter
 from ..queue_server import Client, QueueServer
 from ..roles.binding import Bindings
@@ -34,6 +33,7 @@ from ..wire import Wire
 from .blueprint import Blueprint
 from .directory import Directory, Key, Span, merged
 from .heartbeat import Heartbeat
+from .journal import Journal, Shorthand
 from .live_store import LiveStore
 from .placement import Crew, Placement
 from .segment import Segment
@@ -43,9 +43,9 @@ PR_SET_PDEATHSIG = 1
 
 
 class LogFile:
-    """An unnamed file that a spawned child gets with its arguments; a line that is written is there, also when the child is killed."""
+    """An unnamed file that a spawned child gets with its arguments."""
 
-    def __init__(self, stream: IO[str]):
+    def __init__(self, stream: IO[bytes]):
         self.stream = stream
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -54,7 +54,7 @@ class LogFile:
 
 def _open_log(descriptor: Any) -> LogFile:
     # Written where the supervisor has left the file: the place in it is shared, and "a" would move it.
-    return LogFile(os.fdopen(descriptor.detach(), "w", encoding="utf-8", buffering=1))
+    return LogFile(os.fdopen(descriptor.detach(), "wb"))
 
 
 @dataclass
@@ -99,7 +99,14 @@ class StationDesk:
         self._client.enclose(to, content)
 
 
-def run_server(blueprint: Blueprint, segment: tuple[int, str], pulse_s: float, introductions: socket.socket, control: Connection) -> None:
+def run_server(
+    blueprint: Blueprint,
+    segment: tuple[int, str],
+    numbers: Mapping[str, int],
+    pulse_s: float,
+    introductions: socket.socket,
+    control: Connection,
+) -> None:
     """The queue server's process."""
     _tie_to_parent()
     try:
@@ -107,7 +114,7 @@ def run_server(blueprint: Blueprint, segment: tuple[int, str], pulse_s: float, i
         memory = Segment.attach(directory, *segment)
         heart = Heartbeat(memory, segment[0] - 1, pulse_s)
         try:
-            server = QueueServer(directory, memory, introductions)
+            server = QueueServer(directory, memory, introductions, numbers)
             control.send(("ready", None))
             server.serve()
         finally:
@@ -142,23 +149,34 @@ def _run(spec: Spec) -> None:
 def _play(spec: Spec, segment: Segment) -> None:
     directory, station = spec.blueprint.directory, spec.placement.station(spec.station)
     systems = directory.systems
-    client = Client(Wire(spec.queue), directory)
+    client = Client(Wire(spec.queue), directory, partial(segment.mail.__getitem__, spec.number))
     desk = StationDesk(spec.station, client)
     crew = station.crew(desk)
     meter = Meter()
     crew.receive = meter.metered(crew.receive)  # type: ignore[method-assign]
     names = {part.system for part in station.parts}
+    intend = partial(segment.intend, spec.number)
     stores = {
-        name: LiveStore(name, directory, segment, client, recorded=spec.mortal and name in spec.logs, own=_own_flags(spec, directory, name))
+        name: LiveStore(
+            name,
+            directory,
+            segment,
+            client,
+            recorded=spec.mortal and name in spec.logs,
+            own=_own_flags(spec, directory, name),
+            intend=intend,
+        )
         for name in names
     }
     drivers = {name: Driver(systems[name], stores[name]) for name in names}
+    journals = {name: Journal(name, Shorthand(systems[name]), file.stream) for name, file in spec.logs.items()}
+    client.before_sending = [journal.flush for journal in journals.values()]
     players, mentioned, guarding = [], list[Span](), list[tuple[Span, Player, Action]]()
     for part in station.parts:
         system = systems[part.system]
         for copy in part.copies(system):
             drivers[part.system].prepare(drivers[part.system].copies[part.machine, copy])
-            player = _player(spec, part.system, system, drivers[part.system], stores[part.system], part.machine, copy, crew, desk, meter)
+            player = _player(spec, part.system, system, drivers[part.system], stores[part.system], part.machine, copy, crew, desk, meter, journals)
             players.append(player)
             mentioned += directory.spans_of(part.system, system.machine(part.machine), copy)
             for action in player.actions:
@@ -174,6 +192,8 @@ def _play(spec: Spec, segment: Segment) -> None:
         meter.begin()
         Turns(players, guarding, stores.values(), client, crew, spec.control, beat, variables).run()
     crew.close()
+    for journal in journals.values():
+        journal.flush()
     spec.control.send(("stopped", meter.usage(sum(player.fired for player in players))))
 
 
@@ -198,16 +218,16 @@ def _player(
     crew: Crew,
     desk: StationDesk,
     meter: Meter,
+    journals: Mapping[str, Journal],
 ) -> Player:
     """The player of one copy. One that has died begins where its machine restarts."""
     copy = driver.copies[machine, indices]
     if spec.returns:
         copy.state = system.machine(machine).restart
     bindings = Bindings(system, crew.roles(machine, indices), [machine], meter)
-    log = LogPart(spec.logs[name].stream, spec.station) if name in spec.logs else None
     results_to = spec.placement.station(spec.station).results_to
     deliver = lambda content: desk.post(results_to, content)  # noqa: E731
-    return Player(driver, copy, bindings, desk.clock(machine, indices), log, deliver, store, spec.placement.timers)
+    return Player(driver, copy, bindings, desk.clock(machine, indices), journals.get(name), deliver, store, spec.placement.timers)
 
 
 def _tie_to_parent() -> None:

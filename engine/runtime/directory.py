@@ -19,9 +19,6 @@ from protocol.system import System, action_cells
 from protocol.types import Array, Enum, Optional, Record, Scalar, Sequence, Type, Value, flat_index, product_size
 from protocol.variable import Medium, Variable
 
-from ..numbering import indices_at
-from ..step import UNSEEN
-
 Key = tuple[int, int]
 """A shared cell: its variable's number, its place."""
 Span = tuple[int, int, int]
@@ -36,13 +33,14 @@ class Directory:
 
     Args:
         at_home: variables, by number, that need not leave the processes that mention them; see `locality.py`.
+        stored_by_one: those, cell by cell, to which only one process stores as long as it lives.
 
     Raises:
         DefinitionError: a fact of the world that is no scalar, hence no cell of shared memory.
     """
 
-    def __init__(self, systems: Mapping[str, System], at_home: frozenset[int] = frozenset()):
-        self.systems, self.at_home = dict(systems), at_home
+    def __init__(self, systems: Mapping[str, System], at_home: frozenset[int] = frozenset(), stored_by_one: frozenset[int] = frozenset()):
+        self.systems, self.at_home, self.stored_by_one = dict(systems), at_home, stored_by_one
         self.variables: list[Variable] = []
         self.spans: dict[str, tuple[int, int]] = {}
         for name, system in self.systems.items():
@@ -50,7 +48,7 @@ class Directory:
             self.variables += system.variables
             self.spans[name] = (first, len(self.variables))
         self.is_shared = [v.medium not in LOCAL and number not in at_home for number, v in enumerate(self.variables)]
-        self._codecs = [(_encoder(v.type), _decoder(v.type)) for v in self.variables]
+        self._codecs = [(encoder(v.type), decoder(v.type)) for v in self.variables]
         self._places: dict[int, int] = {}
         self.memory_cells = 0
         for number, variable in enumerate(self.variables):
@@ -76,28 +74,24 @@ class Directory:
 
     def encode(self, number: int, value: Value) -> Any:
         """A value of that variable as it travels."""
-        encoder = self._codecs[number][0]
-        return value if encoder is None else encoder(value)
+        change = self._codecs[number][0]
+        return value if change is None else change(value)
 
     def decode(self, number: int, value: Any) -> Value:
         """The value that travelled so."""
-        decoder = self._codecs[number][1]
-        return value if decoder is None else decoder(value)
-
-    def told(self, cells: Mapping[Key, Any]) -> dict[str, str]:
-        """Cells and their travelling values as a log tells them."""
-        shown = {}
-        for (number, place), value in cells.items():
-            variable = self.variables[number]
-            if variable.medium not in UNSEEN:
-                shown[variable.cell_name(indices_at(variable, place))] = variable.type.show(self.decode(number, value))
-        return shown
+        change = self._codecs[number][1]
+        return value if change is None else change(value)
 
     def spans_of(self, name: str, machine: Machine, copy: tuple[Value, ...]) -> set[Span]:
         """The shared cells that rows of the copy mention, as closely as their leading indices tell. `name`: of the system."""
         actions = [action for action in self.systems[name].actions if action.machine is machine]
         found = self._spans_of((cell for action in actions for cell in action_cells(action)), name, machine, copy)
         return merged(span for span in found if self.is_shared[span[0]])
+
+    def stored_spans(self, name: str, machine: Machine, copy: tuple[Value, ...]) -> set[Span]:
+        """Those of them that its rows store to."""
+        cells = (store.cell for action in self.systems[name].actions if action.machine is machine for store in action.stores)
+        return merged(span for span in self._spans_of(cells, name, machine, copy) if self.is_shared[span[0]])
 
     def guard_spans(self, name: str, action: Action, copy: tuple[Value, ...]) -> set[Span]:
         """The cells on which it depends whether a row of the copy is enabled in a state that it can leave, private ones among them."""
@@ -144,12 +138,13 @@ def _range(variable: Variable, leading: tuple[Value, ...]) -> tuple[int, int]:
 Change = Callable[[Any], Any]
 
 
-def _encoder(kind: Type) -> Change | None:
-    """What turns the enumerations in a value into integers; None where there are none."""
+def encoder(kind: Type) -> Change | None:
+    """What turns the enumerations in a value of that type into integers; None where there are none."""
     return _walker(kind, lambda cls: int)
 
 
-def _decoder(kind: Type) -> Change | None:
+def decoder(kind: Type) -> Change | None:
+    """What turns them back; None where there are none."""
     return _walker(kind, lambda cls: cls)
 
 

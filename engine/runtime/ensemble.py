@@ -24,7 +24,7 @@ from protocol.types import Value
 from ..clock import VirtualClock, VirtualTime
 from ..driver import Copy, Driver
 from ..errors import EngineError, StandsStill
-from ..log import LogPart, merge, whole
+from ..log import TextPart, lines_of, merge, whole
 from ..queue_server import Letter
 from ..roles.binding import Bindings
 from ..store import Store
@@ -179,7 +179,7 @@ class Ensemble:
 
     def log(self, system: str) -> Iterator[str]:
         """The lines of a system's event log until now, and its last line. That of a system that has begun anew tells its last life."""
-        return whole([self._logs[system]], self.placement.systems[system].described())
+        return whole([lines_of(self._logs[system])], self.placement.systems[system].described())
 
     def write_logs(self, targets: Mapping[str, str | os.PathLike[str]]) -> None:
         """Write the logs of these systems.
@@ -188,7 +188,7 @@ class Ensemble:
             TraceError: a file cannot be written.
         """
         for name, target in targets.items():
-            merge([self._logs[name]], target, self.placement.systems[name].described())
+            merge([lines_of(self._logs[name])], target, self.placement.systems[name].described())
 
     def close(self) -> None:
         """Drop the logs."""
@@ -258,7 +258,7 @@ class Ensemble:
     def _happen(self, system: str, copy: Copy, instance: Instance) -> None:
         now, step = self.time.now, self.drivers[system].fire(copy, instance)
         if system in self._logs:
-            LogPart(self._logs[system], SUPERVISOR).write(step, now, now)
+            TextPart(self._logs[system], SUPERVISOR).write(step, now, now)
 
     def _bury(self, lives: set[Life]) -> list[str]:
         dead = [m for m in self._members.values() if m.life in lives and m.crew is not None]
@@ -313,7 +313,7 @@ class Ensemble:
             return
         for part in station.parts:
             driver = self.drivers[part.system]
-            log = LogPart(self._logs[part.system], station.name) if part.system in self._logs else None
+            log = TextPart(self._logs[part.system], station.name) if part.system in self._logs else None
             for where in part.copies(driver.system):
                 bindings = Bindings(driver.system, crew.roles(part.machine, where), [part.machine])
                 member.agents[len(self._agents)] = part.system, part.machine, where

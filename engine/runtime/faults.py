@@ -17,9 +17,9 @@ from protocol.system import System
 
 from ..clock import LiveClock
 from ..driver import Driver
-from ..log import LogPart
 from ..queue_server import Client
 from .directory import Directory
+from .journal import Journal
 from .live_store import LiveStore, Stale
 from .placement import Life
 from .segment import Segment
@@ -50,7 +50,7 @@ class Faults:
         logs: by system, of the supervisor.
     """
 
-    def __init__(self, systems: Mapping[str, System], directory: Directory, segment: Segment, client: Client, logs: Mapping[str, LogPart]):
+    def __init__(self, systems: Mapping[str, System], directory: Directory, segment: Segment, client: Client, logs: Mapping[str, Journal]):
         self._directory, self._client, self._logs, self._clock = directory, client, logs, LiveClock()
         self._stores = {name: LiveStore(name, directory, segment, client, recorded=True) for name in systems}
         self._drivers = {name: Driver(system, self._stores[name]) for name, system in systems.items()}

@@ -19,6 +19,7 @@ from ..queue_server import Client
 from ..wire import Wire
 from .blueprint import Blueprint
 from .child import Spec, run_server, run_station
+from .live_store import done
 from .locality import directory_of
 from .placement import OUTSIDE, Life, Placement
 from .process import Child
@@ -83,9 +84,9 @@ class Household:
         name = f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         self.segment = Segment.create(self.directory, len(self._numbers), name)
         self._introductions, theirs = socket.socketpair()
-        pulse_s = self.patience.pulse_s
+        pulse_s, numbers = self.patience.pulse_s, self._numbers
         with theirs:
-            self._start(Child(QUEUE_SERVER, run_server, lambda control: (self._blueprint, self._attach(), pulse_s, theirs, control)))
+            self._start(Child(QUEUE_SERVER, run_server, lambda control: (self._blueprint, self._attach(), numbers, pulse_s, theirs, control)))
         self.client = Client(Wire(self._introduce(OUTSIDE), self.patience.frozen_s), self.directory)
 
     def launch(self, name: str, *, mortal: bool, returns: bool) -> None:
@@ -98,9 +99,12 @@ class Household:
 
     def bury(self, name: str) -> None:
         """End a process whatever it does, complete its log, and have the queue server forget it."""
-        assert self.client is not None
+        assert self.client is not None and self.segment is not None
         self.children[name].kill()
-        self.logs.complete(name, self.client.bury(name))
+        number = self._numbers[name]
+        last = self.client.bury(name), done(self.segment.intent(number), self.segment, self.directory)
+        self.logs.complete(name, [row for row in last if row is not None])
+        self.segment.intend(number, b"")
         self.children.pop(name).end()
 
     def reset(self, system: str) -> None:

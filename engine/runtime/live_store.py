@@ -2,8 +2,8 @@
 
 One rule: a row is evaluated over what is known here, and what it read is checked when it commits. A row that touches nothing
 but registers commits by its one plain load or store, as the medium promises; the queue server is then only told who is
-to be woken. A process that may die while the run goes on, and is logged, has the server store its registers too, so
-that the log knows of every row that others have seen.
+to be woken. The log of a process that may die while the run goes on is to know of every row that others have seen: such a process leaves an
+intent before it stores to a register to which nobody else stores, and has the server store to any other.
 
 A row that only reads the server's cells, and stores to none but cells at home here, commits here as well. Each message from the server
 brings all changes up to the moment at which it was sent, so the row read what was so then; nobody else sees what it
@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from protocol.action import Action
+from protocol.system import action_cells
 from protocol.types import Value
 
 from ..cargo import UNASKED
@@ -32,27 +33,6 @@ from .segment import Segment
 
 class Stale(Exception):
     """What a row read is no longer so; evaluate it again."""
-
-
-class Note(NamedTuple):
-    """What a log says of a row beside its shared cells, and how many rows its copy has fired before. `home`: other cells that it read, and wrote."""
-
-    system: str
-    copy_name: str
-    event: str
-    values: dict[str, str]
-    began: float
-    fired: int
-    home: tuple[dict[Key, Any], dict[Key, Any]] = ({}, {})
-
-    def packed(self) -> bytes:
-        """As it travels. A plain tuple packs in a third of the time."""
-        return pickle.dumps(tuple(self), pickle.HIGHEST_PROTOCOL)
-
-    @classmethod
-    def unpacked(cls, packed: bytes) -> Note:
-        """The note that was packed."""
-        return cls(*pickle.loads(packed))
 
 
 class MemoryCells:
@@ -81,26 +61,39 @@ class LiveStore(Store):
     """The cells of one system as one process sees them.
 
     Args:
-        name: of the system. recorded: whether each row that others can see is to be known to the server before they can.
-        own: flags that say whether this very process is alive.
+        name: of the system. recorded: whether each row that others can see is to be known outside before they can.
+        own: flags that say whether this very process is alive. intend: leaves an intent, if there is room; None without a place for it.
     """
 
-    def __init__(self, name: str, directory: Directory, segment: Segment, client: Client, *, recorded: bool, own: Iterable[Key] = ()):
+    def __init__(
+        self,
+        name: str,
+        directory: Directory,
+        segment: Segment,
+        client: Client,
+        *,
+        recorded: bool,
+        own: Iterable[Key] = (),
+        intend: Callable[[bytes], bool] | None = None,
+    ):
         super().__init__(directory.systems[name])
         self.name, self._directory, self._segment, self._client, self.recorded = name, directory, segment, client, recorded
-        self._first = directory.spans[name][0]
+        self._first = first = directory.spans[name][0]
         self._is_shared = directory.is_shared[slice(*directory.spans[name])]
+        self._is_served = [directory.is_served(first + number) for number in range(len(self._is_shared))]
+        self._stays_home: dict[int, bool] = {}
+        self._leaves = False
         self._loaded: dict[Key, Value] = {}
-        self._own = frozenset(own)
+        self._own, self.intend = frozenset(own), intend
         self._registers_after = -1
         for number in range(len(self._cells)):
             there = self._first + number
-            if directory.is_served(there):
+            if self._is_served[number]:
                 client.known[there] = self._cells[number]
             elif directory.is_shared[there]:
                 self._cells[number] = MemoryCells(directory, there, segment, self._loaded)
-        self.note: Callable[[], Note] | None = None
-        """What the log would say of the row that is being fired, beside its cells; None without a log."""
+        self.note: Callable[[Mapping[Place, Value], Sequence[Write]], bytes] | None = None
+        """What the journal is to know of the row that is being fired, by what it loaded and stores; None without a log."""
         self.finds = True
         """Whether somebody looks at the cargo of the row that is being fired."""
         self.since: float | None = None
@@ -111,11 +104,23 @@ class LiveStore(Store):
     def begin(self, action: Action, *, firing: bool = True) -> None:
         """Start a row."""
         self._loaded.clear()
+        if firing:
+            stays = self._stays_home.get(action.number)
+            if stays is None:
+                shared = (self._is_shared[self.numbering.number(cell.variable)] for cell in action_cells(action))
+                stays = self._stays_home[action.number] = not any(shared)
+            self._leaves = not stays
+            if self._leaves:
+                self._client.hear()
+
+    def announce(self) -> None:
+        """Have those woken who wait for what has been stored to registers: at the latest before something that may take long."""
+        self._client.tell_stored()
 
     def forget(self) -> None:
         """Take the server's cells to be at rest until they are looked at."""
         for number, variable in enumerate(self.numbering.variables):
-            if self._directory.is_served(self._first + number):
+            if self._is_served[number]:
                 cells = self._cells[number]
                 if isinstance(cells, Sparse):
                     cells.clear()
@@ -128,33 +133,46 @@ class LiveStore(Store):
         Raises:
             Stale: nothing has been written; what is known is newer now.
         """
-        stored = {(n, place): value for n, place, value in writes}
-        reads, stores = self._travelling(seen, shared=True), self._travelling(stored, shared=True)
-        own = [write for write in writes if not self._is_shared[write[0]]]
         self.since = None
-        if self._is_served(reads, stores):
-            packed = None if cargo is None else pickle.dumps(cargo, pickle.HIGHEST_PROTOCOL)
-            note = None
-            if self.note is not None:
-                home = self._travelling(seen, shared=False), self._travelling(stored, shared=False)
-                note = self.note()._replace(home=home).packed()
-            found = self._commit_served(Commit(reads, stores, packed, note))
-            for number, place, value in own:
-                self._cells[number][place] = value
-        else:
-            if stores or self._has_registers(reads):
-                self._registers_after = self._client.heard
-            elif self._registers_after != self._client.heard:
-                self.since = self._client.heard_at
-            self._store_registers(stores)
-            found = super().commit(own, seen, cargo)
-        self.written += [(self._first + number, place) for number, place, _ in writes]
+        found = self._commit_shared(writes, seen, cargo) if self._leaves else super().commit(writes, seen, cargo)
+        first = self._first
+        self.written += [(first + number, place) for number, place, _ in writes]
         return found if self.finds else UNASKED
 
-    def _is_served(self, reads: dict[Key, Any], writes: dict[Key, Any]) -> bool:
+    def _commit_shared(self, writes: Sequence[Write], seen: Mapping[Place, Value], cargo: Any) -> Any:
+        """Commit a row that mentions cells which others can see."""
+        stored = {(n, place): value for n, place, value in writes}
+        reads, stores = self._travelling(seen), self._travelling(stored)
+        own = [write for write in writes if not self._is_shared[write[0]]]
+        commit = Commit(reads, stores)
+        if self.note is not None and stores:
+            commit.note = self.note(seen, writes)
+        if self._needs_server(reads, stores) or not self._may_store(commit):
+            commit.cargo = None if cargo is None else pickle.dumps(cargo, pickle.HIGHEST_PROTOCOL)
+            found = self._commit_served(commit)
+            for number, place, value in own:
+                self._cells[number][place] = value
+            return found
+        if stores or self._has_registers(reads):
+            self._registers_after = self._client.heard
+        elif self._registers_after != self._client.heard:
+            self.since = self._client.heard_at
+        self._store_registers(stores)
+        return super().commit(own, seen, cargo)
+
+    def _may_store(self, commit: Commit) -> bool:
+        """Whether this process may store to these registers by itself; if so it has left its intent, where it is to leave one."""
+        if not self.recorded or not commit.writes:
+            return True
+        if self.intend is None or not all(number in self._directory.stored_by_one for number, _ in commit.writes):
+            return False
+        self._client.call_before_sending()
+        return self.intend(commit.packed())
+
+    def _needs_server(self, reads: dict[Key, Any], writes: dict[Key, Any]) -> bool:
         """Whether the queue server is to commit the row."""
         served = self._directory.is_served
-        if any(served(number) for number, _ in writes) or (self.recorded and writes):
+        if any(served(number) for number, _ in writes):
             return True
         is_past = self._registers_after == self._client.heard or bool(writes) or self._has_registers(reads)
         return (self.finds or is_past) and any(served(number) for number, _ in reads)
@@ -162,10 +180,10 @@ class LiveStore(Store):
     def _has_registers(self, reads: dict[Key, Any]) -> bool:
         return any(key not in self._own and self._directory.memory_place(key) is not None for key in reads)
 
-    def _travelling(self, cells: Mapping[Place, Value], *, shared: bool) -> dict[Key, Any]:
-        """Those of these cells that are shared, or those that are not, as they travel."""
+    def _travelling(self, cells: Mapping[Place, Value]) -> dict[Key, Any]:
+        """Those of these cells that are shared, as they travel."""
         first, is_shared, encode = self._first, self._is_shared, self._directory.encode
-        return {(first + cell[0], cell[1]): encode(first + cell[0], value) for cell, value in cells.items() if is_shared[cell[0]] is shared}
+        return {(first + cell[0], cell[1]): encode(first + cell[0], value) for cell, value in cells.items() if is_shared[cell[0]]}
 
     def _commit_served(self, commit: Commit) -> Any:
         done, found = self._client.commit(commit)
@@ -183,3 +201,12 @@ class LiveStore(Store):
                 changed.append(key)
         if changed:
             self._client.stored(tuple(changed))
+
+
+def done(intent: bytes, segment: Segment, directory: Directory) -> Commit | None:
+    """The row by which a dead process has stored what it intended to; None where it did not come to that."""
+    if not intent:
+        return None
+    row = Commit.unpacked(intent)
+    is_stored = all(segment.cells[directory.memory_place(key)] == value for key, value in row.writes.items())  # type: ignore[index]
+    return row if is_stored else None

@@ -1,43 +1,50 @@
-"""Locality: the shared variables that, cell by cell, only one process looks at, and that hence need not leave it.
+"""Locality: the shared variables that, cell by cell, only one process looks at, and that hence need not leave it; or only one stores to.
 
 A cell is at home in a process when no copy outside of it mentions the cell, and when the cell is lost with the process, or the process does
 not die. The environment may give such cells their initial values in the row by which the process dies, which then really begins with
-them; a variable with which it does more - messages that it drops, arrivals that it counts - is everybody's.
+them; a variable with which it does more - messages that it drops, arrivals that it counts - is everybody's. So it is with a register
+that only one process stores to: when that process is dead, the register tells what it has stored last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from protocol.action import Action
 from protocol.effect import Crash, Store
 from protocol.expr import Cell, Literal
+from protocol.machine import Machine
 from protocol.system import System
+from protocol.types import Value
 from protocol.variable import Medium, Variable
 
-from .directory import Directory
+from .directory import Directory, Span
 from .placement import Life, Placement
 
 
 def directory_of(placement: Placement, systems: Mapping[str, System]) -> Directory:
     """The directory of a placement's systems, which it fits, with what is at home in one process left there."""
     everywhere = Directory(systems)
-    return Directory(systems, frozenset(number for name in systems for number in _at_home(placement, everywhere, name)))
+    at_home = (number for name in systems for number in _of_one_process(placement, everywhere, name, everywhere.spans_of))
+    stored_to = (number for name in systems for number in _of_one_process(placement, everywhere, name, everywhere.stored_spans))
+    return Directory(systems, frozenset(at_home), frozenset(stored_to))
 
 
-def _at_home(placement: Placement, directory: Directory, name: str) -> Iterator[int]:
-    """The numbers of the variables of a system each of whose cells is at home in some process."""
+def _of_one_process(
+    placement: Placement, directory: Directory, name: str, spans_of: Callable[[str, Machine, tuple[Value, ...]], set[Span]]
+) -> Iterator[int]:
+    """The numbers of the variables of a system of each of whose cells only one process has them among its spans, and loses them with its life."""
     system, first = directory.systems[name], directory.spans[name][0]
-    mentions: dict[int, list[tuple[int, int, str]]] = {}
+    found: dict[int, list[tuple[int, int, str]]] = {}
     lives: dict[str, Life | None] = {}
     for station in placement.stations:
         lives[station.name] = placement.life(station, directory.systems)
         for part in station.parts:
             for copy in part.copies(system) if part.system == name else ():
-                for number, start, end in directory.spans_of(name, system.machine(part.machine), copy):
-                    mentions.setdefault(number, []).append((start, end, station.name))
+                for number, start, end in spans_of(name, system.machine(part.machine), copy):
+                    found.setdefault(number, []).append((start, end, station.name))
     touched, resets = _by_environment(system)
-    for number, spans in mentions.items():
+    for number, spans in found.items():
         variable = directory.variables[number]
         lost = resets.get(number - first, set())
         # What dies with a process of another system is part of one that begins anew as a whole.
@@ -73,7 +80,7 @@ def _is_reset(store: Store) -> bool:
 
 
 def _overlap(spans: list[tuple[int, int, str]]) -> bool:
-    """Whether two processes mention one cell."""
+    """Whether two processes have one cell."""
     reached, owner = 0, ""
     for start, end, home in sorted(spans):
         if start < reached and home != owner:

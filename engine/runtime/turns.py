@@ -22,13 +22,14 @@ from protocol.action import Action, Instance
 
 from ..clock import LiveClock, Sleeper
 from ..driver import Copy, Driver
-from ..log import LogPart
 from ..queue_server import Client
-from ..roles.binding import Bindings
+from ..roles.binding import Bindings, Handlers
+from ..step import Step
 from .agent import Agent, Offer
 from .alarms import Alarms
 from .directory import Key, Span
-from .live_store import LiveStore, Note, Stale
+from .journal import Journal
+from .live_store import LiveStore, Stale
 from .placement import Crew
 
 ROUNDS_BETWEEN_LOOKS = 64
@@ -42,7 +43,7 @@ ALL_ROWS = -1
 class CopyClock(Sleeper, LiveClock):
     """One copy's clock: who sleeps gets no turn until then, and holds nobody else of the process up."""
 
-    now = LiveClock.now
+    now = staticmethod(LiveClock.now)
 
 
 class Player(Agent):
@@ -54,12 +55,12 @@ class Player(Agent):
         copy: Copy,
         bindings: Bindings,
         clock: CopyClock,
-        log: LogPart | None,
+        journal: Journal | None,
         deliver: Callable[[Any], None],
         store: LiveStore,
         timers: Mapping[str, float],
     ):
-        super().__init__(driver, copy, bindings, clock, log, deliver)
+        super().__init__(driver, copy, bindings, clock, journal, deliver)
         self.name, self._own, self._store, self._alarms = copy.name, clock, store, Alarms(driver, copy, timers)
         self._ready, self._news, self._in_vain = True, False, False
         self.actions = list({action.number: action for rows in copy.rows.values() for action in rows}.values())
@@ -73,6 +74,7 @@ class Player(Agent):
         """Whether some of its rows wait for a handler's word."""
         self.has_acted = False
         """Whether a handler has acted in its last turn."""
+        self._journal, self._tried_at = journal, 0.0
 
     @property
     def wakes(self) -> float:
@@ -119,17 +121,17 @@ class Player(Agent):
         self._ready = True
         self._own.rouse(variable)
 
-    def play(self) -> bool:
+    def play(self, now: float) -> bool:
         """A turn, and when to take the next; whether a row has fired."""
         self._ready = self._in_vain = self.has_acted = False
         self._left = 0
-        self._alarms.wind(self._own.now())
+        self._alarms.wind(now)
         fired = self.turn()
         if fired and not self._in_vain:
             self._ready = True
         elif fired:
             self._ready, self._news = self._ready or self._news, False
-        if self._own.wakes > self._own.now():
+        if self._own.sleeps:
             self._ready = True
         return fired
 
@@ -141,7 +143,7 @@ class Player(Agent):
         return self._found[action.number]
 
     def _since(self, began: float) -> float:
-        return began if self._store.since is None else min(began, self._store.since)
+        return self._tried_at if self._store.since is None else min(self._tried_at, self._store.since)
 
     def _leave(self, open_rows: Offer) -> None:
         for instance in open_rows:
@@ -152,26 +154,28 @@ class Player(Agent):
         self._in_vain = True
 
     def _fire(self, instance: Instance) -> bool:
-        handlers = self._bindings.of(instance.action.name)
+        fired = super()._fire(instance)
+        if not fired:
+            # A register has changed, and nobody has said so yet.
+            self.reopen(self.bit(instance.action))
+        else:
+            self._alarms.stop(instance)
+        return fired
+
+    def _attempt(self, instance: Instance, handlers: Handlers, cargo: Any) -> Step | None:
         self._store.finds = handlers.finds
         while True:
-            if self._store.recorded:
-                self._store.note = partial(self._note, instance, self._own.now())
+            self._tried_at = self._own.now()
+            if self._journal is not None and self._store.recorded:
+                self._store.note = partial(self._journal.note, self.name, self.fired, instance, began=self._tried_at)
             try:
-                fired = super()._fire(instance)
+                step = super()._attempt(instance, handlers, cargo)
             except Stale:
                 continue
-            if not fired:
-                # A register has changed, and nobody has said so yet.
-                self.reopen(self.bit(instance.action))
-            else:
-                self._alarms.stop(instance)
-                self.has_acted = handlers.after is not None
-            return fired
-
-    def _note(self, instance: Instance, began: float) -> Note:
-        """What a log would say of the row, if it is lost with the process."""
-        return Note(self._store.name, self.name, instance.action.row.event, self.driver.values(instance), began, self.fired)
+            self.has_acted = step is not None and handlers.after is not None
+            if self.has_acted:
+                self._store.announce()
+            return step
 
     def _is_due(self, instance: Instance) -> bool:
         return self._alarms.is_due(instance, self._own.now())
@@ -238,7 +242,7 @@ class Turns:
         for player in self._players:
             if player.wakes <= now:
                 any_played = True
-                player.play()
+                player.play(now)
                 self._spread(player)
                 if player.has_acted:
                     self._acted.add(player)

@@ -1,26 +1,26 @@
 """The logs of a live engine while it runs: a part for each process and system, in files without names.
 
-A process writes a line when its row has committed. One that is killed between the two leaves out a line about a row whose effects
-others have seen; the queue server knows that row, so its line is added when the process is buried.
+A process writes down a row when it has committed. One that is killed between the two leaves out a row whose effects others have seen; the
+queue server knows that row, or the intent that the process has left, so it is added when the process is buried.
 
 A system that begins anew begins a new *page*: its log is one file a life, each a whole log of its own.
 """
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from ..clock import LiveClock
-from ..log import LogPart, beside, merge
+from ..log import Line, beside, line, merge
 from ..queue_server import Commit
 from .child import LogFile
 from .directory import Directory
-from .live_store import Note
+from .journal import Journal, Shorthand, append, entries_of
 from .placement import Placement
 
 
@@ -32,11 +32,12 @@ class Logs:
     """
 
     def __init__(self, placement: Placement, directory: Directory, targets: Mapping[str, str | os.PathLike[str]]):
-        self._placement, self._directory, self._targets = placement, directory, dict(targets)
-        self._parts: dict[tuple[str, str], IO[str]] = {}
+        self._placement, self._targets = placement, dict(targets)
+        self._shorthand = {name: Shorthand(directory.systems[name]) for name in self._targets}
+        self._parts: dict[tuple[str, str], IO[bytes]] = {}
         self._begun: dict[tuple[str, str], int] = {}
-        self._pages: dict[str, list[list[IO[str]]]] = {system: [] for system in self._targets}
-        self._own: dict[str, LogPart] = {}
+        self._pages: dict[str, list[dict[str, IO[bytes]]]] = {system: [] for system in self._targets}
+        self._own: dict[str, tuple[str, Journal]] = {}
 
     def begin(self, process: str) -> dict[str, LogFile]:
         """A process begins, or begins anew: its part of each system that is logged and has copies there; the supervisor fires rows of them all."""
@@ -48,55 +49,59 @@ class Logs:
             self._begun[process, system] = part.tell()
         return {system: LogFile(self._parts[process, system]) for system in mine}
 
-    def of_process(self, process: str) -> dict[str, LogPart]:
+    def of_process(self, process: str) -> dict[str, Journal]:
         """The supervisor's own parts."""
-        self._own = {system: LogPart(file.stream, process) for system, file in self.begin(process).items()}
-        return self._own
+        self._own = {system: (process, Journal(system, self._shorthand[system], file.stream)) for system, file in self.begin(process).items()}
+        return {system: journal for system, (_, journal) in self._own.items()}
 
     def turn_page(self, system: str) -> None:
         """The system begins anew; all its processes are dead."""
         if system in self._targets:
-            self._pages[system].append([self._parts.pop(key) for key in list(self._parts) if key[1] == system])
-            for name, own in self._own.items():
-                if name == system:
-                    own.go_on(self._parts.setdefault((own.process, system), _unnamed()))
+            self._pages[system].append({process: self._parts.pop((process, system)) for process, name in list(self._parts) if name == system})
+            if system in self._own:
+                process, journal = self._own[system]
+                journal.go_on(self._parts.setdefault((process, system), _unnamed()))
 
-    def complete(self, process: str, last: Commit | None) -> None:
-        """A process was killed: drop the line that it had half written, and add that of the last row that it committed, if there is none."""
-        mine = [key for key in self._parts if key[0] == process]
-        written = {key[1]: self._whole_lines(self._parts[key], self._begun[key]) for key in mine}
-        if last is None or last.note is None:
-            return
-        note = Note.unpacked(last.note)
-        if note.system in written and sum(json.loads(line)["copy"] == note.copy_name for line in written[note.system]) == note.fired:
-            told = self._directory.told(last.reads | note.home[0]), self._directory.told(last.writes | note.home[1])
-            part = self._parts[process, note.system]
-            LogPart(part, process).tell(note.copy_name, note.event, note.values, *told, note.began, LiveClock().now())
-            part.flush()
+    def complete(self, process: str, last: Sequence[Commit]) -> None:
+        """A process was killed: drop what it had half written, and add the last row that it committed, if that is not there.
 
-    def _whole_lines(self, part: IO[str], begun: int) -> list[str]:
-        """The lines from there on; a last one without an end (a killed process ends a write at any page) is cut off."""
-        part.seek(begun)
-        lines = part.readlines()
-        part.seek(0, os.SEEK_END)
-        if lines and not lines[-1].endswith("\n"):
-            cut = lines.pop()
-            part.truncate(part.seek(part.tell() - len(cut.encode())))
-        return lines
+        Args:
+            last: the last row that it committed in each way; only one of them can be missing.
+        """
+        copies = {name: self._whole_entries(self._parts[at, name], self._begun[at, name]) for at, name in self._parts if at == process}
+        for commit in last:
+            if commit.note is not None:
+                name, fired, entry = marshal.loads(commit.note)
+                if name in copies and copies[name].count(entry[0]) == fired:
+                    append(self._parts[process, name], [(*entry[:-1], LiveClock().now())])
+
+    def _whole_entries(self, part: IO[bytes], begun: int) -> list[str]:
+        """The copies of the rows from there on; a last piece that is not whole (a killed process ends a write at any page) is cut off."""
+        entries = list(entries_of(part, begun))
+        part.truncate(part.seek(entries[-1][1] if entries else begun))
+        return [entry[0] for entry, _ in entries]
 
     def merge(self) -> list[Path]:
         """Write every log whole, a file for each life of its system: which."""
         written = []
         for system, target in self._targets.items():
-            last = [part for (_, name), part in self._parts.items() if name == system]
+            last = {process: part for (process, name), part in self._parts.items() if name == system}
             for life, parts in enumerate([*self._pages[system], last], 1):
                 written.append(life_of(target, life))
-                merge(parts, written[-1], self._placement.systems[system].described())
+                lines = [self._lines(system, process, part) for process, part in parts.items()]
+                merge(lines, written[-1], self._placement.systems[system].described())
         return written
+
+    def _lines(self, system: str, process: str, part: IO[bytes]) -> Iterator[Line]:
+        """A part in words."""
+        tell = self._shorthand[system].told
+        for entry, _ in entries_of(part):
+            copy, *_, began, ended = entry
+            yield ended, copy, line(process, tell(entry), began, ended)
 
     def close(self) -> None:
         """Drop the parts."""
-        for part in [*self._parts.values(), *(part for pages in self._pages.values() for page in pages for part in page)]:
+        for part in [*self._parts.values(), *(part for pages in self._pages.values() for page in pages for part in page.values())]:
             part.close()
         self._parts, self._pages = {}, {system: [] for system in self._targets}
 
@@ -106,5 +111,5 @@ def life_of(target: str | os.PathLike[str], life: int) -> Path:
     return Path(target) if life == 1 else beside(target, f"life{life}")
 
 
-def _unnamed() -> IO[str]:
-    return tempfile.TemporaryFile("w+", encoding="utf-8")
+def _unnamed() -> IO[bytes]:
+    return tempfile.TemporaryFile("w+b")

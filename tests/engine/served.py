@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from engine.queue_server import Client, QueueServer
 from engine.runtime.directory import Directory, Span
@@ -31,9 +32,10 @@ def shared(directory: Directory) -> Iterator[Segment]:
 
 @contextmanager
 def serving(directory: Directory, segment: Segment, watched: Sequence[Span], prepare: Callable[[Client], None]) -> Iterator[Connect]:
-    """Make clients of a server that ends with the block. `prepare`: done to each before it watches."""
+    """Make clients of a server that ends with the block; `reader` has a place in the segment. `prepare`: done to each before it watches."""
     introductions, theirs = socket.socketpair()
-    server = threading.Thread(target=QueueServer(directory, segment, theirs).serve)
+    numbers = {"reader": 0}
+    server = threading.Thread(target=QueueServer(directory, segment, theirs, numbers).serve)
     server.start()
     clients = []
 
@@ -41,7 +43,7 @@ def serving(directory: Directory, segment: Segment, watched: Sequence[Span], pre
         ours, other = socket.socketpair()
         with other:
             socket.send_fds(introductions, [name.encode()], [other.fileno()])
-        clients.append(Client(Wire(ours), directory))
+        clients.append(Client(Wire(ours), directory, partial(segment.mail.__getitem__, numbers[name]) if name in numbers else None))
         prepare(clients[-1])
         clients[-1].watch(watched)
         return clients[-1]

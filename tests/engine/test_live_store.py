@@ -11,8 +11,8 @@ import pytest
 from engine.driver import Driver
 from engine.queue_server import Commit
 from engine.runtime.directory import Directory, Key
-from engine.runtime.live_store import LiveStore, Stale
-from engine.runtime.segment import Segment
+from engine.runtime.live_store import LiveStore, Stale, done
+from engine.runtime.segment import INTENT_BYTES, Segment
 from engine.step import Step
 from protocol import BOOL, DefinitionError, Lock, Machine, Process, Range, Row, System, locked, private, register
 
@@ -33,12 +33,14 @@ def build() -> System:
     rows = [
         Row("look", Reader.READING, Reader.READING, process.is_alive(), [read.set(box)], "reader", under=lock),
         Row("see_flag", Reader.READING, Reader.READING, flag, [read.set(0)], "reader"),
+        Row("raise_flag", Reader.READING, Reader.READING, True, [flag.set(True)], "reader"),
     ]
     return System("small", [Machine("reader", Reader, rows, process=process, final=Reader.READING)])
 
 
 SYSTEM = build()
-DIRECTORY = Directory({"": SYSTEM})
+FLAG_NUMBER = next(k for k, v in enumerate(SYSTEM.variables) if v.name == "flag")
+DIRECTORY = Directory({"": SYSTEM}, stored_by_one=frozenset({FLAG_NUMBER}))
 
 
 def key(name: str) -> Key:
@@ -128,3 +130,47 @@ def test_cargo_that_was_not_asked_for_is_not_nothing(connect: Connect, segment: 
     assert step is not None
     with pytest.raises(DefinitionError, match="reader.look has looked for no cargo"):
         _ = step.cargo
+
+
+class MortalStation(Station):
+    """The reader's process, whose rows are to be known when it dies. `happened`: what it did before others could see its row."""
+
+    def __init__(self, connect: Connect, segment: Segment, note: bytes = b"note"):
+        super().__init__(connect, segment)
+        self.store.recorded, self.store.note = True, lambda loads, stores: note
+        self.store.intend, self.happened = self._intend, list[str]()
+        self._segment = segment
+        self.client.before_sending = [lambda: self.happened.append("journal")]
+
+    def _intend(self, intent: bytes) -> bool:
+        self.happened.append("intent")
+        assert not self._segment.cells[DIRECTORY.memory_place(FLAG)]
+        return self._segment.intend(0, intent)
+
+    def died(self) -> tuple[Commit | None, Commit | None]:
+        """It is killed: the last row that the server knows of, and the one that it has left in shared memory."""
+        return self.other.bury("reader"), done(self._segment.intent(0), self._segment, DIRECTORY)
+
+
+def test_a_mortal_process_leaves_its_intent_before_it_stores_to_a_register(connect: Connect, segment: Segment) -> None:
+    process = MortalStation(connect, segment)
+    assert process.fire("raise_flag") is not None and segment.cells[DIRECTORY.memory_place(FLAG)]
+    assert process.happened == ["journal", "intent"]
+    server, left = process.died()
+    assert server is None and left is not None and left.writes == {FLAG: 1} and left.note == b"note"
+
+
+def test_an_intent_that_was_not_carried_out_is_no_row(connect: Connect, segment: Segment) -> None:
+    process = MortalStation(connect, segment)
+    process.fire("raise_flag")
+    segment.cells[DIRECTORY.memory_place(FLAG)] = 0  # it was killed a moment before
+    assert process.died() == (None, None)
+    segment.intend(0, b"")
+    assert done(segment.intent(0), segment, DIRECTORY) is None
+
+
+def test_a_row_too_long_for_an_intent_is_the_servers(connect: Connect, segment: Segment) -> None:
+    process = MortalStation(connect, segment, note=bytes(INTENT_BYTES))
+    assert process.fire("raise_flag") is not None and segment.cells[DIRECTORY.memory_place(FLAG)]
+    server, left = process.died()
+    assert server is not None and server.writes == {FLAG: 1} and left is None

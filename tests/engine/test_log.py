@@ -3,24 +3,23 @@
 import io
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from engine.log import LogPart, beside, merge
+from engine.log import Line, beside, line, lines_of, merge
 from protocol import TraceError
 from protocol.trace import check_target
 
 SYSTEM = {"builder": "a.b:build", "config": {}}
 
 
-def part(process: str, *times: float) -> io.StringIO:
-    stream = io.StringIO()
-    log = LogPart(stream, process)
-    for t in times:
-        log.tell("taker[0]", "take", {"number": "2"}, {"box": "<2>"}, {"box_filled": "False"}, t - 0.5, t)
-    log.flush()
-    return stream
+TOLD = '"copy": "taker[0]", "event": "take", "values": {"number": "2"}, "reads": {"box": "<2>"}, "writes": {"box_filled": "False"}'
+
+
+def part(process: str, *times: float) -> Iterable[Line]:
+    return lines_of(io.StringIO("".join(line(process, TOLD, t - 0.5, t) for t in times)))
 
 
 def test_parts_are_merged_by_time(tmp_path: Path) -> None:

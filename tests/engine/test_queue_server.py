@@ -115,15 +115,29 @@ def test_who_heeds_more_than_before_hears_what_has_changed_meanwhile(connect: Co
     assert select.select([second], [], [], 10)[0]
 
 
-def test_a_row_that_was_overtaken_by_news_that_have_come_is_not_sent(connect: Connect) -> None:
-    first, second = connect("first"), connect("second")
-    second.await_news()
-    second.look(())
+def test_who_has_a_place_in_the_segment_sees_there_whether_it_has_mail(connect: Connect) -> None:
+    first, reader = connect("first"), connect("reader")
+    reader.await_news()
+    reader.look(())
     first.commit(Commit({}, {BOX: (1,)}))
-    assert select.select([second], [], [], 10)[0]
-    heard = second.heard
+    assert select.select([reader], [], [], 10)[0]
+    heard = reader.heard
+    reader.hear()
+    assert reader.heard == heard + 1 and reader.known[BOX[0]] == {0: (1,)}
+    reader.hear()
+    assert reader.heard == heard + 1
+
+
+def test_who_has_been_overtaken_hears_of_those_cells_from_then_on(connect: Connect) -> None:
+    first, second = connect("first"), connect("second")
+    second.await_news(1 << FILLED[0])
+    first.commit(Commit({}, {BOX: (1,)}))
     assert second.commit(Commit({BOX: ()}, {BOX: (2,)})) == (False, None)
-    assert second.heard == heard + 1 and second.known[BOX[0]] == {0: (1,)}
+    first.commit(Commit({}, {BOX: (0,)}))
+    first.look(())
+    assert select.select([second], [], [], 10)[0]
+    second.take_news()
+    assert second.known[BOX[0]] == {0: (0,)}
 
 
 def test_enclosed_letters_leave_with_the_next_message(connect: Connect) -> None:

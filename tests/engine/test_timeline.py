@@ -15,7 +15,7 @@ import pytest
 from engine.driver import Driver
 from engine.forward_signal.plan import Plan
 from engine.forward_signal.run import run_lockstep
-from engine.log import LogPart, last_line
+from engine.log import TextPart, last_line
 from engine.runtime.placement import Composition
 from engine.store import Store
 from engine.timeline import Event, read_log, timeline, write_timeline
@@ -46,7 +46,7 @@ def repaired_log(steps: int = 700) -> str:
         moment = 1000 + now * 1e-5  # a run's clock starts anywhere
         began = max(ends[process], moment - rng.random() * 1e-4)
         ends[process] = max(began, moment) + 1e-6
-        LogPart(log, process).write(step, began, ends[process])
+        TextPart(log, process).write(step, began, ends[process])
         fired[copy.name] += 1
     return log.getvalue() + last_line(REPAIRED.described(), fired)
 

@@ -32,7 +32,7 @@ def test_a_gate_that_has_found_a_forward_running_heeds_the_signal() -> None:
     driver = Driver(system, store)
     signal = next(variable for variable in system.variables if variable.name == "forward_signal")
     store.cells(signal)[0] = True
-    store.recorded, store.since, store.finds = False, None, None
+    store.recorded, store.since, store.finds, store.announce = False, None, None, lambda: None
     bindings = Bindings(system, [Scheduler()], ["gate"])
     player = Player(driver, driver.copies["gate", ()], bindings, CopyClock(), None, lambda data: None, store, {})
     names = [variable.name for variable in system.variables]
@@ -42,7 +42,7 @@ def test_a_gate_that_has_found_a_forward_running_heeds_the_signal() -> None:
             name = looks_at[action.row.event]
             player.mention(action, names.index(name), name)
     while player.wakes == 0:
-        player.play()
+        player.play(0.0)
     assert player.copy.state.name == "CHECKING" and player.fired == 2
     assert player.heeds == 1 << names.index("queue_filled") | 1 << names.index("forward_signal")
 
@@ -69,7 +69,7 @@ class Busy:
         self.roused.append(variable)
         self.wakes = 0.0
 
-    def play(self) -> bool:
+    def play(self, now: float) -> bool:
         """A turn; the last one before the process looks up is the last that it wants."""
         self.played += 1
         if self.played >= ROUNDS_BETWEEN_LOOKS:

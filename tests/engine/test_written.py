@@ -1,78 +1,119 @@
-"""The log of a process that was killed: no half line, and the row that the server knows and the process had no time to write."""
+"""The log of a process that was killed: no half row, and the row that was seen by others and that the process had no time to write down."""
 
+import io
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engine.driver import Driver
 from engine.queue_server import Commit
 from engine.runtime.directory import Directory
-from engine.runtime.live_store import Note
-from engine.runtime.placement import Composition, Placement
+from engine.runtime.journal import Journal, Shorthand
+from engine.runtime.placement import Composition, Part, Placement, Station
 from engine.runtime.written import Logs
+from engine.step import Step
+from engine.store import Store
 
 from .small_system import build
 
 SYSTEM = build()
-BOX = (SYSTEM.position[id(SYSTEM.variable("box"))], 0)
-FIRST = '{"copy": "giver", "event": "choose_number"}\n'
+GIVER = [("giver", "choose_number"), ("giver", "give")]
+
+
+def steps() -> list[Step]:
+    """The giver's two rows."""
+    driver = Driver(SYSTEM, Store(SYSTEM))
+    giver = driver.copies["giver", ()]
+    return [driver.fire(giver, list(driver.enabled(giver))[-1]) for _ in range(2)]
+
+
+CHOOSE, GIVE = steps()
 
 
 @pytest.fixture
-def logs() -> Iterator[Logs]:
-    placement = Placement({"": Composition("tests.engine.small_system:build")}, ())
-    made = Logs(placement, Directory({"": SYSTEM}), {"": "nowhere"})
+def logs(tmp_path: Path) -> Iterator[Logs]:
+    placement = Placement({"": Composition("tests.engine.small_system:build")}, (Station("process", (Part("giver"),), None),))  # type: ignore[arg-type]
+    made = Logs(placement, Directory({"": SYSTEM}), {"": tmp_path / "log"})
     yield made
     made.close()
 
 
+def journal(logs: Logs) -> Journal:
+    """That of a life of the process that begins now."""
+    return Journal("", Shorthand(SYSTEM), logs.begin("process")[""].stream)
+
+
+def writes(journal: Journal, *fired: Step) -> None:
+    """The process fires these rows, and lets a message go."""
+    for step in fired:
+        journal.write(step, 1.0, 2.0)
+    journal.flush()
+
+
 def gave(fired: int) -> Commit:
-    """The giver's second row, when so many rows were fired before."""
-    return Commit({BOX: ()}, {BOX: (2,)}, None, Note("", "giver", "give", {}, 1.0, fired).packed())
+    """The giver's second row as it commits, when so many rows were fired before."""
+    note = Journal("", Shorthand(SYSTEM), io.BytesIO()).note("giver", fired, GIVE.instance, GIVE.loads, GIVE.stores, 1.0)
+    return Commit({}, {}, None, note)
 
 
-def lines(logs: Logs) -> list[str]:
-    """What the part holds, read from its beginning."""
-    stream = logs.begin("process")[""].stream
-    stream.seek(0)
-    return stream.readlines()
+def events(logs: Logs) -> list[Any]:
+    """The log as it stands, without its last line."""
+    (path,) = logs.merge()
+    return [json.loads(line) for line in path.read_text().splitlines()][:-1]
 
 
-def test_the_last_row_is_added_when_its_line_is_missing(logs: Logs) -> None:
-    part = logs.begin("process")[""].stream
-    part.write(FIRST)
-    part.flush()
-    logs.complete("process", gave(1))
-    first, second = lines(logs)
-    event = json.loads(second)
-    assert first == FIRST and (event["copy"], event["event"], event["process"]) == ("giver", "give", "process")
-    assert event["reads"] == {"box": "<>"} and event["writes"] == {"box": "<2>"} and event["began"] == 1.0 <= event["t"]
+def rows(logs: Logs) -> list[tuple[str, str]]:
+    return [(event["copy"], event["event"]) for event in events(logs)]
 
 
-@pytest.mark.parametrize("last", [None, gave(0), Commit({}, {}, None, None)])
-def test_nothing_is_added_when_the_line_is_there_or_nothing_was_committed(logs: Logs, last: Commit | None) -> None:
-    part = logs.begin("process")[""].stream
-    part.write(FIRST)
-    part.flush()
+def test_rows_are_told_as_the_steps_tell_them(logs: Logs) -> None:
+    writes(journal(logs), CHOOSE, GIVE)
+    for event, step in zip(events(logs), (CHOOSE, GIVE), strict=True):
+        assert event == json.loads(f'{{"t": 2.0, "began": 1.0, "process": "process", {step.told}}}')
+
+
+def test_rows_are_kept_until_a_message_leaves(logs: Logs) -> None:
+    kept = journal(logs)
+    kept.write(CHOOSE, 1.0, 2.0)
+    assert rows(logs) == []
+    kept.flush()
+    assert rows(logs) == GIVER[:1]
+
+
+def test_the_last_row_is_added_when_it_is_missing(logs: Logs) -> None:
+    writes(journal(logs), CHOOSE)
+    logs.complete("process", [Commit({}, {}), gave(1)])
+    first, second = events(logs)
+    assert (first["copy"], first["event"]) == GIVER[0] and (second["copy"], second["event"], second["process"]) == (*GIVER[1], "process")
+    assert second["reads"] == {"box": "<>"} and second["writes"] == {"box": "<2>", "box_filled": "True"} and second["began"] == 1.0 < second["t"]
+
+
+@pytest.mark.parametrize("last", [[], [gave(0)], [Commit({}, {}, None, None)]])
+def test_nothing_is_added_when_the_row_is_there_or_nothing_was_committed(logs: Logs, last: list[Commit]) -> None:
+    writes(journal(logs), CHOOSE)
     logs.complete("process", last)
-    assert lines(logs) == [FIRST]
+    assert rows(logs) == GIVER[:1]
 
 
-def test_a_half_line_is_cut_off_and_a_later_life_goes_on_behind_it(logs: Logs) -> None:
-    part = logs.begin("process")[""].stream
-    part.write(FIRST + '{"copy": "gi')
-    part.flush()
-    logs.complete("process", None)
-    later = logs.begin("process")[""].stream
-    later.write('{"copy": "giver"}\n')
-    later.flush()
-    assert lines(logs) == [FIRST, '{"copy": "giver"}\n']
+def test_a_half_piece_is_cut_off_and_a_later_life_goes_on_behind_it(logs: Logs) -> None:
+    whole = journal(logs)
+    writes(whole, CHOOSE)
+    stream = logs.begin("process")[""].stream
+    size = os.fstat(stream.fileno()).st_size
+    writes(whole, CHOOSE, GIVE)
+    stream.truncate(size + 20)
+    logs.complete("process", [])
+    assert os.fstat(stream.fileno()).st_size == size
+    writes(journal(logs), CHOOSE, GIVE)
+    assert rows(logs) == [GIVER[0], *GIVER]
 
 
 def test_rows_of_an_earlier_life_do_not_count(logs: Logs) -> None:
-    part = logs.begin("process")[""].stream
-    part.write(FIRST)
-    part.flush()
+    writes(journal(logs), CHOOSE)
     logs.begin("process")
-    logs.complete("process", gave(0))
-    assert [json.loads(line)["event"] for line in lines(logs)] == ["choose_number", "give"]
+    logs.complete("process", [gave(0)])
+    assert rows(logs) == GIVER
