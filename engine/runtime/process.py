@@ -36,6 +36,10 @@ def importing_as_here() -> Iterator[None]:
                 os.environ[name] = value
 
 
+ORPHANED = 255
+"""The exit code that `multiprocessing` gives to processes whose fork server has been killed, which ends them, too."""
+
+
 class Child:
     """Its name, its process and the end of its control pipe. `arguments` makes its target's arguments from the other end."""
 
@@ -112,7 +116,8 @@ class Child:
     def fate(self) -> str:
         """How it ended, in words."""
         code = self.process.exitcode or 0
-        how = self._verdict or (f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}")
+        ended = "was lost with the fork server" if code == ORPHANED else f"ended with exit code {code}"
+        how = self._verdict or (f"was killed by {signal.Signals(-code).name}" if code < 0 else ended)
         return f"{self.name} (process {self.process.pid}) {how}"
 
     def last_words(self) -> str:

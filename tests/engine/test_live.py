@@ -95,6 +95,20 @@ def test_a_killed_process_ends_the_run_with_its_name(tmp_path: Path, victim: int
     assert all(map(is_gone, processes)) and not segments() and os.listdir(tmp_path) == []
 
 
+def test_a_killed_fork_server_is_told_and_the_next_run_has_another(tmp_path: Path) -> None:
+    processes: list[int] = []
+
+    def kill(engine: LiveEngine) -> None:
+        processes.extend(process_numbers(engine))
+        server = Path(f"/proc/{processes[0]}/stat").read_text().rpartition(")")[2].split()[1]
+        os.kill(int(server), signal.SIGKILL)
+
+    with pytest.raises(EngineError, match=r"\(process \d+\) was lost with the fork server before the run was over"):
+        run_live(ENDLESS, Plan(2), log_path=tmp_path / "events.ndjson", started=kill)
+    assert all(map(is_gone, processes)) and not segments() and os.listdir(tmp_path) == []
+    assert run_live([Request(0.0, 10, 1)], Plan(1), speed=1000).completions
+
+
 def test_a_failure_in_a_process_is_told(tmp_path: Path) -> None:
     """A request without a length cannot be served; the scheduler's own process finds out."""
     broken = [Request(0.0, None, 1)]  # type: ignore[arg-type]
