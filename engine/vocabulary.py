@@ -6,8 +6,8 @@ import codecs
 from collections.abc import Sequence
 from typing import Protocol
 
-from .model import byte_tokenizer, smollm2
-from .model.config import ModelConfig
+from .model import smollm2
+from .model.config import TINY, ModelConfig
 
 Message = tuple[str, str]
 """Role and content of a chat message; roles are system, user and assistant."""
@@ -34,8 +34,9 @@ class ByteVocabulary:
     a line `role: content` a message, then `assistant:`."""
 
     def encode(self, text: str) -> list[int]:
-        """The begin token and the text's bytes."""
-        return byte_tokenizer.encode(text)
+        """The begin token and the text's bytes in UTF-8."""
+        assert TINY.first_token is not None
+        return [TINY.first_token, *text.encode()]
 
     def bytes_of(self, token: int) -> bytes:
         """The byte; none for the begin and end tokens, and for ids that the tiny models have and nothing uses."""

@@ -98,6 +98,7 @@ class PrefillCrew(Crew):
             self._engine.let_go(letter.content.key)
             return
         cache = self._engine.cache
+        cache.check()
         self._desk.post(OUTSIDE, Held(cache.blocks - cache.free, len(cache)))
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
@@ -186,6 +187,7 @@ class DecodeCrew(Crew):
     def receive(self, letter: Letter) -> None:
         if isinstance(letter.content, Inspect):
             pool = self._engine.pool
+            pool.check()
             self._desk.post(OUTSIDE, Held(pool.blocks - pool.free, len(self._engine.answers)))
         else:
             self._engine.finish_step(letter.content)

@@ -44,7 +44,7 @@ class GivenUp:
 
 @dataclass(frozen=True)
 class Inspect:
-    """To an engine: say what is held."""
+    """To an engine: say what is held, and find nothing wrong with the count of blocks."""
 
 
 @dataclass(frozen=True)

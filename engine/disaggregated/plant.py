@@ -12,7 +12,6 @@ from protocol.machines.collectives.expert_round import build as build_round
 from protocol.machines.repaired.bounds import Homes
 from protocol.machines.repaired.protocol import build as build_protocol
 from protocol.machines.signalling.forward_signal import build as build_forward_signal
-from protocol.system import System
 
 from ..generation import Generation
 from ..model.config import ModelConfig
@@ -216,9 +215,10 @@ class Plant:
         """The task that withdraws a request from P's ranks."""
         return 2 * CHUNKS
 
-    def protocol(self) -> System:
-        """The repaired protocol at these sizes, without ghosts."""
-        return build_protocol(**self.protocol_config).focused()
+    @property
+    def protocol(self) -> Composition:
+        """The repaired protocol at these sizes."""
+        return Composition(PROTOCOL_BUILDER, self.protocol_config)
 
     @property
     def prefills_die(self) -> bool:

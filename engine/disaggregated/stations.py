@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from functools import partial
 
-from ..runtime.placement import Composition, Part, Placement, Station
+from ..runtime.placement import Part, Placement, Station
 from .crews import DecodeCrew, DeviceCrew, LaunchingCrew, Memory, MessagerCrew, PrefillCrew, RankCrew, RouterCrew
 from .letters import Absent
-from .plant import PROTOCOL_BUILDER, Plant
+from .plant import Plant
 
 ROUTER = "router"
 """The router's process, which hears from the outside."""
@@ -38,7 +38,7 @@ def placement_of(plant: Plant, memory: Callable[[], Memory]) -> Placement:
     Args:
         memory: asked in each process that needs it; picklable where processes are real.
     """
-    systems = {"": Composition(PROTOCOL_BUILDER, plant.protocol_config)} | plant.decode_systems
+    systems = {"": plant.protocol} | plant.decode_systems
     stations = [Station(ROUTER, (Part("router"), Part("control")), partial(RouterCrew, plant, memory, prefill_engines(plant)))]
     for i in range(plant.prefills):
         stations += _prefill_stations(plant, memory, i)

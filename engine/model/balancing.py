@@ -149,11 +149,6 @@ class Balance:
         """Whether the rank is the first of all."""
         return self._shard.weights.place == 0
 
-    @property
-    def counted(self) -> int:
-        """Visits that the rank has counted since the last time that a placement was thought of."""
-        return int(self._balancer.loads.sum())
-
     def count(self, forward: Forward) -> None:
         """What the rank's own rows of a forward have visited."""
         weights, captured = self._shard.weights, forward.routes

@@ -137,10 +137,6 @@ class Shard:
             captured.append(routes)
         return feed_experts(normed, routes, self.weights, at, narrow)
 
-    def logits(self, x: Floats, batch: Sequence[Chunk]) -> Floats:
-        """The logits of the wanted rows over the whole vocabulary."""
-        return self.head(x, batch, slice(None))
-
     def head(self, x: Floats, batch: Sequence[Chunk], vocabulary: slice) -> Floats:
         """The logits of the wanted rows over a part of the vocabulary."""
         projection = self.weights["embedding"].T if self.config.tied else self.weights["head"]

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -113,10 +113,6 @@ class ChatTokenizer:
     def encode(self, text: str) -> list[int]:
         """The tokens of a text; `<|im_start|>` and its like are single tokens."""
         return list(self._tokenizer.encode(text).ids)
-
-    def decode(self, tokens: Iterable[int]) -> str:
-        """The text of the tokens, without the special ones."""
-        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
 
     def bytes_of(self, token: int) -> bytes:
         """The bytes that a token stands for, perhaps a part of a character; none for a special token."""

@@ -97,11 +97,6 @@ class Weights:
         size = self.config.vocabulary
         return slice(self.rank * size // self.ranks, (self.rank + 1) * size // self.ranks)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays."""
-        return sum(array.nbytes for array in self.arrays.values())
-
 
 def feed_shapes(config: ModelConfig) -> list[tuple[str, tuple[int, int]]]:
     """The matrices of a SwiGLU block, by their last name."""

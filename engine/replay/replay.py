@@ -43,16 +43,6 @@ class Replay:
     before_bfloat16: Damage
     after_bfloat16: Damage
 
-    @property
-    def ratio(self) -> float | None:
-        """How many times k3_kl_mean has grown; None where either run told no token."""
-        return _ratio(self.before, self.after)
-
-    @property
-    def ratio_bfloat16(self) -> float | None:
-        """The same in bfloat16."""
-        return _ratio(self.before_bfloat16, self.after_bfloat16)
-
 
 def replay(trace: Trace, seed: int = 0) -> Replay:
     """Replay a trace of a catalogue scenario; `seed`: of the prompts, and of the first schedule that is tried.
@@ -221,7 +211,3 @@ def run(
         walk.follow(trace)
     go_on(walk, worlds, schedule)
     return [measure(world, walk.waiting(), walk.fired) for world in worlds]
-
-
-def _ratio(before: Damage, after: Damage) -> float | None:
-    return after.k3_mean / before.k3_mean if before.tokens and after.tokens and before.k3_mean else None

@@ -18,7 +18,7 @@ def copy_of(system: System) -> System:
 
 
 def test_a_copy_has_the_same_rows_over_the_same_cells() -> None:
-    system = Plant(TINY, ranks=2, decodes=2, mortal=True).protocol()
+    system = Plant(TINY, ranks=2, decodes=2, mortal=True).protocol.system()
     copy = copy_of(system)
     assert [(v.name, v.type, v.medium, v.initial) for v in copy.variables] == [(v.name, v.type, v.medium, v.initial) for v in system.variables]
     rows, copies = ([Row(action, Numbering(each)).text for action in each.actions] for each in (system, copy))

@@ -90,4 +90,4 @@ def test_a_rank_counts_its_own_rows_whether_it_tells_the_routes_of_all_or_not(ca
     balances = [Balance(shard, Seat(thread, (0, rank)), placement) for rank, shard in enumerate(shards)]
     for balance, forward in zip(balances, forwards):
         balance.count(forward)
-    assert [balance.counted for balance in balances] == [3 * 8, 2 * 8]
+    assert [balance._balancer.loads.sum() for balance in balances] == [3 * 8, 2 * 8]

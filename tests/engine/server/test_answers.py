@@ -12,13 +12,14 @@ import openai
 import pytest
 
 from engine.generation import Finish, Generation
-from engine.model.byte_tokenizer import encode
 from engine.model.reference import log_probabilities
 from engine.model.sampling import Sampling, choose
 from engine.server.form import CompletionForm
 from engine.vocabulary import ByteVocabulary, Detokenizer
 
 from .conftest import CONTEXT, WEIGHTS, Address, Scripted, serving
+
+encode = ByteVocabulary().encode
 
 HI: Any = [{"role": "user", "content": "Hi"}]
 TEMPLATE = "user: Hi\nassistant:"
@@ -96,7 +97,10 @@ def test_a_prompt_of_tokens_is_taken_as_it_is(server: Address) -> None:
     wanted: Any = dict(model="tiny", max_tokens=8, temperature=1, seed=5)
     text = client.completions.create(prompt="one", **wanted).choices[0].text
     assert client.completions.create(prompt=encode("one"), **wanted).choices[0].text == text
-    assert [c.text for c in client.completions.create(prompt=[encode("one"), encode("one")], **wanted).choices] == [text, text]
+    assert [c.text for c in client.completions.create(prompt=[encode("one"), encode("one")], **wanted).choices] == [
+        text,
+        text,
+    ]
 
 
 def test_a_chat_goes_through_the_template(server: Address) -> None:
