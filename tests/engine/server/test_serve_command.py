@@ -85,7 +85,9 @@ def test_a_process_killed_in_the_middle_is_told_and_the_server_goes_on() -> None
         assert Address(url).get("/health").status_code == 200
         assert Address(url).post({"model": "tiny", "prompt": "Hi", "max_tokens": 3, "ignore_eos": True}).json()["usage"]["completion_tokens"] == 3
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=60) == ("", "")
+        out, told = process.communicate(timeout=60)
+    group = "decode 0 worker 0, decode 0 worker 1, decode engine 0"
+    assert out == "" and re.fullmatch(rf"decode .* \(process \d+\) was killed by SIGKILL; started again: {group}\nback: {group}\n", told)
     assert process.returncode == 0 and not list(Path("/dev/shm").glob(f"interlock-{process.pid}-*"))
 
 
