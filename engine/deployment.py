@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from protocol import DefinitionError
 
@@ -81,7 +82,7 @@ class Deployment:
             signals: whether Ctrl-C and SIGTERM end that one; a program that handles them itself says no.
 
         Raises:
-            DefinitionError: the model cannot be cut so. EngineError: a process of it does not start.
+            DefinitionError: the model cannot be cut so, or no routes can be stored there. EngineError: a process of it does not start.
         """
         config = config_of(self.model)
         if self.prefill > 0:
@@ -107,12 +108,17 @@ class Deployment:
             policy: whose turn it is. logged: the systems whose events are kept. cost: of forwards. without: see `Plant`.
 
         Raises:
-            DefinitionError: no such model or rule, or the model cannot be cut so.
+            DefinitionError: no such model or rule, the model cannot be cut so, or no routes can be stored there.
         """
         config = config_of(self.model)
         return LockstepService(weights_of(config), replace(self._plant(config), without=without), policy, logged, cost)
 
     def _plant(self, config: ModelConfig) -> Plant:
+        if self.routing:
+            try:
+                Path(self.routing).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DefinitionError(f"--routing {self.routing}: {error.strerror}; name a folder that can be written") from error
         return Plant(
             config,
             self.tensor_parallel,

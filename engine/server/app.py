@@ -20,6 +20,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from protocol import DefinitionError, ProtocolError
@@ -75,10 +76,13 @@ class Server:
             Problem: it is too long, malformed, or for another model.
         """
         body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > BODY_BYTES_MAX:
-                raise Problem(413, f"the body is longer than {BODY_BYTES_MAX} bytes")
+        try:
+            async for part in request.stream():
+                body += part
+                if len(body) > BODY_BYTES_MAX:
+                    raise Problem(413, f"the body is longer than {BODY_BYTES_MAX} bytes")
+        except ClientDisconnect:
+            raise Problem(CLIENT_LEFT, "the body has ended early") from None
         try:
             asked = kind.model_validate_json(bytes(body))
         except ValidationError as error:

@@ -10,12 +10,14 @@ from typer.testing import CliRunner
 
 from checker.conform import conform
 from engine.audit import Routes, audit
+from engine.deployment import Deployment
 from engine.disaggregated.lockstep import LockstepEngine
 from engine.disaggregated.plant import Plant
 from engine.generation import Generation
 from engine.model.config import TINY_EXPERTS
 from engine.model.weights import seeded
 from interlock import app
+from protocol import DefinitionError
 
 WEIGHTS = seeded(TINY_EXPERTS, 0)
 SMALL = ("--lockstep", "--limit", "3", "--input-len", "20", "--output-len", "3", "--request-rate", "inf", "--model", "tiny-experts")
@@ -48,6 +50,12 @@ def test_an_audit_tells_a_torn_file_and_routes_of_another_pass(tmp_path: Path) -
     np.save(changed, (np.load(changed) + 1) % TINY_EXPERTS.experts)
     found = audit(WEIGHTS, engine.records.values(), engine.leaks(), str(tmp_path))
     assert not found.healthy and found.routes == Routes(3, 1, 1)
+
+
+def test_a_place_that_can_be_no_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DefinitionError, match=r"--routing .*/file: File exists; name a folder that can be written"):
+        Deployment("tiny-experts", routing=str(tmp_path / "file")).start()
 
 
 @pytest.mark.parametrize("words", [("--ep", "2", "--prefill", "0"), ("--routing", "x", "--prefill", "0"), ("--ep", "3")])

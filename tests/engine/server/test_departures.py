@@ -44,6 +44,21 @@ def test_leaving_before_the_first_token_aborts_every_choice(stream: bool) -> Non
         assert aborted(server) == 2
 
 
+def test_leaving_in_the_middle_of_a_body_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    async def leave(url: str) -> None:
+        host, port = url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"POST /v1/completions HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n".encode())
+        await reader.readline()  # the server reads the body
+        writer.write(b'{"model"')
+        writer.close()
+
+    with serving(Scripted()) as server:
+        asyncio.run(leave(server.url))
+        assert server.get("/health").status_code == 200
+    assert [record.message for record in caplog.records if record.name == "uvicorn.error"] == []
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_stays_aborts_nothing(server: Address, stream: bool) -> None:
     before = aborted(server)
