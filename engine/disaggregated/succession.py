@@ -242,12 +242,12 @@ class Succession:
 
     def _lose(self, error: EngineError) -> None:
         """An engine has failed, or could not be started. After so many in a row there is no further one, unless a worn one still takes requests."""
-        logger.error("%s", error)
         with self._lock:
             self.lost = 1 if self._clock.now() - self._since > STEADY_S else self.lost + 1
             if self.lost > RESTARTS and (self._current is None or not self._current.has_room):
                 self.failure = EngineError(f"{error}; it has been started again {RESTARTS} times in vain")
                 self._end_waiting(Finish.ERROR, str(self.failure))
+            logger.error("%s", self.failure or f"{error.cause}; a fresh engine takes over")
 
     def _retire(self, engine: Disaggregated, *, inspect: bool = True) -> None:
         """An engine has no request any more, or has failed."""
@@ -257,6 +257,8 @@ class Succession:
                 self.leaked += engine.leaks() if inspect else []
                 self.usage += engine.stop()
                 self.written |= dict.fromkeys(engine.written, name)
+            else:
+                logger.error("%s; its last requests have ended with it", engine.failure.cause)
         except EngineError as error:
             self.leaked.append(f"an engine that was to end: {error}")
         finally:

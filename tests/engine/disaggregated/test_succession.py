@@ -115,7 +115,7 @@ def test_an_engine_that_has_failed_ends_its_requests_and_the_next_one_takes_over
     assert all(map(is_gone, processes)) and not segments()
 
 
-def test_an_engine_that_cannot_be_started_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_cannot_be_started_again_is_given_up(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     with closing(Succession(SMALL)) as service:
         monkeypatch.setattr(succession, "RESTARTS", 1)
         monkeypatch.setattr(succession, "Disaggregated", NoRoom())
@@ -136,6 +136,9 @@ def test_an_engine_that_cannot_be_started_again_is_given_up(monkeypatch: pytest.
             service.stats()
         with pytest.raises(EngineError, match="in vain"):
             service.stop()
+    first, *_, last = [record.message for record in caplog.records]
+    assert first.startswith("queue server (process ") and first.endswith(" was killed by SIGKILL; a fresh engine takes over")
+    assert last.endswith("no room for another engine; it has been started again 1 times in vain")
     assert not segments()
 
 
