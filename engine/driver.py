@@ -19,7 +19,7 @@ import transitions
 from protocol import DefinitionError, GuardFailed
 from protocol.action import Action, Instance
 from protocol.combine import conjuncts
-from protocol.evaluate import evaluate
+from protocol.evaluate import evaluate, no_cell
 from protocol.expr import Cell, Param
 from protocol.machine import Machine
 from protocol.system import System
@@ -252,10 +252,6 @@ def _is_foreign(action: Action, indices: tuple[Value, ...]) -> bool:
     """Whether a conjunct over nothing but the copy's own indices rules the row out for this copy (`rank == 0`)."""
     bind: dict[Any, Value] = dict(zip(action.machine.copies, indices))
     for part in conjuncts(action.guard):
-        if not any(isinstance(e, (Cell, Param)) for e in part.walk()) and not evaluate(part, bind, _no_load):
+        if not any(isinstance(e, (Cell, Param)) for e in part.walk()) and not evaluate(part, bind, no_cell):
             return True
     return False
-
-
-def _no_load(variable: Variable, where: tuple[Value, ...]) -> Value:
-    raise DefinitionError(f"{variable} was read where only the copy's indices are known")

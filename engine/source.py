@@ -17,7 +17,7 @@ from typing import Any
 
 from protocol import OutOfRange
 from protocol.combine import substitute
-from protocol.evaluate import edit, evaluate
+from protocol.evaluate import edit, evaluate, no_cell
 from protocol.expr import (
     At,
     Cell,
@@ -150,7 +150,7 @@ class Source:
             return None
         known = {k: text.value for k, text in names.items() if isinstance(text, Known)}
         try:
-            values = tuple(evaluate(expr, {**known, open_names[0]: v}, _no_cells) for v in domain.values())
+            values = tuple(evaluate(expr, {**known, open_names[0]: v}, no_cell) for v in domain.values())
         except OutOfRange:
             return None
         position = _plus(names[open_names[0]], Known(-domain.low)) if isinstance(domain, Range) else names[open_names[0]]
@@ -220,9 +220,7 @@ class Source:
             return f"({left} {expr.kind} {self.write(expr.right, names)})"
         right = self.text(expr.right, names)
         if isinstance(left, Known) and isinstance(right, Known):
-            return Known(
-                evaluate(Op(expr.kind, Literal(left.value, expr.left.type), Literal(right.value, expr.right.type), expr.type), {}, _no_cells)
-            )
+            return Known(evaluate(Op(expr.kind, Literal(left.value, expr.left.type), Literal(right.value, expr.right.type), expr.type), {}, no_cell))
         return f"({self._compared(left)} {expr.kind} {self._compared(right)})"
 
     def _compared(self, text: Text) -> str:
@@ -368,7 +366,3 @@ def _contained(target: Type, what: object) -> Callable[[Value], Value]:
 def _typed(value: Value) -> Any:
     """A key that tells True from 1, and the members of two enumerations apart."""
     return type(value), tuple(map(_typed, value)) if isinstance(value, tuple) else value
-
-
-def _no_cells(variable: Variable, where: tuple[Value, ...]) -> Value:
-    raise AssertionError(f"{variable} was read where nothing is loaded")

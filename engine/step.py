@@ -178,8 +178,7 @@ class Telling:
         name = self._names.get(cell)
         if name is None:
             variable, where = self.indexed(*cell)
-            shown = ",".join(d.show(w) for d, w in zip(variable.over, where))
-            name = _kept(self._names, cell, f"{variable.name}[{shown}]" if shown else variable.name)
+            name = _kept(self._names, cell, variable.cell_name(where))
         return name
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..binding import after
 from ..model.balancing import Balance, Rebalance
 from ..model.shard import Shard
 from ..model.transport import Transport
-from ..roles.binding import after
 from ..step import Step
 from .plant import Plant
 

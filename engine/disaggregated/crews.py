@@ -10,8 +10,7 @@ from protocol.types import Value
 
 from ..clock import Clock
 from ..model.kv_cache import KvCache
-from ..queue_server import Letter
-from ..runtime.placement import OUTSIDE, Crew, Desk
+from ..runtime.placement import OUTSIDE, Crew, Desk, Letter
 from .balancing import Balancing
 from .decode_engine import Bereaved, DecodeEngine, DecodeGate, DraftingEngine
 from .device import Device, LaunchingRank

@@ -11,12 +11,12 @@ from typing import Any
 
 from protocol.machines.repaired.plane import Entry
 
+from ..binding import Outcome, after, carries, decides
 from ..clock import NOTHING_SHARED, Clock
 from ..generation import DraftUse, Finish, Token
 from ..model.kv_cache import BlockPool
 from ..model.proposer import Proposer, proposer_of
 from ..model.shard import Chunk
-from ..roles.binding import Outcome, after, carries, decides
 from ..step import Step
 from .fence import Fence
 from .job import BlockTable, Job, NewWeights, StepTokens, Work

@@ -6,7 +6,7 @@ launches, and its rows are those of the forward that a waiting worker has itself
 
 from __future__ import annotations
 
-from ..roles.binding import Outcome, after, carries
+from ..binding import Outcome, after, carries
 from ..step import Step
 from .job import NewWeights, Work
 from .ranks import PrefillForwards

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
+from ..binding import after
 from ..generation import PrefixUse
 from ..model.kv_cache import BlockPool
 from ..model.prefix_cache import Lease, PrefixCache
-from ..roles.binding import after
 from ..step import Step
 from .decode_engine import DecodeEngine
 from .messager import Messager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from protocol.machines.repaired.bounds import Homes
 
+from ..binding import after
 from ..model.kv_cache import KvCache
-from ..roles.binding import after
 from ..step import Step
 from .fence import Fence
 from .job import CacheTask, Shape

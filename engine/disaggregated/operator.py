@@ -15,7 +15,7 @@ from pathlib import Path
 
 from protocol.machines.repaired.control import Control
 
-from ..roles.binding import Outcome, after, carries, decides
+from ..binding import Outcome, after, carries, decides
 from ..step import Step
 from .job import NewWeights
 from .plant import Plant

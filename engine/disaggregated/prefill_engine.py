@@ -10,11 +10,11 @@ learns of it first; earlier, others would read what nobody has written (hazard H
 
 from __future__ import annotations
 
+from ..binding import Outcome, after, carries
 from ..generation import PrefixUse, Token
 from ..model.kv_cache import BlockPool
 from ..model.prefix_cache import PrefixCache
 from ..model.shard import Chunk
-from ..roles.binding import Outcome, after, carries
 from ..step import Step
 from .job import BlockTable, CacheTask, Job, NewWeights, Tokens, Work
 from .letters import Begun

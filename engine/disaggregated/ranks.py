@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Protocol
 
+from ..binding import Outcome, after, carries
 from ..errors import EngineError
 from ..generation import Token
 from ..in_process import likeliest
@@ -17,7 +18,6 @@ from ..model.sampling import Sampling, choose
 from ..model.shard import Chunk, Rows
 from ..model.step_buffers import CapturedStep
 from ..model.weights import Floats
-from ..roles.binding import Outcome, after, carries
 from ..step import Step
 from .job import Job, NewWeights, StepTokens, Tokens, Work
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ..binding import after
 from ..clock import Clock
-from ..roles.binding import after
 from ..step import Step
 
 IDLE_S = 1.0

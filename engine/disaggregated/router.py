@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from protocol.machines.repaired.bounds import Homes
 
+from ..binding import Outcome, after, carries, decides
 from ..generation import Finish, Generation
-from ..roles.binding import Outcome, after, carries, decides
 from ..step import Step
 from .job import Job, Shape
 from .letters import Absent, Closed

@@ -9,12 +9,11 @@ from functools import partial
 from protocol.machines.collectives.meeting import Call
 from protocol.types import Value
 
+from ..binding import bound_rows
 from ..model.balancing import Rebalance
 from ..model.shard import Shard
 from ..model.transport import Place
-from ..queue_server import Letter
-from ..roles.binding import bound_rows
-from ..runtime.placement import OUTSIDE, Crew, Desk, Part, Placement, Station
+from ..runtime.placement import OUTSIDE, Crew, Desk, Letter, Part, Placement, Station
 from .common import Common
 from .layout import Layout
 from .ranks import BALANCING, ExpertRank, witness

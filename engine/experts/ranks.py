@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 
 from protocol.machines.collectives.meeting import Call
 
+from ..binding import after
 from ..model.balancing import Balance, Rebalance
 from ..model.experts import ExpertPlacement
 from ..model.sampling import Sampling, choose
 from ..model.shard import Forward, Shard
 from ..model.transport import Place, Transport
-from ..roles.binding import after
 from ..step import Step
 from .scheduler import Result, Work
 

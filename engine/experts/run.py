@@ -20,9 +20,9 @@ from ..model.balancing import Rebalance
 from ..model.config import ModelConfig
 from ..model.transport import Place
 from ..model.weights import Weights
-from ..queue_server import Letter
 from ..runtime.ensemble import Ensemble
 from ..runtime.live import start
+from ..runtime.placement import Letter
 from ..runtime.policy import Policy, RoundRobin
 from .common import Room, Segments
 from .crews import Advanced, Stands, Where, name_of, placement_of

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..binding import Outcome, after, carries, decides
 from ..clock import Clock
 from ..model.kv_cache import BlockPool
 from ..model.shard import Chunk
-from ..roles.binding import Outcome, after, carries, decides
 from ..step import Step
 from .layout import CHUNK_TOKENS, Asked, blocks_for
 

@@ -10,8 +10,7 @@ from functools import partial
 from protocol.types import Value
 
 from ..metrics import Completion
-from ..queue_server import Letter
-from ..runtime.placement import OUTSIDE, Crew, Desk, Part, Placement, Station
+from ..runtime.placement import OUTSIDE, Crew, Desk, Letter, Part, Placement, Station
 from ..workload import Request
 from .batch import Result
 from .plan import Plan

@@ -6,8 +6,8 @@ result, as one rank of the real system does; the machine's barrier has made sure
 
 from __future__ import annotations
 
+from ..binding import after
 from ..clock import Clock
-from ..roles.binding import after
 from ..step import Step
 from .batch import Batch, Result
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+from ..binding import Outcome, after, carries, decides
 from ..clock import Clock
 from ..metrics import Completion
-from ..roles.binding import Outcome, after, carries, decides
 from ..workload import Request
 from .batch import Batch, Result
 

@@ -18,8 +18,8 @@ from protocol.catalogue import Scenario, find_scenario
 from protocol.system import System
 from protocol.trace import Trace
 
+from ..binding import Bindings
 from ..model.numerics import Narrow, bfloat16, exact
-from ..roles.binding import Bindings
 from .damage import Damage, measure
 from .registry import SUBJECTS
 from .schedule import Held, Rough, Schedule, go_on

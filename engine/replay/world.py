@@ -17,11 +17,11 @@ from protocol.action import Instance as RowInstance
 from protocol.system import System
 from protocol.types import Index
 
+from ..binding import bound_rows
 from ..model.numerics import Narrow
 from ..model.sampling import Sampling, choose
 from ..model.shard import Chunk
 from ..model.weights import Floats
-from ..roles.binding import bound_rows
 from .instance import BLOCK_SIZE, Instance, drawn_prompt
 from .walk import Step
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from protocol.action import Instance
 from protocol.machines.buffers.routing_file import File, Reader, build
 
+from ..binding import Bindings
 from ..clock import Clock, LiveClock
 from ..driver import Copy, Driver
 from ..model.layers import Integers
-from ..roles.binding import Bindings
 from ..runtime.agent import Agent
 from ..runtime.alarms import Alarms
 from ..store import Store

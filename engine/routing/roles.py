@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from protocol.system import System
 
-from ..roles.binding import after
+from ..binding import after
 from ..step import Step
 from .file import RoutingFile
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from protocol.machines.buffers.routing_file import build
 
+from ..binding import Bindings
 from ..clock import VirtualClock
 from ..driver import Driver
 from ..generation import Finish, Token
 from ..model.layers import Integers
 from ..model.routing import joined
-from ..roles.binding import Bindings
 from ..runtime.agent import Agent
 from ..store import Store
 from .file import RoutingFile, encoded

@@ -15,10 +15,10 @@ from typing import Any
 from protocol import DefinitionError
 from protocol.action import Action, Instance
 
+from ..binding import Bindings, Handlers, Outcome
 from ..clock import Clock
 from ..driver import Copy, Driver
 from ..log import LogPart
-from ..roles.binding import Bindings, Handlers, Outcome
 from ..step import Step
 
 POLL_S = 0.0005

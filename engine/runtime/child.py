@@ -24,11 +24,10 @@ from protocol.action import Action
 from protocol.system import System
 from protocol.types import Value, flat_index
 
+from ..binding import Bindings
 from ..clock import LiveClock
 from ..driver import Driver
 from ..meter import Meter
-from ..queue_server import Client, QueueServer
-from ..roles.binding import Bindings
 from ..wire import Wire
 from .blueprint import Blueprint
 from .directory import Directory, Key, Span, merged
@@ -36,6 +35,8 @@ from .heartbeat import Heartbeat
 from .journal import Journal, Shorthand
 from .live_store import LiveStore
 from .placement import Crew, Placement
+from .queue_client import Client
+from .queue_server import QueueServer
 from .segment import Segment
 from .turns import CopyClock, Player, Turns
 

@@ -21,17 +21,16 @@ from protocol.action import Instance
 from protocol.system import System
 from protocol.types import Value
 
+from ..binding import Bindings
 from ..clock import VirtualClock, VirtualTime
 from ..driver import Copy, Driver
 from ..errors import EngineError, StandsStill
 from ..log import TextPart, lines_of, merge, whole
-from ..queue_server import Letter
-from ..roles.binding import Bindings
 from ..store import Store
 from .faults import SUPERVISOR, FaultRow, fault_rows
 from .lockstep import Lockstep, LockstepAgent, standing
 from .novelty import Novelty
-from .placement import OUTSIDE, Crew, Life, Placement, Station
+from .placement import OUTSIDE, Crew, Letter, Life, Placement, Station
 from .policy import PATIENCE, Policy
 
 UNASKED = ("timer", "observed")

@@ -17,11 +17,11 @@ from protocol.system import System
 
 from ..clock import LiveClock
 from ..driver import Driver
-from ..queue_server import Client
 from .directory import Directory
 from .journal import Journal
 from .live_store import LiveStore, Stale
 from .placement import Life
+from .queue_client import Client
 from .segment import Segment
 
 SUPERVISOR = "supervisor"

@@ -15,7 +15,6 @@ from typing import Any
 
 from ..clock import LiveClock
 from ..errors import EngineError
-from ..queue_server import Client
 from ..wire import Wire
 from .blueprint import Blueprint
 from .child import Spec, run_server, run_station
@@ -23,6 +22,7 @@ from .live_store import done
 from .locality import directory_of
 from .placement import OUTSIDE, Life, Placement
 from .process import Child
+from .queue_client import Client
 from .segment import Segment
 from .written import Logs
 

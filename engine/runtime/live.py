@@ -18,11 +18,10 @@ from protocol import DefinitionError
 
 from ..errors import EngineError
 from ..meter import Usage
-from ..queue_server import Letter
 from .faults import SUPERVISOR, Faults
 from .household import PATIENCE, QUEUE_SERVER, Household, Patience
 from .interrupts import Interrupts
-from .placement import Placement
+from .placement import Letter, Placement
 from .process import Child
 from .supervision import Supervision
 

@@ -24,10 +24,11 @@ from protocol.types import Value
 
 from ..cargo import UNASKED
 from ..numbering import Place
-from ..queue_server import Client, Commit
 from ..row import Write
 from ..store import Sparse, Store
 from .directory import Directory, Key
+from .queue_client import Client
+from .queue_server import Commit
 from .segment import Segment
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from protocol.action import Action, Instance
 
+from ..binding import Bindings
 from ..clock import VirtualClock, VirtualTime
 from ..driver import Copy, Driver
 from ..log import LogPart
 from ..readiness import Readiness
-from ..roles.binding import Bindings
 from ..waiting import folded, waiting
 from .agent import Agent
 from .alarms import Alarms

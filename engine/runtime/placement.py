@@ -19,7 +19,6 @@ from protocol.system import System
 from protocol.types import Value, all_values
 
 from ..clock import Clock
-from ..queue_server import Letter
 
 OUTSIDE = "outside"
 """Who sends to the processes, and hears from them, beside themselves: the program that started the engine."""
@@ -42,6 +41,14 @@ class Composition:
     def described(self) -> dict[str, Any]:
         """What a log says of its system, so that it can be built again."""
         return {"builder": self.builder, "config": dict(self.config)}
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message from one process to another, or to and from the outside: the protocol knows nothing of it."""
+
+    sender: str
+    content: Any
 
 
 class Desk(Protocol):

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 
 from ..errors import EngineError
-from ..queue_server import Letter
 from .faults import SUPERVISOR, FaultRow, Faults
 from .household import QUEUE_SERVER, Household
-from .placement import Life
+from .placement import Letter, Life
 from .process import Child
 
 LOOKS = 4

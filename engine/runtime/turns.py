@@ -20,10 +20,9 @@ from typing import Any
 
 from protocol.action import Action, Instance
 
+from ..binding import Bindings, Handlers
 from ..clock import LiveClock, Sleeper
 from ..driver import Copy, Driver
-from ..queue_server import Client
-from ..roles.binding import Bindings, Handlers
 from ..step import Step
 from .agent import Agent, Offer
 from .alarms import Alarms
@@ -31,6 +30,7 @@ from .directory import Key, Span
 from .journal import Journal
 from .live_store import LiveStore, Stale
 from .placement import Crew
+from .queue_client import Client
 
 ROUNDS_BETWEEN_LOOKS = 64
 """A busy process looks for news and for the order to stop every so many rounds; an idle one at once."""

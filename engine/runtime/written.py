@@ -17,11 +17,11 @@ from typing import IO
 
 from ..clock import LiveClock
 from ..log import Line, beside, line, merge
-from ..queue_server import Commit
 from .child import LogFile
 from .directory import Directory
 from .journal import Journal, Shorthand, append, entries_of
 from .placement import Placement
+from .queue_server import Commit
 
 
 class Logs:

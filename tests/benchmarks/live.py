@@ -18,9 +18,10 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from select import POLLIN, poll
 
-from engine.queue_server import Client, Commit, QueueServer
 from engine.runtime.directory import Directory
 from engine.runtime.live import LiveEngine, start
+from engine.runtime.queue_client import Client
+from engine.runtime.queue_server import Commit, QueueServer
 from engine.runtime.segment import Segment
 from engine.wire import Wire
 from tests.engine.live_roles import SIZES, repaired

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from statistics import median
 
+from engine.binding import Outcome
 from engine.clock import VirtualClock, VirtualTime
 from engine.driver import Copy, Driver
 from engine.forward_signal.batch import Result
@@ -25,7 +26,6 @@ from engine.forward_signal.plan import Plan
 from engine.forward_signal.rank import Rank
 from engine.forward_signal.run import run_lockstep
 from engine.forward_signal.scheduler import Scheduler
-from engine.roles.binding import Outcome
 from engine.runtime.lockstep import Lockstep
 from engine.runtime.policy import SeededRandom
 from engine.store import Store

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from engine.binding import Bindings
 from engine.clock import VirtualClock, VirtualTime
 from engine.driver import Copy, Driver
-from engine.roles.binding import Bindings
 from engine.runtime.lockstep import LockstepAgent
 from protocol.action import Action, Instance
 

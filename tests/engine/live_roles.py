@@ -7,10 +7,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from engine.binding import Outcome, after, decides
 from engine.clock import Clock
-from engine.queue_server import Letter
-from engine.roles.binding import Outcome, after, decides
-from engine.runtime.placement import OUTSIDE, Composition, Crew, Desk, Part, Placement, Station
+from engine.runtime.placement import OUTSIDE, Composition, Crew, Desk, Letter, Part, Placement, Station
 from engine.step import Step
 from protocol.types import Value
 

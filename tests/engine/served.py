@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from engine.queue_server import Client, QueueServer
 from engine.runtime.directory import Directory, Span
 from engine.runtime.household import SEGMENT_PREFIX
+from engine.runtime.queue_client import Client
+from engine.runtime.queue_server import QueueServer
 from engine.runtime.segment import Segment
 from engine.wire import Wire
 

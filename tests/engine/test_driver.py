@@ -5,10 +5,10 @@ from enum import IntEnum
 
 import pytest
 
+from engine.binding import Bindings, Outcome, after, carries, decides
 from engine.clock import VirtualClock
 from engine.driver import Copy, Driver
 from engine.meter import Meter
-from engine.roles.binding import Bindings, Outcome, after, carries, decides
 from engine.runtime.agent import Agent
 from engine.store import Store
 from protocol import BOOL, DefinitionError, GuardFailed, Machine, Process, Range, Row, System, choice, me, private, world

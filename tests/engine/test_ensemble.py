@@ -7,9 +7,8 @@ from enum import IntEnum
 import pytest
 
 from engine.errors import EngineError
-from engine.queue_server import Letter
 from engine.runtime.ensemble import ROUNDS, Ensemble
-from engine.runtime.placement import OUTSIDE, Composition, Crew, Desk, Part, Placement, Station
+from engine.runtime.placement import OUTSIDE, Composition, Crew, Desk, Letter, Part, Placement, Station
 from engine.runtime.policy import RoundRobin
 from protocol import BOOL, DefinitionError, Lock, Machine, Row, System, locked, register
 

@@ -9,9 +9,8 @@ import pytest
 
 from checker.conform import conform
 from engine.errors import EngineError
-from engine.queue_server import Letter
 from engine.runtime.live import LiveEngine, start
-from engine.runtime.placement import Composition, Part, Placement, Station
+from engine.runtime.placement import Composition, Letter, Part, Placement, Station
 from engine.runtime.supervision import Died, Returned
 from protocol import DefinitionError
 

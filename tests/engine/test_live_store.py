@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from engine.driver import Driver
-from engine.queue_server import Commit
 from engine.runtime.directory import Directory, Key
 from engine.runtime.live_store import LiveStore, Stale, done
+from engine.runtime.queue_server import Commit
 from engine.runtime.segment import INTENT_BYTES, Segment
 from engine.step import Step
 from protocol import BOOL, DefinitionError, Lock, Machine, Process, Range, Row, System, locked, private, register

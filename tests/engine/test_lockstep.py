@@ -8,12 +8,12 @@ from enum import IntEnum
 
 import pytest
 
+from engine.binding import Bindings
 from engine.clock import VirtualClock, VirtualTime
 from engine.driver import Driver
 from engine.forward_signal.plan import Plan
 from engine.forward_signal.rank import FORWARD_S, TOKEN_S
 from engine.forward_signal.run import Report, run_lockstep
-from engine.roles.binding import Bindings
 from engine.runtime.lockstep import Lockstep, LockstepAgent, standing
 from engine.runtime.policy import PATIENCE, Policy, Priorities, RoundRobin, SeededRandom
 from engine.store import Store

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from engine.driver import Driver
-from engine.queue_server import Client, Commit, Letter
 from engine.runtime.directory import Directory
 from engine.runtime.live_store import LiveStore, Stale
+from engine.runtime.placement import Letter
+from engine.runtime.queue_client import Client
+from engine.runtime.queue_server import Commit
 from engine.runtime.segment import Segment
 from engine.store import Store
 

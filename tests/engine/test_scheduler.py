@@ -1,9 +1,9 @@
 """What the scheduler puts into a batch: token budget, chunks, decodes first, admission, and the tokens that come back."""
 
+from engine.binding import Outcome
 from engine.clock import VirtualClock, VirtualTime
 from engine.forward_signal.batch import Batch, Result
 from engine.forward_signal.scheduler import REQUESTS_MAX, TOKENS_MAX, Scheduler
-from engine.roles.binding import Outcome
 from engine.workload import Request
 
 

@@ -13,10 +13,9 @@ import pytest
 
 from checker.conform import conform, judge
 from engine.errors import EngineError
-from engine.queue_server import Letter
 from engine.runtime.household import Household, Patience
 from engine.runtime.live import start
-from engine.runtime.placement import Crew, Desk, Placement, Station
+from engine.runtime.placement import Crew, Desk, Letter, Placement, Station
 from engine.runtime.supervision import Died, Returned, Stalls
 
 from .live_roles import EngineCrew, repaired, with_meeting

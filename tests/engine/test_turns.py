@@ -8,8 +8,8 @@ import socket
 from multiprocessing.connection import Connection
 from typing import Any, cast
 
+from engine.binding import Bindings, Outcome, decides
 from engine.driver import Driver
-from engine.roles.binding import Bindings, Outcome, decides
 from engine.runtime.placement import Crew
 from engine.runtime.turns import ROUNDS_BETWEEN_LOOKS, CopyClock, Player, Turns
 from engine.store import Store

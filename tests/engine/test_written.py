@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from engine.driver import Driver
-from engine.queue_server import Commit
 from engine.runtime.directory import Directory
 from engine.runtime.journal import Journal, Shorthand
 from engine.runtime.placement import Composition, Part, Placement, Station
+from engine.runtime.queue_server import Commit
 from engine.runtime.written import Logs
 from engine.step import Step
 from engine.store import Store

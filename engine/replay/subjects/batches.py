@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from protocol.action import Instance
 
+from ...binding import after
 from ...model.shard import Chunk
-from ...roles.binding import after
 from ..instance import Prefill
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, PROMPT_BLOCKS, World

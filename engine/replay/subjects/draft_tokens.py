@@ -10,10 +10,10 @@ from typing import Any
 
 from protocol import DefinitionError
 
+from ...binding import after
 from ...errors import EngineError
 from ...model.proposer import DraftRows, Insertion
 from ...model.shard import Chunk
-from ...roles.binding import after
 from ..instance import layer_groups
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, World

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...roles.binding import after
+from ...binding import after
 from ..instance import layer_groups
 from ..walk import Step
 from .sends import Sends

@@ -12,8 +12,8 @@ from typing import Any
 
 from protocol.machines.engine_threads.engine import Intake
 
+from ...binding import after
 from ...model.shard import Chunk
-from ...roles.binding import after
 from ..instance import layer_groups
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, Answer, World

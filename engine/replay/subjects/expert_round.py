@@ -9,7 +9,7 @@ from typing import Any
 
 from protocol.machines.collectives.loop import Batch
 
-from ...roles.binding import after
+from ...binding import after
 from ..walk import Step
 from .batches import Batches
 

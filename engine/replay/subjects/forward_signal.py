@@ -12,8 +12,8 @@ from typing import Any
 
 from protocol.action import Instance
 
+from ...binding import after
 from ...model.shard import Chunk
-from ...roles.binding import after
 from ..instance import Prefill
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, World

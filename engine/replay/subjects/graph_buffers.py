@@ -13,12 +13,12 @@ import numpy as np
 
 from protocol.machines.buffers.graph_buffers import RECREATIONS
 
+from ...binding import after
 from ...model.reference import log_probabilities
 from ...model.sampling_rows import total_variation
 from ...model.shard import Chunk
 from ...model.step_buffers import CapturedStep, IllegalAccess, StepBuffers
 from ...model.weights import Floats
-from ...roles.binding import after
 from ..instance import drawn_prompt, weights
 from ..walk import Step
 from ..world import World

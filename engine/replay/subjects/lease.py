@@ -10,9 +10,9 @@ from typing import Any
 
 from protocol.machines.network.terms import Client
 
+from ...binding import after
 from ...model.shard import Chunk
 from ...model.weights import Floats
-from ...roles.binding import after
 from ..instance import layer_groups
 from ..walk import Step
 from ..world import PROMPT_BLOCKS

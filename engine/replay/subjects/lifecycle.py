@@ -12,8 +12,8 @@ from typing import Any
 
 from protocol.machines.lifecycle.request import Stage
 
+from ...binding import after
 from ...model.shard import Chunk
-from ...roles.binding import after
 from ..instance import BLOCK_SIZE, layer_groups
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, Answer, World

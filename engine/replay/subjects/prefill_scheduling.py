@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...binding import after
 from ...model.shard import Chunk
 from ...model.weights import Floats
-from ...roles.binding import after
 from ..instance import BLOCK_SIZE, layer_groups
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, PROMPT_BLOCKS, World

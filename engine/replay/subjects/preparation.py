@@ -10,9 +10,9 @@ from typing import Any
 
 from protocol.machines.preparation.instances import VARIANTS, Place, Stage
 
+from ...binding import after
 from ...model.shard import Chunk
 from ...model.weights import Floats
-from ...roles.binding import after
 from ..instance import Instance, layer_groups
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, PROMPT_BLOCKS, World

@@ -13,9 +13,9 @@ from typing import Any
 from protocol.action import Action
 from protocol.machines.repaired.plane import Entry
 
+from ...binding import after
 from ...model.shard import Chunk
 from ...model.weights import Floats
-from ...roles.binding import after
 from ..instance import BLOCK_SIZE, Instance, Prefill, layer_groups, weights
 from ..walk import Step
 from ..world import ANSWER_BLOCKS, ANSWER_TOKENS, PROMPT_BLOCKS, Answer, World

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...roles.binding import after
+from ...binding import after
 from ..walk import Step
 
 if TYPE_CHECKING:

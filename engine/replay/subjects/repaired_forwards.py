@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from ...roles.binding import after
+from ...binding import after
 from ..walk import Step
 
 if TYPE_CHECKING:

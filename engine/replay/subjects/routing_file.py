@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ...binding import after
 from ...model.config import TINY_EXPERTS
 from ...model.reference import log_probabilities
 from ...model.weights import Floats, Weights, seeded
-from ...roles.binding import after
 from ...routing import file as routing
 from ...routing.roles import FileClearer, writer_of
 from ..instance import WEIGHTS_SEED, drawn_prompt

@@ -11,10 +11,10 @@ from typing import Any
 
 from protocol.machines.buffers.sampling_mirror import MIRRORS
 
+from ...binding import after
 from ...model.reference import log_probabilities
 from ...model.sampling import Sampling
 from ...model.sampling_rows import SamplingRows, total_variation
-from ...roles.binding import after
 from ..instance import drawn_prompt, weights
 from ..walk import Step
 from ..world import World

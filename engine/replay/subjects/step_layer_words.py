@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...roles.binding import after
+from ...binding import after
 from ..instance import layer_groups
 from ..walk import Step
 from ..world import PROMPT_BLOCKS

@@ -13,8 +13,8 @@ import numpy as np
 
 from protocol.machines.collectives.weights import Status
 
+from ...binding import after
 from ...model.weights import Weights
-from ...roles.binding import after
 from ..instance import weights
 from ..walk import Step
 from .batches import Batches

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.binding import after
 from engine.disaggregated.arena import Arena
 from engine.disaggregated.fence import Fence
 from engine.disaggregated.lockstep import LockstepEngine
@@ -21,7 +22,6 @@ from engine.generation import Finish, Generation
 from engine.model.config import TINY
 from engine.model.reference import greedy
 from engine.model.weights import seeded
-from engine.roles.binding import after
 from engine.step import Step
 
 WEIGHTS = seeded(TINY, 0)

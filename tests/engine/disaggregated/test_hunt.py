@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from engine.binding import after
 from engine.disaggregated.hunt import ADVERSITIES, Adversity, Hunt
 from engine.disaggregated.messager import Messager
-from engine.roles.binding import after
 from engine.runtime.policy import Policy, Priorities, SeededRandom
 from engine.step import Step
 from protocol import DefinitionError

@@ -17,7 +17,7 @@ from protocol import DefinitionError
 from protocol.system import System
 from protocol.types import Value
 
-from ..meter import Meter
+from .meter import Meter
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
