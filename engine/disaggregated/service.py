@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import secrets
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,8 +17,8 @@ from ..clock import LiveClock
 from ..errors import EngineError
 from ..generation import Finish, Generation, Handle, Stats, Token
 from ..meter import Usage
-from ..runtime.household import SEGMENT_PREFIX
 from ..runtime.live import LiveEngine, check_machine, start
+from ..runtime.segment import new_name
 from ..runtime.supervision import Died, Returned
 from .arena import Arena
 from .ledger import Heard, Ledger
@@ -64,7 +62,7 @@ class Disaggregated(Operated):
         changed: Callable[[], None] = lambda: None,
     ):
         self.plant, self._changed = plant, changed
-        arena = f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+        arena = new_name()
         placement = placement_of(plant, partial(LiveMemory, plant, arena))
         check_machine(placement)
         self._arena = Arena.create(plant, arena)
@@ -180,9 +178,10 @@ class Disaggregated(Operated):
             EngineError: the engine has ended, or an engine's process does not answer.
         """
         # A request has ended for its client a moment before P or D has let go of all that is its.
-        until = LiveClock().now() + ANSWER_S
-        while (held := self._look_for_leaks()) and LiveClock().now() < until:
-            time.sleep(LOOK_AGAIN_S)
+        clock = LiveClock()
+        until = clock.now() + ANSWER_S
+        while (held := self._look_for_leaks()) and clock.now() < until:
+            clock.sleep(LOOK_AGAIN_S)
         return held
 
     def _look_for_leaks(self) -> list[str]:

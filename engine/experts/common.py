@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from ..model.shared_exchange import SharedExchange
 from ..model.threads import share_cores
 from ..model.transport import Member, OneThread, Place, Seat, Transport
 from ..model.weights import Weights
-from ..runtime.household import SEGMENT_PREFIX
+from ..runtime.segment import new_name
 from .layout import Layout
 
 
@@ -57,7 +55,7 @@ class Segments:
     @contextmanager
     def made(cls, layout: Layout) -> Iterator[Segments]:
         """New segments, all zero, removed at the end."""
-        segments = cls(layout, f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}-experts")
+        segments = cls(layout, f"{new_name()}-experts")
         with ExitStack() as owned:
             for which in range(layout.instances + 1):
                 members = layout.ranks if which < layout.instances else len(layout.places)

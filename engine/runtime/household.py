@@ -6,7 +6,6 @@ One rule: whatever a household has made, `close` ends and removes. Who runs agai
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,10 +22,9 @@ from .locality import directory_of
 from .placement import OUTSIDE, Life, Placement
 from .process import Child
 from .queue_client import Client
-from .segment import Segment
+from .segment import Segment, new_name
 from .written import Logs
 
-SEGMENT_PREFIX = "interlock-"
 QUEUE_SERVER = "queue server"
 BEATS = 10
 """In the time after which a process that does not beat is taken to be stopped."""
@@ -81,8 +79,7 @@ class Household:
 
     def open(self) -> None:
         """Make the segment and start the queue server."""
-        name = f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
-        self.segment = Segment.create(self.directory, len(self._numbers), name)
+        self.segment = Segment.create(self.directory, len(self._numbers), new_name())
         self._introductions, theirs = socket.socketpair()
         pulse_s, numbers = self.patience.pulse_s, self._numbers
         with theirs:

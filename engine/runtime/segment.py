@@ -8,12 +8,22 @@ where there are none; and its intent, which says what it is about to store: whoe
 
 from __future__ import annotations
 
+import os
+import secrets
 import struct
 from multiprocessing.shared_memory import SharedMemory
 
 from .directory import Directory
 
+SEGMENT_PREFIX = "interlock-"
 CELL_BYTES = 8
+
+
+def new_name() -> str:
+    """A name for a piece of shared memory that no other engine has; it tells who made it."""
+    return f"{SEGMENT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+
+
 INTENT_BYTES = 2048
 """Room for the intent of a process; a longer one cannot be left."""
 LENGTH = struct.Struct("Q")

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from functools import partial
 
 from engine.runtime.directory import Directory, Span
-from engine.runtime.household import SEGMENT_PREFIX
 from engine.runtime.queue_client import Client
 from engine.runtime.queue_server import QueueServer
-from engine.runtime.segment import Segment
+from engine.runtime.segment import SEGMENT_PREFIX, Segment
 from engine.wire import Wire
 
 Connect = Callable[[str], Client]

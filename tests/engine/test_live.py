@@ -16,8 +16,9 @@ from checker.conform import judge
 from engine.errors import EngineError
 from engine.forward_signal.plan import Plan
 from engine.forward_signal.run import run_live
-from engine.runtime.household import QUEUE_SERVER, SEGMENT_PREFIX, Household
+from engine.runtime.household import QUEUE_SERVER, Household
 from engine.runtime.live import LiveEngine
+from engine.runtime.segment import SEGMENT_PREFIX
 from engine.workload import Request
 from protocol import DefinitionError, TraceError
 
