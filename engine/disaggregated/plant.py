@@ -98,8 +98,10 @@ class Plant:
             self.config.check_places(self.ranks)
             self.config.check_places(self.expert_parallel)
         if self.balances_experts:
-            if self.expert_parallel != every or every == 1:
-                raise DefinitionError(f"--eplb: experts move between all ranks of the decode instances; give --ep {every}, of more than one rank")
+            if every == 1:
+                raise DefinitionError("--eplb: experts move between ranks, and there is one; give --tp or --decode 2, and --ep as many as all ranks")
+            if self.expert_parallel != every:
+                raise DefinitionError(f"--eplb: experts move between all ranks of the decode instances; give --ep {every}")
             assert self.placement
         if self.routing and not self.config.experts:
             raise DefinitionError(f"model {self.config.name} has no experts, hence no routes to store in {self.routing}; choose one that has")

@@ -124,6 +124,7 @@ def test_processes_exchange_tokens_with_the_experts_of_the_others() -> None:
         (Deployment("tiny-experts", decode=3, tensor_parallel=2, expert_parallel=4), "--ep 4: experts are spread .* give one of 1, 2, 6"),
         (Deployment("tiny-experts", decode=3, tensor_parallel=2, expert_parallel=6), "4 experts, which 6 ranks cannot share evenly"),
         (Deployment("tiny-experts", decode=2, tensor_parallel=2, expert_parallel=2, redundant_experts=0), "--eplb: .* give --ep 4"),
+        (Deployment("tiny-experts", redundant_experts=0), "--eplb: .* there is one; give --tp or --decode 2"),
         (Deployment("tiny-experts", decode=2, tensor_parallel=2, expert_parallel=4, redundant_experts=4), "redundant=4: give 0 to 3"),
         (Deployment("tiny-experts", prefill=0, redundant_experts=0), "--eplb: the monolithic engine moves no experts"),
         (Deployment("tiny", tensor_parallel=2, expert_parallel=2), f"model {TINY.name} has 0 experts, which 2 ranks cannot share evenly"),
