@@ -32,7 +32,7 @@ def replay(
     from engine.replay import expose, late
     from engine.replay import replay as drive
     from engine.replay.replay import subject_of
-    from engine.replay.report import comparison, exposure_text, late_story, story, telling, told_without_path
+    from engine.replay.report import comparison, exposure_text, late_story, story, telling, told_without_path, version_of
     from engine.replay.world import Spectator
     from protocol.catalogue import find_scenario
 
@@ -53,13 +53,15 @@ def replay(
         print_prose(told_without_path(scenario))
         raise typer.Exit(1 if scenario.expected == "violated" else 0)
     found = drive(trace, seed)
-    print(f"{trace.scenario}, variant {found.scenario.variant}: {len(trace.steps)} steps, then a fair schedule of seed {found.seed}\n")
+    print(f"{trace.scenario}, version {version_of(found.scenario)}: {len(trace.steps)} steps, then a fair schedule of seed {found.seed}\n")
     print_prose(story(found))
     if found.after.requests or found.after.distances:
-        print_table("", ["", ">before", ">after"], telling(comparison(found)))
+        print_table("", ["", ">before", ">after", ">times"], telling(comparison(found)))
     if hold:
         told = late_story(found, late(trace, seed)) or "Holding the last step back hurts no token."
         print_prose([told])
+    elif not found.after.hit and found.after.overwritten + found.after.stray:
+        print_prose(["No token is hurt by them if the last step is in time: --late holds it back."])
     if rough:
         columns = [">runs", ">with a token hit", ">with a request that never ends", ">tokens hit", ">growth of k3_kl_mean, bfloat16"]
         print_table("under rough schedules", columns, [exposure_text(expose(found.scenario, rough, seed))])

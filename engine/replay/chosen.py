@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from protocol.catalogue import hazards
 
-TOP_P, DRAFTS = "top_p_list", "draft_tokens"
+TOP_P, DRAFTS, LAUNCHED = "top_p_list", "draft_tokens", "launched_forwards"
 UNNUMBERED = {
     TOP_P: ("the list of top_p and the tensor", "The host's list of top_p and the device's tensor part (#7892, #7944)."),
     DRAFTS: (
         "a row decodes with another's draft tokens",
         "A request arrives on D without draft tokens, and its row decodes with those that the request before it has left (open question Q5).",
+    ),
+    LAUNCHED: (
+        "the host speaks for a forward that it has only launched",
+        "With asynchronous forwards a rank launches its kernels and goes on. What its host then says of the forward, it says too early: that it "
+        "is over, and who is withdrawn. So P schedules while kernels are in the queue; the slot of a withdrawn request is given away, and its "
+        "kernels write into free blocks; and their signals, which come behind the withdrawal, speak for the next request of that number. In ours "
+        "the device says both, in its stream, behind the kernels (the rule `speaks_in_stream`). No path that was found hurts "
+        "a token: who has a freed block next writes it behind, in the same stream.",
     ),
 }
 """What has no number among the hazards: a title, and what happens."""
@@ -55,6 +63,12 @@ CHOSEN: dict[str, tuple[str, ...]] = {
     "H-38": ("preparation-refused-client-hangs-in-e1",),
     TOP_P: ("buffers-top-p-ignored-in-unswapped",),
     DRAFTS: ("buffers-token-of-the-row-before-decoded-by-naive",),
+    LAUNCHED: (
+        "repaired-launched-without-speaks-in-stream-schedule-during-forward",
+        "repaired-launched-faults-without-speaks-in-stream-freed-block-written",
+        "repaired-launched-faults-without-speaks-in-stream-requests-answered",
+        "repaired-launched-chunks-without-speaks-in-stream-uncomputed-sent",
+    ),
 }
 """The scenarios of the page, by hazard."""
 

@@ -10,7 +10,7 @@ from .damage import HIT
 from .instance import BLOCK_SIZE
 from .markdown import link, markdown, prose
 from .replay import CONTINUATIONS, Exposure, Late, Replay
-from .report import comparison, enough, exposure_text, growth, k3_text, late_story, noted, story
+from .report import comparison, enough, exposure_text, growth, k3_text, late_story, noted, story, version_of
 from .reverted import answer
 from .schedule import FAULT_CHANCE, SPEEDS
 from .world import ANSWER_TOKENS, PROMPT_BLOCKS
@@ -56,7 +56,7 @@ def counts_table(replays: Mapping[str, Replay], steps: Mapping[str, int]) -> str
         counted = [after.tokens, after.mismatched, after.hit, len(after.unanswered)]
         kept = cells["blocks that stay taken"]
         written = [f"{after.overwritten:,}", f"{after.stray:,}"]
-        rows.append([link(number), name, replay.scenario.variant, f"{steps[name]}", *map(str, counted), kept, *written])
+        rows.append([link(number), name, version_of(replay.scenario), f"{steps[name]}", *map(str, counted), kept, *written])
     return markdown(head, rows)
 
 
@@ -158,5 +158,5 @@ def _section(number: str, names: Sequence[str], replays: Mapping[str, Replay], l
     for name in names:
         told = [*story(replays[name]), *([late_story(replays[name], lates[name])] if name in lates else [])]
         lines = "\n".join(f"- {line}" for line in told if line)
-        stories.append(f"`{name}`, {replays[name].scenario.variant}:\n\n{lines}")
+        stories.append(f"`{name}`, {version_of(replays[name].scenario)}:\n\n{lines}")
     return "\n\n".join([f"### {number}\n\n" + prose(about(number)), *stories])

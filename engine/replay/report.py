@@ -14,20 +14,27 @@ EXACT_NOISE = 1e-9
 """k3_kl_mean below which an engine of 32-bit floats is healthy; how far below is the machine's."""
 NOTHING = {"0", "none", "-"}
 """How a comparison tells that there is nothing."""
+NOBODY = "No thread waits for it: all go on polling, and none knows of it any more."
 REVERTED = 50
 """The growth of k3_kl_mean that had #6680 reverted (#7791)."""
 
 
+def version_of(scenario: Scenario) -> str:
+    """The version, and the rule that it lacks."""
+    rule = scenario.config.get("without")
+    return f"{scenario.variant} without {rule}" if rule else scenario.variant
+
+
 def comparison(replay: Replay) -> list[list[str]]:
-    """Rows of (measure, before, after)."""
-    before, after = replay.before, replay.after
+    """Rows of (measure, before, after, and of k3_kl_mean how many times it has grown)."""
+    before, after, narrow = replay.before, replay.after, (replay.before_bfloat16, replay.after_bfloat16)
     rows = [
         ["tokens told", f"{before.tokens}", f"{after.tokens}"],
         ["unlike the reference's greedy answer", f"{before.mismatched}", f"{after.mismatched}"],
         ["of another probability", f"{before.hit}", f"{after.hit}"],
-        ["k3_kl_mean, 32-bit floats", k3_text(before), k3_text(after)],
-        ["k3_kl_mean, bfloat16", k3_text(replay.before_bfloat16), k3_text(replay.after_bfloat16)],
-        ["requests that never end", _names(before.unanswered), _names(after.unanswered)],
+        ["k3_kl_mean, 32-bit floats", k3_text(before), k3_text(after), _grown(before, after)],
+        ["k3_kl_mean, bfloat16", *map(k3_text, narrow), _grown(*narrow)],
+        ["requests that never end", _stuck(before), _stuck(after)],
         ["blocks that stay taken", _leaks(before), _leaks(after)],
         ["KV bytes written over another's", f"{before.overwritten:,}", f"{after.overwritten:,}"],
         ["KV bytes written into free blocks", f"{before.stray:,}", f"{after.stray:,}"],
@@ -36,19 +43,19 @@ def comparison(replay: Replay) -> list[list[str]]:
         rows.append(["draws", f"{len(before.distances)}", f"{len(after.distances)}"])
         rows.append(["draws from another distribution", *(f"{sum(d > 0 for d in side.distances)}" for side in (before, after))])
         rows.append(["distance of distributions, at most", f"{max(before.distances, default=0):.2f}", f"{max(after.distances):.2f}"])
-    return rows
+    return [[*row, ""][:4] for row in rows]
 
 
 def telling(rows: list[list[str]]) -> list[list[str]]:
     """Those of a comparison in which there is anything to see."""
-    return [row for row in rows if not set(row[1:]) <= NOTHING]
+    return [row for row in rows if not set(row[1:3]) <= NOTHING]
 
 
 def story(replay: Replay) -> list[str]:
     """What happened, a sentence each."""
     after, lines = replay.after, list[str]()
     if subject_of(replay.scenario) is Spectator:
-        return [*told_without_tensors(replay.scenario), *(f"{line}." for line in after.waiting)]
+        return [*told_without_tensors(replay.scenario), *map(_left, after.waiting)]
     if after.hit or after.mismatched:
         lines.append(
             f"{after.mismatched} of the {after.tokens} tokens told are not the reference's, and {after.hit} have another probability: "
@@ -59,7 +66,7 @@ def story(replay: Replay) -> list[str]:
         hurt = "token" if after.overwritten or after.stray else "tensor"
         lines.append(f"No {hurt} is hurt: all {after.tokens} tokens told are the reference's.")
     elif after.requests:
-        lines.append("No token is told at all.")
+        lines.append("No client is told a token.")
     if any(after.distances):
         hit = sum(d > 0 for d in after.distances)
         lines.append(
@@ -69,7 +76,7 @@ def story(replay: Replay) -> list[str]:
     if after.unanswered:
         one = len(after.unanswered) == 1
         lines.append(f"{'Request' if one else 'Requests'} {_names(after.unanswered)} never {'ends' if one else 'end'}.")
-        lines += [f"{line}." for line in after.waiting] or ["No thread waits for it: all go on polling, and none knows of it any more."]
+        lines += [_left(line) for line in after.waiting] or [NOBODY]
     if any(after.leaked.values()):
         lines.append(f"Blocks stay taken: {_leaks(after)}.")
     if after.overwritten:
@@ -77,8 +84,17 @@ def story(replay: Replay) -> list[str]:
     if after.stray:
         lines.append(f"{after.stray:,} bytes of keys and values are written into blocks that nobody holds.")
     for what, times in noted(replay):
-        lines.append(f"Seen {times} {'time' if times == 1 else 'times'} (before: {replay.before.noted.get(what, 0)}): {what}.")
+        lines.append(f"{what[0].upper()}{what[1:]}: {_often(times)} (in the version that holds: {_often(replay.before.noted.get(what, 0))}).")
     return lines
+
+
+def _often(times: int) -> str:
+    return {0: "never", 1: "once"}.get(times, f"{times} times")
+
+
+def _left(waiting: str) -> str:
+    """Who is left in the middle of its work; without anything to wait for it stays there for good."""
+    return f"{waiting}." if " waits for " in waiting else f"{waiting}: nothing that another does lets it go on."
 
 
 def noted(replay: Replay) -> list[tuple[str, int]]:
@@ -139,6 +155,11 @@ def growth(before: Damage, after: Damage) -> str:
     return f"{grown:,.1f}" if grown < 10 else f"{round(grown, -1):,.0f}"
 
 
+def _grown(before: Damage, after: Damage) -> str:
+    """For a table: the growth, where both told tokens."""
+    return growth(before, after) if before.tokens and after.tokens else "-"
+
+
 def is_reverted(before: Damage, after: Damage) -> bool:
     """Whether k3_kl_mean has grown as it had when #6680 was reverted."""
     return bool(before.tokens and after.tokens) and after.k3_mean >= REVERTED * before.k3_mean
@@ -160,17 +181,19 @@ def k3_text(damage: Damage) -> str:
 def exposure_text(exposure: Exposure) -> list[str]:
     """Cells: runs, runs with a token hit, runs with a request that never ends, fraction of tokens hit, growth in bfloat16."""
     grown = exposure.ratio_bfloat16
-    return [
-        f"{exposure.runs}",
-        f"{exposure.damaged}",
-        f"{exposure.stuck}",
-        f"{exposure.fraction:.1%}",
-        f"{grown:,.1f}" if grown < 10 else f"{round(grown, -1):,.0f}",
-    ]
+    factor = f"{grown:,.1f}" if grown < 10 else f"{round(grown, -1):,.0f}"
+    measured = [f"{exposure.fraction:.1%}", factor] if exposure.tokens else ["no token told", "-"]
+    return [f"{exposure.runs}", f"{exposure.damaged}", f"{exposure.stuck}", *measured]
 
 
 def _names(requests: tuple[str, ...]) -> str:
     return " and ".join(requests) or "none"
+
+
+def _stuck(damage: Damage) -> str:
+    """So many of all, and which."""
+    count = len(damage.unanswered)
+    return f"{count} of {damage.requests} ({_names(damage.unanswered)})" if count else "none"
 
 
 def _leaks(damage: Damage) -> str:

@@ -22,6 +22,7 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | full | D number 0 takes no request; the other one does |
 | launched, launched-tp2 | the ranks launch their forwards and go on: on one rank, on two |
 | launched-faults, launched-turns | the same, with prompts of two chunks, aborts and failed writes; with a number used again |
+| launched-chunks | the same, with a number used again, prompts of two chunks and aborts |
 | launched-layers | the same, with two layers |
 | launched-crash, launched-control | the same, with a process of P that dies; with an operator |
 | launched-tp2-faults | deep: the same on two ranks, with prompts of two chunks and aborts |
@@ -232,6 +233,7 @@ WHOLE = [
     kept("launched-turns", "freed_block_written", 141_605, None),
     kept("launched-turns", "token_miscredited", 148_755, None),
     kept("launched-turns", "requests_answered", 141_605, None),
+    kept("launched-chunks", "uncomputed_sent", 400_198, None),
     kept("launched-layers", "committed_unsent", 7_963, None),
     kept("launched-crash", "gate_opens", 19_212, None),
     kept("launched-crash", "requests_answered", 19_212, None),

@@ -46,6 +46,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "launched-tp2": {"asynchronous": True, "ranks": 2},
     "launched-faults": {"asynchronous": True, "chunks": 2, "aborts": True, "errors": True},
     "launched-turns": {"asynchronous": True, "turns": 2, "aborts": True, "errors": True},
+    "launched-chunks": {"asynchronous": True, "turns": 2, "chunks": 2, "aborts": True},
     "launched-layers": {"asynchronous": True, "layers": 2},
     "launched-crash": {"asynchronous": True, "crash": "rank"},
     "launched-control": {"asynchronous": True, "control": True},

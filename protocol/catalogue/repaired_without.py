@@ -61,6 +61,7 @@ LEFT_OUT = [
     left_out("speaks_in_stream", "launched", "schedule_during_forward", 5_039, 29),
     left_out("speaks_in_stream", "launched-faults", "freed_block_written", 133_952, 51),
     left_out("speaks_in_stream", "launched-faults", "requests_answered", 125_580, 68),
+    left_out("speaks_in_stream", "launched-chunks", "uncomputed_sent", 1_637_068, 76),
     left_out("ends_steps", "abort", "step_on_freed_reservation", 10_721, 46),
     left_out("ends_steps", "turns-aborts", "token_miscredited", 87_229, 93),
     left_out("credits_singly", "aborts", "token_lost", 3_442_916, 88),

@@ -28,6 +28,12 @@ def test_signals_behind_the_withdrawal_leave_the_request_without_an_end() -> Non
     assert outcome.after.leaked["prefill"] > 0 and outcome.after.leaked["decode 0"] > 0
 
 
+def test_signals_behind_the_withdrawal_speak_for_the_next_request_of_that_number() -> None:
+    after = replayed("repaired-launched-chunks-without-speaks-in-stream-uncomputed-sent").after
+    assert after.unanswered == ("0",) and after.requests == 2 and after.tokens == 0 and after.stray > 0
+    assert any(line.startswith("sender[0] in SENDING waits for find_layer (computed_mark[0,0] is 1") for line in after.waiting)
+
+
 def test_a_schedule_during_a_launched_forward_hurts_no_tensor() -> None:
     after = replayed("repaired-launched-without-speaks-in-stream-schedule-during-forward").after
     assert after.harmless and after.tokens > 0

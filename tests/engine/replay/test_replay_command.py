@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from protocol.trace import save_trace
 from .paths import found
 
 TASK = "sending-old-task-serves-the-next-request-in-e1"
+LAUNCHED = "repaired-launched-faults-without-speaks-in-stream-requests-answered"
 
 
 @pytest.fixture
@@ -23,6 +25,7 @@ def replay(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
 
     def command(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["interlock", "replay", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "160")
         with pytest.raises(SystemExit) as stopped:
             main()
         out, err = capsys.readouterr()
@@ -38,6 +41,30 @@ def test_damage_exits_1_and_is_told(replay) -> None:  # noqa: ANN001
     assert "15 of the 16 tokens told are not the reference's" in text
     assert "Request 1 never ends. life[1] in FORWARDED waits for answer (finished is <0>; life or messager changes it)." in text
     assert "24,576 bytes of keys and values are written into blocks of another request." in text
+
+
+def test_the_table_tells_how_many_times_k3_has_grown_in_both_engines(replay) -> None:  # noqa: ANN001
+    text = " ".join(replay(TASK)[1].split())
+    assert "k3_kl_mean, 32-bit floats below 1e-9 3.6 over 10^9" in text
+    assert re.search(r"k3_kl_mean, bfloat16 0\.000\d+ 3\.\d \d+,\d{3} ", text)
+    assert "requests that never end none 1 of 3 (1)" in text and "blocks that stay taken none 4 of prefill, 8 of decode" in text
+
+
+def test_a_request_called_0_is_in_the_table_and_so_is_the_rule_that_is_left_out(replay) -> None:  # noqa: ANN001
+    code, out, _ = replay(LAUNCHED, "--rough", "2")
+    text = " ".join(out.split())
+    assert code == 1 and "version repaired without speaks_in_stream: 68 steps" in text
+    assert "requests that never end none 1 of 1 (0)" in text and "2 0 0 no token told -" in text
+
+
+def test_who_is_left_where_nobody_can_help_stays_there(replay) -> None:  # noqa: ANN001
+    out = " ".join(replay("sending-nothing-to-send-never-finishes")[1].split())
+    assert "Request 0 never ends. sender in READY: nothing that another does lets it go on." in out
+
+
+def test_blocks_overwritten_in_time_are_told_with_what_to_try_next(replay) -> None:  # noqa: ANN001
+    code, out, _ = replay("decode-other-request-overwritten-in-rechecked")
+    assert code == 1 and "if the last step is in time: --late holds it back." in " ".join(out.split())
 
 
 def test_no_damage_exits_0(replay) -> None:  # noqa: ANN001
