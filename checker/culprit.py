@@ -32,15 +32,16 @@ def accuse(ordering: Ordering, ends: Sequence[DeadEnd], counts: Counts) -> Fault
     told = [f"{copy} has fired {said:,} rows by the last line, and {there:,} are there" for copy, (said, there) in counts.items()]
     farthest = None
     for end in reversed(ends):
-        order = end.order
-        # Overlapping rows that the log has behind the suspect may have been put before it, where it could not come first.
-        for tried in (order, [k for k in order if k < end.suspect]):
-            if ordering.go_to(tried):
-                inquest = Inquest(ordering, end, counts)
-                finding = inquest.confirmed()
-                if finding:
-                    return end.suspect + 1, "; ".join([inquest.why(), finding, *told])
-                farthest = farthest or (end.suspect + 1, "; ".join([inquest.why(), *told]))
+        order, placed = end.order, set(end.order)
+        earlier = [k for k in order if k < end.suspect] + [k for k in range(end.suspect) if k not in placed]
+        # As the search has put them, and as the log has them: overlapping rows behind the suspect may have been put before it.
+        for tried in (order, earlier):
+            ordering.go_to(tried)
+            inquest = Inquest(ordering, end, counts)
+            finding = "" if inquest.fits() else inquest.confirmed()
+            if finding:
+                return end.suspect + 1, "; ".join([inquest.why(), finding, *told])
+            farthest = farthest or (end.suspect + 1, "; ".join([inquest.why(), *told]))
     assert farthest is not None
     return farthest
 
@@ -52,6 +53,10 @@ class Inquest:
         self._state, self._rows, self._events, self._counts = ordering.state, ordering.rows, ordering.events, counts
         self._heads, self._k, self._rest = end.heads, end.suspect, ordering.rest(WINDOW)
         self._event = self._events[self._k]
+
+    def fits(self) -> bool:
+        """Whether the suspect can come next here."""
+        return any(row.fits(self._event) for row in self._rows.of(self._event))
 
     def why(self) -> str:
         """Why the suspect cannot come next."""

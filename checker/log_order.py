@@ -93,9 +93,9 @@ class Ordering:
         ends: deque[DeadEnd] = deque(maxlen=DEAD_ENDS)
         while len(self._trail) < goal:
             heads = self._heads()
-            fitting = [(k, outcome) for k in heads if (outcome := self._fitting(k)) is not None]
+            fitting, suspect = self._tried(heads)
             if not fitting and (not ends or len(self._trail) > ends[-1].placed):
-                ends.append(DeadEnd(self._order, len(self._trail), heads, self._suspect(heads)))
+                ends.append(DeadEnd(self._order, len(self._trail), heads, suspect))
             if len(fitting) > 1:
                 if self._mark in failed:
                     fitting = []
@@ -111,8 +111,8 @@ class Ordering:
             self._place(*fitting[0])
         return ()
 
-    def go_to(self, order: Sequence[int]) -> bool:
-        """Place these rows in this order; False where one does not fit."""
+    def go_to(self, order: Sequence[int]) -> None:
+        """Place these rows in this order, up to the first that does not fit."""
         shared = 0
         while shared < min(len(order), len(self._trail)) and self._trail[shared].order[0] == order[shared]:
             shared += 1
@@ -120,9 +120,8 @@ class Ordering:
         for k in order[shared:]:
             outcome = self._fitting(k)
             if outcome is None:
-                return False
+                return
             self._place(k, outcome)
-        return True
 
     def rest(self, most: int) -> list[int]:
         """The first rows that are not placed."""
@@ -167,14 +166,25 @@ class Ordering:
                 return
             yield other
 
-    def _suspect(self, heads: Sequence[int]) -> int:
-        """The first of these rows that reads nothing which a row before it may still write; else the first."""
+    def _tried(self, heads: Sequence[int]) -> tuple[list[tuple[int, Outcome]], int]:
+        """Those of the rows that fit; none where one does not that no other can help. That one, or the first, is the suspect."""
+        fitting = []
         for k in heads:
-            event, homes = self.events[k], (home for home in range(len(self._lines)) if home != self._home[k])
-            waits = any(not other.writes.keys().isdisjoint(event.reads) for home in homes for other in self._before(home, k))
-            if event.began <= self.events[self._first].ended and not waits:
-                return k
-        return heads[0]
+            outcome = self._fitting(k)
+            if outcome is not None:
+                fitting.append((k, outcome))
+            elif self._is_hopeless(k):
+                return [], k
+        return fitting, heads[0]
+
+    def _is_hopeless(self, k: int) -> bool:
+        """Whether row k, which does not fit, could come now, and none that may still come before it stores to what it reads."""
+        event = self.events[k]
+        if event.began > self.events[self._first].ended or self.rows.untold(event):
+            return False
+        homes = (home for home in range(len(self._lines)) if home != self._home[k])
+        before = (other for home in homes for other in self._before(home, k))
+        return all(other.writes.keys().isdisjoint(event.reads) and not EVERYTHING <= self.rows.untold(other) for other in before)
 
     def _meet(self, one: Event, other: Event) -> bool:
         """Whether the order of the two matters: one writes what the other reads or writes."""

@@ -23,7 +23,7 @@ from protocol import TraceError
 PLAN = Plan(2)
 
 
-def log_of(plan: Plan = PLAN, count: int = 4, seed: int = 0) -> list[str]:
+def log_of(plan: Plan = PLAN, count: int = 2, seed: int = 0) -> list[str]:
     log = io.StringIO()
     requests = [Request(r.arrival_s, r.prompt_tokens, min(r.output_tokens, 6)) for r in generate(seed=1, count=count, rate=20)]
     run_lockstep(requests, plan, seed=seed, log=log)
