@@ -42,12 +42,8 @@ class LockstepService:
             self.engine.abort(key)
 
     def stats(self) -> Stats:
-        """Generations with a first token, those without, the share of D's blocks that are promised to the former, and P's prefix cache."""
-        plant, ledger = self.engine.plant, self.engine.ledger
-        begun = [key for key in self._handles if ledger.records[key].tokens]
-        taken = sum(plant.shape.blocks_for(ledger.records[key].generation.tokens) for key in begun)
-        waiting, kv_usage = len(self._handles) - len(begun), taken / plant.decode_blocks
-        return Stats(len(begun), waiting, kv_usage, ledger.prefix, ledger.drafts, ledger.experts)
+        """Generations that P has begun, those that wait for it, the share of D's blocks that are promised to the former, P's prefix cache."""
+        return self.engine.ledger.stats(self.engine.plant)
 
     def close(self) -> None:
         """Drop what runs."""

@@ -7,7 +7,7 @@ import os
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -61,7 +61,7 @@ class Disaggregated(Operated):
         signals: bool = False,
         changed: Callable[[], None] = lambda: None,
     ):
-        self.plant, self._changed = plant, changed
+        self.plant, self._changed, self._clock = plant, changed, LiveClock()
         arena = new_name()
         placement = placement_of(plant, partial(LiveMemory, plant, arena))
         check_machine(placement)
@@ -78,7 +78,6 @@ class Disaggregated(Operated):
         self._handles: dict[int, Handle] = {}
         self._held = queue.SimpleQueue[tuple[str, Held]]()
         self._orders, self._obeyed = threading.RLock(), queue.SimpleQueue[Order | EngineError]()
-        self._begun: set[int] = set()
         self._taken, self._deaths, self._dead = 0, Counter[str](), set[str]()
         self.failure: EngineError | None = None
         """What has ended the engine; None while it goes on."""
@@ -151,10 +150,7 @@ class Disaggregated(Operated):
         """Generations that P has begun, those that wait for it, the share of D's blocks that are promised to the former, P's prefix cache."""
         with self._lock:
             self._check_open()
-            ledger, running, shape = self.ledger, len(self._begun), self.plant.shape
-            taken = sum(shape.blocks_for(self._handles[key].generation.tokens) for key in self._begun)
-            waiting, kv_usage = len(self._handles) - running, taken / self.plant.decode_blocks
-            return Stats(running, waiting, kv_usage, ledger.prefix, ledger.drafts, ledger.experts)
+            return self.ledger.stats(self.plant)
 
     def pause(self, *, abort: bool = False) -> None:
         """Begin no further request, and return when none is under way; see `Operated`."""
@@ -178,10 +174,9 @@ class Disaggregated(Operated):
             EngineError: the engine has ended, or an engine's process does not answer.
         """
         # A request has ended for its client a moment before P or D has let go of all that is its.
-        clock = LiveClock()
-        until = clock.now() + ANSWER_S
-        while (held := self._look_for_leaks()) and clock.now() < until:
-            clock.sleep(LOOK_AGAIN_S)
+        until = self._clock.now() + ANSWER_S
+        while (held := self._look_for_leaks()) and self._clock.now() < until:
+            self._clock.sleep(LOOK_AGAIN_S)
         return held
 
     def _look_for_leaks(self) -> list[str]:
@@ -262,10 +257,11 @@ class Disaggregated(Operated):
             self._tell_router(self._dead - set(content.names))
         elif isinstance(content, Obeyed):
             self._obeyed.put(content.order)
-        elif isinstance(content, Begun):
-            self._begin(content.keys)
         else:
             self.ledger.note(content)
+            if isinstance(content, Begun):
+                for key in self._handles.keys() & content.keys:
+                    self._handles[key].begin(self._clock.now())
 
     def _tell_router(self, dead: set[str]) -> None:
         """Who is dead now, so that what comes meanwhile waits, or goes elsewhere."""
@@ -276,17 +272,10 @@ class Disaggregated(Operated):
     def _told(self, key: int, heard: Heard) -> None:
         """A client gets something."""
         if isinstance(heard, Token):
-            self._begin((key,))  # if P's letter is still under way
+            self._handles[key].begin(self._clock.now())  # if P's letter is still under way
             self._handles[key].put(heard)
         else:
-            self._begun.discard(key)
             self._handles.pop(key).end(heard.finish, heard.message)
-
-    def _begin(self, keys: Sequence[int]) -> None:
-        now = LiveClock().now()
-        for key in self._handles.keys() & keys:
-            self._begun.add(key)
-            self._handles[key].begin(now)
 
     def _end_all(self, finish: Finish, message: str = "") -> None:
         for key in list(self._handles):

@@ -17,10 +17,10 @@ from protocol import DefinitionError
 from ..deployment import Deployment
 from ..generation import Service
 from ..model.named import config_of
+from ..runtime.interrupts import STOPPING
 from ..vocabulary import vocabulary_of
 from .app import Server, make_app
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
 GRACE_S = 5.0
 """What a signal leaves to the answers under way; then they are cut off. A second signal cuts them off at once."""
 UNREAD_S = 5

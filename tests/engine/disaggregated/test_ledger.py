@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from engine.disaggregated.ledger import End, Heard, Ledger
-from engine.disaggregated.letters import Closed, GivenUp, Produced
+from engine.disaggregated.letters import Begun, Closed, GivenUp, Produced
 from engine.disaggregated.loss import Loss
+from engine.disaggregated.plant import Plant
 from engine.generation import DraftUse, Finish, Generation, PrefixUse, Token
+from engine.model.config import TINY
 
 TOKEN = Token(7, -0.5)
 
@@ -69,3 +71,15 @@ def test_uses_add_up() -> None:
         made.note(PrefixUse(10, 4, 1))
         made.note(DraftUse(3, 1))
     assert (made.prefix, made.drafts) == (PrefixUse(20, 8, 2), DraftUse(6, 2))
+
+
+def test_a_request_runs_from_its_first_chunk_to_its_end() -> None:
+    plant = Plant(TINY, sequences=4, context_tokens=64)
+    made, _ = ledger(keeps=False)
+    made.submit(2, Generation((1, 2), 20))
+    blocks = plant.shape.blocks_for
+    seen = []
+    for content in (Begun((1, 3)), Begun((1,)), Produced(2, TOKEN), Closed(1, Finish.LENGTH)):
+        made.note(content)
+        seen.append((made.stats(plant).running, made.stats(plant).waiting, made.stats(plant).kv_usage * plant.decode_blocks))
+    assert seen == [(1, 1, blocks(4)), (1, 1, blocks(4)), (2, 0, blocks(4) + blocks(22)), (1, 0, blocks(22))]
