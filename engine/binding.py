@@ -30,11 +30,15 @@ class Outcome:
     values: tuple[Value, ...] = ()
 
 
-def after(*rows: str, finds: bool = True) -> Callable[[Method], Method]:
-    """Marks a method called with the step once one of these rows has fired. `finds`: whether it looks at the step's cargo."""
+def after(*rows: str, finds: bool = True, rests: bool = False) -> Callable[[Method], Method]:
+    """Marks a method called with the step once one of these rows has fired.
+
+    Args:
+        finds: whether it looks at the step's cargo. rests: whether it does nothing but let the copy rest, which concerns nobody else.
+    """
 
     def mark(method: Method) -> Method:
-        method.finds = finds  # type: ignore[attr-defined]
+        method.finds, method.rests = finds, rests  # type: ignore[attr-defined]
         return _mark("after", rows)(method)
 
     return mark
@@ -71,12 +75,18 @@ def bound_rows(role: type) -> set[str]:
 
 @dataclass(frozen=True)
 class Handlers:
-    """What is called for a row. `finds`: whether `after` looks at the step's cargo."""
+    """What is called for a row. `finds`: whether `after` looks at the step's cargo; `rests`: whether it only lets the copy rest."""
 
     after: Callable[..., Any] | None = None
     decides: Callable[[Sequence[Outcome]], Outcome | None] | None = None
     carries: Callable[[Outcome], Any] | None = None
     finds: bool = False
+    rests: bool = False
+
+    @property
+    def acts(self) -> bool:
+        """Whether somebody acts behind the row."""
+        return self.after is not None and not self.rests
 
 
 NOBODY = Handlers()
@@ -107,7 +117,7 @@ class Bindings:
                         raise DefinitionError(f"{row} has two handlers ({kind}); remove {type(role).__name__}.{name} or the other")
                     given: dict[str, Any] = {kind: method}
                     if kind == "after":
-                        given["finds"] = getattr(type(role), name).finds
+                        given |= {"finds": getattr(type(role), name).finds, "rests": getattr(type(role), name).rests}
                     self._bound[row] = replace(self.of(row), **given)
         wanted = set(machines)
         for action in system.actions:

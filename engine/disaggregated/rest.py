@@ -21,12 +21,12 @@ class WorkerRest:
     def __init__(self, clock: Clock):
         self._clock = clock
 
-    @after("worker.find_batch", "worker.find_no_batch")
+    @after("worker.find_batch", "worker.find_no_batch", finds=False, rests=True)
     def look(self, step: Step) -> None:
         """It has looked: what comes later is news."""
         self._clock.forget()
 
-    @after("worker.lower_forward")
+    @after("worker.lower_forward", finds=False, rests=True)
     def rest(self, step: Step) -> None:
         """Until a batch is put."""
         self._clock.doze(IDLE_S, "queue_filled")
@@ -35,7 +35,7 @@ class WorkerRest:
 class LaunchingRest(WorkerRest):
     """The same where the loop lowers no signal, as the devices do it: rank 0 rests where it leaves the barrier."""
 
-    @after("worker.leave_top_barrier")
+    @after("worker.leave_top_barrier", finds=False, rests=True)
     def rest(self, step: Step) -> None:
         """Until a batch is put."""
         if step.copy[-1] == 0:
@@ -53,7 +53,7 @@ class PartnerRest:
         self._clock = clock
         self._goes_round_again = False
 
-    @after("worker.lower_forward")
+    @after("worker.lower_forward", finds=False, rests=True)
     def rest(self, step: Step) -> None:
         """Until a batch is put, here or elsewhere."""
         self._goes_round_again = not self._goes_round_again
@@ -79,13 +79,13 @@ class GateRest:
     def __init__(self, clock: Clock):
         self._clock = clock
 
-    @after("gate.find_forward_running")
+    @after("gate.find_forward_running", finds=False, rests=True)
     def wait(self, step: Step) -> None:
         """Until the forward signal falls."""
         self._clock.forget()
         self._clock.doze(IDLE_S, "forward_signal")
 
-    @after("gate.schedule_nothing")
+    @after("gate.schedule_nothing", finds=False, rests=True)
     def rest(self, step: Step) -> None:
         """Until something has changed, or a handler of this process has acted."""
         self._clock.doze(IDLE_S)

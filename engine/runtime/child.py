@@ -35,6 +35,7 @@ from .heartbeat import Heartbeat
 from .journal import Journal, Shorthand
 from .live_store import LiveStore
 from .placement import Crew, Placement
+from .polling import vain_rows
 from .queue_client import Client
 from .queue_server import QueueServer
 from .segment import Segment
@@ -185,6 +186,11 @@ def _play(spec: Spec, segment: Segment) -> None:
                     guarding.append((span, player, action))
                     if directory.is_shared[span[0]]:
                         player.mention(action, span[0], directory.variables[span[0]].name)
+            for state, action, variable, where, values in vain_rows(player.copy, player.is_quiet):
+                number = directory.spans[part.system][0] + system.position[id(variable)]
+                if directory.is_shared[number]:
+                    key = number, flat_index(variable.over, where)
+                    player.is_vain(state, action, key, [directory.encode(number, value) for value in values])
     client.watch(merged(mentioned))
     spec.control.send(("ready", None))
     if spec.control.recv() == "go":

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..wire import Wire
 from .directory import Directory, Key, Span
+from .heeds import EVERYTHING, Heeds, variables_of
 from .placement import Letter
-from .queue_server import EVERYTHING, Cells, Commit, bits_of
+from .queue_server import Cells, Commit
 
 
 class Client:
@@ -87,12 +88,16 @@ class Client:
         """Give the variables of these numbers their initial values."""
         self._ask("reset", "reset", first, end)
 
-    def await_news(self, heeds: int = EVERYTHING) -> None:
-        """Say that nothing is to be done here before one of these variables changes, a bit for each by its number, or a letter
-        comes; the socket becomes readable when that, or what was waited for before, has happened."""
-        if not self._waits or heeds & ~self._heeds:
+    def listen(self) -> None:
+        """Have the socket become readable whenever there are news or letters, from now on."""
+        self._send("listen")
+
+    def await_news(self, heeds: Heeds = EVERYTHING) -> None:
+        """Say that nothing is to be done here before what is heeded changes, or a letter comes; the socket becomes readable when that, or what
+        was waited for before, has happened."""
+        if not self._waits or not self._heeds.covers(heeds):
             self._waits, self._heeds = True, heeds
-            self._send("wait", heeds)
+            self._send("wait", heeds.always, [tuple(vain) for vain in heeds.vainly])
         else:
             self._send()
 
@@ -146,7 +151,7 @@ class Client:
         if kind == "news":
             self._waits = False
         elif kind == "stale":
-            self._waits, self._heeds = True, self._heeds | bits_of(news)
+            self._waits, self._heeds = True, self._heeds | variables_of(news)
         elif kind == "done":
             self._waits = True
             self._learn(self._writing)  # before any news that came behind the answer

@@ -17,30 +17,22 @@ cell like any other, and stays held when its holder dies.
 from __future__ import annotations
 
 import pickle
-import selectors
+import select
 import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import or_
 from types import MappingProxyType
 from typing import Any
 
 from ..cargo import Hold
 from ..wire import Wire
 from .directory import Directory, Key, Span
+from .heeds import EVERYTHING, Heeds, Vainly, variables_of
 from .segment import Segment
 
 Cells = dict[Key, Any]
 NOTHING: dict[Key, Any] = {}
-EVERYTHING = -1
-"""A bit for every variable."""
-
-
-def bits_of(cells: Iterable[Key]) -> int:
-    """A bit for each of their variables."""
-    return reduce(or_, (1 << number for number, _ in cells), 0)
 
 
 @dataclass
@@ -68,9 +60,11 @@ class Visitor:
 
     name: str
     wire: Wire
+    listens: bool = False
+    """Whether it is told of every letter and every change at once, and need not wait."""
     waits: bool = False
-    heeds: int = EVERYTHING
-    """A bit for each variable whose change is to rouse it."""
+    heeds: Heeds = EVERYTHING
+    """Whose change is to rouse it."""
     has_news: bool = False
     """Whether such a variable has changed, or a letter has come, since it was told last."""
     gone: bool = False
@@ -97,31 +91,32 @@ class QueueServer:
         self._visitors: dict[str, Visitor] = {}
         self._watching: dict[int, list[tuple[int, int, Visitor]]] = {}
         self._roused: list[Visitor] = []
-        self._ready = selectors.DefaultSelector()
-        self._ready.register(introductions, selectors.EVENT_READ, None)
+        self._by_socket: dict[int, Visitor] = {}
+        self._ready = select.poll()
+        self._ready.register(introductions, select.POLLIN)
 
     def serve(self) -> None:
         """Answer until the supervisor has gone."""
         while True:
-            for key, events in self._ready.select():
-                if key.data is None:
+            for number, events in self._ready.poll():
+                if number == self._introductions.fileno():
                     if not self._introduce():
                         return
                     continue
-                visitor: Visitor = key.data
-                if visitor.gone:
+                visitor = self._by_socket.get(number)
+                if visitor is None:
                     continue
                 try:
-                    if events & selectors.EVENT_WRITE:
+                    if events & select.POLLOUT:
                         self._push_on(visitor)
-                    if events & selectors.EVENT_READ:
+                    if events & ~select.POLLOUT:  # something to read, or that nobody is there any more
                         for message in visitor.wire.arrived():
                             self._answer(visitor, *message)
                 except EOFError:
                     self._forget(visitor)
                 # Not one by one: what a process has sent together is news together.
                 for roused in self._roused:
-                    if roused.waits and roused.has_news:
+                    if (roused.waits or roused.listens) and roused.has_news:
                         roused.waits = False
                         self._tell(roused, "news")
                 self._roused.clear()
@@ -136,7 +131,8 @@ class QueueServer:
         self._visitors[visitor.name] = visitor
         if visitor.number is not None:
             self._segment.mail[visitor.number] = 0
-        self._ready.register(visitor.wire, selectors.EVENT_READ, visitor)
+        self._by_socket[visitor.wire.fileno()] = visitor
+        self._ready.register(visitor.wire, select.POLLIN)
         return True
 
     def _forget(self, visitor: Visitor) -> None:
@@ -145,6 +141,7 @@ class QueueServer:
             return
         visitor.gone = True
         self._ready.unregister(visitor.wire)
+        del self._by_socket[visitor.wire.fileno()]
         visitor.wire.close()
         for spans in self._watching.values():
             spans[:] = [span for span in spans if span[2] is not visitor]
@@ -159,13 +156,13 @@ class QueueServer:
             self._segment.mail[visitor.number] += 1
         try:
             if not visitor.wire.push((kind, time.monotonic(), news, letters, *content)):
-                self._ready.modify(visitor.wire, selectors.EVENT_READ | selectors.EVENT_WRITE, visitor)
+                self._ready.modify(visitor.wire, select.POLLIN | select.POLLOUT)
         except EOFError:
             self._forget(visitor)
 
     def _push_on(self, visitor: Visitor) -> None:
         if visitor.wire.push_on():
-            self._ready.modify(visitor.wire, selectors.EVENT_READ, visitor)
+            self._ready.modify(visitor.wire, select.POLLIN)
 
     def _rouse(self, visitor: Visitor) -> None:
         """There is something that the client is to hear at once if it waits."""
@@ -192,10 +189,15 @@ class QueueServer:
         fresh = {k: v for k, v in self._values.items() if any(a <= k[1] < b for a, b in wanted.get(k[0], ()))}
         self._tell(visitor, "looked", fresh=fresh)
 
-    def _do_wait(self, visitor: Visitor, heeds: int) -> None:
+    def _do_listen(self, visitor: Visitor) -> None:
+        """From now on the client is told at once, whatever it does."""
+        visitor.listens = True
+        self._rouse(visitor)
+
+    def _do_wait(self, visitor: Visitor, always: int, vainly: Iterable[tuple[int, Key, tuple[Any, ...]]]) -> None:
         """Answer with news as soon as there are any to heed."""
-        visitor.waits, visitor.heeds = True, heeds
-        if visitor.letters or any(heeds >> number & 1 for number, _ in visitor.changed):
+        visitor.waits, visitor.heeds = True, Heeds(always, frozenset(Vainly(*vain) for vain in vainly))
+        if visitor.letters or any(self._is_heeded(visitor, number) for number, _ in visitor.changed):
             self._rouse(visitor)
 
     def _do_commit(self, visitor: Visitor, *row: Any) -> None:
@@ -203,7 +205,7 @@ class QueueServer:
         commit = Commit(*row)
         other = {key: value for key, read in commit.reads.items() if (value := self._value(key)) != read}
         if other:
-            visitor.waits, visitor.heeds = True, visitor.heeds | bits_of(visitor.changed) | bits_of(other)
+            visitor.waits, visitor.heeds = True, visitor.heeds | variables_of(visitor.changed) | variables_of(other)
             self._tell(visitor, "stale", fresh=other)
             return
         changes = [(k, self._directory.variables[k[0]], self._value(k), v) for k, v in commit.writes.items()]
@@ -269,7 +271,12 @@ class QueueServer:
             for first, end, visitor in self._watching.get(number, ()):
                 if first <= place < end and visitor is not author:
                     visitor.changed.add(key)
-                    if visitor.heeds >> number & 1:
+                    if self._is_heeded(visitor, number):
                         touched.append(visitor)
         for visitor in touched:
             self._rouse(visitor)
+
+    def _is_heeded(self, visitor: Visitor, number: int) -> bool:
+        """Whether the visitor is to be roused by a change of that variable, with the cells as they are now."""
+        always, vainly = visitor.heeds
+        return bool(always >> number & 1) or any(bits >> number & 1 and self._value(key) not in values for bits, key, values in vainly)

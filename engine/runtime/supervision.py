@@ -86,7 +86,9 @@ class Supervision:
         return any(name in r.names for r in list(self._returning))
 
     def _supervise(self) -> None:
+        assert self._house.client is not None
         try:
+            self._house.client.listen()
             while self._watch():
                 pass
         except EngineError as error:
@@ -107,7 +109,6 @@ class Supervision:
         house = self._house
         assert house.client is not None
         self._hand_out()  # what came along while the last event was dealt with: no socket tells of it again
-        house.client.await_news()
         children = list(house.children.values())
         controls, sentinels = {c.control: c for c in children}, {c.process.sentinel: c for c in children}
         left = max(0.0, self._next_event() - house.clock.now())

@@ -10,7 +10,7 @@ gone round again before there are some: the same look would come to the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 from functools import partial, reduce
 from multiprocessing.connection import Connection
@@ -27,6 +27,7 @@ from ..step import Step
 from .agent import Agent, Offer
 from .alarms import Alarms
 from .directory import Key, Span
+from .heeds import Heeds, Vainly
 from .journal import Journal
 from .live_store import LiveStore, Stale
 from .placement import Crew
@@ -68,7 +69,8 @@ class Player(Agent):
         self._found: dict[int, Offer] = {}
         self._known = self._left = 0
         self._mentioned: dict[int, int] = {}
-        self._heeded: dict[tuple[IntEnum, int, frozenset[str] | None], int] = {}
+        self._heeded: dict[tuple[IntEnum, int, frozenset[str] | None], Heeds] = {}
+        self._vain: dict[tuple[IntEnum, int], Vainly] = {}
         self._bit_of: dict[str, int] = {}
         self.asks = any(self._handler(action) is not None for action in self.actions)
         """Whether some of its rows wait for a handler's word."""
@@ -82,6 +84,11 @@ class Player(Agent):
         own = self._own.wakes if self._ready else math.inf
         return own if own <= 0 else min(own, self._alarms.next)
 
+    @property
+    def sleeps(self) -> bool:
+        """Whether it wants no turn before a time, if nothing rouses it."""
+        return self._own.sleeps
+
     def bit(self, action: Action) -> int:
         """What stands for the row in a set of the copy's rows."""
         return self._bits[action.number]
@@ -91,9 +98,18 @@ class Player(Agent):
         self._bit_of[name] = 1 << number
         self._mentioned[action.number] = self._mentioned.get(action.number, 0) | 1 << number
 
+    def is_quiet(self, action: Action) -> bool:
+        """Whether no handler acts behind the row, or carries anything."""
+        handlers = self._bindings.of(action.name)
+        return not handlers.acts and handlers.carries is None
+
+    def is_vain(self, state: IntEnum, action: Action, key: Key, values: Collection[Any]) -> None:
+        """In that state the row leads nowhere while that cell of the server's has one of these values, as they travel."""
+        self._vain[state, action.number] = Vainly(self._mentioned.get(action.number, 0) | 1 << key[0], key, tuple(values))
+
     @property
-    def heeds(self) -> int:
-        """The variables whose change could give it a row to fire: a bit for each."""
+    def heeds(self) -> Heeds:
+        """The variables whose change could give it a row to fire."""
         # Who has polled in vain goes round again when anything has changed that his loop looks at, not only where he stands.
         dozes_for = self._own.dozes_for if not self._in_vain else self._own.dozes_for or frozenset()
         key = self.copy.state, self._left, dozes_for
@@ -102,14 +118,19 @@ class Player(Agent):
             found = self._heeded[key] = self._heeds(dozes_for)
         return found
 
-    def _heeds(self, dozes_for: frozenset[str] | None) -> int:
+    def _heeds(self, dozes_for: frozenset[str] | None) -> Heeds:
         if dozes_for:
-            bits = [self._bit_of.get(name, 0) for name in dozes_for]
-        elif dozes_for is not None:
-            bits = list(self._mentioned.values())
-        else:
-            bits = [self._mentioned.get(a.number, 0) for a, _ in self._plan() if not self._left & self._bits[a.number]]
-        return reduce(or_, bits, 0)
+            return Heeds(reduce(or_, (self._bit_of.get(name, 0) for name in dozes_for), 0))
+        if dozes_for is not None:
+            return Heeds(reduce(or_, self._mentioned.values(), 0))
+        always, vainly = 0, set()
+        for action, _ in self._plan():
+            vain = self._vain.get((self.copy.state, action.number))
+            if vain is not None:
+                vainly.add(vain)
+            elif not self._left & self._bits[action.number]:
+                always |= self._mentioned.get(action.number, 0)
+        return Heeds(always, frozenset(vainly))
 
     def reopen(self, rows: int) -> None:
         """Cells in the guards of these rows have changed."""
@@ -172,7 +193,7 @@ class Player(Agent):
                 step = super()._attempt(instance, handlers, cargo)
             except Stale:
                 continue
-            self.has_acted = step is not None and handlers.after is not None
+            self.has_acted = step is not None and handlers.acts
             if self.has_acted:
                 self._store.announce()
             return step
@@ -269,7 +290,8 @@ class Turns:
             for letter in letters:
                 self._crew.receive(letter)
             for player in self._players:
-                player.rouse()
+                if player.asks or player.sleeps:
+                    player.rouse()
 
     def _rouse(self, keys: Iterable[Key], author: Player | None) -> None:
         for number, place in keys:
@@ -281,7 +303,7 @@ class Turns:
 
     def _wait(self) -> bool:
         """Until there are news or somebody's time has come; whether to stop."""
-        self._client.await_news(reduce(or_, {player.heeds for player in self._players}, 0))
+        self._client.await_news(reduce(Heeds.__or__, {player.heeds for player in self._players}, Heeds()))
         left = min((p.wakes for p in self._players), default=math.inf) - self._clock.now()
         ready = {handle for handle, _ in self._poll.poll(1000 * min(max(left, 0.0), LOOK_S))}
         if self._control.fileno() in ready:

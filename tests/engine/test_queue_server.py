@@ -7,6 +7,7 @@ import pytest
 
 from engine.driver import Driver
 from engine.runtime.directory import Directory
+from engine.runtime.heeds import Heeds, Vainly
 from engine.runtime.live_store import LiveStore, Stale
 from engine.runtime.placement import Letter
 from engine.runtime.queue_client import Client
@@ -97,7 +98,7 @@ def test_who_watches_is_told_once_and_not_of_its_own_stores(connect: Connect) ->
 
 def test_who_waits_for_some_variables_is_not_roused_by_others(connect: Connect) -> None:
     first, second = connect("first"), connect("second")
-    second.await_news(1 << FILLED[0])
+    second.await_news(Heeds(1 << FILLED[0]))
     second.look(())  # the server knows what it waits for
     first.commit(Commit({}, {BOX: (1,)}))
     first.look(())
@@ -108,12 +109,39 @@ def test_who_waits_for_some_variables_is_not_roused_by_others(connect: Connect) 
     assert set(second.changed) == {BOX, FILLED}
 
 
-def test_who_heeds_more_than_before_hears_what_has_changed_meanwhile(connect: Connect) -> None:
+def test_who_would_look_in_vain_is_not_roused_before_the_cell_has_another_value(connect: Connect, segment: Segment) -> None:
     first, second = connect("first"), connect("second")
-    second.await_news(1 << FILLED[0])
+    place = DIRECTORY.memory_place(FILLED)
+    assert place is not None
+    segment.cells[place] = 1
+    second.await_news(Heeds(0, frozenset({Vainly(1 << BOX[0] | 1 << FILLED[0], FILLED, (1,))})))
     second.look(())
     first.commit(Commit({}, {BOX: (1,)}))
-    second.await_news(1 << BOX[0])
+    first.look(())
+    assert not select.select([second], [], [], 0)[0]
+    segment.cells[place] = 0
+    first.stored((FILLED,))
+    first.look(())
+    hear(second)
+    assert set(second.changed) == {BOX, FILLED}
+    second.await_news(Heeds(0, frozenset({Vainly(1 << BOX[0] | 1 << FILLED[0], FILLED, (1,))})))
+    first.commit(Commit({}, {BOX: (2,)}))
+    hear(second)
+    assert second.known[BOX[0]] == {0: (2,)}
+
+
+def test_what_is_heeded_covers_what_is_heeded_less() -> None:
+    vain = Vainly(0b11, FILLED, (1,))
+    assert Heeds(0b10, frozenset({vain})).covers(Heeds(0b10)) and Heeds(0b11).covers(Heeds(0, frozenset({vain})))
+    assert not Heeds(0, frozenset({vain})).covers(Heeds(0b01)) and not Heeds(0b01).covers(Heeds(0, frozenset({vain})))
+
+
+def test_who_heeds_more_than_before_hears_what_has_changed_meanwhile(connect: Connect) -> None:
+    first, second = connect("first"), connect("second")
+    second.await_news(Heeds(1 << FILLED[0]))
+    second.look(())
+    first.commit(Commit({}, {BOX: (1,)}))
+    second.await_news(Heeds(1 << BOX[0]))
     assert select.select([second], [], [], 10)[0]
 
 
@@ -132,7 +160,7 @@ def test_who_has_a_place_in_the_segment_sees_there_whether_it_has_mail(connect: 
 
 def test_who_has_been_overtaken_hears_of_those_cells_from_then_on(connect: Connect) -> None:
     first, second = connect("first"), connect("second")
-    second.await_news(1 << FILLED[0])
+    second.await_news(Heeds(1 << FILLED[0]))
     first.commit(Commit({}, {BOX: (1,)}))
     assert second.commit(Commit({BOX: ()}, {BOX: (2,)})) == (False, None)
     first.commit(Commit({}, {BOX: (0,)}))

@@ -10,7 +10,9 @@ from typing import Any, cast
 
 from engine.binding import Bindings, Outcome, decides
 from engine.driver import Driver
+from engine.runtime.heeds import Heeds, Vainly
 from engine.runtime.placement import Crew
+from engine.runtime.polling import vain_rows
 from engine.runtime.turns import ROUNDS_BETWEEN_LOOKS, CopyClock, Player, Turns
 from engine.store import Store
 from protocol.machines.signalling.forward_signal import build
@@ -25,13 +27,13 @@ class Scheduler:
         return open_rows[0]
 
 
-def test_a_gate_that_has_found_a_forward_running_heeds_the_signal() -> None:
-    """It is back where it looks at the queue, which is empty and stays so: only the signal's fall lets it go on."""
+def gate(*, forward_running: bool) -> tuple[Player, list[str]]:
+    """A gate that has not yet had a turn, and the names of the variables by number."""
     system = build("repaired", ranks=1, batches=None).focused()
     store: Any = Store(system)
     driver = Driver(system, store)
     signal = next(variable for variable in system.variables if variable.name == "forward_signal")
-    store.cells(signal)[0] = True
+    store.cells(signal)[0] = forward_running
     store.recorded, store.since, store.finds, store.announce = False, None, None, lambda: None
     bindings = Bindings(system, [Scheduler()], ["gate"])
     player = Player(driver, driver.copies["gate", ()], bindings, CopyClock(), None, lambda data: None, store, {})
@@ -41,17 +43,35 @@ def test_a_gate_that_has_found_a_forward_running_heeds_the_signal() -> None:
         if action.row.event in looks_at:
             name = looks_at[action.row.event]
             player.mention(action, names.index(name), name)
+    return player, names
+
+
+def test_a_gate_that_has_found_a_forward_running_heeds_the_signal() -> None:
+    """It is back where it looks at the queue, which is empty and stays so: only the signal's fall lets it go on."""
+    player, names = gate(forward_running=True)
     while player.wakes == 0:
         player.play(0.0)
     assert player.copy.state.name == "CHECKING" and player.fired == 2
-    assert player.heeds == 1 << names.index("queue_filled") | 1 << names.index("forward_signal")
+    both = 1 << names.index("queue_filled") | 1 << names.index("forward_signal")
+    assert player.heeds == Heeds(both)
+
+
+def test_a_gate_whose_batch_is_under_way_is_not_woken_to_find_a_forward_running() -> None:
+    """The queue runs empty while the signal is up: only its fall, or the queue's news once it is down, could give the gate something to do."""
+    player, names = gate(forward_running=False)
+    key = names.index("forward_signal"), 0
+    for state, action, variable, where, values in vain_rows(player.copy, player.is_quiet):
+        assert (state.name, action.row.event, variable.name, where, values) == ("CHECKING", "find_queue_empty", "forward_signal", (), {True})
+        player.is_vain(state, action, key, [1])
+    both = 1 << names.index("queue_filled") | 1 << names.index("forward_signal")
+    assert player.copy.state.name == "CHECKING" and player.heeds == Heeds(0, frozenset({Vainly(both, key, (1,))}))
 
 
 class Busy:
     """A player that plays until its process looks up, and once more when it is roused; it notes by what."""
 
-    asks = has_acted = False
-    heeds = 0
+    asks = sleeps = has_acted = False
+    heeds = Heeds()
 
     def __init__(self, end: Connection):
         self._end, self.wakes, self.played = end, 0.0, 0
