@@ -73,14 +73,15 @@ class Players:
                 self.killed.append(child.process.pid)
 
     async def play(self) -> None:
-        """A kill after every so many tokens, or when nothing is under way any more."""
+        """A kill, or two at once, after every so many tokens, or when nothing is under way any more."""
         readers: set[asyncio.Task[None]] = set()
         for _ in range(KILLS):
             readers |= {asyncio.create_task(self.read(self.ask())) for _ in range(REQUESTS_A_KILL)}
             wanted = self.tokens + self.rng.randrange(TOKENS_A_KILL)
             while self.tokens < wanted and readers:
                 done, readers = await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
-            self.kill()
+            for _ in range(self.rng.choice((1, 1, 2))):
+                self.kill()
         await asyncio.gather(*readers)
 
 
