@@ -13,6 +13,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from .interrupts import STOPPING
+
 SPAWN = multiprocessing.get_context("forkserver")
 # A child runs the main module's imports again, and those of its crew: it finds them done.
 SPAWN.set_forkserver_preload(
@@ -47,8 +49,9 @@ class Child:
         self.name, self._verdict, self._was_dismissed = name, "", False
         self.control, theirs = SPAWN.Pipe()
         self.process: BaseProcess = SPAWN.Process(target=target, args=arguments(theirs), name=name, daemon=True)
-        # The child inherits the mask for life: Ctrl-C is the supervisor's business, from the child's first instruction on.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        # The child inherits the mask for life, and so does the fork server: Ctrl-C, and a SIGTERM to the whole group (as systemd sends it), are
+        # the supervisor's business, from their first instructions on.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         try:
             with importing_as_here():
                 self.process.start()

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from engine.errors import EngineError
 from engine.forward_signal.plan import Plan
 from engine.forward_signal.run import run_live
 from engine.runtime.household import QUEUE_SERVER, Household
+from engine.runtime.interrupts import STOPPING
 from engine.runtime.live import LiveEngine
 from engine.runtime.segment import SEGMENT_PREFIX
 from engine.workload import Request
@@ -150,9 +152,17 @@ def test_a_queue_server_that_is_killed_before_the_others_start_is_named(tmp_path
     assert not segments() and os.listdir(tmp_path) == []
 
 
+def leaves_stopping_to_others(process: int) -> bool:
+    """Whether neither signal to stop does anything to the process: each is blocked or ignored."""
+    masks = re.findall(r"^Sig(?:Blk|Ign):\s*(\w+)$", Path(f"/proc/{process}/status").read_text(), re.M)
+    without_effect = int(masks[0], 16) | int(masks[1], 16)
+    return all(without_effect >> (number - 1) & 1 for number in STOPPING)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path, how: signal.Signals) -> None:
-    """Ctrl-C reaches the whole group, and here twice; a killed supervisor cannot clean up, so the kernel and the resource tracker do."""
+    """Ctrl-C and a service manager's SIGTERM reach the whole group, and here twice; a killed supervisor cannot clean up, so the kernel and the
+    resource tracker do."""
     program = f"""
 from engine.forward_signal.plan import Plan
 from engine.forward_signal.run import run_live
@@ -169,13 +179,15 @@ run_live([Request(0.0, 10, 10), Request(1e6, 1, 1)], Plan(2), log_path={str(tmp_
     )
     assert child.stdout is not None
     processes = [int(word) for word in child.stdout.readline().split()]
-    if how is signal.SIGINT:
-        os.killpg(child.pid, how)
-        os.killpg(child.pid, how)
-    else:
+    assert all(map(leaves_stopping_to_others, processes))
+    if how is signal.SIGKILL:
         os.kill(child.pid, how)
+    else:
+        os.killpg(child.pid, how)
+        os.killpg(child.pid, how)
     _, errors = child.communicate(timeout=PATIENCE_S)
     assert "leaked" not in errors or how is signal.SIGKILL
+    assert (child.returncode, errors) == (143, "") or how is not signal.SIGTERM
     assert child.returncode != 0 and len(processes) == 6 and all(map(is_gone, processes))
     assert list(SHARED_MEMORY.glob(f"{SEGMENT_PREFIX}{child.pid}-*")) == [] and os.listdir(tmp_path) == []
 
