@@ -9,7 +9,6 @@ import pickle
 import socket
 import struct
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 HEADER = struct.Struct("!I")
@@ -27,7 +26,7 @@ class Wire:
             limit = TIMEVAL.pack(int(patience_s), int(patience_s % 1 * 1e6))
             for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
                 end.setsockopt(socket.SOL_SOCKET, option, limit)
-        self._arrived = bytearray()
+        self._arrived = b""
         self._unsent = bytearray()
         self._sending = threading.Lock()
 
@@ -69,7 +68,7 @@ class Wire:
 
     def left_over(self) -> list[Any]:
         """The messages that came together with the last one received: polling does not show them."""
-        return list(self._whole())
+        return self._whole()
 
     def push(self, message: Any) -> bool:
         """Send as much as goes without waiting; whether nothing is left. `push_on` sends the rest."""
@@ -97,16 +96,18 @@ class Wire:
             raise EOFError("the other end is gone")
         self._arrived += piece
 
-    def _whole(self, most: int | None = None) -> Iterator[Any]:
-        """Take whole messages out of what has arrived."""
-        while len(self._arrived) >= HEADER.size and most != 0:
-            end = HEADER.size + HEADER.unpack_from(self._arrived)[0]
-            if len(self._arrived) < end:
-                return
-            message = pickle.loads(memoryview(self._arrived)[HEADER.size : end].tobytes())
-            del self._arrived[:end]
-            most = None if most is None else most - 1
-            yield message
+    def _whole(self, most: int = -1) -> list[Any]:
+        """Take whole messages out of what has arrived, all or so many."""
+        messages: list[Any] = []
+        arrived, start = self._arrived, 0
+        while len(arrived) - start >= HEADER.size and len(messages) != most:
+            end = start + HEADER.size + HEADER.unpack_from(arrived, start)[0]
+            if len(arrived) < end:
+                break
+            messages.append(pickle.loads(memoryview(arrived)[start + HEADER.size : end]))
+            start = end
+        self._arrived = arrived[start:]
+        return messages
 
 
 def _frame(message: Any) -> bytes:

@@ -121,6 +121,8 @@ class Agent:
         self._last[instance.action.number] = self.fired
         if self._log is not None:
             self._log.write(step, self._since(began), self._clock.now())
+        if handlers.acts:
+            self._before_acting()
         try:
             data = None if handlers.after is None else handlers.after(step)
         except Exception as error:
@@ -135,6 +137,9 @@ class Agent:
     def _attempt(self, instance: Instance, handlers: Handlers, cargo: Any) -> Step | None:
         """What comes of the row; None when it is not enabled."""
         return self.driver.attempt(self.copy, instance, cargo)
+
+    def _before_acting(self) -> None:
+        """A handler is about to act, which may take long."""
 
     def _since(self, began: float) -> float:
         """From when on the row that has just committed may have fired; `began`: when it was begun."""

@@ -233,7 +233,7 @@ def _player(
         copy.state = system.machine(machine).restart
     bindings = Bindings(system, crew.roles(machine, indices), [machine], meter)
     results_to = spec.placement.station(spec.station).results_to
-    deliver = lambda content: desk.post(results_to, content)  # noqa: E731
+    deliver = meter.metered(partial(desk.post, results_to))
     return Player(driver, copy, bindings, desk.clock(machine, indices), journals.get(name), deliver, store, spec.placement.timers)
 
 

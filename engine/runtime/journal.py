@@ -63,22 +63,31 @@ class Journal:
 
     def __init__(self, name: str, shorthand: Shorthand, stream: IO[bytes]):
         self.name, self._shorthand, self._stream = name, shorthand, stream
-        self._kept: list[tuple[Step, float, float]] = []
+        self._kept: list[tuple[Step, Entry | None, float, float]] = []
+        self._noted: tuple[Mapping[Place, Value], Entry] | None = None
 
     def write(self, step: Step, began: float, ended: float) -> None:
         """Keep a fired row until the next `flush`."""
-        self._kept.append((step, began, ended))
+        noted = self._noted
+        self._kept.append((step, noted[1] if noted is not None and noted[0] is step.loads else None, began, ended))
 
-    def flush(self) -> None:
-        """Write down what has been kept."""
-        if self._kept:
-            entries = [self._shorthand.entry(s.copy_name, s.instance, s.loads, s.stores, began, ended) for s, began, ended in self._kept]
+    def flush(self, at_least: int = 1) -> None:
+        """Write down what has been kept, if it is so many rows."""
+        if len(self._kept) >= at_least:
+            entries: list[Entry] = []
+            for step, noted, began, ended in self._kept:
+                if noted is None:
+                    entries.append(self._shorthand.entry(step.copy_name, step.instance, step.loads, step.stores, began, ended))
+                else:
+                    entries.append((*noted[:-2], began, ended))
             self._kept.clear()
             append(self._stream, entries)
 
     def note(self, copy: str, fired: int, instance: Instance, loads: Mapping[Place, Value], stores: Sequence[Write], began: float) -> bytes:
         """What is to be written down of a row that is about to commit, if it is lost with the process. `fired`: rows of its copy before it."""
-        return marshal.dumps((self.name, fired, self._shorthand.entry(copy, instance, loads, stores, began)))
+        entry = self._shorthand.entry(copy, instance, loads, stores, began)
+        self._noted = loads, entry
+        return marshal.dumps((self.name, fired, entry))
 
     def go_on(self, stream: IO[bytes]) -> None:
         """Write there from now on."""

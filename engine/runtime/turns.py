@@ -35,6 +35,8 @@ from .queue_client import Client
 
 ROUNDS_BETWEEN_LOOKS = 64
 """A busy process looks for news and for the order to stop every so many rounds; an idle one at once."""
+ROWS_AT_ONCE = 3
+"""Rows that are worth being written down before a handler acts: afterwards they would have to be fetched from memory."""
 LOOK_S = 1.0
 """The longest time without a turn: a heartbeat, and a second look at everything."""
 
@@ -194,9 +196,12 @@ class Player(Agent):
             except Stale:
                 continue
             self.has_acted = step is not None and handlers.acts
-            if self.has_acted:
-                self._store.announce()
             return step
+
+    def _before_acting(self) -> None:
+        self._store.announce()
+        if self._journal is not None:
+            self._journal.flush(ROWS_AT_ONCE)
 
     def _is_due(self, instance: Instance) -> bool:
         return self._alarms.is_due(instance, self._own.now())
