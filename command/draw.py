@@ -29,11 +29,12 @@ def diagram(
     from protocol.catalogue.target import resolve
     from protocol.render import FORMATS
     from protocol.render import diagram as draw
-    from protocol.trace import write_whole
+    from protocol.trace import check_target, write_whole
 
     kind = output.suffix.lstrip(".")
     if kind not in FORMATS:
         raise DefinitionError(f"{output}: name a file that ends in {', '.join(f'.{name}' for name in FORMATS[:-1])} or .{FORMATS[-1]}")
+    check_target(output)
     write_whole(output, draw(resolve(name, settings).system, kind))
     print(f"written to {output}")
 
@@ -69,8 +70,10 @@ def export(
     """The system in another checker's language, for a second opinion."""
     from protocol.catalogue.target import resolve
     from protocol.render.promela import export as promela
-    from protocol.trace import write_whole
+    from protocol.trace import check_target, write_whole
 
+    if output is not None:
+        check_target(output)
     text = promela(resolve(name, settings).system)
     if output is None:
         print(text)

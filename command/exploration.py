@@ -42,6 +42,8 @@ def explore(
     from checker import check
     from checker.result import Limits
 
+    if workers > 1 and explorer is Explorer.REFERENCE:
+        raise DefinitionError(f"--workers {workers}: the reference explorer has one thread; use the table explorer")
     try:
         with Progress(place + target.name) as progress:
             return check(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from engine.runtime.recording import Recorder
     from engine.workload import Request
 
+CHANGES = 3
+"""Change points of PCT, unless one says otherwise."""
 ROWS_REQUEST, ROWS_TOKEN = 250, 25
 """About how many rows a request and each token of its answer take, for the change points of PCT."""
 
@@ -63,7 +65,7 @@ class Lockstep:
 
     @classmethod
     def asked(
-        cls, lockstep: bool, turns: Turns, seed: int, changes: int, record: Path | None, recorded: Path | None, without: str | None
+        cls, lockstep: bool, turns: Turns | None, seed: int, changes: int | None, record: Path | None, recorded: Path | None, without: str | None
     ) -> Lockstep | None:
         """What was asked; None for a run in processes.
 
@@ -71,9 +73,14 @@ class Lockstep:
             DefinitionError: an option of lockstep for one of these.
         """
         if lockstep:
-            return cls(turns, seed, changes, record, recorded, without)
-        if (record, recorded, without) != (None, None, None):
-            raise DefinitionError("--record, --recorded and --without: only a run in lockstep chooses its turns; give --lockstep")
+            if recorded is not None and (turns, changes) != (None, None):
+                raise DefinitionError("--recorded: the choices of a run stand in the file; leave out --policy and --changes")
+            if changes is not None and turns is not Turns.PCT:
+                raise DefinitionError(f"--changes {changes}: change points are of one policy; give --policy pct")
+            return cls(turns or Turns.ROUND_ROBIN, seed, CHANGES if changes is None else changes, record, recorded, without)
+        for option, value in (("policy", turns), ("changes", changes), ("record", record), ("recorded", recorded), ("without", without)):
+            if value is not None:
+                raise DefinitionError(f"--{option} {value}: only a run in lockstep chooses its turns; give --lockstep")
         return None
 
     def __str__(self) -> str:

@@ -74,7 +74,7 @@ def _trace_named(name: str) -> Trace | None:
     from protocol.catalogue.target import resolve
     from protocol.trace import load_trace
 
-    if Path(name).is_file():
+    if Path(name).exists() or name.endswith(".json"):
         return load_trace(Path(name))
     target = resolve(name)
     if target.scenario is None:

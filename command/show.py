@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from protocol.catalogue.hazard import Hazard
     from protocol.render.listing import Table
 
-SHOWN = "A hazard (H1 and H-01 are different), a pull request ('#7724' or 7724), a scenario, or path/to/file.py:build."
+SHOWN = "A hazard (H1 and H-01 are different), a pull request ('#7724' or 7724), a scenario, a word of them, or path/to/file.py:build."
+SHORTEST = 3
+"""Characters of a word that is looked for."""
+MENTIONS = 20
+"""Of the scenarios that speak of a word, so many are listed."""
 
 
 def list_scenarios(json_file: JsonFile = "") -> None:
@@ -48,7 +52,7 @@ def show(name: Annotated[str, typer.Argument(metavar="NAME", help=SHOWN)], setti
         _show_hazard(hazard)
     elif pull is not None:
         _print_pull(pull_title(pull), hazards_about(pull), [s for s in scenarios().values() if pull in s.sources], change_table(pull))
-    else:
+    elif ".py" in name or name in scenarios() or not _show_mentions(name):
         _show_one(name, settings)
 
 
@@ -79,6 +83,22 @@ def _print_pull(title: str, found: list[Hazard], mine: list[Scenario], changed: 
         print_table("", *changed)
     print_table("", *hazard_table(found))
     print_table("", *scenario_table(mine))
+
+
+def _show_mentions(word: str) -> bool:
+    """What speaks of that word; whether anything does."""
+    from protocol.render.catalogue import mentions
+    from protocol.render.listing import hazard_table, scenario_table
+
+    told, found = mentions(word) if len(word) >= SHORTEST else ([], [])
+    if not told and not found:
+        return False
+    print(f"Nothing is called {word!r}; {len(told):,} hazards and {len(found):,} scenarios speak of it, or their systems are written with it.")
+    print_table("", *hazard_table(told))
+    print_table("", *scenario_table(found[:MENTIONS]))
+    if len(found) > MENTIONS:
+        print(f"... and {len(found) - MENTIONS:,} more; `interlock list` has all")
+    return True
 
 
 def _show_one(name: str, settings: list[str]) -> None:

@@ -107,6 +107,10 @@ BAD_WORDS = {
     ("show", "H-99"): "there is no hazard 'H-99'",
     ("show", "#1234"): "no scenario cites #1234",
     ("show", "H18", "--set", "ranks=3"): "takes no --set",
+    ("show", "no-such-word"): "there is no scenario 'no-such-word'",
+    ("hunt", "H1"): "H1 is a hazard and no scenario; `interlock show H1` lists its scenarios",
+    ("replay", "no-such-trace.itf.json"): "no-such-trace.itf.json: No such file",
+    ("check", COMMIT, "--explorer", "reference", "--workers", "2"): "--workers 2: the reference explorer has one thread",
     ("run", "--workload", "no-such-trace.jsonl"): "no-such-trace.jsonl",
 }
 
@@ -135,6 +139,12 @@ def test_a_missing_extra_is_one_line_with_its_name(
     assert interlock(*words) == (2, "", f"interlock: the package {package} is missing; install interlock[{extra}]\n")
 
 
+def test_a_word_shows_what_speaks_of_it(interlock) -> None:  # noqa: ANN001
+    code, out, _ = interlock("show", "TOP_P_LIST")
+    assert code == 0 and "Nothing is called 'TOP_P_LIST'" in out and "buffers-list-differs-in-stale" in out
+    assert "more; `interlock list` has all" in interlock("show", "barrier")[1]
+
+
 def test_an_unknown_option_exits_2(interlock) -> None:  # noqa: ANN001
     assert interlock("check", "--no-such-option")[0] == 2
 
@@ -154,6 +164,8 @@ def test_a_trace_that_cannot_be_written_exits_2_and_leaves_nothing(interlock, tm
         ("check", "--all", "--json", "."),
         ("replay", "--all", "-o", "missing-folder/damage.md"),
         ("run", "--json", "missing-folder/result.json"),
+        ("diagram", COMMIT, "-o", "missing-folder/picture.svg"),
+        ("export", COMMIT, "--to", "promela", "-o", "missing-folder/model.pml"),
     ],
     ids=lambda words: " ".join(words[:3]),
 )

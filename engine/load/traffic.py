@@ -42,7 +42,7 @@ class Traffic:
             if value is not None and not value > 0:
                 raise DefinitionError(f"{name}={value}: give a positive number")
         if math.isinf(self.speed):
-            raise DefinitionError(f"speed={self.speed}: give a finite number; request_rate=inf sends everything at once")
+            raise DefinitionError(f"speed={self.speed}: give a finite number; an infinite request rate sends everything at once")
         if self.concurrency is not None and self.concurrency < 1:
             raise DefinitionError(f"concurrency={self.concurrency}: give at least 1")
 

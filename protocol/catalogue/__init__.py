@@ -123,6 +123,8 @@ def find_scenario(name: str) -> Scenario:
         return known[name]
     if ".py" in name:
         raise DefinitionError(f"{name} is no scenario: the engine drives the catalogue's only; check, explain or draw a system of your own")
+    if name in hazards():
+        raise DefinitionError(f"{name} is a hazard and no scenario; `interlock show {name}` lists its scenarios")
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"did you mean {', '.join(near)}?" if near else "see `interlock list`"
     raise DefinitionError(f"there is no scenario {name!r}; {hint}")

@@ -9,13 +9,15 @@ has no part in a verdict. Neither has a scenario that leaves a part of a variant
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..catalogue import Scenario, hazards, scenarios
 from ..catalogue.hazard import Hazard
 from ..errors import DefinitionError
+from ..system import System
 from .pulls import PULLS
 
 BESIDE = "beside the pull requests"
@@ -169,6 +171,21 @@ def find_pull(name: str) -> str | None:
     if pull not in cited:
         raise DefinitionError(f"no scenario cites {pull}; those cited are {', '.join(sorted(cited, key=_pull_order))}")
     return pull
+
+
+def mentions(word: str) -> tuple[list[Hazard], list[Scenario]]:
+    """The hazards that speak of something, and the scenarios that do, or whose system is written with it: a cell, a row, a state."""
+    wanted = word.lower()
+    told = [h for h in hazards().values() if wanted in f"{h.title} {h.about} {h.claim} {h.finding} {h.unmodelled}".lower()]
+    written = {build: wanted in _source(build).lower() for build in {s.build for s in scenarios().values()}}
+    found = [s for s in scenarios().values() if wanted in f"{s.name} {s.property} {s.about}".lower() or written[s.build]]
+    return told, found
+
+
+def _source(build: Callable[..., System]) -> str:
+    module = inspect.getmodule(build)
+    assert module is not None
+    return inspect.getsource(module)
 
 
 def hazards_about(pull: str, listed: Iterable[Scenario] | None = None) -> list[Hazard]:

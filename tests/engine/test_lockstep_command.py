@@ -38,7 +38,11 @@ def test_a_version_goes_wrong_in_a_hunt_and_says_how(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("run", "--record", "x"), "--record, --recorded and --without: only a run in lockstep chooses its turns; give --lockstep"),
+        (("run", "--record", "x"), "--record x: only a run in lockstep chooses its turns; give --lockstep"),
+        (("run", "--policy", "pct"), "--policy pct: only a run in lockstep chooses its turns; give --lockstep"),
+        (("run", "--lockstep", "--changes", "2"), "--changes 2: change points are of one policy; give --policy pct"),
+        (("run", "--lockstep", "--recorded", "x", "--policy", "pct"), "--recorded: the choices of a run stand in the file"),
+        (("run", "--request-rate", "-3"), "--request-rate=-3.0: give a positive number"),
         (("run", "--lockstep", "--monolithic"), "--lockstep: only the engine that the protocol drives has turns"),
         (("run", "--variant", "A"), "--variant: of the gate and its ranks; give --prefill 0"),
         (("hunt", "layer0-signal-dropped-in-e1", "--without", "fences_writes"), "hunt: --without leaves a rule of the whole engine out"),
