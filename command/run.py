@@ -10,7 +10,7 @@ import typer
 
 from protocol.errors import DefinitionError
 
-from .lockstep import Lockstep, Turns
+from .lockstep import CHANGES, Lockstep, Turns
 from .options import AsyncExecution, Drafts, Eplb, ExpertParallel, JsonFile, PrefixCaching, Routing
 from .playing import EVENTS, OURS, Load, Played, Player
 from .printing import write_json
@@ -18,6 +18,7 @@ from .progress import Progress
 
 if TYPE_CHECKING:
     from engine.load.table import Selection
+    from engine.load.traffic import Traffic
 
 FAILURES_SHOWN = 10
 """Of a run, on standard error; all are counted."""
@@ -60,8 +61,8 @@ def run(
     log: Annotated[Path | None, typer.Option(help="The event log, one JSON object a line; else events.ndjson.")] = None,
     timeline: Annotated[Path | None, typer.Option(help="A picture of every row fired, for ui.perfetto.dev or chrome://tracing.")] = None,
     lockstep: Annotated[bool, typer.Option("--lockstep", help="In this process, on virtual time: 5 ms a forward, 40 us a row.")] = False,
-    policy: Annotated[Turns, typer.Option(help="With --lockstep: whose turn it is; random and pct draw from --seed.")] = Turns.ROUND_ROBIN,
-    changes: Annotated[int, typer.Option(min=0, help="Change points of --policy pct.")] = 3,
+    policy: Annotated[Turns | None, typer.Option(help="With --lockstep: whose turn it is (round-robin); random and pct draw from --seed.")] = None,
+    changes: Annotated[int | None, typer.Option(min=0, help=f"Change points of --policy pct ({CHANGES}).")] = None,
     record: Annotated[Path | None, typer.Option(help="With --lockstep: write every choice of the policy to a file.")] = None,
     recorded: Annotated[Path | None, typer.Option(help="With --lockstep: make the choices of such a file again.")] = None,
     without: Annotated[str | None, typer.Option(help="With --lockstep: leave a rule of the repaired protocol out (docs/repaired.md).")] = None,
@@ -71,7 +72,6 @@ def run(
     """Play a workload on the engine or on a server, and measure it. Exit code 1: a request failed, or --audit found a fault."""
     from engine.load import bench
     from engine.load.table import Selection
-    from engine.load.traffic import Traffic
 
     alone = Lockstep.asked(lockstep, policy, seed, changes, record, recorded, without)
     events = log if log is not None or timeline is None else EVENTS  # a timeline is drawn from the log
@@ -81,12 +81,26 @@ def run(
         raise DefinitionError("--save-detailed: the requests stand in the answer as JSON; give --json FILE")
     selection = Selection.parse(percentile_metrics, metric_percentiles, goodput)
     source = bench.Source(workload, limit, scale, rounds=rounds, input_len=input_len, output_len=output_len, seed=seed)
-    load = Load(source, Traffic(request_rate, burstiness, concurrency, speed, seed), bench.Answers(temperature, ignore_eos, top_p))
+    load = Load(source, _traffic(request_rate, burstiness, concurrency, speed, seed), bench.Answers(temperature, ignore_eos, top_p))
     _check_files(player, timeline, json_file)
     with Progress("run") as shown:
         played = player.play(load, shown)
     _tell(load, played, selection, timeline, json_file, save_detailed)
     raise typer.Exit(0 if played.fine else 1)
+
+
+def _traffic(request_rate: float | None, burstiness: float, concurrency: int | None, speed: float, seed: int) -> Traffic:
+    """How it is played.
+
+    Raises:
+        DefinitionError: one of them is out of its range; by the name of its flag.
+    """
+    from engine.load.traffic import Traffic
+
+    try:
+        return Traffic(request_rate, burstiness, concurrency, speed, seed)
+    except DefinitionError as error:
+        raise DefinitionError(f"--{str(error).replace('_', '-')}") from None
 
 
 def _check_files(player: Player, timeline: Path | None, json_file: str) -> None:
