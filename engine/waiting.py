@@ -127,7 +127,7 @@ def _said(driver: Driver, machine: Machine, variable: Variable, where: tuple[Val
         if isinstance(barrier, Barrier) and any(variable is bit for bit in barrier.waiting.values()):
             return _missing(driver, barrier)
     writers = _writers(driver, machine, variable)
-    changed = f"; {' or '.join(writers)} changes it" if 0 < len(writers) <= WRITERS_MAX else ""
+    changed = f", which {' or '.join(writers)} changes" if 0 < len(writers) <= WRITERS_MAX else ""
     return f"{cell} is {variable.type.show(value)}{changed}"
 
 

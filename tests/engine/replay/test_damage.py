@@ -28,7 +28,7 @@ HITS = {
 }
 COLLECTING = "token_processor in COLLECTING waits for answer or collect_other"
 STALLS = {
-    "H-01": ("layer0-signal-dropped-in-e1", f"{COLLECTING} (finished_by_rank[0] is False; sender changes it)"),
+    "H-01": ("layer0-signal-dropped-in-e1", f"{COLLECTING} (finished_by_rank[0] is False, which sender changes)"),
     "H-03": (
         "layer0-signal-ranks-divided-in-e2-one-layer",
         "sender[0] in CLOSING waits for report (sender[1] has yet to arrive at finish_send_barrier)",
@@ -41,7 +41,7 @@ STALLS = {
     "H-04 (b)": ("sending-parked-chunks-merge-in-e2", "token_processor in COLLECTING waits for answer"),
     "H-05": (
         "sending-old-task-serves-the-next-request-in-e1",
-        "life[1] in FORWARDED waits for answer (finished is <0>; life or messager changes it)",
+        "life[1] in FORWARDED waits for answer (finished is <0>, which life or messager changes)",
     ),
     "H-06": ("layer0-signal-slot-reused-in-e2", "token_processor in COLLECTING waits for answer"),
     "H-18": ("sending-nothing-to-send-never-finishes", "sender in READY"),

@@ -39,7 +39,7 @@ def test_damage_exits_1_and_is_told(replay) -> None:  # noqa: ANN001
     text = " ".join(out.split())
     assert code == 1 and "13 steps, then a fair schedule of seed 0" in text
     assert "15 of the 16 tokens told are not the reference's" in text
-    assert "Request 1 never ends. life[1] in FORWARDED waits for answer (finished is <0>; life or messager changes it)." in text
+    assert "Request 1 never ends. life[1] in FORWARDED waits for answer (finished is <0>, which life or messager changes)." in text
     assert "24,576 bytes of keys and values are written into blocks of another request." in text
 
 
