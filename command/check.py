@@ -62,15 +62,10 @@ def check(
     from protocol.trace import check_target, save_trace
 
     all_scenarios = all_scenarios or (deep and not names)
-    if all_scenarios == bool(names):
-        raise DefinitionError("check: name scenarios, or give --all for the whole catalogue (and not both)")
-    if all_scenarios and settings:
-        raise DefinitionError("check --all compares with the record, so it takes no --set; name the scenario instead")
+    _check_asked(names, all_scenarios, settings, reduce)
     for file in (trace_file, json_file if json_file != "-" else ""):
         if file:
             check_target(file)
-    if all_scenarios and reduce:
-        raise DefinitionError("check --all compares counts with the record, so it takes no --reduce; name scenarios instead")
     if all_scenarios:
         names = [s.name for s in scenarios().values() if deep or not s.deep]
     limits = Limits(max_states, max_memory, time_limit)
@@ -108,6 +103,16 @@ def check(
         _tell_differences(found, None if json_file == "-" else time.perf_counter() - started)
         raise typer.Exit(_compared_code(found))
     raise typer.Exit(exit_code(found.records) if found.answered == len(names) else 3)
+
+
+def _check_asked(names: list[str], all_scenarios: bool, settings: list[str], reduced: bool) -> None:
+    """Refuse what does not go together."""
+    if all_scenarios == bool(names):
+        raise DefinitionError("check: name scenarios, or give --all for the whole catalogue (and not both)")
+    if all_scenarios and settings:
+        raise DefinitionError("check --all compares with the record, so it takes no --set; name the scenario instead")
+    if all_scenarios and reduced:
+        raise DefinitionError("check --all compares counts with the record, so it takes no --reduce; name scenarios instead")
 
 
 @contextmanager

@@ -75,8 +75,11 @@ def run(
 
     alone = Lockstep.asked(lockstep, policy, seed, changes, record, recorded, without)
     events = log if log is not None or timeline is None else EVENTS  # a timeline is drawn from the log
-    sizes = (prefill, decode, ranks, ep, variant, max_num_seqs, max_model_len, prefix_caching, drafts, routing, eplb, async_execution)
-    player = Player(url, model, monolithic, *sizes, audit, events, alone)
+    player = Player(
+        url=url, model=model, monolithic=monolithic, prefill=prefill, decode=decode, ranks=ranks, experts=ep, redundant=eplb, variant=variant,
+        sequences=max_num_seqs, context_tokens=max_model_len, prefix_cache=prefix_caching, drafts=drafts, routing=routing,
+        asynchronous=async_execution, audits=audit, log=events, lockstep=alone,
+    )  # fmt: skip
     if save_detailed and not json_file:
         raise DefinitionError("--save-detailed: the requests stand in the answer as JSON; give --json FILE")
     selection = Selection.parse(percentile_metrics, metric_percentiles, goodput)

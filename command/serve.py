@@ -37,6 +37,9 @@ def serve(
         from engine.server.serve import serve_deployment
     except ImportError as error:
         raise DefinitionError(f"the package {error.name} is missing; install interlock[server]") from None
-    sizes = (0 if monolithic else prefill, decode, tp, ep, max_num_seqs, max_model_len)
-    wanted = Deployment(model, *sizes, routing, prefix_caching, drafts, eplb, async_execution)
+    wanted = Deployment(
+        model, prefill=0 if monolithic else prefill, decode=decode, tensor_parallel=tp, expert_parallel=ep, redundant_experts=eplb,
+        sequences=max_num_seqs, context_tokens=max_model_len, prefix_cache=prefix_caching, drafts=drafts, routing=routing,
+        asynchronous=async_execution,
+    )  # fmt: skip
     serve_deployment(wanted, host, port, seed=seed, control=control, say=lambda text: print(text, flush=True))
