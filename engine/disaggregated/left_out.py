@@ -93,7 +93,7 @@ class FreeAtFirstToken:
 class IdleRest(WorkerRest):
     """Without `lowers_behind_barrier`: a rank of P lowers the signal after a forward only, so it rests where it sees that there is no batch."""
 
-    @after("worker.see_no_batch")
+    @after("worker.see_no_batch", finds=False, rests=True)
     def rest(self, step: Step) -> None:
         """Until a batch is put."""
         super().rest(step)

@@ -33,7 +33,7 @@ from .novelty import Novelty
 from .placement import OUTSIDE, Crew, Letter, Life, Placement, Station
 from .policy import PATIENCE, Policy
 
-UNASKED = ("timer", "observed")
+UNBIDDEN = ("timer", "observed")
 """Rows that fire without anybody's word, if they have no handler."""
 RETURN_S = 0.05
 """Virtual time from the death of a process to its return."""
@@ -245,7 +245,7 @@ class Ensemble:
                         found += [partial(self._happen, name, copy, instance) for instance in driver.enabled(copy, action)]
         for agent in self._agents:
             for action in agent.copy.rows[agent.copy.state]:
-                if action.row.decided in UNASKED and not agent.asks(action):
+                if action.row.decided in UNBIDDEN and not agent.asks(action):
                     found += [partial(agent.take, instance) for instance in agent.driver.enabled(agent.copy, action)]
         if not found:
             return False
