@@ -1,8 +1,8 @@
 """The audit of a run: every token of the engine against one monolithic pass over the same prompt and answer, and what was left behind.
 
-Greedy tokens are to be the likeliest ones of the reference; where its best two are less than `TIE` apart in log-probability, rounding
-may choose either, which is counted and not held against the engine. `k3_kl_mean` compares log-probabilities, of greedy and of drawn
-tokens alike.
+Every token is to be the one that the reference chooses: the likeliest, or where the request's draw falls. Where two are less than `TIE` apart
+- in log-probability, or the draw from the part of the other - rounding may choose either, which is counted and not held against the engine.
+`k3_kl_mean` compares log-probabilities.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import numpy as np
 
 from .generation import Finish, Generation, Token
 from .model.reference import k3, log_probabilities
+from .model.sampling import missed
 from .model.weights import Floats, Weights
 from .routing.file import RoutingError
 from .routing.reader import RoutingReader
 
 TIE = 1e-4
-"""Log-probabilities closer than this are equal up to rounding."""
+"""Log-probabilities, and draws, closer than this are equal up to rounding."""
 HEALTHY_K3 = 1e-9
 
 
@@ -55,7 +56,7 @@ class Audit:
     """What was found.
 
     Args:
-        requests, tokens: how many were compared. mismatched: greedy tokens that are not the reference's. ties: those that differ where
+        requests, tokens: how many were compared. mismatched: tokens that are not the reference's. ties: those that differ where
             the reference has none to prefer.
         k3_kl_mean: mean over all tokens, without a unit. lost, answered_twice: requests. leaks: what is held with no request under way.
         routes: of the files with the experts that tokens have visited; None where none were asked for.
@@ -113,10 +114,9 @@ def audit(weights: Weights, records: Iterable[Record], leaks: Sequence[str], rou
         divergences.append(k3(own, told))
         if reader is not None and record.finish in (Finish.STOP, Finish.LENGTH):
             read.append(_replays(reader, weights, record, logs))
-        if record.generation.sampling.temperature == 0:
-            behind = logs.max(axis=-1) - own
-            mismatched += int((behind >= TIE).sum())
-            ties += int(((behind > 0) & (behind < TIE)).sum())
+        misses = np.array([missed(logs[drawn], record.generation.sampling, drawn, token) for drawn, token in enumerate(chosen)])
+        mismatched += int((misses >= TIE).sum())
+        ties += int(((misses > 0) & (misses < TIE)).sum())
     every = np.concatenate(divergences) if divergences else np.zeros(1)
     tokens = sum(len(part) for part in divergences)
     routes = None if reader is None else Routes(len(read), read.count(None), read.count(False))

@@ -17,6 +17,8 @@ from .weights import Floats
 
 GREEDY_BELOW = 1e-5
 """A lower temperature is 0: logits divided by it would leave the range of 32-bit floats."""
+NUCLEUS_EDGE = 1e-5
+"""Sums of probabilities that are closer to top_p may be on either side of it, by rounding."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,30 @@ def choose(logits: Floats, sampling: Sampling, drawn: int) -> tuple[int, float]:
         token = int(np.argmax(logits))
     else:
         weights = distribution(logits, sampling.temperature, sampling.top_p)
-        draw = np.random.default_rng((sampling.seed, drawn)).random()
-        token = int(np.searchsorted(np.cumsum(weights), draw * weights.sum(), side="right"))
+        token = int(np.searchsorted(np.cumsum(weights), _draw(sampling, drawn) * weights.sum(), side="right"))
     return min(token, len(logits) - 1), float(logs[min(token, len(logits) - 1)])
+
+
+def missed(logs: Floats, sampling: Sampling, drawn: int, token: int) -> float:
+    """By how much log-probabilities miss a token that `choose` is said to have chosen of nearly the same ones; 0 if they choose it, too.
+
+    Of a greedy token, how much likelier another is, in log-probability. Of a drawn one, how far the draw is from the token's part of the
+    distribution (0 to 1), whichever way rounding has moved the edge of the nucleus.
+    """
+    if sampling.temperature == 0:
+        return float(logs.max() - logs[token])
+    edges = {max(sampling.top_p - NUCLEUS_EDGE, NUCLEUS_EDGE), sampling.top_p, min(sampling.top_p + NUCLEUS_EDGE, 1.0)}
+    draw = _draw(sampling, drawn)
+    return min(_missed(distribution(logs, sampling.temperature, top_p), draw, token) for top_p in edges)
+
+
+def _missed(weights: Floats, draw: float, token: int) -> float:
+    if weights[token] == 0:
+        return 1.0
+    ends = np.cumsum(weights, dtype=np.float64)
+    begin, end = (ends[token] - weights[token]) / ends[-1], ends[token] / ends[-1]
+    return float(max(begin - draw, draw - end, 0.0))
+
+
+def _draw(sampling: Sampling, drawn: int) -> float:
+    return float(np.random.default_rng((sampling.seed, drawn)).random())
