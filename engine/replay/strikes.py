@@ -16,8 +16,10 @@ REASONS: dict[str, str] = {
     "names_lives": "P would have to die between two rows of the router, and be back before the second.",
     "owns_signals": "P would have to die with signals in its queue, and its next life to have a request under their number when it reads them.",
     "forgets_with_weights": "nobody gives new weights here.",
+    "repaired-launched-without-speaks-in-stream-schedule-during-forward": "what P schedules early is computed behind, in the same stream (H1).",
 }
 """Why no schedule strikes a version that `interlock check` refutes; see `reason`."""
+NOT_MET = "none of these schedules does what the path of `interlock check` does."
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def reason(struck: Struck) -> str:
     """Why it is not struck."""
     if struck.refused:
         return f"not driven: {struck.refused}"
-    return REASONS.get(struck.name, "none of these schedules comes to the path that `interlock check` finds.")
+    return REASONS.get(struck.name, NOT_MET)
 
 
 def page(found: Sequence[Struck], seeds: range, changes: int, requests: int) -> str:
@@ -93,5 +95,8 @@ def _linked(struck: Struck) -> list[str]:
 
 
 def _unstruck(found: Sequence[Struck]) -> str:
-    lines = [f"- `{s.name}`: {reason(s)}" for s in found if not s.count]
+    why = {struck.name: reason(struck) for struck in found if not struck.count}
+    lines = [f"- `{name}`: {text}" for name, text in why.items() if text != NOT_MET]
+    if others := len(why) - len(lines):
+        lines.append(f"- the {'other ' if lines else ''}{others} without a strike: {NOT_MET}")
     return "Not struck:\n\n" + "\n".join(lines) if lines else ""

@@ -80,7 +80,7 @@ def test_a_version_that_holds_and_is_struck_is_exit_code_1(made: list[str], monk
 def test_docs_hunt_tells_of_every_rule_and_of_every_scenario_of_the_damage() -> None:
     text = (Path(__file__).parents[3] / "docs" / "hunt.md").read_text(encoding="utf-8")
     rules, scenarios = (re.findall(r"^\| `([\w-]+)` ", part, re.M) for part in text.split("## The versions of the real system"))
-    again = "hunt again: `interlock hunt --all --seeds 10 --keep FILE -o docs/hunt.md`"
+    again = "hunt again: `interlock hunt --all --seeds 20 --keep FILE -o docs/hunt.md`"
     assert rules == [field.name for field in fields(Rules)], f"docs/hunt.md tells of other rules; {again}"
     assert scenarios == scenarios_of_page(), f"docs/hunt.md tells of other scenarios than docs/damage.md; {again}"
     assert set(REASONS) <= {*rules, *scenarios}
