@@ -1,4 +1,4 @@
-"""Time, for everything in the engine: nothing else reads a clock or sleeps.
+"""Time, for everything in the engine: nothing else asks what time it is, or sleeps. CPU time is `meter.py`'s.
 
 Seconds of a clock that never goes back. Live time is the machine's monotonic clock, which all processes share.
 """

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Sequence
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
 import numpy as np
 
+from ..clock import LiveClock
 from ..errors import EngineError
 from .collective import AllToAll, Collective, CollectiveMismatch, Exchanging, complete, describe
 from .shard import Chunk, Forward, Shard
@@ -49,7 +49,7 @@ class SharedExchange:
     """
 
     def __init__(self, segment: SharedMemory, rank: int, ranks: int, floats: int, patience_s: float = math.inf):
-        self._rank, self._ranks, self._patience_s, self._segment = rank, ranks, patience_s, segment
+        self._rank, self._ranks, self._patience_s, self._segment, self._clock = rank, ranks, patience_s, segment, LiveClock()
         counts, headers = ranks * LINE, 2 * ranks * HEADER
         assert segment.buf is not None
         cells = np.ndarray((counts + headers,), np.int64, segment.buf)
@@ -143,7 +143,7 @@ class SharedExchange:
             if looks < YIELDS_BEFORE_SLEEP:
                 os.sched_yield()
                 continue
-            now = time.monotonic()
+            now = self._clock.now()
             deadline = deadline or now + self._patience_s
             parted = self._parted == 1  # looked at before the counts, which do not change any more then
             absent = self._counts < self._entered
@@ -152,7 +152,7 @@ class SharedExchange:
                 raise Parted(f"rank {self._rank} waits in {describe(collective)} for {names}, of whom some come no more")
             if now > deadline:
                 raise EngineError(f"rank {self._rank} has waited {self._patience_s:g} s in {describe(collective)} for {names}")
-            time.sleep(NAP_S)
+            self._clock.sleep(NAP_S)
 
 
 def _arrays(collective: Collective) -> list[Floats]:

@@ -19,13 +19,13 @@ from __future__ import annotations
 import pickle
 import select
 import socket
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from ..cargo import Hold
+from ..clock import LiveClock
 from ..wire import Wire
 from .directory import Directory, Key, Span
 from .heeds import EVERYTHING, Heeds, Vainly, variables_of
@@ -86,6 +86,7 @@ class QueueServer:
 
     def __init__(self, directory: Directory, segment: Segment, introductions: socket.socket, numbers: Mapping[str, int] = MappingProxyType({})):
         self._directory, self._segment, self._introductions, self._numbers = directory, segment, introductions, numbers
+        self._clock = LiveClock()
         self._values: Cells = {}
         self._hold = Hold()
         self._visitors: dict[str, Visitor] = {}
@@ -155,7 +156,7 @@ class QueueServer:
         if visitor.number is not None:
             self._segment.mail[visitor.number] += 1
         try:
-            if not visitor.wire.push((kind, time.monotonic(), news, letters, *content)):
+            if not visitor.wire.push((kind, self._clock.now(), news, letters, *content)):
                 self._ready.modify(visitor.wire, select.POLLIN | select.POLLOUT)
         except EOFError:
             self._forget(visitor)
