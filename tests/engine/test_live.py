@@ -177,15 +177,18 @@ run_live([Request(0.0, 10, 10), Request(1e6, 1, 1)], Plan(2), log_path={str(tmp_
     child = subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    assert child.stdout is not None
-    processes = [int(word) for word in child.stdout.readline().split()]
-    assert all(map(leaves_stopping_to_others, processes))
-    if how is signal.SIGKILL:
-        os.kill(child.pid, how)
-    else:
-        os.killpg(child.pid, how)
-        os.killpg(child.pid, how)
-    _, errors = child.communicate(timeout=PATIENCE_S)
+    try:
+        assert child.stdout is not None
+        processes = [int(word) for word in child.stdout.readline().split()]
+        assert all(map(leaves_stopping_to_others, processes))
+        if how is signal.SIGKILL:
+            os.kill(child.pid, how)
+        else:
+            os.killpg(child.pid, how)
+            os.killpg(child.pid, how)
+        _, errors = child.communicate(timeout=PATIENCE_S)
+    finally:
+        child.kill()  # of one that has ended nothing is left to kill
     assert "leaked" not in errors or how is signal.SIGKILL
     assert (child.returncode, errors) == (143, "") or how is not signal.SIGTERM
     assert child.returncode != 0 and len(processes) == 6 and all(map(is_gone, processes))
