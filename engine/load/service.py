@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import count
 
 from protocol import ProtocolError
@@ -16,14 +17,14 @@ class ServiceGenerator:
     """A `Generator` over an engine of this process.
 
     Args:
-        service: the engine, which the caller closes. sampling: of every token.
+        service: the engine, which the caller closes. sampling: of every token; each request draws with a seed of its own, the next number.
         stop_tokens: ids that end an answer early; with none, every answer is as long as the workload says.
     """
 
     def __init__(self, service: Service, sampling: Sampling, stop_tokens: frozenset[int] = frozenset()):
         self.service, self.sampling, self.stop_tokens = service, sampling, stop_tokens
-        self.rollouts = (f"request-{number}" for number in count())
-        """Names of what is asked for, in its order."""
+        self.numbers = count()
+        """Of what is asked for, in its order."""
 
     def converse(self, rounds: int) -> ServiceConversation:
         """A new session."""
@@ -44,7 +45,9 @@ class ServiceConversation:
         answer: list[int] = []
         pieces: list[float] = []
         try:
-            wanted = Generation(prompt, max_tokens, self._generator.sampling, self._generator.stop_tokens, rollout=next(self._generator.rollouts))
+            number = next(self._generator.numbers)
+            sampling = replace(self._generator.sampling, seed=self._generator.sampling.seed + number)
+            wanted = Generation(prompt, max_tokens, sampling, self._generator.stop_tokens, rollout=f"request-{number}")
             handle = service.submit(wanted)
         except ProtocolError as error:
             raise Failure(str(error)) from None
