@@ -12,7 +12,7 @@ from protocol.errors import DefinitionError
 from .hunting import BOTH, Tally, engine_version, scenario_version, tally
 from .lockstep import Turns
 from .options import JsonFile
-from .printing import print_prose, print_table, write_json
+from .printing import check_targets, print_prose, print_table, write_json
 from .strikes import print_strikes
 
 WIDTH = 600
@@ -42,6 +42,7 @@ def hunt(
         raise DefinitionError("hunt: --all is every version under both policies; leave out the scenario, --without, --policy and --json")
     if (keep is not None or output is not None) and not everything:
         raise DefinitionError("hunt: --keep and -o are of the whole table; give --all")
+    check_targets(json_file, keep, output)
     if everything:
         raise typer.Exit(print_strikes(range(first, first + seeds), changes, requests, keep, output))
     version = scenario_version(scenario) if scenario else engine_version(without, requests)

@@ -14,6 +14,8 @@ import typer
 
 from protocol.errors import DefinitionError
 
+from .printing import check_targets
+
 if TYPE_CHECKING:
     from engine.audit import Audit
     from engine.deployment import Deployment
@@ -77,6 +79,7 @@ class Lockstep:
                 raise DefinitionError("--recorded: the choices of a run stand in the file; leave out --policy and --changes")
             if changes is not None and turns is not Turns.PCT:
                 raise DefinitionError(f"--changes {changes}: change points are of one policy; give --policy pct")
+            check_targets(record)
             return cls(turns or Turns.ROUND_ROBIN, seed, CHANGES if changes is None else changes, record, recorded, without)
         for option, value in (("policy", turns), ("changes", changes), ("record", record), ("recorded", recorded), ("without", without)):
             if value is not None:

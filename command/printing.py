@@ -76,6 +76,19 @@ def number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
+def check_targets(*files: str | os.PathLike[str] | None) -> None:
+    """Refuse files that could not be written, before the work whose answer they are to hold; none, and `-`, will do.
+
+    Raises:
+        TraceError: as `check_target`.
+    """
+    from protocol.trace import check_target
+
+    for file in files:
+        if file not in (None, "", "-"):
+            check_target(file)  # type: ignore[arg-type]
+
+
 def write_json(path: str, content: Any) -> None:
     """JSON into a file, whole or not at all; `-` is standard output.
 

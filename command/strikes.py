@@ -36,10 +36,8 @@ def print_strikes(seeds: range, changes: int, requests: int, keep: Path | None, 
         TraceError: a file cannot be read or written.
     """
     from engine.replay.strikes import page, reason, row
-    from protocol.trace import check_target, write_whole
+    from protocol.trace import write_whole
 
-    if output is not None:
-        check_target(output)
     done = _Kept(keep, {"first": seeds.start, "seeds": len(seeds), "changes": changes, "requests": requests})
     found = [_struck(listed, done, seeds, changes) for listed in _listed(requests)]
     for is_rule, title in ((True, "the engine without a rule"), (False, "the versions of docs/damage.md")):

@@ -94,6 +94,11 @@ def hazards() -> dict[str, Hazard]:
     return found
 
 
+@cache
+def _named(group: str) -> dict[str, Scenario]:
+    return {scenario.name: scenario for scenario in _module(group).SCENARIOS}
+
+
 def _module(group: str) -> Any:
     return import_module(f".{group}", __package__)
 
@@ -117,14 +122,17 @@ def variant_scenario(
 
 
 def find_scenario(name: str) -> Scenario:
-    """The scenario of that name; a DefinitionError that suggests near misses when there is none."""
-    known = scenarios()
-    if name in known:
-        return known[name]
+    """The scenario of that name; a DefinitionError that suggests near misses when there is none.
+
+    Cost: a look into one group after another, so that those behind it are not imported.
+    """
+    for known in map(_named, GROUPS):
+        if name in known:
+            return known[name]
     if ".py" in name:
         raise DefinitionError(f"{name} is no scenario: the engine drives the catalogue's only; check, explain or draw a system of your own")
     if name in hazards():
         raise DefinitionError(f"{name} is a hazard and no scenario; `interlock show {name}` lists its scenarios")
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    near = difflib.get_close_matches(name, scenarios(), n=3, cutoff=0.4)
     hint = f"did you mean {', '.join(near)}?" if near else "see `interlock list`"
     raise DefinitionError(f"there is no scenario {name!r}; {hint}")
