@@ -93,7 +93,7 @@ def test_what_fails_is_told_and_is_the_exit_code() -> None:
         (("--limit", "2", "--speed", "inf"), "speed=inf: give a finite number"),
         (("--limit", "2", "--temperature", "1", "--top-p", "0"), "top_p=0.0: give a number above 0, at most 1"),
         (("--url", "http://127.0.0.1:1", "--top-p", "2"), "top_p=2.0: give a number above 0, at most 1"),
-        (("--request-rate", "0"), "request_rate=0.0: give a positive number"),
+        (("--request-rate", "0"), "--request-rate=0.0: give a positive number"),
         (("--prefill", "0", "--concurrency", "3"), "--concurrency: only a load client keeps it; leave out --prefill 0"),
         (("--goodput", "itl:5"), "--goodput: 'itl:5' is no objective; give ttft:MS tpot:MS e2el:MS or some of them"),
         (("--url", "http://127.0.0.1:1"), "http://127.0.0.1:1: /v1/models has no answer (ConnectError"),
