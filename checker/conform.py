@@ -40,7 +40,7 @@ class Conformance:
 
 
 def conform(path: str | os.PathLike[str]) -> Conformance:
-    """Judge a log by the system that its last line names. Cost: about 80 us an event, and as much again where it has a fault near its end.
+    """Judge a log by the system that its last line names. Cost: about 80 us an event, and half as much again for one that does not conform.
 
     Raises:
         TraceError: the file cannot be read, or is no whole log.

@@ -26,11 +26,10 @@ DEAD_ENDS = 8
 
 @dataclass
 class _Choice:
-    """A place where several rows may come next: those not tried yet, how many rows led there, and the mark of where that is."""
+    """A place where several rows may come next: those not tried yet, and how many rows led there."""
 
     untried: list[tuple[int, Outcome]]
     placed: int
-    mark: int
 
 
 class _Step(NamedTuple):
@@ -92,20 +91,21 @@ class Ordering:
         choices: list[_Choice] = []
         ends: deque[DeadEnd] = deque(maxlen=DEAD_ENDS)
         while len(self._trail) < goal:
-            heads = self._heads()
-            fitting, suspect = self._tried(heads)
-            if not fitting and (not ends or len(self._trail) > ends[-1].placed):
-                ends.append(DeadEnd(self._order, len(self._trail), heads, suspect))
+            fitting: list[tuple[int, Outcome]] = []
+            if self._mark not in failed:
+                heads = self._heads()
+                fitting, suspect = self._tried(heads)
+                if not fitting and (not ends or len(self._trail) > ends[-1].placed):
+                    ends.append(DeadEnd(self._order, len(self._trail), heads, suspect))
             if len(fitting) > 1:
-                if self._mark in failed:
-                    fitting = []
-                else:
-                    choices.append(_Choice(fitting[:0:-1], len(self._trail), self._mark))
+                choices.append(_Choice(fitting[:0:-1], len(self._trail)))
             if not fitting:
                 while choices and not choices[-1].untried:
-                    failed.add(choices.pop().mark)
+                    choices.pop()
                 if not choices:
                     return ends
+                failed.add(self._mark)
+                failed.update(step.mark for step in self._trail[choices[-1].placed + 1 :])
                 self.take_back(choices[-1].placed)
                 fitting = [choices[-1].untried.pop()]
             self._place(*fitting[0])
