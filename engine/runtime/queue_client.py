@@ -27,7 +27,7 @@ class Client:
         self._enclosed: list[tuple[str, bytes]] = []
         self._stored: list[Key] = []
         self.before_sending: Sequence[Callable[[], None]] = ()
-        """What is called before a message leaves: nobody hears of a row that its log does not know."""
+        """What is called before a message leaves by which others learn what rows did here: nobody hears of a row that its journal does not know."""
         self.known: dict[int, Any] = {}
         """By number of the server's variables: where the values of their cells are kept here, by place."""
         self.changed: list[Key] = []
@@ -112,7 +112,7 @@ class Client:
             self._take(kind, *content)
 
     def call_before_sending(self) -> None:
-        """What is to be done before anybody hears of anything."""
+        """What is to be done before anybody hears of a row."""
         for call in self.before_sending:
             call()
 
@@ -121,8 +121,9 @@ class Client:
         return self._answer(expected)[1:]
 
     def _send(self, *message: Any) -> None:
-        self.call_before_sending()
         messages: list[tuple[Any, ...]] = []
+        if self._enclosed or self._stored or message[:1] == ("commit",):
+            self.call_before_sending()
         if self._enclosed:
             messages.append(("post", *self._enclosed))
             self._enclosed = []

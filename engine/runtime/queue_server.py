@@ -16,7 +16,7 @@ cell like any other, and stays held when its holder dies.
 
 from __future__ import annotations
 
-import pickle
+import marshal
 import select
 import socket
 from collections.abc import Iterable, Mapping
@@ -45,13 +45,14 @@ class Commit:
     note: bytes | None = None
 
     def packed(self) -> bytes:
-        """As an intent lies in shared memory, without its cargo."""
-        return pickle.dumps((self.reads, self.writes, None, self.note), pickle.HIGHEST_PROTOCOL)
+        """What an intent tells of it: what it writes, and its note."""
+        return marshal.dumps((self.writes, self.note))
 
     @classmethod
     def unpacked(cls, packed: bytes) -> Commit:
-        """The row that was packed."""
-        return cls(*pickle.loads(packed))
+        """The row of an intent."""
+        writes, note = marshal.loads(packed)
+        return cls({}, writes, note=note)
 
 
 @dataclass
