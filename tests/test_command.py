@@ -288,7 +288,9 @@ def test_the_whole_catalogue_is_as_recorded(interlock) -> None:  # noqa: ANN001
 
 def test_a_count_that_differs_from_the_record_is_told_and_exits_1(interlock, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
     kept = next(iter(scenarios().values()))
-    monkeypatch.setattr("protocol.catalogue.scenarios", lambda: {kept.name: replace(kept, distinct=7)})
+    changed = {kept.name: replace(kept, distinct=7)}
+    monkeypatch.setattr("protocol.catalogue.scenarios", lambda: changed)
+    monkeypatch.setattr("protocol.catalogue._named", lambda group: changed)
     code, _, err = interlock("check", "--all")
     assert code == 1
     assert f"not as recorded: {kept.name}: distinct is {kept.distinct}, recorded 7" in err
