@@ -16,7 +16,7 @@ from typing import Any
 
 import transitions
 
-from protocol import DefinitionError, GuardFailed
+from protocol import GuardFailed
 from protocol.action import Action, Instance
 from protocol.combine import conjuncts
 from protocol.evaluate import evaluate, no_cell
@@ -200,29 +200,6 @@ class Driver:
             row = instance.action.row
             raise GuardFailed(f"not enabled in state {copy.state.name}; ask `enabled` first", machine=copy.name, row=row.event)
         return step
-
-    def order(self, name: str, *copy: Value, **values: Value) -> Step:
-        """Fire a row by its name, `faults.crash_decode`, with these values of its choices: what the environment does is never fired unasked.
-
-        Raises:
-            DefinitionError: no such row, or other choices. GuardFailed: it is not enabled.
-        """
-        rows = [a for a in self.system.actions if a.name == name]
-        if not rows:
-            known = ", ".join(a.name for a in self.system.actions if a.environment) or "none of the environment"
-            raise DefinitionError(f"system {self.system.name} has no row {name}; it has {known}")
-        names = [p.name for p in rows[0].row.choose]
-        if sorted(names) != sorted(values):
-            raise DefinitionError(f"{name} chooses {', '.join(names) or 'nothing'}, not {', '.join(values) or 'nothing'}; give exactly these")
-        who = (rows[0].machine.name, copy)
-        doer = self.environment.get(who) or self.copies.get(who)
-        if doer is None:
-            raise DefinitionError(f"{rows[0].machine.name} has no copy {copy}; give the values of its indices")
-        for action in rows:
-            step = self.attempt(doer, Instance(action, copy, tuple(values[n] for n in names)))
-            if step is not None:
-                return step
-        raise GuardFailed(f"not enabled in state {doer.state.name}", machine=doer.name, row=rows[0].row.event)
 
     # -- machines and rows -------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from engine.store import Store
 from protocol import BOOL, DefinitionError, GuardFailed, Machine, Process, Range, Row, System, choice, me, private, world
 from protocol.action import Instance
 
+from .ordering import order
 from .small_system import RANK, Giver, Taker, build
 
 
@@ -175,36 +176,23 @@ def agent_of(driver: Driver, *key: int) -> Agent:
 def test_the_environments_rows_fire_on_order_only_and_the_others_see_what_they_did() -> None:
     driver = breakable()
     assert [copy.name for copy in driver.copies.values()] == ["worker[0]", "worker[1]"]
-    step = driver.order("faults.cut")
+    step = order(driver, "faults.cut")
     assert step.writes == {"link_up": "False"} and step.stored[driver.system.variable("link_up"), ()] is False
     assert not agent_of(driver, 0).turn()
     with pytest.raises(GuardFailed, match="faults.cut: not enabled in state RUNNING"):
-        driver.order("faults.cut")
+        order(driver, "faults.cut")
 
 
 def test_a_crash_resets_the_state_and_what_is_private_to_the_dead_copy() -> None:
     driver = breakable()
     for rank in (0, 1):
         assert agent_of(driver, rank).turn()
-    driver.order("faults.crash", rank=1)
+    order(driver, "faults.crash", rank=1)
     first, second = driver.copies["worker", (0,)], driver.copies["worker", (1,)]
     assert (first.state, second.state) == (Worker.WORKING, Worker.LOOKING)
     looks = driver.system.variable("looks")
     assert [driver.store.load(looks, (rank,)) for rank in (0, 1)] == [1, 0]
     assert list(driver.enabled(second)) == [] and agent_of(driver, 0).turn()
-
-
-@pytest.mark.parametrize(
-    ("name", "copy", "values", "message"),
-    [
-        ("faults.burn", (), {}, "has no row faults.burn; it has faults.cut, faults.crash"),
-        ("faults.crash", (), {}, "faults.crash chooses rank, not nothing"),
-        ("worker.look", (5,), {}, r"worker has no copy \(5,\)"),
-    ],
-)
-def test_an_order_for_nothing_is_an_error(name: str, copy: tuple[int, ...], values: dict[str, int], message: str) -> None:
-    with pytest.raises(DefinitionError, match=message):
-        breakable().order(name, *copy, **values)
 
 
 def test_a_row_that_stays_enabled_has_its_turn() -> None:

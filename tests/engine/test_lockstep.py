@@ -20,6 +20,7 @@ from engine.store import Store
 from engine.workload import Request, generate
 from protocol import Machine, Row, System
 
+from .ordering import order
 from .small_system import build
 
 
@@ -119,7 +120,7 @@ def test_a_row_that_is_enabled_makes_a_timer_wait_in_vain() -> None:
 def test_what_has_to_be_observed_never_fires_by_itself() -> None:
     driver, _, lockstep = timed(Row("break_down", Timed.WAITING, Timed.OVER, decided="observed"))
     assert not lockstep.turn()
-    assert driver.order("waiter.break_down").name == "waiter.break_down"
+    assert order(driver, "waiter.break_down").name == "waiter.break_down"
 
 
 def test_a_copy_that_nothing_stops_loses_its_priority() -> None:

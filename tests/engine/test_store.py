@@ -9,6 +9,7 @@ from engine.store import Sparse, Store
 from protocol import BOOL, Index, Machine, Range, Row, System, choice, private, unlocked
 from protocol.types import flat_index
 
+from .ordering import order
 from .small_system import RANK, Giver, build
 
 
@@ -28,7 +29,7 @@ def test_a_variable_with_many_cells_keeps_what_has_changed() -> None:
     system = System("turns", [Machine("giver", Giver, rows)])
     store = Store(system)
     driver = Driver(system, store)
-    driver.order("giver.ask", turn=5)
+    order(driver, "giver.ask", turn=5)
     assert isinstance(store.cells(plain), list) and list(store.cells(asked).active()) == [SPARSE_CELLS + 1 + 5]
     assert store.load(asked, (1, 5)) is True and store.load(asked, (0, 5)) is False
 
