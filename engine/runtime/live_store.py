@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from protocol.action import Action
+from protocol.expr import Cell, Me
 from protocol.system import action_cells
 from protocol.types import Value
 
@@ -108,11 +109,16 @@ class LiveStore(Store):
         if firing:
             stays = self._stays_home.get(action.number)
             if stays is None:
-                shared = (self._is_shared[self.numbering.number(cell.variable)] for cell in action_cells(action))
-                stays = self._stays_home[action.number] = not any(shared)
+                stays = self._stays_home[action.number] = not any(map(self._is_elsewhere, action_cells(action)))
             self._leaves = not stays
             if self._leaves:
                 self._client.hear()
+
+    def _is_elsewhere(self, cell: Cell) -> bool:
+        """Whether it takes more to look at the cell, or to store to it, than being here: that this very process is alive is known here."""
+        number = self.numbering.number(cell.variable)
+        is_own = any(self._first + number == flags for flags, _ in self._own) and all(isinstance(index, Me) for index in cell.indices)
+        return self._is_shared[number] and not is_own
 
     def announce(self) -> None:
         """Have those woken who wait for what has been stored to registers: at the latest before something that may take long."""
