@@ -86,11 +86,6 @@ class Player(Agent):
         own = self._own.wakes if self._ready else math.inf
         return own if own <= 0 else min(own, self._alarms.next)
 
-    @property
-    def sleeps(self) -> bool:
-        """Whether it wants no turn before a time, if nothing rouses it."""
-        return self._own.sleeps
-
     def bit(self, action: Action) -> int:
         """What stands for the row in a set of the copy's rows."""
         return self._bits[action.number]
@@ -295,8 +290,7 @@ class Turns:
             for letter in letters:
                 self._crew.receive(letter)
             for player in self._players:
-                if player.asks or player.sleeps:
-                    player.rouse()
+                player.rouse()  # one that is awake, too: it is not to doze off without having looked
 
     def _rouse(self, keys: Iterable[Key], author: Player | None) -> None:
         for number, place in keys:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from engine.binding import Bindings, Outcome, decides
 from engine.driver import Driver
 from engine.runtime.heeds import Heeds, Vainly
-from engine.runtime.placement import Crew
+from engine.runtime.placement import Crew, Letter
 from engine.runtime.polling import vain_rows
 from engine.runtime.turns import ROUNDS_BETWEEN_LOOKS, CopyClock, Player, Turns
 from engine.store import Store
@@ -70,7 +70,7 @@ def test_a_gate_whose_batch_is_under_way_is_not_woken_to_find_a_forward_running(
 class Busy:
     """A player that plays until its process looks up, and once more when it is roused; it notes by what."""
 
-    asks = sleeps = has_acted = False
+    asks = has_acted = False
     heeds = Heeds()
 
     def __init__(self, end: Connection):
@@ -128,3 +128,13 @@ def test_news_that_a_busy_process_takes_between_two_rounds_rouse_whom_they_conce
     client: Any = News()
     Turns([player], [((0, 0, 1), player, cast(Any, None))], [], client, Crew(), ours, lambda now: None, ["cell"]).run()
     assert player.roused[0] == "cell" and player.played == ROUNDS_BETWEEN_LOOKS + 1
+
+
+def test_a_letter_is_news_to_whoever_is_awake_too() -> None:
+    """It may be about to doze off: a rank that is summoned to a batch while it goes round would else sleep through it."""
+    ours, theirs = multiprocessing.Pipe()
+    player: Any = Busy(theirs)
+    client: Any = News()
+    client.letters.append(Letter("gate", None))
+    Turns([player], [((0, 0, 1), player, cast(Any, None))], [], client, Crew(), ours, lambda now: None, ["cell"]).run()
+    assert player.roused[0] == "" and player.played > ROUNDS_BETWEEN_LOOKS
