@@ -12,8 +12,8 @@ from typing import Any
 class Usage:
     """What some processes have done: rows fired; CPU seconds, all their threads together; and those spent in handlers.
 
-    Handlers compute, sample, copy KV blocks, send letters and talk to clients. Everything else - looking for rows, guards, effects, commits, the queue
-    server, waking and logging - is the protocol.
+    Handlers compute, sample, copy KV blocks, send letters and talk to clients. Everything else - looking for rows, guards, effects, commits, the
+    queue server, waking and logging - is the protocol.
     """
 
     rows: int = 0
