@@ -23,11 +23,19 @@ SPAWN.set_forkserver_preload(
 
 
 @contextmanager
-def importing_as_here() -> Iterator[None]:
-    """An interpreter that is started meanwhile finds modules where this one does, and not in the working folder, as the fork server would."""
-    here = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(place or os.getcwd() for place in sys.path)}
-    before = {name: os.environ.get(name) for name in here}
-    os.environ.update(here)
+def environment_of_children() -> Iterator[None]:
+    """The environment in which the fork server is started.
+
+    It finds modules where this interpreter does, and not in the working folder, as it would. Its matrix products have one thread: the library
+    would start one a core again in each child, which limits them only then (`model/threads.py`). What the user says of threads counts more.
+    """
+    theirs = {
+        "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": os.pathsep.join(place or os.getcwd() for place in sys.path),
+        "OPENBLAS_DEFAULT_NUM_THREADS": "1",
+    }
+    before = {name: os.environ.get(name) for name in theirs}
+    os.environ.update(theirs)
     try:
         yield
     finally:
@@ -53,7 +61,7 @@ class Child:
         # the supervisor's business, from their first instructions on.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         try:
-            with importing_as_here():
+            with environment_of_children():
                 self.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)

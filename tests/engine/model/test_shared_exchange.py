@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -11,7 +10,6 @@ from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from engine.errors import EngineError
 from engine.model.collective import AllReduce, CollectiveMismatch
@@ -20,7 +18,6 @@ from engine.model.group import Group
 from engine.model.kv_cache import KvCache
 from engine.model.shard import Chunk, Forward, Shard, forward
 from engine.model.shared_exchange import Parted, SharedExchange
-from engine.model.threads import share_cores
 from engine.model.weights import seeded
 
 FLOATS = 4096
@@ -123,10 +120,3 @@ def test_more_than_there_is_room_for_is_refused(segment: SharedMemory) -> None:
     exchange = SharedExchange(segment, 0, 2, FLOATS)
     with pytest.raises(EngineError, match="there is room for 4096"):
         exchange.exchange(AllReduce(0, "feed", np.zeros((64, 96), np.float32)))
-
-
-def test_a_process_uses_its_share_of_the_cores() -> None:
-    with threadpool_limits():  # what is found is put back
-        assert share_cores(10_000) == 1
-        assert {library["num_threads"] for library in threadpool_info()} == {1}
-        assert share_cores(1) == len(os.sched_getaffinity(0))
