@@ -41,11 +41,14 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # an arrow that the terminal's encoding lacks ends no command
     try:
         try:
-            app()
+            sys.exit(app(prog_name="interlock", standalone_mode=False))
         finally:
             sys.stdout.flush()
     except (ProtocolError, TraceError) as error:
         print(f"interlock: {error}", file=sys.stderr)
+        sys.exit(2)
+    except typer.TyperException as error:
+        print(_of_wrong_words(error), file=sys.stderr)
         sys.exit(2)
     except MemoryError as error:
         print(f"interlock: out of memory, so that nothing is answered; lower the bounds ({error})", file=sys.stderr)
@@ -60,6 +63,15 @@ def main() -> None:
         if isinstance(end.__context__, BrokenPipeError):  # which the parser of the command line answers with 1: here that is "violated"
             _leave_pipe()
         raise
+
+
+def _of_wrong_words(error: typer.TyperException) -> str:
+    """What the parser of the command line says, in a line as ours are; where no word was given it says the whole help."""
+    text, context = error.format_message(), getattr(error, "ctx", None)
+    if context is not None and text == context.get_help():
+        return text
+    line = " ".join(text.split()).rstrip(".")
+    return f"interlock: {line[:1].lower()}{line[1:]} (see {context.command_path if context is not None else 'interlock'} --help)"
 
 
 def _leave_pipe() -> NoReturn:

@@ -145,8 +145,37 @@ def test_a_word_shows_what_speaks_of_it(interlock) -> None:  # noqa: ANN001
     assert "more; `interlock list` has all" in interlock("show", "barrier")[1]
 
 
-def test_an_unknown_option_exits_2(interlock) -> None:  # noqa: ANN001
-    assert interlock("check", "--no-such-option")[0] == 2
+# fmt: off
+WRONG_FLAGS = {
+    "run --limit 0":             ("--limit", "interlock run"),
+    "run --scale much":          ("--scale", "interlock run"),
+    "check --no-such-option":    ("--no-such-option", "interlock check"),
+    "check --workers":           ("--workers", "interlock"),
+    "serve --port 70000":        ("--port", "interlock serve"),
+    "hunt --policy mine":        ("random", "interlock hunt"),
+    "replay --rough -1":         ("--rough", "interlock replay"),
+    "experts --dp 0":            ("--dp", "interlock experts"),
+    "export NAME --to pdf":      ("promela", "interlock export"),
+    "show":                      ("NAME", "interlock show"),
+    "explain one.json two.json": ("two.json", "interlock explain"),
+    "model fetsh":               ("'fetsh'", "interlock model"),
+    "chek":                      ("'check'", "interlock"),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("line", WRONG_FLAGS)
+def test_wrong_flags_are_one_line_that_says_where_help_is_and_exit_2(interlock, line: str) -> None:  # noqa: ANN001
+    named, command = WRONG_FLAGS[line]
+    code, out, err = interlock(*line.split())
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("interlock: ") and named in err and err.endswith(f"(see {command} --help)\n")
+
+
+@pytest.mark.parametrize("words", [[], ["model"]])
+def test_without_a_word_a_command_of_commands_tells_them(interlock, words: list[str]) -> None:  # noqa: ANN001
+    code, out, err = interlock(*words)
+    assert (code, out) == (2, "") and err.startswith(f"Usage: {' '.join(['interlock', *words])} [OPTIONS] COMMAND") and "Commands:" in err
 
 
 @pytest.mark.parametrize("target", ["/dev/full", "missing-folder/trace.json", "."])
