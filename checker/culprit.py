@@ -77,7 +77,7 @@ class Inquest:
 
     def _why_not(self, row: LoggedRow) -> tuple[bool, str]:
         """Whether it cannot fire at all, and why it is not the suspect: the closer it comes to being possible, the more that says."""
-        return row.outcome().writes is None, row.why_not(self._event) or ""
+        return row.firing().writes is None, row.why_not(self._event) or ""
 
     # -- suspicions: what was done, each told if the log goes on when it is taken back --------------------------------------
 
@@ -100,7 +100,7 @@ class Inquest:
 
     def _forged(self) -> Iterator[str]:
         for row in self._rows.of(self._event):
-            if row.outcome().writes is not None and self._goes_on(self._changed({self._k: self._told_of(row)})):
+            if row.firing().writes is not None and self._goes_on(self._changed({self._k: self._told_of(row)})):
                 yield "with the other value the rows behind it fit, so this one is forged"
 
     def _missing_row(self, copies: Sequence[str]) -> Iterator[str]:
@@ -128,9 +128,9 @@ class Inquest:
 
     def _told_of(self, row: LoggedRow) -> Event:
         """The suspect's line, if the row, which can fire here, had fired."""
-        outcome, action = row.outcome(), row.instance.action
+        firing, action = row.firing(), row.instance.action
         chosen = {p.name: p.type.show(v) for p, v in zip(action.row.choose, row.instance.values)}
-        return Event(*self._event[:4], action.row.event, chosen, outcome.reads, outcome.texts)
+        return Event(*self._event[:4], action.row.event, chosen, firing.reads, firing.texts)
 
     def _open_rows(self, copy: str) -> Iterator[LoggedRow]:
         """The rows of a copy that can fire here, for all values of their choices."""
@@ -140,12 +140,12 @@ class Inquest:
             if control in action.row.sources:
                 for instance in action.instances():
                     row = LoggedRow(instance, self._state)
-                    if instance.copy == indices and row.outcome().writes is not None:
+                    if instance.copy == indices and row.firing().writes is not None:
                         yield row
 
     def _fire(self, row: LoggedRow) -> list[tuple[int, Value]]:
         """Store what the row does; what was there before."""
-        writes = row.outcome().writes
+        writes = row.firing().writes
         assert writes is not None
         before = [(place, self._state.cells[place]) for place, _ in writes]
         for place, value in writes:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from protocol.types import Value
 
 from .event_log import Event
-from .logged_rows import EVERYTHING, LoggedRows, Outcome, State
+from .logged_rows import EVERYTHING, Firing, LoggedRows, State
 
 Chain = tuple[int, Any] | None
 """The places of rows in the log, the last first: a row and the chain before it."""
@@ -28,7 +28,7 @@ DEAD_ENDS = 8
 class _Choice:
     """A place where several rows may come next: those not tried yet, and how many rows led there."""
 
-    untried: list[tuple[int, Outcome]]
+    untried: list[tuple[int, Firing]]
     placed: int
 
 
@@ -91,7 +91,7 @@ class Ordering:
         choices: list[_Choice] = []
         ends: deque[DeadEnd] = deque(maxlen=DEAD_ENDS)
         while len(self._trail) < goal:
-            fitting: list[tuple[int, Outcome]] = []
+            fitting: list[tuple[int, Firing]] = []
             if self._mark not in failed:
                 heads = self._heads()
                 fitting, suspect = self._tried(heads)
@@ -118,10 +118,10 @@ class Ordering:
             shared += 1
         self.take_back(shared)
         for k in order[shared:]:
-            outcome = self._fitting(k)
-            if outcome is None:
+            firing = self._fitting(k)
+            if firing is None:
                 return
-            self._place(k, outcome)
+            self._place(k, firing)
 
     def rest(self, most: int) -> list[int]:
         """The first rows that are not placed."""
@@ -166,13 +166,13 @@ class Ordering:
                 return
             yield other
 
-    def _tried(self, heads: Sequence[int]) -> tuple[list[tuple[int, Outcome]], int]:
+    def _tried(self, heads: Sequence[int]) -> tuple[list[tuple[int, Firing]], int]:
         """Those of the rows that fit; none where one does not that no other can help. That one, or the first, is the suspect."""
         fitting = []
         for k in heads:
-            outcome = self._fitting(k)
-            if outcome is not None:
-                fitting.append((k, outcome))
+            firing = self._fitting(k)
+            if firing is not None:
+                fitting.append((k, firing))
             elif self._is_hopeless(k):
                 return [], k
         return fitting, heads[0]
@@ -195,17 +195,17 @@ class Ordering:
         mine, others = self.rows.untold(one), self.rows.untold(other)
         return not mine.isdisjoint(others) or EVERYTHING <= mine or EVERYTHING <= others
 
-    def _fitting(self, k: int) -> Outcome | None:
+    def _fitting(self, k: int) -> Firing | None:
         event = self.events[k]
         if event.began > self.events[self._first].ended:
             return None
-        return next((outcome for row in self.rows.of(event) if (outcome := row.fits(event)) is not None), None)
+        return next((firing for row in self.rows.of(event) if (firing := row.fits(event)) is not None), None)
 
-    def _place(self, k: int, outcome: Outcome) -> None:
-        assert outcome.writes is not None
+    def _place(self, k: int, firing: Firing) -> None:
+        assert firing.writes is not None
         cells, before, mark = self.state.cells, list[tuple[int, Value]](), self._mark
         self._mark ^= self._bits(k)
-        for place, value in outcome.writes:
+        for place, value in firing.writes:
             old = cells[place]
             if old != value:
                 before.append((place, old))

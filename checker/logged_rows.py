@@ -55,7 +55,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Firing:
     """What a row does that loads certain values.
 
     Args:
@@ -78,9 +78,9 @@ class LoggedRow:
 
     def __init__(self, instance: Instance, state: State):
         self.instance, self._state = instance, state
-        self._known: dict[tuple[int, ...], dict[tuple[Value, ...], Outcome]] = {}
+        self._known: dict[tuple[int, ...], dict[tuple[Value, ...], Firing]] = {}
 
-    def outcome(self) -> Outcome:
+    def firing(self) -> Firing:
         """What it does now. Cost: a look at the cells that it loads, where it has loaded these values before."""
         cells = self._state.cells
         for places, known in self._known.items():
@@ -97,45 +97,45 @@ class LoggedRow:
 
     def why_not(self, event: Event) -> str | None:
         """Why it is not this event, in the state as it is now; None when it is."""
-        outcome = self.outcome()
-        if outcome.writes is None:
+        firing = self.firing()
+        if firing.writes is None:
             return self._why_closed()
         for cell, value in sorted(event.reads.items()):
-            if outcome.reads.get(cell) != value:
-                said, found = _apart(value, outcome.reads.get(cell, "not read"))
+            if firing.reads.get(cell) != value:
+                said, found = _apart(value, firing.reads.get(cell, "not read"))
                 return f"reads {cell} = {said}, where it was {found}"
-        if outcome.reads != event.reads:
-            return f"reads {', '.join(sorted(outcome.reads.keys() - event.reads.keys()))}, too, which the log leaves out"
+        if firing.reads != event.reads:
+            return f"reads {', '.join(sorted(firing.reads.keys() - event.reads.keys()))}, too, which the log leaves out"
         for cell, value in sorted(event.writes.items()):
-            if outcome.texts.get(cell) != value:
-                said, found = _apart(value, outcome.texts.get(cell, "nothing"))
+            if firing.texts.get(cell) != value:
+                said, found = _apart(value, firing.texts.get(cell, "nothing"))
                 return f"writes {cell} = {said}, where the row writes {found}"
-        for cell, (value, place, kind) in sorted(outcome.told.items()):
+        for cell, (value, place, kind) in sorted(firing.told.items()):
             if cell not in event.writes and value != kind.show(self._state.cells[place]):  # a store that changes nothing may be left out
                 return f"writes {cell} = nothing, where the row writes {_apart(value, '')[0]}"
         return None
 
-    def fits(self, event: Event) -> Outcome | None:
+    def fits(self, event: Event) -> Firing | None:
         """What it does now, where that is this event."""
-        outcome = self.outcome()
-        if outcome.writes is None or outcome.reads != event.reads:
+        firing = self.firing()
+        if firing.writes is None or firing.reads != event.reads:
             return None
-        return outcome if outcome.texts == event.writes or self.why_not(event) is None else None
+        return firing if firing.texts == event.writes or self.why_not(event) is None else None
 
-    def _interpreted(self, load: Load, reads: Texts) -> Outcome:
+    def _interpreted(self, load: Load, reads: Texts) -> Firing:
         try:
             if not may_fire(self.instance, load):
-                return Outcome(None, reads, {})
+                return Firing(None, reads, {})
             written = effects_of(self.instance, load)
         except OutOfRange:
-            return Outcome(None, reads, {})
+            return Firing(None, reads, {})
         writes, told = [], {}
         for variable, where, value in written:
             place, name = self._state.find(variable, where)
             writes.append((place, value))
             if variable.medium not in UNSEEN and variable is not self.instance.action.machine.state:
                 told[name] = variable.type.show(value), place, variable.type
-        return Outcome(writes, reads, told)
+        return Firing(writes, reads, told)
 
     def _recording(self, loaded: dict[int, Value], reads: dict[str, str]) -> Callable[[Variable, tuple[Value, ...]], Value]:
         def load(variable: Variable, where: tuple[Value, ...]) -> Value:

@@ -19,7 +19,7 @@ from .printing import check_targets
 if TYPE_CHECKING:
     from engine.audit import Audit
     from engine.deployment import Deployment
-    from engine.forward_signal.plan import Plan
+    from engine.forward_signal.plan import SignalPlan
     from engine.load.bench import Answers
     from engine.load.traffic import Traffic
     from engine.metrics import Measurement
@@ -125,7 +125,7 @@ class Lockstep:
             self._keep(policy)
         return measured, {"turns": str(self)} | figures, found
 
-    def signal(self, requests: Sequence[Request], plan: Plan, speed: float, log: Path) -> tuple[Measurement, dict[str, Any]]:
+    def signal(self, requests: Sequence[Request], plan: SignalPlan, speed: float, log: Path) -> tuple[Measurement, dict[str, Any]]:
         """The gate and its ranks, without tensors."""
         from engine.forward_signal.run import run_lockstep
         from protocol.trace import write_whole

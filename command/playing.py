@@ -166,12 +166,12 @@ class Player:
 
     def _gated(self, load: Load, requests: Sequence[Request], progress: Told) -> Played:
         """By the gate and its ranks, without tensors."""
-        from engine.forward_signal.plan import Plan
+        from engine.forward_signal.plan import SignalPlan
         from engine.forward_signal.run import run_live
         from engine.load import bench
 
         log, speed = self.logs[""], load.traffic.speed
-        timed, plan = bench.at_their_times(requests, load.traffic), Plan(self.ranks, self.variant)
+        timed, plan = bench.at_their_times(requests, load.traffic), SignalPlan(self.ranks, self.variant)
         if self.lockstep is not None:
             measured, details = self.lockstep.signal(timed, plan, speed, log)
             return Played(measured, details, {log: ""})

@@ -15,13 +15,13 @@ from ..model.transport import Transport
 from ..step import Step
 from .plant import Plant
 
-COUNTED = 512
+INTERVAL_VISITS = 512
 """Visits of tokens to experts before a new placement is thought of; a token visits some in every layer."""
 
 
 def balance_of(plant: Plant, shard: Shard, transport: Transport) -> Balance | None:
     """The meetings of a rank, if experts move."""
-    return Balance(shard, transport, plant.placement, COUNTED) if plant.balances_experts else None
+    return Balance(shard, transport, plant.placement, INTERVAL_VISITS) if plant.balances_experts else None
 
 
 class Balancing:

@@ -100,7 +100,7 @@ ADVERSITIES: dict[str, Adversity] = {
 
 
 @dataclass(frozen=True)
-class Outcome:
+class HuntedRun:
     """What a run came to.
 
     `stall`: who waits for what, if it stood still; `failure`: what an engine's process died of. `strays`: layers of a chunk written into
@@ -174,7 +174,7 @@ class Hunt:
         self._requests = requests
         self._last: LockstepEngine | None = None
 
-    def run(self, policy: Policy, seed: int) -> Outcome:
+    def run(self, policy: Policy, seed: int) -> HuntedRun:
         """One run. The seed draws the requests and the moments at which something happens to them; the policy has its own."""
         cost, late = SLOW if seed % 3 == 2 else FREE, seed % 2 == 1
         turns = Stalling(policy)
@@ -193,7 +193,7 @@ class Hunt:
         leaks = [] if failure else engine.leaks()
         found = audit(self._weights, engine.records.values(), leaks)
         cut = sum(_is_cut(answer) for answer in engine.records.values())
-        return Outcome(seed, engine.ensemble.fired, found, engine.strays, cut, self._awake, stall, failure, self.adversity == CALM)
+        return HuntedRun(seed, engine.ensemble.fired, found, engine.strays, cut, self._awake, stall, failure, self.adversity == CALM)
 
     def _generation(self, rng: random.Random) -> Generation:
         prompt = tuple(rng.randrange(256) for _ in range(rng.randrange(1, self.plant.context_tokens - BLOCK_SIZE)))

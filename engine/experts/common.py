@@ -14,7 +14,7 @@ from ..model.threads import share_cores
 from ..model.transport import Member, OneThread, Place, Seat, Transport
 from ..model.weights import Weights
 from ..runtime.segment import new_name
-from .layout import Layout
+from .plan import RoundPlan
 
 
 class Common(Protocol):
@@ -32,8 +32,8 @@ class Common(Protocol):
 class Room:
     """One thread for all."""
 
-    def __init__(self, layout: Layout, weights: Weights):
-        self._weights, self._thread = weights, OneThread(layout.places, layout.ranks)
+    def __init__(self, plan: RoundPlan, weights: Weights):
+        self._weights, self._thread = weights, OneThread(plan.places, plan.ranks)
 
     def weights(self) -> Weights:
         """The whole model."""
@@ -48,31 +48,31 @@ class Room:
 class Segments:
     """Shared memory: a segment an instance, and one for all ranks, which `made` makes and removes."""
 
-    layout: Layout
+    plan: RoundPlan
     name: str
 
     @classmethod
     @contextmanager
-    def made(cls, layout: Layout) -> Iterator[Segments]:
+    def made(cls, plan: RoundPlan) -> Iterator[Segments]:
         """New segments, all zero, removed at the end."""
-        segments = cls(layout, f"{new_name()}-experts")
+        segments = cls(plan, f"{new_name()}-experts")
         with ExitStack() as owned:
-            for which in range(layout.instances + 1):
-                members = layout.ranks if which < layout.instances else len(layout.places)
-                memory = SharedMemory(f"{segments.name}-{which}", create=True, size=SharedExchange.bytes_needed(members, layout.floats))
+            for which in range(plan.instances + 1):
+                members = plan.ranks if which < plan.instances else len(plan.places)
+                memory = SharedMemory(f"{segments.name}-{which}", create=True, size=SharedExchange.bytes_needed(members, plan.floats))
                 owned.callback(memory.unlink)
                 owned.callback(memory.close)
             yield segments
 
     def weights(self) -> Weights:
         """The whole model."""
-        return weights_of(self.layout.config)
+        return weights_of(self.plan.config)
 
     def transport(self, place: Place) -> Transport:
         """The rank's, in its process, which computes with its share of the cores."""
-        share_cores(len(self.layout.places))
-        tensor = self._exchange(place[0], place[1], self.layout.ranks)
-        return Member(tensor, self._exchange(self.layout.instances, self.layout.number(place), len(self.layout.places)))
+        share_cores(len(self.plan.places))
+        tensor = self._exchange(place[0], place[1], self.plan.ranks)
+        return Member(tensor, self._exchange(self.plan.instances, self.plan.number(place), len(self.plan.places)))
 
     def _exchange(self, which: int, member: int, members: int) -> SharedExchange:
-        return SharedExchange(SharedMemory(f"{self.name}-{which}"), member, members, self.layout.floats)
+        return SharedExchange(SharedMemory(f"{self.name}-{which}"), member, members, self.plan.floats)

@@ -15,7 +15,7 @@ from ..model.shard import Shard
 from ..model.transport import Place
 from ..runtime.placement import OUTSIDE, Crew, Desk, Letter, Part, Placement, Station
 from .common import Common
-from .layout import Layout
+from .plan import RoundPlan
 from .ranks import BALANCING, ExpertRank, witness
 from .scheduler import ExpertScheduler, Running
 
@@ -46,9 +46,9 @@ class Stands:
 class EngineCrew(Crew):
     """An instance's engine."""
 
-    def __init__(self, layout: Layout, instance: int, desk: Desk):
+    def __init__(self, plan: RoundPlan, instance: int, desk: Desk):
         self._desk, self._instance, self._told = desk, instance, 0
-        self._scheduler = ExpertScheduler(layout.asked[instance], desk.clock("gate", (instance,)))
+        self._scheduler = ExpertScheduler(plan.asked[instance], desk.clock("gate", (instance,)))
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         return [self._scheduler]
@@ -66,14 +66,14 @@ class EngineCrew(Crew):
 class RankCrew(Crew):
     """A rank, and what it says of where it stands."""
 
-    def __init__(self, layout: Layout, place: Place, common: Common, rows: frozenset[str], desk: Desk):
+    def __init__(self, plan: RoundPlan, place: Place, common: Common, rows: frozenset[str], desk: Desk):
         self._desk, self._place = desk, place
-        weights = common.weights().placed_shard(place[1], layout.ranks, layout.number(place), layout.experts)
-        shard, self._transport = Shard(weights, layout.cache()), common.transport(place)
-        if layout.balance is None:
+        weights = common.weights().placed_shard(place[1], plan.ranks, plan.number(place), plan.experts)
+        shard, self._transport = Shard(weights, plan.cache()), common.transport(place)
+        if plan.balance is None:
             self._rank = ExpertRank(place, shard, self._transport)
         else:
-            self._rank = BALANCING[layout.balance](place, shard, self._transport, layout.experts, self._tell)
+            self._rank = BALANCING[plan.balance](place, shard, self._transport, plan.experts, self._tell)
         self._roles = [self._rank, witness(self._rank, sorted(rows - bound_rows(type(self._rank))))]
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
@@ -95,12 +95,12 @@ def name_of(place: Place) -> str:
     return f"worker[{place[0]},{place[1]}]"
 
 
-def placement_of(layout: Layout, common: Common) -> Placement:
+def placement_of(plan: RoundPlan, common: Common) -> Placement:
     """A process for every engine and for every rank."""
-    rows = frozenset(action.name for action in layout.composition.system().actions if action.machine.name == "worker")
-    engines = [Station(f"engine {i}", (Part("gate", (i,)),), partial(EngineCrew, layout, i)) for i in range(layout.instances)]
+    rows = frozenset(action.name for action in plan.composition.system().actions if action.machine.name == "worker")
+    engines = [Station(f"engine {i}", (Part("gate", (i,)),), partial(EngineCrew, plan, i)) for i in range(plan.instances)]
     ranks = [
-        Station(name_of(place), (Part("worker", place),), partial(RankCrew, layout, place, common, rows), results_to=f"engine {place[0]}")
-        for place in layout.places
+        Station(name_of(place), (Part("worker", place),), partial(RankCrew, plan, place, common, rows), results_to=f"engine {place[0]}")
+        for place in plan.places
     ]
-    return Placement({"": layout.composition}, (*engines, *ranks))
+    return Placement({"": plan.composition}, (*engines, *ranks))

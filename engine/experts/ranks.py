@@ -15,6 +15,9 @@ from ..model.transport import Place, Transport
 from ..step import Step
 from .scheduler import Result, Work
 
+INTERVAL_VISITS = 64
+"""Visits of tokens to experts before a new placement is thought of."""
+
 
 class ExpertRank:
     """A rank's handlers: it takes its batch, enters the forward of all, and ends it; rank 0 chooses the tokens.
@@ -70,7 +73,7 @@ class BalancingRank(ExpertRank):
 
     def __init__(self, place: Place, shard: Shard, transport: Transport, placement: ExpertPlacement, told: Callable[[Rebalance], None]):
         super().__init__(place, shard, transport)
-        self._balance, self._told = Balance(shard, transport, placement), told
+        self._balance, self._told = Balance(shard, transport, placement, INTERVAL_VISITS), told
 
     @after("worker.finish_forward")
     def leave(self, step: Step) -> Result | None:

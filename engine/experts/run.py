@@ -26,7 +26,7 @@ from ..runtime.placement import Letter
 from ..runtime.policy import Policy, RoundRobin
 from .common import Room, Segments
 from .crews import Advanced, Stands, Where, name_of, placement_of
-from .layout import Asked, Layout
+from .plan import Asked, RoundPlan
 from .scheduler import ExpertScheduler, Running
 
 PATIENCE_S = 10.0
@@ -77,9 +77,9 @@ class Run:
 class Tally:
     """What the processes have told."""
 
-    def __init__(self, layout: Layout):
-        self._layout = layout
-        self._requests = {i: tuple(ExpertScheduler(mine, VirtualClock()).requests) for i, mine in enumerate(layout.asked)}
+    def __init__(self, plan: RoundPlan):
+        self._plan = plan
+        self._requests = {i: tuple(ExpertScheduler(mine, VirtualClock()).requests) for i, mine in enumerate(plan.asked)}
         self._rebalances: list[Rebalance] = []
         self._stood: dict[Place, Stands] = {}
 
@@ -101,9 +101,9 @@ class Tally:
     def ask(self, send: Callable[[str, Where], None], hear: Callable[[], object]) -> dict[Place, Stands]:
         """Where every rank stands; `hear` takes in what has been told, or waits until something is."""
         self._stood = {}
-        for place in self._layout.places:
+        for place in self._plan.places:
             send(name_of(place), Where())
-        while len(self._stood) < len(self._layout.places):
+        while len(self._stood) < len(self._plan.places):
             hear()
         return self._stood
 
@@ -112,8 +112,8 @@ class Tally:
         stall = None
         if before is not None:
             still = {place for place in stood if stood[place].rows == before[place].rows}
-            stall = Stall(rows, tuple(whereabouts({place: stood[place].call for place in self._layout.places}, still)))
-        forwards = {place: stood[place].forwards for place in self._layout.places}
+            stall = Stall(rows, tuple(whereabouts({place: stood[place].call for place in self._plan.places}, still)))
+        forwards = {place: stood[place].forwards for place in self._plan.places}
         return Run(tuple(self._requests[i] for i in sorted(self._requests)), forwards, rows, stall, tuple(self._rebalances))
 
 
@@ -133,14 +133,14 @@ def run_experts(
     Args:
         weights: of a model whose experts all ranks together can share evenly.
         requests: of each instance: (prompt, how many tokens are wanted); none for an idle instance.
-        variant, ranks, balance, redundant: see `Layout`. policy: whose turn it is; round-robin if None. log: where the events go.
+        variant, ranks, balance, redundant: see `RoundPlan`. policy: whose turn it is; round-robin if None. log: where the events go.
 
     Raises:
         DefinitionError: an unknown variant or place, or a model that cannot be spread so. TraceError: the log cannot be written.
     """
-    layout = Layout(weights.config, variant, ranks, tuple(map(tuple, requests)), balance, redundant)
-    tally, before = Tally(layout), None
-    placement = placement_of(layout, Room(layout, weights))
+    plan = RoundPlan(weights.config, variant, ranks, tuple(map(tuple, requests)), balance, redundant)
+    tally, before = Tally(plan), None
+    placement = placement_of(plan, Room(plan, weights))
     with closing(Ensemble(placement, policy if policy is not None else RoundRobin(), () if log is None else ("",), ROW_S)) as ensemble:
 
         def hear() -> None:
@@ -183,9 +183,9 @@ def run_experts_live(
     Raises:
         DefinitionError: see `run_experts`. EngineError: a process failed, was killed, or does not start.
     """
-    layout = Layout(config, variant, ranks, tuple(map(tuple, requests)), balance, redundant)
-    tally, before = Tally(layout), None
-    with Segments.made(layout) as segments, start(placement_of(layout, segments), {} if log is None else {"": log}) as engine:
+    plan = RoundPlan(config, variant, ranks, tuple(map(tuple, requests)), balance, redundant)
+    tally, before = Tally(plan), None
+    with Segments.made(plan) as segments, start(placement_of(plan, segments), {} if log is None else {"": log}) as engine:
 
         def hear(seconds: float | None = None) -> bool:
             letter = engine.received(seconds)

@@ -11,7 +11,7 @@ from ..clock import Clock
 from ..model.kv_cache import BlockPool
 from ..model.shard import Chunk
 from ..step import Step
-from .layout import CHUNK_TOKENS, Asked, blocks_for
+from .plan import CHUNK_TOKENS, Asked, blocks_for
 
 REST_S = 0.005
 """Pause of an engine that has nothing to schedule."""

@@ -13,7 +13,7 @@ from ..metrics import Completion
 from ..runtime.placement import OUTSIDE, Crew, Desk, Letter, Part, Placement, Station
 from ..workload import Request
 from .batch import Result
-from .plan import Plan
+from .plan import SignalPlan
 from .rank import Rank
 from .scheduler import Scheduler
 
@@ -67,7 +67,7 @@ class RankCrew(Crew):
         return [self._role]
 
 
-def placement_of(plan: Plan, requests: Sequence[Request], speed: float) -> Placement:
+def placement_of(plan: SignalPlan, requests: Sequence[Request], speed: float) -> Placement:
     """A process for the gate, and one for each rank."""
     gate = Station(GATE, (Part(GATE),), partial(GateCrew, requests, speed))
     ranks = [Station(f"worker[{r}]", (Part("worker", (r,)),), partial(RankCrew, r, speed), results_to=GATE) for r in range(plan.ranks)]

@@ -12,7 +12,7 @@ BUILDER = f"{build.__module__}:{build.__name__}"
 
 
 @dataclass(frozen=True)
-class Plan:
+class SignalPlan:
     """The forward signal with production bounds: batches without end, every forward scheduled (no decoding on its own).
 
     Args:

@@ -18,7 +18,7 @@ from ..runtime.live import LiveEngine, start
 from ..runtime.policy import Policy, SeededRandom
 from ..workload import Request
 from .crews import Finished, placement_of
-from .plan import Plan
+from .plan import SignalPlan
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Report:
 
 def run_live(
     requests: Sequence[Request],
-    plan: Plan,
+    plan: SignalPlan,
     *,
     speed: float = 1.0,
     log_path: str | os.PathLike[str] | None = None,
@@ -83,7 +83,7 @@ def run_live(
 
 
 def run_lockstep(
-    requests: Sequence[Request], plan: Plan, *, speed: float = 1.0, seed: int = 0, log: IO[str] | None = None, policy: Policy | None = None
+    requests: Sequence[Request], plan: SignalPlan, *, speed: float = 1.0, seed: int = 0, log: IO[str] | None = None, policy: Policy | None = None
 ) -> Report:
     """Run to the last token of the last request, in this process. `policy` gives the turns (`SeededRandom(seed)` if None); `log` gets the event log.
 
@@ -98,7 +98,7 @@ def run_lockstep(
         return _report(engine.received[-1].content, requests, plan, engine.fired, speed, seed)
 
 
-def _report(finished: Finished, requests: Sequence[Request], plan: Plan, fired: int, speed: float, seed: int | None) -> Report:
+def _report(finished: Finished, requests: Sequence[Request], plan: SignalPlan, fired: int, speed: float, seed: int | None) -> Report:
     done = tuple(sorted(finished.completions, key=lambda c: c.request))
     return Report(len(requests), done, finished.duration_s, finished.forwards, fired, speed, plan.ranks, plan.variant, seed)
 

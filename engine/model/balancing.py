@@ -19,8 +19,6 @@ from .shard import Forward, Shard
 from .transport import Transport
 from .weights import Floats, Weights
 
-COUNTED = 64
-"""Visits of tokens to experts before a new placement is thought of."""
 GAIN = 0.95
 """Experts move if the imbalance is at most so much of the present one's then; moving them has its price."""
 
@@ -66,7 +64,7 @@ class Balancer:
         placement: the first one. experts: of the model. every: visits that all ranks together have to count before experts may move.
     """
 
-    def __init__(self, placement: ExpertPlacement, experts: int, every: int = COUNTED):
+    def __init__(self, placement: ExpertPlacement, experts: int, every: int):
         self.placement, self._every = placement, every
         self.loads = np.zeros(experts, np.float32)
 
@@ -140,7 +138,7 @@ class Balance:
         shard: the rank. transport: its way to the others. placement: the first one. every: see `Balancer`.
     """
 
-    def __init__(self, shard: Shard, transport: Transport, placement: ExpertPlacement, every: int = COUNTED):
+    def __init__(self, shard: Shard, transport: Transport, placement: ExpertPlacement, every: int):
         self._shard, self._transport = shard, transport
         self._balancer = Balancer(placement, shard.config.experts, every)
 

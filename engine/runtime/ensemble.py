@@ -63,7 +63,7 @@ class EnsembleDesk:
         self._post(to, Letter(self.name, content))
 
 
-class Member:
+class LockstepProcess:
     """A process of the ensemble: its crew while it lives, and the numbers of its agents with the parts that they play."""
 
     def __init__(self, station: Station, life: Life | None):
@@ -96,11 +96,11 @@ class Ensemble:
         self._letters: deque[tuple[str, Letter]] = deque()
         self.received: deque[Letter] = deque()
         """What the processes have written to the outside, in order; whoever reads it takes it out."""
-        self._members = {s.name: Member(s, placement.life(s, self._systems)) for s in placement.stations}
+        self._processes = {s.name: LockstepProcess(s, placement.life(s, self._systems)) for s in placement.stations}
         self._agents: list[LockstepAgent] = []
-        for member in self._members.values():
-            self._staff(member)
-        self._homes = {number: member for member in self._members.values() for number in member.agents}
+        for process in self._processes.values():
+            self._staff(process)
+        self._homes = {number: process for process in self._processes.values() for number in process.agents}
         self._turns, self._novelty = Lockstep(self._agents, self.time, policy), Novelty(self.drivers.values())
         self._faults = [row for name, system in self._systems.items() for row in fault_rows(name, system)]
         self._returning: list[tuple[float, FaultRow]] = []
@@ -128,11 +128,11 @@ class Ensemble:
         """
         if not self._turns.turn():
             return False
-        member = self._homes[self._turns.last]
+        process = self._homes[self._turns.last]
         if self._agents[self._turns.last].has_acted:
-            self._rouse(member, but=self._turns.last)
-        assert member.crew is not None
-        member.crew.settle()
+            self._rouse(process, but=self._turns.last)
+        assert process.crew is not None
+        process.crew.settle()
         self._hand_out()
         if self._row_s:
             self.advance(self.time.now + self._row_s)
@@ -196,16 +196,16 @@ class Ensemble:
 
     def turns_of(self, machine: str, system: str = "") -> list[int]:
         """The numbers by which a policy knows the copies of a machine."""
-        return [k for member in self._members.values() for k, part in member.agents.items() if part[:2] == (system, machine)]
+        return [k for process in self._processes.values() for k, part in process.agents.items() if part[:2] == (system, machine)]
 
     @property
     def mortal(self) -> list[str]:
         """The processes whose death their system knows."""
-        return [name for name, member in self._members.items() if any(member.life in row.always for row in self._faults)]
+        return [name for name, process in self._processes.items() if any(process.life in row.always for row in self._faults)]
 
     def is_dead(self, process: str) -> bool:
         """Whether a process has died and has not returned."""
-        return self._members[process].crew is None
+        return self._processes[process].crew is None
 
     # -- faults --------------------------------------------------------------------------------------------------------
 
@@ -218,9 +218,9 @@ class Ensemble:
         Raises:
             DefinitionError: there is no such process. EngineError: its system has no row for its death now.
         """
-        if process not in self._members:
-            raise DefinitionError(f"there is no process {process!r}; there are {', '.join(self._members)}")
-        life = self._members[process].life
+        if process not in self._processes:
+            raise DefinitionError(f"there is no process {process!r}; there are {', '.join(self._processes)}")
+        life = self._processes[process].life
         crash = next((r for r in sorted(self._faults, key=lambda r: len(r.crashes)) if life in r.always and self._is_enabled(r)), None)
         if life is None or crash is None:
             raise EngineError(f"{process} was killed, and its system has no row for that (again)")
@@ -260,18 +260,18 @@ class Ensemble:
             TextPart(self._logs[system], SUPERVISOR).write(step, now, now)
 
     def _bury(self, lives: set[Life]) -> list[str]:
-        dead = [m for m in self._members.values() if m.life in lives and m.crew is not None]
-        for member in dead:
-            member.crew = None
-            for number in member.agents:
+        dead = [m for m in self._processes.values() if m.life in lives and m.crew is not None]
+        for process in dead:
+            process.crew = None
+            for number in process.agents:
                 self._agents[number].halt()
         self._returning = [(when, row) for when, row in self._returning if not lives & row.restarts]
-        return [member.station.name for member in dead]
+        return [process.station.name for process in dead]
 
     def _begin_anew(self) -> None:
         """Give every system whose processes have all died its initial values."""
         for name, driver in self.drivers.items():
-            homes = [m for m in self._members.values() if any(part.system == name for part in m.station.parts)]
+            homes = [m for m in self._processes.values() if any(part.system == name for part in m.station.parts)]
             if all(m.crew is None for m in homes):
                 driver.store.reset()
                 self._turns.readiness.look_again()
@@ -280,9 +280,9 @@ class Ensemble:
                     self._logs[name].truncate()
 
     def _return(self, row: FaultRow) -> None:
-        for member in self._members.values():
-            if member.life in row.restarts and member.crew is None:
-                self._staff(member)
+        for process in self._processes.values():
+            if process.life in row.restarts and process.crew is None:
+                self._staff(process)
         self._fire(row)
         self._turns.ask_again()
 
@@ -296,17 +296,17 @@ class Ensemble:
 
     # -- processes and letters -----------------------------------------------------------------------------------------
 
-    def _staff(self, member: Member) -> None:
+    def _staff(self, process: LockstepProcess) -> None:
         """Make the crew of a process, and give each of its copies an agent, or begin anew with the one that it had."""
-        station = member.station
+        station = process.station
         desk = EnsembleDesk(station.name, self.time, self._post)
-        crew = member.crew = station.crew(desk)
+        crew = process.crew = station.crew(desk)
 
         def deliver(content: Any) -> None:
             desk.post(station.results_to, content)
 
-        if member.agents:
-            for number, (name, machine, where) in member.agents.items():
+        if process.agents:
+            for number, (name, machine, where) in process.agents.items():
                 bindings = Bindings(self._systems[name], crew.roles(machine, where), [machine])
                 self._agents[number].begin_anew(bindings, desk.clock(machine, where), deliver)
             return
@@ -315,7 +315,7 @@ class Ensemble:
             log = TextPart(self._logs[part.system], station.name) if part.system in self._logs else None
             for where in part.copies(driver.system):
                 bindings = Bindings(driver.system, crew.roles(part.machine, where), [part.machine])
-                member.agents[len(self._agents)] = part.system, part.machine, where
+                process.agents[len(self._agents)] = part.system, part.machine, where
                 clock, copy = desk.clock(part.machine, where), driver.copies[part.machine, where]
                 self._agents.append(LockstepAgent(driver, copy, bindings, clock, log, deliver, self.placement.timers))
 
@@ -329,16 +329,16 @@ class Ensemble:
     def _hand_out(self) -> None:
         while self._letters:
             to, letter = self._letters.popleft()
-            member = self._members[to]
-            if member.crew is not None:
-                member.crew.receive(letter)
-                member.crew.settle()
-                self._rouse(member)
+            process = self._processes[to]
+            if process.crew is not None:
+                process.crew.receive(letter)
+                process.crew.settle()
+                self._rouse(process)
                 self._novelty.begin()
 
-    def _rouse(self, member: Member, but: int | None = None) -> None:
+    def _rouse(self, process: LockstepProcess, but: int | None = None) -> None:
         """What a handler or a letter has done may be what other handlers of the process have waited for."""
-        for number in member.agents:
+        for number in process.agents:
             if number != but:
                 self._agents[number].clock.rouse("")
         self._turns.ask_again()

@@ -22,7 +22,7 @@ from engine.binding import Outcome
 from engine.clock import VirtualClock, VirtualTime
 from engine.driver import Copy, Driver
 from engine.forward_signal.batch import Result
-from engine.forward_signal.plan import Plan
+from engine.forward_signal.plan import SignalPlan
 from engine.forward_signal.rank import Rank
 from engine.forward_signal.run import run_lockstep
 from engine.forward_signal.scheduler import Scheduler
@@ -95,10 +95,10 @@ def plain_loop(requests: list[Request], ranks: int) -> int:
 def forward_signal(runs: int) -> None:
     """The forward signal's engine, with and without machines."""
     requests = [Request(r.arrival_s, r.prompt_tokens, min(r.output_tokens, 12)) for r in generate(seed=1, count=50, rate=20)]
-    report = run_lockstep(requests, Plan(2))
+    report = run_lockstep(requests, SignalPlan(2))
     forwards = plain_loop(requests, 2)
-    with_log = median(cpu_us(lambda: run_lockstep(requests, Plan(2), log=io.StringIO())) for _ in range(runs))
-    without_log = median(cpu_us(lambda: run_lockstep(requests, Plan(2))) for _ in range(runs))
+    with_log = median(cpu_us(lambda: run_lockstep(requests, SignalPlan(2), log=io.StringIO())) for _ in range(runs))
+    without_log = median(cpu_us(lambda: run_lockstep(requests, SignalPlan(2))) for _ in range(runs))
     plain = median(cpu_us(lambda: plain_loop(requests, 2)) for _ in range(runs))
     print(f"forward signal, 2 ranks, {len(requests)} requests, {report.rows_fired:,} rows, {report.forwards:,} forwards")
     print(f"  {'':<36}{'us/row':>10}{'rows/forward':>14}{'us/forward':>12}")

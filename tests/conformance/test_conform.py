@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from checker.conform import Conformance, conform, judge
-from engine.forward_signal.plan import Plan
+from engine.forward_signal.plan import SignalPlan
 from engine.forward_signal.run import run_lockstep
 from engine.workload import Request, generate
 from interlock import app
 from protocol import TraceError
 
-PLAN = Plan(2)
+PLAN = SignalPlan(2)
 
 
-def log_of(plan: Plan = PLAN, count: int = 2, seed: int = 0) -> list[str]:
+def log_of(plan: SignalPlan = PLAN, count: int = 2, seed: int = 0) -> list[str]:
     log = io.StringIO()
     requests = [Request(r.arrival_s, r.prompt_tokens, min(r.output_tokens, 6)) for r in generate(seed=1, count=count, rate=20)]
     run_lockstep(requests, plan, seed=seed, log=log)
@@ -49,7 +49,7 @@ def written(tmp_path: Path, events: list[dict[str, Any]], last: str = LINES[-1])
 @pytest.mark.parametrize("role", ["mixed", "prefill"])
 def test_every_run_conforms(variant: str, role: str, tmp_path: Path) -> None:
     path = tmp_path / "log"
-    lines = log_of(Plan(2, variant, role), seed=3)
+    lines = log_of(SignalPlan(2, variant, role), seed=3)
     path.write_text("\n".join(lines) + "\n")
     found = conform(path)
     assert found.conforms and found.events == len(lines) - 1

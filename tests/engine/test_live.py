@@ -15,7 +15,7 @@ import pytest
 
 from checker.conform import judge
 from engine.errors import EngineError
-from engine.forward_signal.plan import Plan
+from engine.forward_signal.plan import SignalPlan
 from engine.forward_signal.run import run_live
 from engine.runtime.household import QUEUE_SERVER, Household
 from engine.runtime.interrupts import STOPPING
@@ -59,14 +59,14 @@ def test_twenty_requests_complete_and_nothing_is_left(tmp_path: Path) -> None:
     def tell(engine: LiveEngine) -> None:
         processes.extend(process_numbers(engine))
 
-    report = run_live(requests, Plan(2), speed=1000, log_path=log, started=tell, progress=counts.append)
+    report = run_live(requests, SignalPlan(2), speed=1000, log_path=log, started=tell, progress=counts.append)
     assert counts == sorted(set(counts)) and set(counts) <= set(range(1, 21))
     assert [c.request for c in report.completions] == list(range(20))
     events = [json.loads(line) for line in log.read_text().splitlines()[:-1]]
     assert len(events) == report.rows_fired and [e["t"] for e in events] == sorted(e["t"] for e in events)
     assert {e["copy"] for e in events} == {"gate", "worker[0]", "worker[1]"}
     assert sum(e["event"] == "put_batch" for e in events) == report.forwards
-    assert judge(Plan(2).composition.system(), events).conforms
+    assert judge(SignalPlan(2).composition.system(), events).conforms
     assert len(processes) == 4 and all(map(is_gone, processes)) and not segments()
     assert os.listdir(tmp_path) == ["events.ndjson"]
 
@@ -81,7 +81,7 @@ def test_ctrl_c_is_blocked_in_every_process_from_its_first_instruction() -> None
             mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk"))
             blocked.append(bool(int(mask, 16) >> (signal.SIGINT - 1) & 1))
 
-    run_live([Request(0.0, 10, 1)], Plan(1), speed=1000, started=look)
+    run_live([Request(0.0, 10, 1)], SignalPlan(1), speed=1000, started=look)
     assert blocked == [True] * 3
 
 
@@ -94,7 +94,7 @@ def test_a_killed_process_ends_the_run_with_its_name(tmp_path: Path, victim: int
         os.kill(processes[victim], signal.SIGKILL)
 
     with pytest.raises(EngineError, match=rf"^{name} \(process \d+\) was killed by SIGKILL"):
-        run_live(ENDLESS, Plan(2), log_path=tmp_path / "events.ndjson", started=kill)
+        run_live(ENDLESS, SignalPlan(2), log_path=tmp_path / "events.ndjson", started=kill)
     assert all(map(is_gone, processes)) and not segments() and os.listdir(tmp_path) == []
 
 
@@ -107,16 +107,16 @@ def test_a_killed_fork_server_is_told_and_the_next_run_has_another(tmp_path: Pat
         os.kill(int(server), signal.SIGKILL)
 
     with pytest.raises(EngineError, match=r"\(process \d+\) was lost with the fork server before the run was over"):
-        run_live(ENDLESS, Plan(2), log_path=tmp_path / "events.ndjson", started=kill)
+        run_live(ENDLESS, SignalPlan(2), log_path=tmp_path / "events.ndjson", started=kill)
     assert all(map(is_gone, processes)) and not segments() and os.listdir(tmp_path) == []
-    assert run_live([Request(0.0, 10, 1)], Plan(1), speed=1000).completions
+    assert run_live([Request(0.0, 10, 1)], SignalPlan(1), speed=1000).completions
 
 
 def test_a_failure_in_a_process_is_told(tmp_path: Path) -> None:
     """A request without a length cannot be served; the scheduler's own process finds out."""
     broken = [Request(0.0, None, 1)]  # type: ignore[arg-type]
     with pytest.raises(EngineError, match="gate failed: TypeError"):
-        run_live(broken, Plan(1), log_path=tmp_path / "events.ndjson")
+        run_live(broken, SignalPlan(1), log_path=tmp_path / "events.ndjson")
     assert not segments() and os.listdir(tmp_path) == []
 
 
@@ -134,7 +134,7 @@ def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(ForkServerProcess, "start", refuse)
     with pytest.raises(EngineError, match="the engine cannot be started: .*Resource temporarily unavailable; make room"):
-        run_live(ENDLESS, Plan(2), log_path=tmp_path / "events.ndjson")
+        run_live(ENDLESS, SignalPlan(2), log_path=tmp_path / "events.ndjson")
     assert all(map(is_gone, started)) and not segments() and os.listdir(tmp_path) == []
 
 
@@ -148,7 +148,7 @@ def test_a_queue_server_that_is_killed_before_the_others_start_is_named(tmp_path
 
     monkeypatch.setattr(Household, "open", open_and_kill)
     with pytest.raises(EngineError, match=r"^queue server \(process \d+\) was killed by SIGKILL"):
-        run_live(ENDLESS, Plan(2), log_path=tmp_path / "events.ndjson")
+        run_live(ENDLESS, SignalPlan(2), log_path=tmp_path / "events.ndjson")
     assert not segments() and os.listdir(tmp_path) == []
 
 
@@ -164,7 +164,7 @@ def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path, how: signal.Signal
     """Ctrl-C and a service manager's SIGTERM reach the whole group, and here twice; a killed supervisor cannot clean up, so the kernel and the
     resource tracker do."""
     program = f"""
-from engine.forward_signal.plan import Plan
+from engine.forward_signal.plan import SignalPlan
 from engine.forward_signal.run import run_live
 from engine.workload import Request
 from multiprocessing import forkserver, resource_tracker
@@ -172,7 +172,7 @@ def tell(s):
     numbers = [c.process.pid for c in s.children.values()]
     numbers += [resource_tracker._resource_tracker._pid, forkserver._forkserver._forkserver_pid]
     print(*numbers, flush=True)
-run_live([Request(0.0, 10, 10), Request(1e6, 1, 1)], Plan(2), log_path={str(tmp_path / "events.ndjson")!r}, started=tell)
+run_live([Request(0.0, 10, 10), Request(1e6, 1, 1)], SignalPlan(2), log_path={str(tmp_path / "events.ndjson")!r}, started=tell)
 """
     child = subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -197,9 +197,9 @@ run_live([Request(0.0, 10, 10), Request(1e6, 1, 1)], Plan(2), log_path={str(tmp_
 
 def test_bad_arguments_start_nothing(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="choose a file in a directory that exists"):
-        run_live(ENDLESS, Plan(2), log_path=tmp_path / "absent" / "events.ndjson")
+        run_live(ENDLESS, SignalPlan(2), log_path=tmp_path / "absent" / "events.ndjson")
     with pytest.raises(DefinitionError, match="speed=0: give a positive number"):
-        run_live(ENDLESS, Plan(2), speed=0)
+        run_live(ENDLESS, SignalPlan(2), speed=0)
     with pytest.raises(DefinitionError, match="needs at least one rank"):
-        run_live(ENDLESS, Plan(0))
+        run_live(ENDLESS, SignalPlan(0))
     assert not segments()

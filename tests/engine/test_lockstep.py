@@ -11,7 +11,7 @@ import pytest
 from engine.binding import Bindings
 from engine.clock import VirtualClock, VirtualTime
 from engine.driver import Driver
-from engine.forward_signal.plan import Plan
+from engine.forward_signal.plan import SignalPlan
 from engine.forward_signal.rank import FORWARD_S, TOKEN_S
 from engine.forward_signal.run import Report, run_lockstep
 from engine.runtime.lockstep import Lockstep, LockstepAgent, standing
@@ -27,7 +27,7 @@ from .small_system import build
 def run(variant: str = "repaired", role: str = "mixed", ranks: int = 2, count: int = 50, seed: int = 0) -> tuple[Report, str]:
     log = io.StringIO()
     requests = [Request(r.arrival_s, r.prompt_tokens, min(r.output_tokens, 12)) for r in generate(seed=1, count=count, rate=20)]
-    return run_lockstep(requests, Plan(ranks, variant, role), seed=seed, log=log), log.getvalue()
+    return run_lockstep(requests, SignalPlan(ranks, variant, role), seed=seed, log=log), log.getvalue()
 
 
 def test_fifty_requests_complete_with_all_their_tokens() -> None:
@@ -59,7 +59,7 @@ def test_a_gate_that_waits_for_the_forward_makes_fewer_and_fuller_batches() -> N
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_ranks_run_their_forwards_side_by_side(ranks: int) -> None:
-    report = run_lockstep([Request(0.0, 1000, 1)], Plan(ranks))
+    report = run_lockstep([Request(0.0, 1000, 1)], SignalPlan(ranks))
     forward = FORWARD_S + TOKEN_S * 1000
     assert report.completions[0].ttft_s == pytest.approx(forward)
 
@@ -84,7 +84,7 @@ POLICIES: dict[str, Callable[[int], Policy]] = {
 def test_every_policy_completes_every_request(name: str) -> None:
     requests = [Request(r.arrival_s, r.prompt_tokens, min(r.output_tokens, 3)) for r in generate(seed=1, count=10, rate=20)]
     for seed in range(3):
-        report = run_lockstep(requests, Plan(2), policy=POLICIES[name](seed))
+        report = run_lockstep(requests, SignalPlan(2), policy=POLICIES[name](seed))
         assert len(report.completions) == 10
 
 

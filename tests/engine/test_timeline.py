@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from engine.driver import Driver
-from engine.forward_signal.plan import Plan
+from engine.forward_signal.plan import SignalPlan
 from engine.forward_signal.run import run_lockstep
 from engine.log import TextPart, last_line
 from engine.runtime.placement import Composition
@@ -28,7 +28,7 @@ REPAIRED = Composition("protocol.machines.repaired.protocol:build", {"requests":
 def signalling_log() -> str:
     """A run of the forward-signal engine: virtual time, in which rows take none."""
     log = io.StringIO()
-    run_lockstep([Request(0.0, 100, 3), Request(0.1, 50, 2)], Plan(2), log=log)
+    run_lockstep([Request(0.0, 100, 3), Request(0.1, 50, 2)], SignalPlan(2), log=log)
     return log.getvalue()
 
 
@@ -210,7 +210,7 @@ def test_the_logs_of_one_run_share_their_processes(tmp_path: Path) -> None:
     processes = [e["args"]["name"] for e in events if e["name"] == "process_name"]
     assert processes == sorted(set(processes)) and "prefill" in processes
     threads = [e["args"]["name"] for e in events if e["name"] == "thread_name"]
-    assert {"gate (repaired)", f"gate ({Plan(2).composition.system().name})"} <= set(threads)
+    assert {"gate (repaired)", f"gate ({SignalPlan(2).composition.system().name})"} <= set(threads)
     assert sum(e["ph"] == "X" for e in events) == len(rows_of(LOGS["repaired"])) + len(rows_of(second))
 
 

@@ -61,7 +61,7 @@ def test_instances_that_share_the_experts_have_each_its_own() -> None:
 @pytest.mark.parametrize(("decodes", "parallel"), [(2, 4), (1, 2)])
 def test_experts_move_while_requests_decode_and_no_token_changes(decodes: int, parallel: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A placement is thought of after a few tokens, which are never evenly spread."""
-    monkeypatch.setattr("engine.disaggregated.balancing.COUNTED", 64)
+    monkeypatch.setattr("engine.disaggregated.balancing.INTERVAL_VISITS", 64)
     plant = Plant(TINY_EXPERTS, 2, decodes, sequences=3, context_tokens=128, expert_parallel=parallel, redundant_experts=1)
     engine = LockstepEngine(WEIGHTS, plant, seed=2)
     for generation in generations(6, seed=3, tokens=range(8, 16)):

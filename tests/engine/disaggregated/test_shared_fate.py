@@ -37,7 +37,7 @@ def test_all_end_with_one_and_come_back_with_the_experts_where_they_were_at_firs
     victim: str, redundant: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The engine has numbers for 12 requests: those that have one end with an error, the others are posted to those who have come back."""
-    monkeypatch.setattr("engine.disaggregated.balancing.COUNTED", 64)
+    monkeypatch.setattr("engine.disaggregated.balancing.INTERVAL_VISITS", 64)
     engine = LockstepEngine(WEIGHTS, plant(redundant), seed=2, logged=("", "decodes"))
     for generation in generations(16, seed=3, tokens=range(10, 11)):
         engine.submit(generation)

@@ -13,7 +13,7 @@ from checker.conform import conform
 from engine.errors import EngineError
 from engine.experts.common import Segments
 from engine.experts.crews import placement_of
-from engine.experts.layout import Layout
+from engine.experts.plan import RoundPlan
 from engine.experts.run import run_experts_live
 from engine.model.collective import Exchanging
 from engine.model.config import TINY, TINY_EXPERTS
@@ -77,8 +77,8 @@ class Deserted(Segments):
 
 
 def test_the_supervision_notices_the_death_of_a_rank_for_which_others_wait_in_an_exchange() -> None:
-    layout = Layout(TINY_EXPERTS, "repaired", 2, (tuple(BUSY), ()))
-    with Deserted.made(layout) as common, start(placement_of(layout, common)) as engine:
+    plan = RoundPlan(TINY_EXPERTS, "repaired", 2, (tuple(BUSY), ()))
+    with Deserted.made(plan) as common, start(placement_of(plan, common)) as engine:
         processes = process_numbers(engine)
         with pytest.raises(EngineError, match=r"^worker\[1,0\] \(process \d+\) was killed by SIGKILL before the run was over"):
             engine.received()

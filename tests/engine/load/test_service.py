@@ -114,7 +114,7 @@ def test_the_monolithic_engine_answers_every_request_in_full() -> None:
 
 @pytest.mark.parametrize("redundant", [None, 1])
 def test_a_run_tells_how_experts_have_moved(redundant: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.disaggregated.balancing.COUNTED", 64)
+    monkeypatch.setattr("engine.disaggregated.balancing.INTERVAL_VISITS", 64)
     requests = [Request(0.0, 9, 12)] * 4
     wanted = Deployment("tiny-experts", decode=2, sequences=2, context_tokens=64, expert_parallel=2, redundant_experts=redundant)
     measured, figures, _ = run_in_lockstep(requests, Traffic(math.inf), wanted.in_lockstep(RoundRobin()), Answers(), lambda _: None)

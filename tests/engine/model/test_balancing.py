@@ -72,7 +72,7 @@ class Ended:
 
 
 def test_ranks_that_do_not_end_together_are_told() -> None:
-    other = Rebalancing(WHOLE.expert_shard(1, 2, 1, 2), Balancer(ExpertPlacement.even(4, 2), 4))
+    other = Rebalancing(WHOLE.expert_shard(1, 2, 1, 2), Balancer(ExpertPlacement.even(4, 2), 4, 8))
     with pytest.raises(CollectiveMismatch, match="1 of 2 ranks have ended, and others are at the all-to-all of loads"):
         run_together([Ended(), other], RANKS)
 
@@ -87,7 +87,7 @@ def test_a_rank_counts_its_own_rows_whether_it_tells_the_routes_of_all_or_not(ca
     ]
     forwards, thread = [Forward(shard, batch) for shard in shards], OneThread([(0, 0), (0, 1)], RANKS)
     run_together(forwards, RANKS)
-    balances = [Balance(shard, Seat(thread, (0, rank)), placement) for rank, shard in enumerate(shards)]
+    balances = [Balance(shard, Seat(thread, (0, rank)), placement, 64) for rank, shard in enumerate(shards)]
     for balance, forward in zip(balances, forwards):
         balance.count(forward)
     assert [balance._balancer.loads.sum() for balance in balances] == [3 * 8, 2 * 8]

@@ -23,8 +23,8 @@ CHUNK_TOKENS = 8
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A run.
+class RoundPlan:
+    """The experts' round of a run.
 
     Args:
         config: of a model whose experts all ranks of all instances can share evenly.
