@@ -109,9 +109,9 @@ class Driver:
     def __init__(self, system: System, store: Store, rows: Sequence[Row] | None = None):
         self.system, self.store = system, store
         variables = store.numbering.variables
-        self._telling = Telling(variables)
         self._seen: dict[Place, Value] = {}
         self._plain: list[Cells] = [store.cells(v) for v in variables]
+        self._telling = Telling(variables, self._plain)
         self._noted: list[Cells] = [Noted(cells, v, n, self._seen) for n, (v, cells) in enumerate(zip(variables, self._plain))]
         self.rows = [Row(action, self.store.numbering) for action in system.actions] if rows is None else rows
         self._bound: dict[int, tuple[Bound, Bound]] = {}
@@ -164,8 +164,8 @@ class Driver:
         Raises:
             OutOfRange: an effect left its type; nothing has been written.
         """
-        action = instance.action
-        if copy.state not in action.row.sources:
+        action, source = instance.action, copy.state
+        if source not in action.row.sources:
             return None
         noted, given = self._row(action)[1], (*copy.indices, *instance.values)
         self._seen.clear()
@@ -183,7 +183,7 @@ class Driver:
         self.move(copy, action)
         for observe in self.observers:
             observe(copy, instance, writes)
-        return Step(copy.name, instance, self._telling, seen, writes, found)
+        return Step(copy.name, source, instance, self._telling, seen, writes, found)
 
     def move(self, copy: Copy, action: Action) -> None:
         """The control state moves as the row says; its guard is taken to hold."""

@@ -14,12 +14,12 @@ from typing import Any
 
 from protocol import DefinitionError
 from protocol.action import Action, Instance
-from protocol.types import Value
+from protocol.types import Value, flat_index
 from protocol.variable import Medium, Variable
 
 from .cargo import UNASKED
 from .numbering import Place, indices_at
-from .row import Write
+from .row import Cells, Write
 
 UNSEEN = (Medium.PRIVATE, Medium.GHOST, Medium.LOCK)
 """What a log does not tell."""
@@ -30,12 +30,22 @@ TEXTS_KEPT = 1 << 16
 class Step:
     """A fired row, as a handler and the log get it.
 
-    `chosen`: the values of its choices by name. `seen` and `stored`: the cells that it loaded and stored, the copy's own among them.
+    `source`: the control state that the copy was in. `chosen`: the values of its choices by name. `seen` and `stored`: the cells that it loaded and
+    stored, the copy's own among them.
     `values`, `reads` and `writes` are the same as text, shared cells only; `told` is what a log says. `loads` and `stores` are the cells by number.
     """
 
-    def __init__(self, copy_name: str, instance: Instance, telling: Telling, seen: dict[Place, Value], stored: Sequence[Write], cargo: Any):
-        self.copy_name, self.instance, self.loads, self.stores = copy_name, instance, seen, stored
+    def __init__(
+        self,
+        copy_name: str,
+        source: IntEnum,
+        instance: Instance,
+        telling: Telling,
+        seen: dict[Place, Value],
+        stored: Sequence[Write],
+        cargo: Any,
+    ):
+        self.copy_name, self.source, self.instance, self.loads, self.stores = copy_name, source, instance, seen, stored
         self._telling, self._cargo = telling, cargo
 
     @property
@@ -90,8 +100,16 @@ class Step:
         return {self._telling.indexed(n, place): value for n, place, value in self.stores}
 
     def saw(self, variable: str, *indices: Value) -> Value:
-        """What the row found in that cell, by the variable's name."""
-        return next(value for (v, where), value in self.seen.items() if v.name == variable and where == indices)
+        """What the row found in that cell, by the variable's name.
+
+        Of private variables every cell may be asked for that the row did not store to: nobody but the copy's machine has touched it since.
+        """
+        for (v, where), value in self.seen.items():
+            if v.name == variable and where == indices:
+                return value
+        if any(v.name == variable and where == indices for v, where in self.stored):
+            raise DefinitionError(f"{self.name} has stored to {variable}{list(indices)} without a look at it; ask what it has left there")
+        return self._telling.private(variable, indices)
 
     def left(self, variable: str, *indices: Value) -> Value | None:
         """What the row stored there, or found there and left; None when it did not touch the cell."""
@@ -126,10 +144,10 @@ class Step:
 
 
 class Telling:
-    """How rows of a system and their cells are told."""
+    """How rows of a system and their cells are told. `cells`: what is in them now, where somebody may ask."""
 
-    def __init__(self, variables: Sequence[Variable]):
-        self._variables = variables
+    def __init__(self, variables: Sequence[Variable], cells: Sequence[Cells] = ()):
+        self._variables, self._cells = variables, cells
         self._told = [v.medium not in UNSEEN for v in variables]
         self._names: dict[Place, str] = {}
         self._members: dict[tuple[Place, Value], str] = {}
@@ -138,6 +156,18 @@ class Telling:
     def indexed(self, number: int, place: int) -> tuple[Variable, tuple[Value, ...]]:
         """The variable and the indices of a cell."""
         return self._variables[number], indices_at(self._variables[number], place)
+
+    def private(self, name: str, indices: tuple[Value, ...]) -> Value:
+        """What is in a cell of a private variable.
+
+        Raises:
+            DefinitionError: others touch it, too.
+        """
+        number = next(n for n, variable in enumerate(self._variables) if variable.name == name)
+        variable = self._variables[number]
+        if variable.medium is not Medium.PRIVATE:
+            raise DefinitionError(f"the row has not looked at {variable.cell_name(indices)}, where others may have stored since")
+        return self._cells[number][flat_index(variable.over, indices)]
 
     def values(self, action: Action, values: tuple[Value, ...]) -> dict[str, str]:
         """The values of a row's choices, as text."""

@@ -30,7 +30,7 @@ from .left_out import (
     ReserveAgain,
     SeeingThread,
 )
-from .letters import Abort, Absent, GivenUp, Held, Inspect, Submit
+from .letters import Abort, GivenUp, Held, Inspect, Submit
 from .messager import Messager
 from .operator import Command, Operator
 from .plant import Plant
@@ -64,7 +64,7 @@ class RouterCrew(Crew):
     """The router and the operator: they hear from the outside. `engines`: the processes of the P's engines."""
 
     def __init__(self, plant: Plant, memory: Callable[[], Memory], engines: Sequence[str], desk: Desk):
-        self._router, self._desk = Router(plant.numbers, plant.homes, plant.shape, mortal=plant.decodes_die), desk
+        self._router, self._desk = Router(plant.numbers, plant.shape, mortal=plant.decodes_die), desk
         self._operator, self._plant, self._engines = Operator(memory().publish), plant, engines
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
@@ -78,8 +78,6 @@ class RouterCrew(Crew):
             self._router.submit(letter.content.key, letter.content.generation)
         elif isinstance(letter.content, Command):
             self._operator.take(letter.content)
-        elif isinstance(letter.content, Absent):
-            self._router.absent = letter.content
         elif isinstance(letter.content, Abort) and self._router.abort(letter.content.key):
             self._desk.post(OUTSIDE, GivenUp(letter.content.key))
 

@@ -27,24 +27,26 @@ from .rest import IDLE_S
 
 
 class Answer:
-    """A request that D decodes: the tokens so far, its blocks, and why it has ended, once it has."""
+    """A request that D has room for: its blocks, and the tokens so far."""
 
     def __init__(self, job: Job, table: BlockTable):
         self.job, self.table = job, table
         self.tokens: list[Token] = []
-        self.finish: Finish | None = None
 
-    def add(self, token: Token) -> None:
-        """The next token."""
-        self.finish = self.end_with(token)
-        self.tokens.append(token)
+    @property
+    def finish(self) -> Finish | None:
+        """Why the answer has ended, which its last token says; None when it goes on."""
+        return self._end(len(self.tokens), self.tokens[-1]) if self.tokens else None
 
     def end_with(self, token: Token) -> Finish | None:
         """Why the answer ends if that is its next token; None when it goes on."""
+        return self._end(len(self.tokens) + 1, token)
+
+    def _end(self, tokens: int, last: Token) -> Finish | None:
         wanted = self.job.generation
-        if token.id in wanted.stop_tokens:
+        if last.id in wanted.stop_tokens:
             return Finish.STOP
-        return Finish.LENGTH if len(self.tokens) + 1 == wanted.max_tokens else None
+        return Finish.LENGTH if tokens == wanted.max_tokens else None
 
     def chunk(self, proposer: Proposer) -> Chunk:
         """The row of its next step: its last token, and drafts that it could still use."""
@@ -55,6 +57,10 @@ class Answer:
 
 class DecodeEngine:
     """Handlers of the listener, the loop and the worker of one D instance.
+
+    Between D's worker and the gate of its ranks, which has a system of its own, lie two things, one at a time: `due`, a step that the gate is to
+    schedule, and `report`, what the last step has come to, None until its forward is over. `protocol/machines/repaired/decode_ranks.py` has them
+    as the channels `step_due` and `step_report`, and what is decided by them as guards.
 
     Args:
         fence: around the instance's memory; what an earlier life of D has let in is revoked. deliver: gets what clients are to see.
@@ -67,9 +73,8 @@ class DecodeEngine:
         fence.revoke(q for q in range(plant.numbers) if plant.homes.decode_of(q) == number)
         self.answers: dict[int, Answer] = {}
         self._ended: dict[int, Finish | Loss] = {}
-        self.pending: Work | NewWeights | None = None
-        self._is_updated = False
-        self._tokens: StepTokens | None = {}
+        self.due: Work | NewWeights | None = None
+        self.report: StepTokens | None = {}
         self._steps = self._proposed = 0
 
     # -- reservations --------------------------------------------------------------------------------------------------
@@ -85,17 +90,17 @@ class DecodeEngine:
         self._fence.open(q, job.key)
 
     @carries("decode_loop.grant")
-    def granted(self, outcome: Outcome) -> tuple[int, BlockTable] | None:
-        """Whose blocks they are, and which."""
+    def granted(self, outcome: Outcome) -> BlockTable | None:
+        """The blocks for the prompt."""
         answer = self.answers.get(outcome.values[0])
-        return None if answer is None else (answer.job.key, answer.table[: self._shape.blocks_for(len(answer.job.prompt))])
+        return None if answer is None else answer.table[: self._shape.blocks_for(len(answer.job.prompt))]
 
     @after("listener.receive_commit")
     def commit(self, step: Step) -> None:
-        """The cache is there, and the first token with it."""
-        answer = self.answers.get(step.chosen["request"])
-        if answer is not None and not answer.tokens and step.cargo is not None:
-            self._credit(answer, step.cargo)
+        """The cache is there, and the first token with it; said again it is nothing new."""
+        q = step.chosen["request"]
+        if step.saw("entry.state", self._number, q) == Entry.RESERVED and step.cargo is not None:
+            self._credit(self.answers[q], step.cargo)
 
     @after("decode_worker.release")
     def release(self, step: Step) -> None:
@@ -138,32 +143,23 @@ class DecodeEngine:
         rows = [q for q in batch if self.answers[q].finish is None]
         chunks, jobs = tuple(self.answers[q].chunk(self._proposer) for q in rows), tuple(self.answers[q].job for q in rows)
         self._steps, self._proposed = self._steps + 1, sum(chunk.outputs - 1 for chunk in chunks)
-        self.pending, self._tokens = (Work(self._steps, tuple(rows), chunks, jobs), None) if rows else (None, {})
+        self.due, self.report = (Work(self._steps, tuple(rows), chunks, jobs), None) if rows else (None, {})
 
     @after("decode_worker.begin_update")
     def update(self, step: Step) -> None:
-        """Give the ranks new weights, as a step."""
-        self.pending, self._is_updated = step.cargo, False
-
-    def finish_update(self) -> None:
-        """Every rank is through with that step."""
-        self._is_updated = True
+        """Give the ranks new weights, as a step without requests."""
+        self.due, self.report, self._proposed = step.cargo, None, 0
 
     @decides("decode_worker.end_update")
     def end_update(self, open_rows: Sequence[Outcome]) -> Outcome | None:
-        """Say so."""
-        return open_rows[0] if self._is_updated else None
+        """Every rank has them."""
+        return None if self.report is None else open_rows[0]
 
     def finish_step(self, tokens: StepTokens) -> None:
         """The step's forward is over."""
-        self._tokens = tokens
+        self.report = tokens
         if self._proposed:
             self._deliver(DraftUse(self._proposed, sum(len(accepted) - 1 for accepted in tokens.values())))
-
-    @property
-    def is_computing(self) -> bool:
-        """Whether the forward of a step is under way."""
-        return self._tokens is None
 
     @decides("decode_worker.credit_token", "decode_worker.credit_last_token", "decode_worker.drop_token")
     def decide(self, open_rows: Sequence[Outcome]) -> Outcome | None:
@@ -171,13 +167,12 @@ class DecodeEngine:
 
         Nothing while the forward runs: it still writes into the blocks of an aborted request, and they are let go behind this row.
         """
-        if self.is_computing:
+        if self.report is None:
             return None
         if open_rows[0].event == "drop_token":
             return open_rows[0]
         q = open_rows[0].values[0]
-        assert self._tokens is not None
-        left = self._tokens.get(q, ())
+        left = self.report.get(q, ())
         if not left or self.answers[q].end_with(left[0]) is not None:
             event = "credit_last_token"
         else:
@@ -188,21 +183,21 @@ class DecodeEngine:
     def credit(self, step: Step) -> None:
         """The client gets the token; an answer that its first token ended gets none."""
         q = step.chosen["request"]
-        assert self._tokens is not None
-        if q in self._tokens:
-            token, *rest = self._tokens[q]
-            self._tokens[q] = tuple(rest)
+        assert self.report is not None
+        if q in self.report:
+            token, *rest = self.report[q]
+            self.report[q] = tuple(rest)
             self._credit(self.answers[q], token)
 
     def lose_step(self) -> None:
         """What is left of the step's tokens becomes part of the sequences, and no client gets it."""
-        for q, tokens in (self._tokens or {}).items():
-            for token in tokens if q in self.answers else ():
-                self.answers[q].add(token)
-        self._tokens = {}
+        for q, tokens in (self.report or {}).items():
+            if q in self.answers:
+                self.answers[q].tokens += tokens
+        self.report = {}
 
     def _credit(self, answer: Answer, token: Token) -> None:
-        answer.add(token)
+        answer.tokens.append(token)
         self._deliver(Produced(answer.job.key, token))
 
 
@@ -237,32 +232,32 @@ class DecodeGate:
 
     def __init__(self, engine: DecodeEngine, clock: Clock, summon: Callable[[], None]):
         self._engine, self._clock, self._summon = engine, clock, summon
-        self._work: Work | NewWeights | None = None
+        self._put: Work | NewWeights | None = None
 
     @decides("gate.schedule", "gate.schedule_nothing")
     def schedule(self, open_rows: Sequence[Outcome]) -> Outcome | None:
         """The step that is due; nothing before one is."""
-        if self._engine.pending is None:
+        if self._engine.due is None:
             return None
-        self._work, self._engine.pending = self._engine.pending, None
         return next(outcome for outcome in open_rows if outcome.event == "schedule")
 
     @carries("gate.put_batch")
     def contents(self, outcome: Outcome) -> Work | NewWeights | None:
         """What `put_tasks` puts."""
-        return self._work
+        return self._engine.due
 
     @after("gate.put_batch")
     def rest(self, step: Step) -> None:
         """A step is over when its tokens are here, and nothing is due before that."""
+        self._put, self._engine.due = self._engine.due, None
         self._summon()
-        if isinstance(self._work, Work):
+        if isinstance(self._put, Work):
             self._clock.forget()
             self._clock.doze(IDLE_S, NOTHING_SHARED)
 
     @after("gate.find_forward_over")
     def see_through(self, step: Step) -> None:
-        """No rank is in the last batch any more."""
-        if isinstance(self._work, NewWeights):
-            self._work = None
-            self._engine.finish_update()
+        """No rank is in the last batch any more; of a step without requests none reports."""
+        if isinstance(self._put, NewWeights):
+            self._put = None
+            self._engine.finish_step({})

@@ -14,7 +14,7 @@ from ..model.kv_cache import BlockPool
 from ..model.prefix_cache import Lease, PrefixCache
 from ..step import Step
 from .decode_engine import DecodeEngine
-from .messager import Messager
+from .messager import Messager, in_hand
 from .plant import Plant
 from .prefill_engine import PrefillEngine, PreparingThread
 from .rest import WorkerRest
@@ -137,7 +137,7 @@ class ForgetfulMessager(Messager):
     @after("sender.clean")
     def clean(self, step: Step) -> None:
         """Once is enough."""
-        if self._hand in self._tasks:
+        if in_hand(step) in self._tasks:
             super().clean(step)
 
 

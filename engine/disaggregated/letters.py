@@ -28,14 +28,6 @@ class Abort:
 
 
 @dataclass(frozen=True)
-class Absent:
-    """To the router: the numbers of the P's and of the D's that have died and are not back yet."""
-
-    prefills: frozenset[int] = frozenset()
-    decodes: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
 class GivenUp:
     """From the router: a generation was given up before it had a number."""
 

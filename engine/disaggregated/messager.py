@@ -22,35 +22,33 @@ class Messager:
     def __init__(self, shape: Shape, homes: Homes, source: KvCache, targets: list[KvCache], fence: Fence):
         self._shape, self._homes, self._source, self._targets, self._fence = shape, homes, source, targets, fence
         self._tasks: dict[int, CacheTask] = {}
-        self._chunks_sent: dict[int, int] = {}
 
     @after("registrar.fetch_task")
     def fetch(self, step: Step) -> None:
         """A cache task from the mailbox."""
         self._tasks[step.cargo.number] = step.cargo
 
-    @after("sender.take_item")
-    def take(self, step: Step) -> None:
-        """What is sent next."""
-        hand = step.left("sender_hand", *step.copy)
-        assert isinstance(hand, int)
-        self._hand = hand
-
     @after("sender.send_layer", "sender.send_last_layer", finds=False)
     def send(self, step: Step) -> None:
+        """The row has written a layer of the chunk that is sent now."""
+        q = in_hand(step)
+        self.write(self._tasks[q], 1 + step.saw("chunks_sent", *step.copy, q), step.saw("sender_layer", *step.copy))
+
+    def write(self, task: CacheTask, chunk: int, layer: int) -> None:
         """Write one layer of one chunk into D's blocks, if they are the request's still; the next row finds out that they are not."""
-        q, layer = self._hand, step.saw("sender_layer", *step.copy)
-        task, chunk = self._tasks[q], self._chunks_sent.get(q, 0) + 1
-        span = self._shape.block_span(task.job.prompt, chunk)
-        target = self._targets[self._homes.decode_of(q)]
-        with self._fence.writing(q, task.job.key) as is_let_in:
+        span, target = self._shape.block_span(task.job.prompt, chunk), self._targets[self._homes.decode_of(task.number)]
+        with self._fence.writing(task.number, task.job.key) as is_let_in:
             if is_let_in:
                 target.copy_blocks(layer, self._source, task.source[span], task.target[span])
-        if step.event == "send_last_layer":
-            self._chunks_sent[q] = chunk
 
-    @after("sender.clean")
+    @after("sender.clean", finds=False)
     def clean(self, step: Step) -> None:
         """The rank is through with the request."""
-        del self._tasks[self._hand]
-        self._chunks_sent.pop(self._hand, None)
+        del self._tasks[in_hand(step)]
+
+
+def in_hand(step: Step) -> int:
+    """The request that the sender had in hand."""
+    q = step.saw("sender_hand", *step.copy)
+    assert isinstance(q, int)
+    return q

@@ -10,6 +10,8 @@ learns of it first; earlier, others would read what nobody has written (hazard H
 
 from __future__ import annotations
 
+from protocol.machines.repaired.plane import Stage
+
 from ..binding import Outcome, after, carries
 from ..generation import PrefixUse, Token
 from ..model.kv_cache import BlockPool
@@ -38,9 +40,10 @@ class PrefillEngine:
 
     @after("connector.receive_grant")
     def grant(self, step: Step) -> None:
-        """D's blocks for the request; a repeated grant says the same, and a late one is of a request that has none here."""
-        if step.cargo is not None and step.cargo[0] == self.key_of(step.chosen["request"]):
-            self.targets[step.chosen["request"]] = step.cargo[1]
+        """D's blocks for the request, if that is what it waits for."""
+        q = step.chosen["request"]
+        if step.saw("request.state", *step.copy, q) == Stage.ASKED:
+            self.targets[q] = step.cargo
 
     @after("gate.find_forward_over")
     def publish_chunks(self, step: Step) -> None:
@@ -110,10 +113,6 @@ class PrefillEngine:
         """The blocks of a request that holds a slot."""
         return tuple(self.cache.lease(self.jobs[q].key).table)
 
-    def key_of(self, q: int) -> int | None:
-        """Which request the number stands for here."""
-        return self.jobs[q].key if q in self.jobs else None
-
     def _chunk(self, q: int, number: int) -> Chunk:
         """That chunk of the prompt without what is cached; perhaps nothing is left of it."""
         prompt, lease = self.jobs[q].prompt, self.cache.lease(self.jobs[q].key)
@@ -143,19 +142,20 @@ class PreparingThread:
 
     def __init__(self, engine: PrefillEngine):
         self._engine = engine
-        self._held: int | None = None
+        self._task: CacheTask | None = None
 
     @after("prepare.hold")
     def hold(self, step: Step) -> PrefixUse | None:
-        """The request has a slot of P."""
-        q = self._held = step.chosen["request"]
-        return self._engine.hold(q)
+        """The request has a slot of P, and D's blocks."""
+        q, engine = step.chosen["request"], self._engine
+        use = engine.hold(q)
+        self._task = CacheTask(q, engine.jobs[q], engine.table(q), engine.targets[q])
+        return use
 
     @carries("prepare.put_task")
     def task(self, outcome: Outcome) -> CacheTask | None:
         """What the messagers are to do."""
-        q = self._held
-        return None if q is None else CacheTask(q, self._engine.jobs[q], self._engine.table(q), self._engine.targets[q])
+        return self._task
 
 
 class PrepareThread(PreparingThread):

@@ -26,7 +26,7 @@ from .letters import Abort, Begun, Closed, GivenUp, Held, Inspect, Submit
 from .live_memory import LiveMemory
 from .operator import Command, Obeyed, Operated, Order
 from .plant import Plant
-from .stations import ROUTER, absent_of, decode_engines, placement_of, prefill_engines
+from .stations import ROUTER, decode_engines, placement_of, prefill_engines
 
 ANSWER_S = 10.0
 """How long an engine's process may take to answer a question."""
@@ -78,7 +78,7 @@ class Disaggregated(Operated):
         self._handles: dict[int, Handle] = {}
         self._held = queue.SimpleQueue[tuple[str, Held]]()
         self._orders, self._obeyed = threading.RLock(), queue.SimpleQueue[Order | EngineError]()
-        self._taken, self._deaths, self._dead = 0, Counter[str](), set[str]()
+        self._taken, self._deaths = 0, Counter[str]()
         self.failure: EngineError | None = None
         """What has ended the engine; None while it goes on."""
         self._closed = False
@@ -249,12 +249,10 @@ class Disaggregated(Operated):
         elif isinstance(content, Died):
             logger.warning("%s; started again: %s", content.fate, ", ".join(content.names))
             self._deaths.update(content.names)
-            self._tell_router(self._dead | set(content.names))
             if not set(decode_engines(self.plant)).isdisjoint(content.names):
                 self.ledger.experts = self.ledger.experts.at_first()
         elif isinstance(content, Returned):
             logger.warning("back: %s", ", ".join(content.names))
-            self._tell_router(self._dead - set(content.names))
         elif isinstance(content, Obeyed):
             self._obeyed.put(content.order)
         else:
@@ -262,12 +260,6 @@ class Disaggregated(Operated):
             if isinstance(content, Begun):
                 for key in self._handles.keys() & content.keys:
                     self._handles[key].begin(self._clock.now())
-
-    def _tell_router(self, dead: set[str]) -> None:
-        """Who is dead now, so that what comes meanwhile waits, or goes elsewhere."""
-        self._dead = dead
-        with suppress(EngineError):  # the next that is received
-            self.engine.send(ROUTER, absent_of(self.plant, dead))
 
     def _told(self, key: int, heard: Heard) -> None:
         """A client gets something."""

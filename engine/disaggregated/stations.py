@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from functools import partial
 
 from ..runtime.placement import Part, Placement, Station
 from .crews import DecodeCrew, DeviceCrew, LaunchingCrew, Memory, MessagerCrew, PrefillCrew, RankCrew, RouterCrew
-from .letters import Absent
 from .plant import Plant
 
 ROUTER = "router"
@@ -24,12 +23,6 @@ def prefill_engines(plant: Plant) -> list[str]:
 def decode_engines(plant: Plant) -> list[str]:
     """The processes of the engines of all D's, in their order."""
     return [f"decode engine {d}" for d in range(plant.decodes)]
-
-
-def absent_of(plant: Plant, dead: Container[str]) -> Absent:
-    """Which instances are dead if these processes are: each as a whole, with its engine."""
-    prefills, decodes = ([i for i, name in enumerate(names) if name in dead] for names in (prefill_engines(plant), decode_engines(plant)))
-    return Absent(frozenset(prefills), frozenset(decodes))
 
 
 def placement_of(plant: Plant, memory: Callable[[], Memory]) -> Placement:

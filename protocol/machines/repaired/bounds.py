@@ -135,6 +135,7 @@ class Bounds:
         prefixes: with how many different beginnings prompts come, which P's prefix cache keeps, a chunk a block; 0: P has none.
         blocks: P's blocks, with a cache; 0: as many as its slots need.
         shares_experts: the D's run their forwards together, so that they die and come back together.
+        knows_dead: the router knows which P is dead, and posts nothing there; else it may do so, because such news take their time.
     """
 
     requests: int
@@ -165,6 +166,7 @@ class Bounds:
     blocks: int = 0
     shares_experts: bool = False
     troubled: int | None = None
+    knows_dead: bool = False
 
     @property
     def all_blocks(self) -> int:

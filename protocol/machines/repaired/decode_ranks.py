@@ -76,7 +76,7 @@ class Ranks:
         self.waits = waits
         self.rank, self.number = index or Index("decode_rank", ranks), Range(0, WRAP - 1)
         self.variant, self.forward, self.loop_top_barrier, self.reporter = variant, forward, loop_top_barrier, reporter
-        self.due = channel("step_due", self.number, 1, cite="decode_engine.py: pending")
+        self.due = channel("step_due", self.number, 1, cite="decode_engine.py: due")
         self.report = channel("step_report", self.number, 1, cite="decode_engine.py: finish_step")
         self.works = ghost("rank_works_on", Optional(self.number), over=self.rank)
         self.late = ghost("rank_works_after_step", BOOL)

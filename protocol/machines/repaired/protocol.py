@@ -64,6 +64,7 @@ def build(
     blocks: int = 0,
     shares_experts: bool = False,
     troubled: int | None = None,
+    knows_dead: bool = False,
 ) -> System:
     """The repaired protocol at these bounds; see `bounds.Bounds`. `without` leaves one of `bounds.Rules` out.
 
@@ -72,7 +73,7 @@ def build(
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
     faults = (aborts, deadlines, repeats, losses, errors, suspicions, crash, lives)
-    bounds = Bounds(*sizes, *faults, drafts, control, prefills, asynchronous, mortals, prefixes, blocks, shares_experts, troubled)
+    bounds = Bounds(*sizes, *faults, drafts, control, prefills, asynchronous, mortals, prefixes, blocks, shares_experts, troubled, knows_dead)
     return compose(Plane(Rules.all_but(without), bounds))
 
 

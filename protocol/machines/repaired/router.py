@@ -56,7 +56,10 @@ def _rows_at_decode(p: Plane, entry: Machine, d: int, life: Variable, prefill_li
     here = (p.home(q) == d) & alive
     posts = here & ~p.paused if p.bounds.control and p.rules.holds_posts else here
     at, step = entry[d, q], partial(Row, actor="router", under=p.decode_lock[d])
-    of_prefill = p.at_home(q).prefill_life
+    its = p.at_home(q)
+    if p.bounds.knows_dead:
+        posts = posts & its.engine_lives()
+    of_prefill = its.prefill_life
     lives = [life[q].set(p.decode_life[d]), prefill_life[q].set(of_prefill), p.asked_by[d, q].set(of_prefill)]
     post = [*lives, p.times_answered[q].set(0)]
     rows = [step("post_to_decode", r.NEW, r.POSTED, posts, post, moves=at.post, **CLIENT, cite="4.1")]

@@ -205,11 +205,11 @@ def test_an_abort_during_a_step_frees_nothing_before_the_forward_is_over(monkeyp
     engine = LockstepEngine(WEIGHTS, Plant(TINY, 2, sequences=2, context_tokens=64), seed=seed)
     key = engine.submit(Generation(tuple(range(40)), 20))
     rows = 0
-    while not made[0].is_computing:
+    while made[0].report is not None:
         engine.step(rows := rows + 1)
     engine.abort(key)
     held, rows_in_forward = made[0].pool.free, 0
-    while made[0].is_computing:
+    while made[0].report is None:
         assert made[0].pool.free == held
         engine.step(rows := rows + 1)
         rows_in_forward += 1

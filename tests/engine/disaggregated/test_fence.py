@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.binding import after
 from engine.disaggregated.arena import Arena
 from engine.disaggregated.fence import Fence
+from engine.disaggregated.job import CacheTask
 from engine.disaggregated.lockstep import LockstepEngine
 from engine.disaggregated.messager import Messager
 from engine.disaggregated.plant import Plant
@@ -22,12 +22,10 @@ from engine.generation import Finish, Generation
 from engine.model.config import TINY
 from engine.model.reference import greedy
 from engine.model.weights import seeded
-from engine.step import Step
 
 WEIGHTS = seeded(TINY, 0)
 PLANT = Plant(TINY, sequences=2, context_tokens=64)
 NUMBER, KEY, BLOCKS = 2, 7, slice(0, 2)
-SENDS = ("sender.send_layer", "sender.send_last_layer")
 
 
 @pytest.fixture
@@ -110,29 +108,25 @@ def test_a_key_lets_in_its_own_request_only_and_not_for_ever() -> None:
 @pytest.mark.parametrize("without", [None, "fences_writes"])
 def test_a_copy_that_is_late_spoils_nobody(without: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """D dies when a layer's row has fired and its copy has not begun; its next life gives the blocks to another request; then the copy comes."""
-    held: list[tuple[Messager, Step]] = []
-    send = Messager.send
+    held: list[tuple[Messager, CacheTask, int, int]] = []
+    write = Messager.write
 
-    @after(*SENDS)
-    def holding(self: Messager, step: Step) -> None:
+    def holding(self: Messager, task: CacheTask, chunk: int, layer: int) -> None:
         if held:
-            send(self, step)
+            write(self, task, chunk, layer)
         else:
-            held.append((self, step))
+            held.append((self, task, chunk, layer))
 
-    monkeypatch.setattr(Messager, "send", holding)
+    monkeypatch.setattr(Messager, "write", holding)
     engine = LockstepEngine(WEIGHTS, Plant(TINY, 1, sequences=1, context_tokens=64, mortal=True, without=without))
     lost = engine.submit(Generation(tuple(range(40)), 8))
     turn_until(engine, lambda: bool(held))
-    messager, step = held[0]
-    number, task = messager._hand, messager._tasks[messager._hand]
     engine.ensemble.kill("decode engine 0")
     engine.run()
     prompt = tuple(range(200, 240))
     other = engine.submit(Generation(prompt, 8))
     turn_until(engine, lambda: bool(engine.records[other].tokens))
-    messager._hand, messager._tasks[number] = number, task
-    send(messager, step)
+    write(*held[0])
     engine.run()
     assert engine.records[lost].ends == [Finish.ERROR] and engine.records[other].ends == [Finish.LENGTH]
     tokens = [token.id for token in engine.records[other].tokens]

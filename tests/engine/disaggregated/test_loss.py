@@ -34,7 +34,7 @@ class Clients:
     @property
     def reserved(self) -> int:
         """Requests that D has blocks for."""
-        crew = self.engine.ensemble._members["decode engine 0"].crew
+        crew = self.engine.ensemble._processes["decode engine 0"].crew
         assert isinstance(crew, DecodeCrew)
         return len(crew._engine.answers)
 

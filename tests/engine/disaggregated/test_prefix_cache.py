@@ -26,7 +26,7 @@ def engine_of(seed: int = 0, **sizes: object) -> LockstepEngine:
 
 
 def cache_of(engine: LockstepEngine) -> PrefixCache:
-    crew = engine.ensemble._members["prefill engine"].crew
+    crew = engine.ensemble._processes["prefill engine"].crew
     assert isinstance(crew, PrefillCrew)
     return crew._engine.cache
 

@@ -9,16 +9,13 @@ import pytest
 from checker.conform import conform
 from engine.audit import Audit, audit
 from engine.disaggregated.crews import RouterCrew
-from engine.disaggregated.letters import Absent
 from engine.disaggregated.lockstep import LockstepEngine
 from engine.disaggregated.plant import Plant
-from engine.disaggregated.router import Router
-from engine.generation import Finish, Generation
+from engine.generation import Finish
 from engine.model.config import TINY
 from engine.model.reference import greedy
 from engine.model.weight_file import save
 from engine.model.weights import seeded
-from protocol.machines.repaired.bounds import Homes
 
 from .test_lockstep import WEIGHTS, generations
 
@@ -40,7 +37,7 @@ def audited(engine: LockstepEngine) -> Audit:
 
 def home_of(engine: LockstepEngine, key: int) -> int | None:
     """The P that has the request at the moment; None when it has none yet, or is over."""
-    crew = engine.ensemble._members["router"].crew
+    crew = engine.ensemble._processes["router"].crew
     assert isinstance(crew, RouterCrew)
     lines = crew._router.lines
     return next((engine.plant.homes.prefill_of(n) for n, line in enumerate(lines) if line.job is not None and line.job.key == key), None)
@@ -113,29 +110,13 @@ def test_new_weights_reach_every_instance(tmp_path: Path) -> None:
     assert engine.leaks() == []
 
 
-def test_each_p_with_a_number_free_gets_a_request_in_its_turn() -> None:
-    router = Router(4, Homes(2, 1), PLANTS["2P1D"].shape, mortal=False)
-    for key in range(4):
-        router.submit(key, Generation((1, 2, 3), 1))
-    router.lines[0].job = router.next_job(0)
-    assert router.next_job(2) is None  # it is the turn of P number 1
-    router.lines[1].job = router.next_job(1)
-    router.lines[2].job = router.next_job(2)
-    assert router.next_job(0) is None and router.next_job(3) is not None  # P number 0 has no number free, and has had its turn
-
-
-@pytest.mark.parametrize("absent", [Absent(prefills=frozenset({0})), Absent(decodes=frozenset({0}))])
-def test_nothing_is_posted_to_who_is_dead_and_nobody_else_waits_for_it(absent: Absent) -> None:
-    homes, router = Homes(2, 2), Router(8, Homes(2, 2), PLANTS["2P2D"].shape, mortal=False)
-    for key in range(8):
-        router.submit(key, Generation((1, 2, 3), 1))
-    router.absent = absent
-    posted = set[int]()
-    for number in list(range(8)) * 4:
-        job = router.next_job(number) if router.lines[number].job is None else None
-        if job is not None:
-            router.lines[number].job = job
-            posted.add(number)
-    assert posted == {n for n in range(8) if homes.prefill_of(n) not in absent.prefills and homes.decode_of(n) not in absent.decodes}
-    router.absent = Absent()
-    assert any(router.next_job(number) for number in set(range(8)) - posted)
+@pytest.mark.parametrize("name", PLANTS)
+def test_nothing_is_posted_to_a_p_that_is_dead_and_nobody_else_waits_for_it(name: str) -> None:
+    engine = engine_of(name, seed=1)
+    engine.ensemble.kill("prefill 0 engine")
+    keys = [engine.submit(generation) for generation in generations(12, seed=6)]
+    homes = set[int | None]()
+    while engine.turn():
+        homes |= {home_of(engine, key) for key in engine.open}
+    assert homes == {None, 1} and not engine.open
+    assert {engine.records[key].finish for key in keys} == {Finish.LENGTH}
