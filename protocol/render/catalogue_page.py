@@ -6,6 +6,7 @@ verdict of a matrix leads.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -13,11 +14,12 @@ from ..catalogue import Scenario, hazards
 from ..catalogue.beyond import BEYOND
 from ..catalogue.hazard import Hazard
 from .catalogue import REFERENCE, Tally, by_question, counterexamples, hazards_of, is_judged, pull_title, pulls_of, question, tallies, variants
+from .names import versions_section
 from .table import markdown
 
 _INTRO = """\
 Is a race real, in which version, and what mends it? Every hazard of the control plane is here, with what the model says of it in
-each variant of the protocol; `interlock show H1` tells one in the terminal, with its shortest path. What each pull request opened and
+each [version](#versions) of the protocol; `interlock show H1` tells one in the terminal, with its shortest path. What each pull request opened and
 closed: [pulls.md](pulls.md), and `interlock show '#7724'`. H1 and H-01 are different: the former are hazards between engine and worker,
 the latter of the cache hand-over.
 
@@ -36,12 +38,14 @@ hand-over's (C).
 
 WIDE = 7
 """Variants that a table has columns for; more become its rows."""
+WIDEST = 10
+"""Columns that a page has room for; a matrix of more is cut into tables side by side, one under the other."""
 
 
 def catalogue_page(listed: Sequence[Scenario], generated: str) -> str:
     """Hazards, contradictions and matrices."""
     known = list(hazards().values())
-    parts = ["# Catalogue\n", generated, _INTRO, "## Hazards\n", _hazard_table(known)]
+    parts = ["# Catalogue\n", generated, _INTRO, versions_section(), "## Hazards\n", _hazard_table(known)]
     unmodelled = [(h.number, h.title, h.unmodelled) for h in known if h.unmodelled]
     if unmodelled:
         parts += ["## What no interleaving model can express\n", markdown(("hazard", "title", "why"), unmodelled)]
@@ -115,7 +119,14 @@ def _matrix(listed: Sequence[Scenario]) -> str:
     cells = [[_cell([s for s in found[source] if s.variant == v]) for v in columns] for source in sources]
     if len(columns) > WIDE:
         heads, columns, cells = columns, heads, [list(column) for column in zip(*cells)]
-    return markdown(("", *columns), [(head, *row) for head, row in zip(heads, cells)])
+    tables = -(-len(columns) // WIDEST)
+    each = -(-len(columns) // tables)
+    return "\n".join(_part(heads, columns[k : k + each], [row[k : k + each] for row in cells]) for k in range(0, len(columns), each))
+
+
+def _part(heads: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Of a matrix too wide for a page some columns, and the rows that have something there."""
+    return markdown(("", *columns), [(head, *row) for head, row in zip(heads, cells) if any(row)])
 
 
 def _cell(mine: Sequence[Scenario]) -> str:
@@ -128,14 +139,16 @@ def _cell(mine: Sequence[Scenario]) -> str:
 
 
 def _scenario_table(listed: Sequence[Scenario]) -> str:
+    """Four columns, so that there is room for what happens."""
     rows = []
     for s in listed:
         name = f'<a id="{s.name}"></a>`{s.name}`' + (" (deep)" if s.deep else "")
-        settings = ", ".join(f"{k}={v}" for k, v in s.config.items() if v != s.variant)
+        settings = ", ".join([s.variant, *(f"{k}={v}" for k, v in s.config.items() if v != s.variant)])
+        settings = re.sub(r",(?=\S)", ", ", settings)  # where a cell may be broken
         verdict = {"violated": "✗ violated", "holds": "✓ holds"}.get(s.expected, s.expected)
-        counts = ["" if n is None else f"{n:,}" for n in (s.distinct, s.path_length)]
-        rows.append((name, " ".join(s.sources), s.variant, settings, f"`{s.property}`", verdict, *counts, s.about))
-    return markdown(("scenario", "sources", "variant", "settings", "property", "verdict", "states", "path", "what happens"), rows)
+        counts = [f"{n:,} {unit}" for n, unit in ((s.path_length, "steps"), (s.distinct, "states")) if n is not None]
+        rows.append((f"{name}\n{' '.join(s.sources)}", f"`{s.property}`\n{settings}", "\n".join([verdict, *counts]), s.about))
+    return markdown(("scenario", "asked", "answer", "what happens"), rows)
 
 
 def _page(group: str) -> str:

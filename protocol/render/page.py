@@ -31,7 +31,7 @@ def system_page(system: System) -> str:
 
 def machine_section(system: System, machine: Machine, preface: str = "") -> str:
     """One machine: what it is, its diagram, every row. `preface`: what its file says of it, where that was not said above."""
-    parts = [f"### {machine_title(machine)}\n", f"{_kind(machine)}\n", _prose(machine.doc), _prose(preface)]
+    parts = [f"### {machine_title(machine)}\n", f"{_kind(machine)} {_sentence(machine.doc)}\n", _prose(preface)]
     parts += [_mermaid(machine_mermaid(system, machine)), rows_markdown(machine)]
     unused = [s.name for s in machine.states if s not in states_of(machine)]
     if unused:
@@ -48,6 +48,12 @@ def _kind(machine: Machine) -> str:
     role = "Environment." if machine.environment else "Passive: moved by others' rows." if machine.passive else "Active."
     process = f" It lives in the process `{machine.process.name}`." if machine.process is not None else ""
     return f"{role} {copies}{process}"
+
+
+def _sentence(doc: str) -> str:
+    """A machine's own words as a sentence; a name that they begin with keeps its case."""
+    first = doc.partition(" ")[0].strip(",:")
+    return f"{doc[:1].upper() if first.isalpha() else doc[:1]}{doc[1:]}".rstrip(".") + "." if doc else ""
 
 
 def _preface(machine: Machine) -> str:

@@ -7,6 +7,7 @@ differs in some rows, are a command away: the page of the subject tells it for e
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ..system import System
 from .catalogue import REFERENCE, by_question
 from .catalogue_page import catalogue_page, scenario_pages
 from .changes import changes_page
+from .names import names_section
 from .page import system_page
 from .rules_page import repaired_page
 from .table import markdown, row_table
@@ -64,7 +66,7 @@ def subject_page(mine: list[Version]) -> str:
     system = drawn.system
     settings = ", ".join(f"{k}={v!r}" for k, v in drawn.scenario.config.items())
     _, _, rest = system_page(system).partition("\n")
-    head = f"The variant {drawn.variant}: the system `{system.name}` as built by `{settings or 'the defaults'}`.\n"
+    head = f"The variant {drawn.variant}: the system `{system.name}` as built {f'by `{settings}`' if settings else 'by default'}.\n"
     parts = [f"# {drawn.subject}\n", GENERATED, head + rest]
     if others:
         lines = [(v.variant, _differences(v.system, system), f"interlock diagram {v.scenario.name} -o page.md") for v in others]
@@ -84,6 +86,11 @@ def _differences(system: System, drawn: System) -> str:
     return "\n".join(found)
 
 
+def _first_sentence(doc: str) -> str:
+    """Of a docstring, as one line and without its full stop."""
+    return re.split(r"\.\s|\n\n", doc.strip() + "\n\n")[0].replace("\n", " ").rstrip(".")
+
+
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
@@ -99,8 +106,10 @@ def pages() -> dict[str, str]:
     below = told | {f"{subject}.md": subject_page([v for v in drawn if v.subject == subject]) for subject in subjects}
     index = ["# Machines\n", GENERATED, "- [Catalogue](../catalogue.md): every hazard with its verdicts"]
     index += ["- [Pull requests](../pulls.md): what each opened and closed", "- [The repaired protocol](../repaired.md)"]
-    index += ["", "## Machines by subject\n", *(f"- [{subject}]({subject}.md)" for subject in subjects)]
-    index += ["", "## Scenarios, with the shortest path of each\n", *(f"- [{name.removesuffix('-scenarios.md')}]({name})" for name in told), ""]
+    told_by = {v.subject: _first_sentence(v.system.doc) for v in drawn}
+    index += ["", "## Machines by subject\n", *(f"- [{subject}]({subject}.md): {told_by[subject]}" for subject in subjects)]
+    index += ["", "## Scenarios, with the shortest path of each\n", *(f"- [{name.removesuffix('-scenarios.md')}]({name})" for name in told)]
+    index += ["", names_section()]
     below["README.md"] = "\n".join(index)
     return found | {f"{MACHINES}/{name}": text for name, text in below.items()}
 

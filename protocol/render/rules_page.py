@@ -24,7 +24,9 @@ after:
 
 `interlock check --all` explores every scenario on this page but the deep ones, `interlock check --deep` these as well. No row
 of the composition assumes more atomicity than its medium gives (`assume_atomic` is used nowhere).
+"""
 
+_MUTANTS = """\
 Of 946 mutants of its rows (a conjunct, an effect, a lock, a move, a new state or a row dropped) at bounds that fire every row, 129 are
 refused as definitions, 550 are killed by a property, 154 are equal to the protocol wherever they were tried; 113 survive and do no harm, each
 with its reason in `tests/protocol/mutation.py`. None survives without one. Of 20 more that only several P have (`--several`), 8 are refused,
@@ -94,20 +96,26 @@ def repaired_page(scenarios: Iterable[Scenario], generated: str) -> str:
     for rule, note in RULES.items():
         left_out = [s for s in mine if s.config.get("without") == rule]
         parts += [
-            f"### {rule.replace('_', ' ')}\n",
+            f"### {rule}\n",
             f"{note.says}\n",
             f"- **Instead:** {note.instead}",
-            f"- **Removes:** {', '.join(note.hazards)}",
+            f"- **Removes:** {', '.join(_to(number) for number in note.hazards)}",
             f"- **Without it:** {note.then} " + "; ".join(_broken(s) for s in left_out) + "\n",
         ]
     parts += ["## Several prefill instances\n", _SEVERAL, "## What is assumed\n", _OPEN]
     parts += ["## What holds\n", _kept_table(whole), _ELSEWHERE, "## At which bounds\n", _bounds_table(whole)]
+    parts += ["## Whether every row is needed\n", _MUTANTS]
     return "\n".join(parts)
 
 
 def _broken(scenario: Scenario) -> str:
     steps = f" in {scenario.path_length} steps" if scenario.path_length else ""
-    return f"`{scenario.property}` is violated{steps} (`{scenario.name}`)"
+    return f"`{scenario.property}` is violated{steps} ([`{scenario.name}`](machines/{scenario.group}-scenarios.md#{scenario.name}))"
+
+
+def _to(source: str) -> str:
+    """A hazard's place in the catalogue; a pull request is only named."""
+    return source if source.startswith("#") else f"[{source}](catalogue.md#{source.lower()})"
 
 
 def _kept_table(scenarios: list[Scenario]) -> str:

@@ -5,6 +5,7 @@ The diagram is for the eye and cuts its labels short; here nothing is cut.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ..expr import TRUE
@@ -15,6 +16,14 @@ from ..variable import Medium
 from .picture import HIDDEN, medium_title, variable_title
 
 COLUMNS = ("event", "from", "to", "guard", "effects", "medium access", "decided", "fair", "actor", "source")
+CODE = ("guard", "effects", "medium access")
+"""Columns that a page sets in code type."""
+STAYS = "stays"
+"""In place of a destination."""
+ALIKE = ("decided", "fair", "actor")
+"""Columns that a page tells once, above the table, where all rows of a machine have the same there: a page has not the room."""
+TAG = re.compile(r"<(?!/?a\b)(?=[A-Za-z/!?])")
+"""What Markdown would take for a tag although it is none; an anchor is meant."""
 
 
 def row_table(machine: Machine) -> list[tuple[str, ...]]:
@@ -33,7 +42,7 @@ def _cells(machine: Machine, row: Row) -> tuple[str, ...]:
     return (
         row.event,
         "\n".join(state.name for state in row.sources),
-        "stays" if row.destination is None else row.destination.name,
+        STAYS if row.destination is None else row.destination.name,
         "\n".join(guard),
         "\n".join(effects),
         "\n".join([*touched, *(["assumed atomic"] if row.assume_atomic else [])]),
@@ -58,19 +67,35 @@ def markdown(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], code: tu
     """A Markdown table; the columns named in `code` are set in code type."""
 
     def cell(text: str, column: str) -> str:
-        lines = text.split("\n") if text else []
-        if column in code:
-            return "<br>".join("`" + line.replace("|", "\\|") + "`" for line in lines)
-        return "<br>".join(line.replace("|", "\\|") for line in lines)
+        lines = text.replace("|", "\\|").split("\n") if text else []
+        return "<br>".join(f"`{line}`" if column in code else _text(line) for line in lines)
 
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(cell(text, column) for text, column in zip(row, columns)) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
+def _text(line: str) -> str:
+    """A line of prose in which nothing outside of code is taken for a tag."""
+    return "`".join(part if k % 2 else TAG.sub(r"\\<", part) for k, part in enumerate(line.split("`")))
+
+
 def rows_markdown(machine: Machine) -> str:
-    """The row table of a machine in Markdown."""
-    return markdown(COLUMNS, row_table(machine), code=("event", "from", "to", "guard", "effects", "medium access"))
+    """The row table of a machine in Markdown, no wider than it must be: a row's event and states in one cell, no empty column, and
+    what all rows share above it."""
+    columns = dict(zip(COLUMNS, zip(*row_table(machine))))
+    events = tuple(_event(*cells) for cells in zip(*(columns.pop(name) for name in ("event", "from", "to"))))
+    alike = {name: columns.pop(name)[0] for name in ALIKE if len(set(columns[name])) == 1}
+    shared = "; ".join(f"*{name}* {value}" for name, value in alike.items())
+    table = {"row": events} | {name: cells for name, cells in columns.items() if any(cells)}
+    told = f"Every row: {shared}.\n\n" if shared else ""
+    return told + markdown(tuple(table), list(zip(*table.values())), code=CODE)
+
+
+def _event(event: str, sources: str, destination: str) -> str:
+    """`event`, and below it `FROM` → `TO`."""
+    states = ", ".join(f"`{name}`" for name in sources.split("\n"))
+    return f"**`{event}`**\n{states} " + ("stays" if destination == STAYS else f"→ `{destination}`")
 
 
 def plain(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -41,7 +41,7 @@ from protocol.render.pages import FOLDER, GENERATED, Version, pages, stale_docs,
 from protocol.render.picture import EFFECT_WIDTH, GUARD_WIDTH, actor_colours, edges_of, links_of
 from protocol.render.sequence import sequence_mermaid, sequence_svg, sequence_text, trace_rows, trace_table
 from protocol.render.svg import render_dot
-from protocol.render.table import COLUMNS, assumed_atomic, row_table, rows_markdown, rows_plain, variable_table
+from protocol.render.table import COLUMNS, assumed_atomic, markdown, row_table, rows_markdown, rows_plain, variable_table
 from protocol.trace import Trace, trace_of
 from tests.reference import two_phase_commit
 
@@ -206,7 +206,27 @@ def test_table_has_every_row_in_full(system: System, machine: Machine) -> None:
         assert all(str(effect) in shown["effects"] for effect in row.effects)
         assert shown["source"] == row.cite
     assert all(row.event in rows_plain(machine) for row in machine.rows)
-    assert all(line.replace("\\|", "").count("|") == len(COLUMNS) + 1 for line in rows_markdown(machine).splitlines())
+
+
+@each_machine
+def test_page_tells_of_every_row_all_that_the_table_has(system: System, machine: Machine) -> None:
+    *told, table = rows_markdown(machine).split("\n\n")
+    head, _, *lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
+    shown = [name.strip() for name in head]
+    assert shown[0] == "row" and len(lines) == len(machine.rows) and {len(line) for line in lines} == {len(head)}
+    for cells, line in zip(row_table(machine), lines):
+        for name, cell in zip(COLUMNS, cells):
+            if name in shown:
+                assert line[shown.index(name)].count("<br>") == cell.count("\n") and bool(line[shown.index(name)].strip()) == bool(cell)
+            elif name in ("event", "from", "to"):
+                assert all(word in line[0] for word in cell.split("\n"))
+            else:
+                assert cell == "" or f"*{name}* {cell}" in told[0]
+
+
+def test_what_looks_like_markup_in_a_cell_is_text_and_an_anchor_stays() -> None:
+    told = markdown(("a", "b"), [("<dir>/x|y <= 4", '<a id="here"></a>`x|y<z>`')])
+    assert told.splitlines()[2] == '| \\<dir>/x\\|y <= 4 | <a id="here"></a>`x\\|y<z>` |'
 
 
 def test_assumed_atomic_rows_are_listed_on_the_page() -> None:
