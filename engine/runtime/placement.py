@@ -1,8 +1,8 @@
 """A placement: which systems an engine drives, and which operating-system process runs which of their copies.
 
-Small and picklable: every process builds the same systems from it, and makes its own roles - models, sockets, files - by its
-crew's factory, so that nothing heavy travels. A process takes turns over its copies in one thread. A handler that computes
-for long holds up the copies of its own process and no others, so whatever computes gets a process of its own; threads were
+Small and picklable: a process makes its own roles - models, sockets, files - by its crew's factory, so that nothing heavy travels, and has
+the systems, built once for all, from the blueprint (`blueprint.py`). A process takes turns over its copies in one thread. A handler that
+computes for long holds up the copies of its own process and no others, so whatever computes gets a process of its own; threads were
 rejected because firing rows is Python, which one lock lets run in one thread at a time anyway.
 """
 
