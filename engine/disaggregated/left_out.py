@@ -118,7 +118,7 @@ class SeeingThread(PreparingThread):
     @after("prepare.see")
     def see(self, step: Step) -> None:
         """Another thread may see the same."""
-        self._engine.jobs[step.cargo.number] = step.cargo
+        self._engine.take(step.cargo)
 
 
 class RecallingThread(PreparingThread):
@@ -128,7 +128,7 @@ class RecallingThread(PreparingThread):
     def take(self, step: Step) -> None:
         """A new request, or one that P's engine knows."""
         if step.cargo is not None:
-            self._engine.jobs[step.cargo.number] = step.cargo
+            self._engine.take(step.cargo)
 
 
 class ForgetfulMessager(Messager):

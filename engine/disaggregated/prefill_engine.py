@@ -38,6 +38,10 @@ class PrefillEngine:
         self.targets: dict[int, BlockTable] = {}
         self._first_tokens: Tokens = {}
 
+    def take(self, job: Job) -> None:
+        """The number stands for that request now."""
+        self.jobs[job.number] = job
+
     @after("connector.receive_grant")
     def grant(self, step: Step) -> None:
         """D's blocks for the request, if that is what it waits for."""
@@ -164,4 +168,4 @@ class PrepareThread(PreparingThread):
     @after("prepare.take")
     def take(self, step: Step) -> None:
         """A new request."""
-        self._engine.jobs[step.cargo.number] = step.cargo
+        self._engine.take(step.cargo)
