@@ -134,6 +134,13 @@ def test_half_a_cache_is_decoded_when_a_new_life_of_prefill_takes_what_was_meant
     assert in_order(path, "router.register", "faults.crash_prefill", "faults.restart_prefill", "router.post_to_prefill")
 
 
+def test_a_router_that_knows_who_is_dead_does_less_and_nothing_is_lost_by_it() -> None:
+    """The engine's router knows; the scenarios are of one that may learn of it late."""
+    late, knowing = (check(build(crash="prefill", turns=2, knows_dead=knows)) for knows in (False, True))
+    assert {name: f.verdict for name, f in knowing.findings.items() if f.verdict is not Verdict.HOLDS} == {}
+    assert knowing.generated < late.generated
+
+
 def test_a_crash_forgets_as_much_however_often_a_number_is_used() -> None:
     def stores(turns: int) -> dict[str, int]:
         crashes = [a for a in build(crash="any", repeats=True, turns=turns).actions if a.row.event.startswith("crash_")]
