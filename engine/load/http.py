@@ -22,6 +22,8 @@ from .generator import Failure, Heard
 CONNECT_S = 10.0
 SILENCE_S = 600.0
 """The longest time without a piece; a server that is silent longer has lost the request."""
+KEPT_S = 2.0
+"""The longest time that a connection is kept without a request. Uvicorn closes its own after 5 s, and who asks at that moment gets no answer."""
 ERROR_CHARACTERS_MAX = 300
 """Of a server's own words in an error."""
 
@@ -53,7 +55,7 @@ async def connect(url: str, model: str | None, options: Mapping[str, Any]) -> As
         EngineError: the server does not answer, or has no such model.
     """
     base = url.rstrip("/").removesuffix("/v1")
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEPT_S)
     timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S, pool=None)
     key = os.environ.get("OPENAI_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}

@@ -25,6 +25,8 @@ GRACE_S = 5.0
 """What a signal leaves to the answers under way; then they are cut off. A second signal cuts them off at once."""
 UNREAD_S = 5
 """What is left to clients after that to read their ends; then connections are closed."""
+KEPT_S = 75
+"""After so long without a request a connection is closed, as nginx has it: clients have let go of it before, or a request would meet the end."""
 BACKLOG = 2048
 """Connections that may wait to be accepted, as uvicorn has it."""
 
@@ -100,7 +102,8 @@ def uvicorn_for(app: FastAPI) -> Uvicorn:
     """The HTTP server of an app."""
     # asyncio warns of pieces that are written to a client who has gone, before we hear that he has: that happens, and is no news.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
-    return Uvicorn(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=int(GRACE_S) + UNREAD_S))
+    end_s = int(GRACE_S) + UNREAD_S
+    return Uvicorn(uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=KEPT_S, timeout_graceful_shutdown=end_s))
 
 
 def serve(app: FastAPI, service: Service, listener: socket.socket, started: Callable[[], None]) -> None:

@@ -17,14 +17,18 @@ from typing import Any
 
 import httpx
 import numpy as np
+import openai
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
 from engine.deployment import Deployment
 from engine.in_process import InProcess
+from engine.load.http import KEPT_S
 from engine.model.config import TINY
 from engine.model.named import config_of, weights_of
 from engine.server.app import Server, make_app
-from engine.server.serve import open_socket, serve, serve_deployment
+from engine.server.serve import open_socket, serve, serve_deployment, uvicorn_for
 from engine.vocabulary import ByteVocabulary
 from protocol import ProtocolError
 
@@ -177,6 +181,13 @@ def test_a_taken_port_is_told_with_the_remedy() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ProtocolError, match=f"^127.0.0.1:{port}: Address already in use; choose another --host or --port$"):
             open_socket("127.0.0.1", port)
+
+
+def test_connections_are_kept_for_longer_than_clients_keep_them() -> None:
+    """Else a request meets the end of its connection. Ours keeps them for less time than a server that leaves it to uvicorn."""
+    ours, left = uvicorn_for(FastAPI()).config.timeout_keep_alive, uvicorn.Config(FastAPI()).timeout_keep_alive
+    kept = [httpx.Limits().keepalive_expiry, openai.DEFAULT_CONNECTION_LIMITS.keepalive_expiry, KEPT_S]
+    assert all(seconds is not None and seconds < ours for seconds in kept) and KEPT_S < left
 
 
 def test_answers_do_not_wait_for_acknowledgements() -> None:
