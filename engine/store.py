@@ -1,6 +1,6 @@
 """The cells of a system: what a driver reads and writes.
 
-One rule: a row's whole access goes through one transaction, `begin`, then reads of cells, then `commit` or `abandon`. Here all cells
+One rule: a row's whole access goes through one transaction, `begin`, then reads of cells, then `commit`, if its guard holds. Here all cells
 lie in one process (lockstep); `runtime/live_store.py` is a store that keeps them where their medium says. Of a variable with many cells only those
 that are not at rest, hence differ from their initial value, are kept: 16 requests with 1000 turns each cost what is under way.
 """
@@ -62,11 +62,11 @@ class Store:
                 cells[:] = variable.initial
         self._hold, self._carries = Hold(), False
 
-    def begin(self, action: Action, *, firing: bool = True) -> None:
-        """Start a row: nobody else is there to be kept out."""
+    def look(self) -> None:
+        """Somebody is about to look for rows that could fire."""
 
-    def abandon(self) -> None:
-        """Let go without writing."""
+    def begin(self, action: Action) -> None:
+        """Somebody is about to fire a row."""
 
     def cells(self, variable: Variable) -> Any:
         """The cells of a variable by place; those of a sparse one are a `Sparse`."""

@@ -74,7 +74,10 @@ class Agent:
                 offers.append(found)
         if len(offers) > 1:
             offers = self.order(sorted(offers, key=self._recency))
-        return any(self._take(offer) for offer in offers)
+        for offer in offers:
+            if self._take(offer):
+                return True
+        return False
 
     def take(self, instance: Instance) -> bool:
         """Fire this very row, whoever decides it; False when it is not enabled."""

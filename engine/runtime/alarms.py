@@ -25,15 +25,15 @@ class Alarms:
     def __init__(self, driver: Driver, copy: Copy, timers: Mapping[str, float]):
         self._driver, self._copy, self._timers = driver, copy, timers
         self._due: dict[Instance, float] = {}
-        self._rows = {s: [a for a in rows if a.row.decided == "timer"] for s, rows in copy.rows.items()}
+        self._rows = {s: timed for s, rows in copy.rows.items() if (timed := [a for a in rows if a.row.decided == "timer"])}
+        self.next = math.inf
+        """When the first of them goes off; infinity where none is set."""
 
     def wind(self, now: float) -> None:
         """Set the alarm of each timer's row that could fire, and stop those of the others."""
-        rows = self._rows[self._copy.state]
-        if not rows and not self._due:
-            return
-        able = list(self._driver.enabled(self._copy, *rows)) if rows else []
-        self._due = {i: self._due.get(i, now + self._timers.get(i.action.name, TIMER_S)) for i in able}
+        if self._rows:
+            able = [i for row in self._rows.get(self._copy.state, ()) for i in self._driver.openings(self._copy, row)]
+            self._set({i: self._due.get(i, now + self._timers.get(i.action.name, TIMER_S)) for i in able})
 
     def is_due(self, instance: Instance, now: float) -> bool:
         """Whether the row, one that a timer decides, may fire."""
@@ -41,13 +41,12 @@ class Alarms:
 
     def stop(self, instance: Instance) -> None:
         """The row has fired: its time starts anew."""
-        self._due.pop(instance, None)
+        if self._due.pop(instance, None) is not None:
+            self._set(self._due)
 
     def clear(self) -> None:
         """Stop all of them."""
-        self._due = {}
+        self._set({})
 
-    @property
-    def next(self) -> float:
-        """When the first of them goes off; infinity where none is set."""
-        return min(self._due.values()) if self._due else math.inf
+    def _set(self, due: dict[Instance, float]) -> None:
+        self._due, self.next = due, min(due.values(), default=math.inf)

@@ -21,7 +21,7 @@ from typing import Any
 from protocol.action import Action
 from protocol.expr import Cell, Me
 from protocol.system import action_cells
-from protocol.types import Value
+from protocol.types import Scalar, Value
 
 from ..cargo import UNASKED
 from ..numbering import Place
@@ -31,6 +31,12 @@ from .directory import Directory, Key
 from .queue_client import Client
 from .queue_server import Commit
 from .segment import Segment
+
+HERE, MEMORY, SERVER = range(3)
+"""Where the cells of a variable lie: in this process, in shared memory, in the queue server."""
+UNLOADED = object()
+TABLED_VALUES = 1 << 12
+"""Types with more values have no table of them."""
 
 
 class Stale(Exception):
@@ -43,20 +49,25 @@ class MemoryCells:
     def __init__(self, directory: Directory, number: int, segment: Segment, loaded: dict[Key, Value]):
         first = directory.memory_place((number, 0))
         assert first is not None
-        self._number, self._first, self._segment, self._loaded, self._directory = number, first, segment, loaded, directory
+        self._number, self._first, self._count = number, first, directory.variables[number].cells
+        self._cells, self._loaded = segment.cells, loaded
+        kind = directory.variables[number].type
+        assert isinstance(kind, Scalar)
+        self._value = tuple(kind.values()).__getitem__ if kind.size <= TABLED_VALUES else kind.value
 
     def __getitem__(self, place: int) -> Value:
-        key = (self._number, place)
-        if key not in self._loaded:
-            self._loaded[key] = self._directory.decode(self._number, self._segment.cells[self._first + place])
-        return self._loaded[key]
+        key = self._number, place
+        value = self._loaded.get(key, UNLOADED)
+        if value is UNLOADED:
+            value = self._loaded[key] = self._value(self._cells[self._first + place])
+        return value
 
     def __iter__(self) -> Iterator[Value]:
         return (self[place] for place in self.active())
 
     def active(self) -> Sequence[int]:
         """Every place: nobody says when a register changes."""
-        return range(self._directory.variables[self._number].cells)
+        return range(self._count)
 
 
 class LiveStore(Store):
@@ -81,19 +92,18 @@ class LiveStore(Store):
         super().__init__(directory.systems[name])
         self.name, self._directory, self._segment, self._client, self.recorded = name, directory, segment, client, recorded
         self._first = first = directory.spans[name][0]
-        self._is_shared = directory.is_shared[slice(*directory.spans[name])]
-        self._is_served = [directory.is_served(first + number) for number in range(len(self._is_shared))]
+        served, shared = directory.is_served, directory.is_shared
+        self._lies = [SERVER if served(number) else MEMORY if shared[number] else HERE for number in range(*directory.spans[name])]
         self._stays_home: dict[int, bool] = {}
         self._leaves = False
         self._loaded: dict[Key, Value] = {}
-        self._own, self.intend = frozenset(own), intend
+        self._own, self.intend = frozenset((number - first, place) for number, place in own), intend
         self._registers_after = -1
-        for number in range(len(self._cells)):
-            there = self._first + number
-            if self._is_served[number]:
-                client.known[there] = self._cells[number]
-            elif directory.is_shared[there]:
-                self._cells[number] = MemoryCells(directory, there, segment, self._loaded)
+        for number, lies in enumerate(self._lies):
+            if lies == SERVER:
+                client.known[first + number] = self._cells[number]
+            elif lies == MEMORY:
+                self._cells[number] = MemoryCells(directory, first + number, segment, self._loaded)
         self.note: Callable[[Mapping[Place, Value], Sequence[Write]], bytes] | None = None
         """What the journal is to know of the row that is being fired, by what it loaded and stores; None without a log."""
         self.finds = True
@@ -103,22 +113,25 @@ class LiveStore(Store):
         self.written: list[Key] = []
         """Cells that rows of this process have stored to since this was last emptied."""
 
-    def begin(self, action: Action, *, firing: bool = True) -> None:
-        """Start a row."""
+    def look(self) -> None:
+        """Load registers anew."""
         self._loaded.clear()
-        if firing:
-            stays = self._stays_home.get(action.number)
-            if stays is None:
-                stays = self._stays_home[action.number] = not any(map(self._is_elsewhere, action_cells(action)))
-            self._leaves = not stays
-            if self._leaves:
-                self._client.hear()
+
+    def begin(self, action: Action) -> None:
+        """Start a row: load registers anew; of one that others could overtake, take over first what has changed."""
+        self._loaded.clear()
+        stays = self._stays_home.get(action.number)
+        if stays is None:
+            stays = self._stays_home[action.number] = not any(map(self._is_elsewhere, action_cells(action)))
+        self._leaves = not stays
+        if self._leaves:
+            self._client.hear()
 
     def _is_elsewhere(self, cell: Cell) -> bool:
         """Whether it takes more to look at the cell, or to store to it, than being here: that this very process is alive is known here."""
         number = self.numbering.number(cell.variable)
-        is_own = any(self._first + number == flags for flags, _ in self._own) and all(isinstance(index, Me) for index in cell.indices)
-        return self._is_shared[number] and not is_own
+        is_own = any(number == flags for flags, _ in self._own) and all(isinstance(index, Me) for index in cell.indices)
+        return bool(self._lies[number]) and not is_own
 
     def announce(self) -> None:
         """Have those woken who wait for what has been stored to registers: at the latest before something that may take long."""
@@ -127,7 +140,7 @@ class LiveStore(Store):
     def forget(self) -> None:
         """Take the server's cells to be at rest until they are looked at."""
         for number, variable in enumerate(self.numbering.variables):
-            if self._is_served[number]:
+            if self._lies[number] == SERVER:
                 cells = self._cells[number]
                 if isinstance(cells, Sparse):
                     cells.clear()
@@ -148,49 +161,51 @@ class LiveStore(Store):
 
     def _commit_shared(self, writes: Sequence[Write], seen: Mapping[Place, Value], cargo: Any) -> Any:
         """Commit a row that mentions cells which others can see."""
-        stored = {(n, place): value for n, place, value in writes}
-        reads, stores = self._travelling(seen), self._travelling(stored)
-        own = [write for write in writes if not self._is_shared[write[0]]]
-        commit = Commit(reads, stores)
-        if self.note is not None and stores:
-            commit.note = self.note(seen, writes)
-        if self._needs_server(reads, stores) or not self._may_store(commit):
+        lies, own = self._lies, self._own
+        looks = {lies[cell[0]] for cell in seen if cell not in own}
+        told = [write for write in writes if lies[write[0]]]
+        is_seen = bool(told) or MEMORY in looks
+        is_past = is_seen or self._registers_after == self._client.heard
+        needs_server = any(lies[number] == SERVER for number, _, _ in told) or (is_past or self.finds) and SERVER in looks
+        commit = self._commit(told, seen, writes) if told or needs_server else None
+        if needs_server or commit is not None and not self._may_store(commit):
+            assert commit is not None
+            commit.reads = self._travelling(seen.items())
             commit.cargo = None if cargo is None else pickle.dumps(cargo, pickle.HIGHEST_PROTOCOL)
             found = self._commit_served(commit)
-            for number, place, value in own:
-                self._cells[number][place] = value
+            for number, place, value in writes:
+                if not lies[number]:
+                    self._cells[number][place] = value
             return found
-        if stores or self._has_registers(reads):
+        if is_seen:
             self._registers_after = self._client.heard
-        elif self._registers_after != self._client.heard:
+        elif not is_past:
             self.since = self._client.heard_at
-        self._store_registers(stores)
-        return super().commit(own, seen, cargo)
+        if commit is not None:
+            self._store_registers(commit.writes)
+            writes = [write for write in writes if not lies[write[0]]]
+        return super().commit(writes, seen, cargo)
+
+    def _commit(self, told: Sequence[Write], seen: Mapping[Place, Value], writes: Sequence[Write]) -> Commit:
+        """The row as others are told of it."""
+        commit = Commit({}, self._travelling(((number, place), value) for number, place, value in told))
+        if self.note is not None and told:
+            commit.note = self.note(seen, writes)
+        return commit
 
     def _may_store(self, commit: Commit) -> bool:
         """Whether this process may store to these registers by itself; if so it has left its intent, where it is to leave one."""
-        if not self.recorded or not commit.writes:
+        if not self.recorded:
             return True
         if self.intend is None or not all(number in self._directory.stored_by_one for number, _ in commit.writes):
             return False
         self._client.call_before_sending()
         return self.intend(commit.packed())
 
-    def _needs_server(self, reads: dict[Key, Any], writes: dict[Key, Any]) -> bool:
-        """Whether the queue server is to commit the row."""
-        served = self._directory.is_served
-        if any(served(number) for number, _ in writes):
-            return True
-        is_past = self._registers_after == self._client.heard or bool(writes) or self._has_registers(reads)
-        return (self.finds or is_past) and any(served(number) for number, _ in reads)
-
-    def _has_registers(self, reads: dict[Key, Any]) -> bool:
-        return any(key not in self._own and self._directory.memory_place(key) is not None for key in reads)
-
-    def _travelling(self, cells: Mapping[Place, Value]) -> dict[Key, Any]:
+    def _travelling(self, cells: Iterable[tuple[Place, Value]]) -> dict[Key, Any]:
         """Those of these cells that are shared, as they travel."""
-        first, is_shared, encode = self._first, self._is_shared, self._directory.encode
-        return {(first + cell[0], cell[1]): encode(first + cell[0], value) for cell, value in cells.items() if is_shared[cell[0]]}
+        first, lies, encode = self._first, self._lies, self._directory.encode
+        return {(first + number, place): encode(first + number, value) for (number, place), value in cells if lies[number]}
 
     def _commit_served(self, commit: Commit) -> Any:
         done, found = self._client.commit(commit)

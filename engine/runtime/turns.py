@@ -1,4 +1,4 @@
-"""Turns: the copies of one live process, one row at a time, and nothing at all while no row of theirs can fire.
+"""Turns: the copies of one live process, a few rows each, and nothing at all while no row of theirs can fire.
 
 A copy is looked at again when a cell in a guard of its rows has changed, a letter has come, or a time that it waits for is
 here; of its rows, those are searched anew in whose guard a cell has changed. A process is roused by the variables that its copies
@@ -33,8 +33,10 @@ from .live_store import LiveStore, Stale
 from .placement import Crew
 from .queue_client import Client
 
-ROUNDS_BETWEEN_LOOKS = 64
+ROUNDS_BETWEEN_LOOKS = 8
 """A busy process looks for news and for the order to stop every so many rounds; an idle one at once."""
+ROWS_IN_A_TURN = 8
+"""A copy goes on for so many rows before the next one has its turn: what its rows take is in the caches."""
 ROWS_AT_ONCE = 3
 """Rows that are worth being written down before a handler acts: afterwards they would have to be fetched from memory."""
 LOOK_S = 1.0
@@ -154,11 +156,12 @@ class Player(Agent):
         return fired
 
     def _enabled(self, action: Action) -> Offer:
-        bit = self._bits[action.number]
+        number = action.number
+        bit = self._bits[number]
         if not self._known & bit:
-            self._found[action.number] = super()._enabled(action)
+            self._found[number] = self.driver.openings(self.copy, action)
             self._known |= bit
-        return self._found[action.number]
+        return self._found[number]
 
     def _since(self, began: float) -> float:
         return self._tried_at if self._store.since is None else min(self._tried_at, self._store.since)
@@ -258,17 +261,24 @@ class Turns:
 
     def _round(self) -> bool:
         """A turn for everybody who wants one; whether there was any."""
-        now, any_played = self._clock.now(), False
-        self._beat(now)
+        now, any_played = self._now(), False
         for player in self._players:
-            if player.wakes <= now:
+            rows = 0
+            while rows < ROWS_IN_A_TURN and player.wakes <= now:
                 any_played = True
-                player.play(now)
+                rows = rows + 1 if player.play(now) else ROWS_IN_A_TURN
                 self._spread(player)
                 if player.has_acted:
                     self._acted.add(player)
+                now = self._now()
         self._crew.settle()
         return any_played
+
+    def _now(self) -> float:
+        """The time, told to whoever watches over this process."""
+        now = self._clock.now()
+        self._beat(now)
+        return now
 
     def _ask_again(self) -> bool:
         """What handlers have done may be what others of this process have waited for; whether somebody wants a turn now."""
@@ -281,10 +291,12 @@ class Turns:
     def _spread(self, author: Player | None = None) -> None:
         """Rouse those whose cells have changed, here or elsewhere."""
         for store in self._stores:
-            self._rouse(store.written, author)
-            store.written.clear()
-        self._rouse(self._client.changed, None)
-        self._client.changed.clear()
+            if store.written:
+                self._rouse(store.written, author)
+                store.written.clear()
+        if self._client.changed:
+            self._rouse(self._client.changed, None)
+            self._client.changed.clear()
         if self._client.letters:
             letters, self._client.letters = self._client.letters, []
             for letter in letters:

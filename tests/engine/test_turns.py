@@ -13,7 +13,7 @@ from engine.driver import Driver
 from engine.runtime.heeds import Heeds, Vainly
 from engine.runtime.placement import Crew, Letter
 from engine.runtime.polling import vain_rows
-from engine.runtime.turns import ROUNDS_BETWEEN_LOOKS, CopyClock, Player, Turns
+from engine.runtime.turns import ROUNDS_BETWEEN_LOOKS, ROWS_IN_A_TURN, CopyClock, Player, Turns
 from engine.store import Store
 from protocol.machines.signalling.forward_signal import build
 
@@ -67,6 +67,9 @@ def test_a_gate_whose_batch_is_under_way_is_not_woken_to_find_a_forward_running(
     assert player.copy.state.name == "CHECKING" and player.heeds == Heeds(0, frozenset({Vainly(both, key, (1,))}))
 
 
+UNTIL_IT_LOOKS = ROUNDS_BETWEEN_LOOKS * ROWS_IN_A_TURN
+
+
 class Busy:
     """A player that plays until its process looks up, and once more when it is roused; it notes by what."""
 
@@ -92,9 +95,9 @@ class Busy:
     def play(self, now: float) -> bool:
         """A turn; the last one before the process looks up is the last that it wants."""
         self.played += 1
-        if self.played >= ROUNDS_BETWEEN_LOOKS:
+        if self.played >= UNTIL_IT_LOOKS:
             self.wakes = math.inf
-        if self.played > ROUNDS_BETWEEN_LOOKS:
+        if self.played > UNTIL_IT_LOOKS:
             self._end.send("stop")
         return True
 
@@ -127,7 +130,7 @@ def test_news_that_a_busy_process_takes_between_two_rounds_rouse_whom_they_conce
     player: Any = Busy(theirs)
     client: Any = News()
     Turns([player], [((0, 0, 1), player, cast(Any, None))], [], client, Crew(), ours, lambda now: None, ["cell"]).run()
-    assert player.roused[0] == "cell" and player.played == ROUNDS_BETWEEN_LOOKS + 1
+    assert player.roused[0] == "cell" and player.played == UNTIL_IT_LOOKS + 1
 
 
 def test_a_letter_is_news_to_whoever_is_awake_too() -> None:
