@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -51,17 +52,17 @@ def hunt(
     if json_file:
         write_json(json_file, {"version": version.title, "policies": tallies})
     if json_file != "-":
-        columns = ["policy", ">schedules", ">gone wrong", f">{version.beside}", "~what", ">first seed", ">?s a schedule"]
+        columns = ["policy", ">gone wrong", f">{version.beside}", "~what", ">first seed", ">?s a schedule"]
         print_table(version.title, columns, [_cells(t) for t in tallies])
         for t in tallies:
             if t["struck"]:
                 said = "; ".join(t["first_harms"])
-                print_prose([f"{t['policy']}, seed {t['first_seed']}: {said[:WIDTH]}{' ...' if len(said) > WIDTH else ''}"])
+                print_prose([f"{t['policy']}, seed {t['first_seed']}: {textwrap.shorten(said, WIDTH, placeholder=' ...')}"])
     raise typer.Exit(1 if any(t["struck"] for t in tallies) else 0)
 
 
 def _cells(found: Tally) -> list[str]:
     what = ", ".join(f"{kind} {count}" for kind, count in found["kinds"].items()) or "-"
-    counts = ["-" if found[name] is None else str(found[name]) for name in ("schedules", "struck", "struck_beside")]
+    counts = ["-" if found[name] is None else f"{found[name]} of {found['schedules']}" for name in ("struck", "struck_beside")]
     first = "-" if found["first_seed"] is None else str(found["first_seed"])
     return [found["policy"], *counts, what, first, f"{found['seconds'] / found['schedules']:.2f}"]

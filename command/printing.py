@@ -28,7 +28,8 @@ def page_width() -> int:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table for people: `>name` is set right, `~name` may break; the last `?name` is left out while the terminal is too narrow.
+    """A table for people: `>name` is set right, `~name` may break; `?name` is left out where nothing is in it, and the last of them
+    while the terminal is too narrow.
 
     Where the others are still too wide, every row is a paragraph below its first cell.
     """
@@ -43,7 +44,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH, highlight=False)
     full = [max(len(c.lstrip("?>~")), *(Text.from_markup(r[k]).cell_len for r in rows), 0) + 3 for k, c in enumerate(columns)]
     widths = [min(w, NARROW) if "~" in c else w for w, c in zip(full, columns)]
-    shown = list(range(len(columns)))
+    shown = [k for k, c in enumerate(columns) if "?" not in c or any(r[k] for r in rows)]
     while sum(widths[k] for k in shown) > console.width and (spare := [k for k in shown if "?" in columns[k]]):
         shown.remove(spare[-1])
     if title:

@@ -10,7 +10,7 @@ from protocol.errors import DefinitionError
 
 from .exploration import explore, path_of, print_records
 from .options import JsonFile, Settings
-from .printing import page_width, print_table, text_width, write_json
+from .printing import page_width, print_prose, print_table, text_width, write_json
 
 if TYPE_CHECKING:
     from protocol.catalogue import Scenario
@@ -59,12 +59,13 @@ def show(name: Annotated[str, typer.Argument(metavar="NAME", help=SHOWN)], setti
 def _show_hazard(hazard: Hazard) -> None:
     from protocol.catalogue.target import resolve
     from protocol.render.catalogue import counterexamples
-    from protocol.render.listing import further_text, hazard_text, paragraphs, tally_table
+    from protocol.render.listing import further_text, hazard_text, paragraphs, tally_table, version_lines
     from protocol.render.sequence import trace_table
 
     width = text_width()
     print(hazard_text(hazard, width), end="")
     print_table("", *tally_table(hazard))
+    print_prose([*version_lines(hazard), ""])
     for main in counterexamples(hazard.number)[:1]:
         print(paragraphs([f"{main.name}, variant {main.variant}, {main.property}: {main.about}"], width), end="")
         target = resolve(main.name)

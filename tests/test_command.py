@@ -18,6 +18,7 @@ from interlock import main
 from protocol.catalogue import hazards, scenarios
 from protocol.catalogue.target import Target
 from protocol.render import FORMATS
+from protocol.render.names import VERSIONS
 
 COMMIT = f"{Path(__file__).parent}/reference/two_phase_commit.py:build"
 DINING = f"{Path(__file__).parent}/reference/dining.py:build"
@@ -141,8 +142,14 @@ def test_a_missing_extra_is_one_line_with_its_name(
 
 def test_a_word_shows_what_speaks_of_it(interlock) -> None:  # noqa: ANN001
     code, out, _ = interlock("show", "TOP_P_LIST")
+    assert "hazards  " not in out, "a column that is empty takes no room"
     assert code == 0 and "Nothing is called 'TOP_P_LIST'" in out and "buffers-list-differs-in-stale" in out
     assert "more; `interlock list` has all" in interlock("show", "barrier")[1]
+
+
+def test_a_hazard_says_what_its_versions_are(interlock) -> None:  # noqa: ANN001
+    _, out, _ = interlock("show", "H-01")
+    assert all(f"\n{name}: {VERSIONS[name]}"[:60] in out for name in ("E0", "E1", "E2", "E3a", "repaired")) and "\nE3b: " not in out
 
 
 # fmt: off

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from ..catalogue import Scenario
 from ..catalogue.hazard import Hazard
 from .catalogue import counterexamples, hazards_of, tallies, variants
+from .names import VERSIONS
 
 Table = tuple[list[str], list[list[str]]]
 """Columns and rows."""
@@ -35,6 +36,11 @@ def tally_table(hazard: Hazard) -> Table:
         [t.variant, t.verdict, t.share, t.question, count(t.told.path_length), count(t.told.distinct), t.told.name] for t in tallies(hazard.number)
     ]
     return ["variant", "verdict", ">claims", "question", ">path", ">?distinct", "?told by"], rows
+
+
+def version_lines(hazard: Hazard) -> list[str]:
+    """What the versions of that table are that several hazards have, a line each."""
+    return [f"{name}: {VERSIONS[name]}" for name in dict.fromkeys(t.variant for t in tallies(hazard.number)) if name in VERSIONS]
 
 
 def hazard_table(found: Iterable[Hazard]) -> Table:
