@@ -62,7 +62,7 @@ def test_a_failure_tells_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(messager: Messager, step: Step) -> None:
         raise KeyError(3)
 
-    monkeypatch.setattr(Messager, "take", after("sender.take_item")(fail))
+    monkeypatch.setattr(Messager, "send", after("sender.send_layer", "sender.send_last_layer")(fail))
     outcome = Hunt(None).run(policy("random", 0), 0)
     assert outcome.failure.startswith("KeyError: 3 behind sender[")
 
