@@ -1,6 +1,5 @@
 """Pictures and pages: nothing of a table may be missing from them, and every language must accept what it is given."""
 
-import posixpath
 import re
 import sys
 from enum import IntEnum
@@ -37,7 +36,7 @@ from protocol.render.catalogue_page import catalogue_page, scenario_pages
 from protocol.render.dot import composition_dot
 from protocol.render.mermaid import composition_mermaid, escaped
 from protocol.render.page import machine_section, system_page
-from protocol.render.pages import FOLDER, GENERATED, Version, pages, stale_docs, subject_page, versions, write_docs
+from protocol.render.pages import GENERATED, Version, stale_docs, subject_page, versions, write_docs
 from protocol.render.picture import EFFECT_WIDTH, GUARD_WIDTH, actor_colours, edges_of, links_of
 from protocol.render.sequence import sequence_mermaid, sequence_svg, sequence_text, trace_rows, trace_table
 from protocol.render.svg import render_dot
@@ -296,25 +295,6 @@ def test_catalogue_has_every_hazard_with_its_verdicts() -> None:
 
 def test_docs_are_as_the_tables_say() -> None:
     assert stale_docs() == [], "run python -m protocol.render.pages --rewrite and read the difference"
-
-
-def test_links_between_pages_lead_somewhere() -> None:
-    written = pages()
-    places = {
-        name: set(re.findall(r'id="([^"]+)"', text)) | {_slug(title) for title in re.findall(r"^#+ (.*)", text, re.M)}
-        for name, text in written.items()
-    }
-    for name, text in written.items():
-        for file, _, place in (target.partition("#") for target in re.findall(r"\]\(([\w./-]*(?:\.md)?(?:#[\w-]+)?)\)", text)):
-            found = posixpath.normpath(posixpath.join(posixpath.dirname(name), file)) if file else name
-            if found.endswith(".md"):
-                assert found in written or (FOLDER / found).is_file(), f"{name} links to {file}"
-                assert not place or place in places.get(found, {place}), f"{name} links to {file}#{place}"
-
-
-def _slug(title: str) -> str:
-    """The anchor of a heading, as GitHub makes it."""
-    return re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-")
 
 
 def test_stale_pages_are_found_and_mended(tmp_path: Path) -> None:
