@@ -59,7 +59,7 @@ def answer(measured: Measured) -> str:
     head = ["hazard", "what happens", "tokens hit", "32-bit floats", "bfloat16", "enough", "under seeded schedules"]
     rows = [[link(n), title_of(n), *_cells(worst[n]), _under(_most(n, measured))] for n in along]
     rows += [[link(n), title_of(n), *["-"] * 4, _under(_most(n, measured))] for n in rough if n not in along]
-    return "\n\n".join([_head(along, late, never, fractions, rough), markdown(head, rows), _legend()])
+    return "\n\n".join([_head(along, late, never, fractions, rough), _legend(), markdown(head, rows)])
 
 
 def _head(along: Sequence[str], late: Sequence[str], never: Sequence[str], fractions: Sequence[float], rough: Sequence[str]) -> str:
@@ -77,6 +77,7 @@ def _head(along: Sequence[str], late: Sequence[str], never: Sequence[str], fract
 
 def _legend() -> str:
     return prose(
+        "*32-bit floats*, *bfloat16*: k3_kl_mean along the path, and how many times that of the version that holds it is.",
         "*Tokens hit*: of those told along the path. *Enough*: the fraction of all tokens that must be hit as hard for that factor in a bfloat16",
         "engine. *Under seeded schedules*: the fraction of all tokens hit, in so many of the runs, and the factor in bfloat16.",
     )

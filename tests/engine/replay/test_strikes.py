@@ -52,8 +52,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_page_tells_strikes_and_why_there_are_none(made: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert print_strikes(SEEDS, 3, 8, None, tmp_path / "hunt.md") == 0
     text = (tmp_path / "hunt.md").read_text()
-    assert "| `fences_writes` | H-13 | 2 clients give up, 3 stalls of a sender | 2 | 2 | 0 | wrong tokens | random 4 |" in text
-    assert "| `early-zero` | H1 | 1 | 1 | 0 | wrong tokens | random 6 |" in text
+    fences = "| [`fences_writes`](repaired.md#fences_writes) | [H-13](catalogue.md#h-13) "
+    assert fences + "| 2 clients give up, 3 stalls of a sender | 2 | 2 | 0 | wrong tokens | random 4 |" in text
+    assert "| `early-zero` | [H1](catalogue.md#h1) | 1 | 1 | 0 | wrong tokens | random 6 |" in text
     assert "- `names_turns`: a message would have to stay" in text and "- `sends_computed`: not driven: no handlers for it" in text
     assert "4 seeded schedules of each policy" in " ".join(text.split())
     assert "names_turns: a message would have to stay" in capsys.readouterr().out
@@ -79,7 +80,7 @@ def test_a_version_that_holds_and_is_struck_is_exit_code_1(made: list[str], monk
 
 def test_docs_hunt_tells_of_every_rule_and_of_every_scenario_of_the_damage() -> None:
     text = (Path(__file__).parents[3] / "docs" / "hunt.md").read_text(encoding="utf-8")
-    rules, scenarios = (re.findall(r"^\| `([\w-]+)` ", part, re.M) for part in text.split("## The versions of the real system"))
+    rules, scenarios = (re.findall(r"^\| \[?`([\w-]+)`", part, re.M) for part in text.split("## The versions of the real system"))
     again = "hunt again: `interlock hunt --all --seeds 20 --keep FILE -o docs/hunt.md`"
     assert rules == [field.name for field in fields(Rules)], f"docs/hunt.md tells of other rules; {again}"
     assert scenarios == scenarios_of_page(), f"docs/hunt.md tells of other scenarios than docs/damage.md; {again}"
