@@ -31,6 +31,9 @@ REQUEST, TURN = "request", "turn"
 """What a choice or an index is called that names a request; what names one of its turns, in a choice or in a variable's name."""
 SHORTEST_US = 1.0
 
+WAY = ("router", "prefill", "messager", "decode")
+"""How the names of processes begin, in the order in which a request comes by: its arrow goes down the page."""
+
 FIELDS = {"t", "began", "process", "copy", "event", "values", "reads", "writes"}
 """What is known of a fired row."""
 
@@ -178,7 +181,7 @@ def timeline(logs: Sequence[Log]) -> Iterator[Event]:
     """
     slices = sorted(_slices(logs), key=lambda s: s.start_us)
     began = slices[0].start_us if slices else 0.0
-    tracks = sorted({s.track for s in slices}, key=lambda t: (_natural(t[0]), t[1], _natural(t[2])))
+    tracks = sorted({s.track for s in slices}, key=lambda t: (_on_the_way(t[0]), _natural(t[0]), t[1], _natural(t[2])))
     pids = {process: pid for pid, process in enumerate(dict.fromkeys(process for process, _, _ in tracks), 1)}
     where = {track: {"pid": pids[track[0]], "tid": tid} for tid, track in enumerate(tracks, 1)}
     for process, pid in pids.items():
@@ -189,6 +192,10 @@ def timeline(logs: Sequence[Log]) -> Iterator[Event]:
     rows = ((s.start_us, s, _slice_event(s)) for s in slices)
     for moment, s, event in heapq.merge(rows, _arrows(slices), key=lambda timed: timed[0]):
         yield event | {"ts": round(moment - began, 3)} | where[s.track]
+
+
+def _on_the_way(process: str) -> int:
+    return next((k for k, name in enumerate(WAY) if process.startswith(name)), len(WAY))
 
 
 def _names(place: Mapping[str, int], kind: str, name: str, sort_index: int) -> Iterator[Event]:
