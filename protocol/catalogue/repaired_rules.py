@@ -41,11 +41,11 @@ RULES: dict[str, RuleNote] = {
         "The sender ships a layer that the worker has yet to write."),
     "names_requests": RuleNote(
         "A kv signal names its requests, and so do the messager's tables.",
-        "All epochs: a signal names rows of the worker's batch, and the messager takes a row for the engine's slot.", ("H-14",),
+        "All versions: a signal names rows of the worker's batch, and the messager takes a row for the engine's slot.", ("H-14",),
         "A request that is alone in its batch lies in the first row, and its signals speak for another: layers are sent that nobody has written."),
     "cleans_first": RuleNote(
         "A rank forgets a request before it reports it.",
-        "All epochs: the report is put, and then the tables are cleaned, whoever is in them by then.", ("H-06", "H21"),
+        "All versions: the report is put, and then the tables are cleaned, whoever is in them by then.", ("H-06", "H21"),
         "The number is used again between report and cleaning: the next request's registration is deleted, and it is stuck with all it holds."),
     "leaves_intake": RuleNote(
         "An abort leaves the intake as it is: whoever takes the request from there skips it.",
@@ -53,7 +53,7 @@ RULES: dict[str, RuleNote] = {
         "What was read last is in front of the cursor again, and is taken a second time."),
     "reports_last": RuleNote(
         "A rank that fails to write keeps that to itself until the request's last item, and until its worker has written the last layer.",
-        "All epochs report an error at the end of the pass in which it happened, while chunks are still to come.", ("H-15", "H-16"),
+        "All versions report an error at the end of the pass in which it happened, while chunks are still to come.", ("H-15", "H-16"),
         "P lets go of the request while signals of it are still under way: they are parked for a request that is over."),
     "counts_reports": RuleNote(
         "A request is sent when every rank has reported this very request.",
@@ -66,11 +66,11 @@ RULES: dict[str, RuleNote] = {
         "P's slot goes to others while the worker writes and the messagers read for the aborted request (D's key stops their writes)."),
     "keeps_until_sent": RuleNote(
         "P keeps slot and blocks until every rank has reported, although the first token is long known; the token processor waits for nobody.",
-        "All epochs: the token processor itself waits for the report, and everything behind it waits too.", ("H-30", "H-42"),
+        "All versions: the token processor itself waits for the report, and everything behind it waits too.", ("H-30", "H-42"),
         "The slot is freed at the first token, and the messagers read blocks of another request."),
     "takes_once": RuleNote(
         "A prepare thread reads the head of the intake and takes it out in one critical section, one request at a time.",
-        "T1 advances the cursor once more by what earlier rounds took; in all epochs a recycle moves it without the mutex, beside a slice.",
+        "T1 advances the cursor once more by what earlier rounds took; in all versions a recycle moves it without the mutex, beside a slice.",
         ("#7791", "H18", "H-10", "H-11"),
         "Two threads read the same request, and advance past one that nobody has read."),
     "asks_first": RuleNote(
@@ -79,16 +79,16 @@ RULES: dict[str, RuleNote] = {
         "Requests that wait for a full D hold P's slots, and requests for other D instances starve."),
     "reserves_once": RuleNote(
         "D answers a repeated ask with the reservation that it has.",
-        "All epochs: D reserves again and forgets the first reservation.", ("H-12", "H22"),
+        "All versions: D reserves again and forgets the first reservation.", ("H-12", "H22"),
         "A repeated ask reserves a second time: nobody ever gives the first reservation back."),
     "reserves_posted": RuleNote(
         "D reserves only for a request that its router has posted, and remembers which it has closed.",
-        "All epochs: an entry is made by whichever message comes, and deleted when the request is over: a late one makes a new entry.",
+        "All versions: an entry is made by whichever message comes, and deleted when the request is over: a late one makes a new entry.",
         ("H-20", "H22"),
         "A delayed ask of a closed request is granted anew, and the client is answered twice."),
     "sends_again": RuleNote(
         "Ask, commit and cancel are sent again until D says that it has heard.",
-        "All epochs: sent once, and a failure is logged and swallowed; only the ask is repeated, in continuous mode.", ("H-21", "H22", "H-38"),
+        "All versions: sent once, and a failure is logged and swallowed; only the ask is repeated, in continuous mode.", ("H-21", "H22", "H-38"),
         "A lost message is never made good: the client is never answered, and D keeps the reservation."),
     "fences_writes": RuleNote(
         "A write names the key of its reservation, and D revokes the key when it gives the reservation up: so D need not know whether P is dead.",
@@ -96,19 +96,19 @@ RULES: dict[str, RuleNote] = {
         "D takes P for dead, or has crashed, and gives the room to others; P's messager writes into it."),
     "dies_whole": RuleNote(
         "When a worker or messager of P dies, the supervisor ends all of P; D answers its requests, and a new P begins with nothing.",
-        "All epochs: the other ranks wait at a barrier; in B and B' the signal stays up for ever.", ("#6680", "H6", "H-34"),
+        "All versions: the other ranks wait at a barrier; in B and B' the signal stays up for ever.", ("#6680", "H6", "H-34"),
         "The remaining ranks wait for the dead one; the gate never opens again, and nobody is answered."),
     "names_turns": RuleNote(
         "Every message names its request and the turn of that number; one of another turn is only owed a reply.",
-        "All epochs: an id that the client chose, or that is retried, means whatever the receiver holds under it.", ("H-20", "H-42", "H22"),
+        "All versions: an id that the client chose, or that is retried, means whatever the receiver holds under it.", ("H-20", "H-42", "H22"),
         "A message that was delayed from the last request speaks for the next one: its reservation is given away under its writes."),
     "names_lives": RuleNote(
         "What the router sends to P names the life of P in which it has posted the request; a P that has started again refuses it.",
-        "All epochs: whatever a process finds or is sent after a restart counts, as the kernel's signal queue, which survives it.", ("H-26",),
+        "All versions: whatever a process finds or is sent after a restart counts, as the kernel's signal queue, which survives it.", ("H-26",),
         "P dies while it is being told and comes back: it takes a request whose prompt it does not have, and D decodes from half a cache."),
     "owns_signals": RuleNote(
         "A queue of layer signals belongs to one rank of one P, and ends with it.",
-        "All epochs: the kernel's queue survives its processes; its key named the rank only, until it named the device: two P on one host had one.",
+        "All versions: the kernel's queue survives its processes; its key named the rank only, until it named the device: two P on one host had one.",
         ("H-26",),
         "A new P finds the signals of its last life and sends layers that nobody has computed; and of two P, one takes the other's signals."),
     "speaks_in_stream": RuleNote(
@@ -118,12 +118,12 @@ RULES: dict[str, RuleNote] = {
         "P schedules while kernels are in the queue, and a withdrawal overtakes the signals of its request: kernels write blocks that are free."),
     "ends_steps": RuleNote(
         "D frees a reservation at one place, and only when no decode step of its own works on it.",
-        "All epochs: an abort recycles slot and blocks while a step runs; its outputs are indexed by slot, which may have a new owner.",
+        "All versions: an abort recycles slot and blocks while a step runs; its outputs are indexed by slot, which may have a new owner.",
         ("H10", "H-12"),
         "A step goes on in blocks that are free again, and its token is credited to the request that has taken their place."),
     "credits_singly": RuleNote(
         "D credits the tokens of a step one by one; a request that has ended meanwhile loses its own token, and no other does.",
-        "All epochs: one handler around a whole step: an exception at a request that has gone drops the outputs of all slots.", ("H28", "H23"),
+        "All versions: one handler around a whole step: an exception at a request that has gone drops the outputs of all slots.", ("H28", "H23"),
         "A client gives up, and the other requests of the step lose a token of their answers."),
     "drains_before_pause": RuleNote(
         "The operator hears that all rest when no D has an entry that is not over, and then P has nothing either; nobody is preempted.",
@@ -132,7 +132,7 @@ RULES: dict[str, RuleNote] = {
         "The weights change between a request's prefill and its decoding: its tokens are of neither version."),
     "holds_posts": RuleNote(
         "A pause holds new requests back in the router, where they hold nothing and nobody has heard of them.",
-        "All epochs: refused with an error, or fetched by a thread that had looked at the pause before.", ("H9", "H-23"),
+        "All versions: refused with an error, or fetched by a thread that had looked at the pause before.", ("H9", "H-23"),
         "A request that is posted after D was found idle is computed by P with the old weights, and by D with the new."),
     "publishes_computed": RuleNote(
         "A block is found in P's prefix cache when the forward that computed it is known to be over.",
@@ -141,12 +141,12 @@ RULES: dict[str, RuleNote] = {
         "A request is aborted with blocks in the cache that nobody will compute: the next one finds them, reads what lies there, and sends it."),
     "counts_users": RuleNote(
         "A block of the cache counts who uses it, from the slot to the last rank's report, and what has users is not evicted.",
-        "All epochs: a path of the tree is referred to until P frees the blocks, which an abort does while a prepare thread still has them.",
+        "All versions: a path of the tree is referred to until P frees the blocks, which an abort does while a prepare thread still has them.",
         ("H-22",),
         "A block goes to another request while a forward reads it, or a messager sends it."),
     "forgets_with_weights": RuleNote(
         "New weights empty P's prefix cache, when nobody uses any of it.",
-        "All epochs: a pause resets the cache manager, free list and all, while prepare threads hold blocks.", ("H-23",),
+        "All versions: a pause resets the cache manager, free list and all, while prepare threads hold blocks.", ("H-23",),
         "A request finds what the old weights have computed, and goes on with the new: its cache is of neither version."),
 }
 # fmt: on

@@ -152,7 +152,7 @@ version before and the version behind it; where they differ, a test asks both at
 *Opens*: a claim about the hazard held before, and is violated behind. *Closes*: one was violated, and holds. *Leaves*: violated before
 and behind. *Found with it*: a hazard of this pull request that is there behind it, and was not asked before, mostly because what it is
 about was not there. A star: in part; some of the hazard was there before, or still is. A claim that is about no numbered hazard stands
-there by its property. The letters are the versions of the group, which [its section in the catalogue](catalogue.md) explains. None of
+there by its property. The letters are [the versions](catalogue.md#versions); others are explained in the group's section of the catalogue. None of
 these is left in [the repaired protocol](repaired.md). `interlock show '#7724'` has a pull request's scenarios, `interlock show H-01` a
 hazard's path.
 """
