@@ -13,15 +13,18 @@ from protocol.action import Action, Instance
 from protocol.combine import conjuncts
 from protocol.errors import OutOfRange
 from protocol.evaluate import evaluate
+from protocol.expr import Expr
 from protocol.machine import Machine
 from protocol.system import System
-from protocol.types import Value, all_values
+from protocol.types import Scalar, Value, all_values
 from protocol.variable import Barrier, Lock, Medium, Variable
 
 from .driver import Copy, Driver
 
 INSTANCES_MAX = 4096
 """Of a row with more values of its choices, so many are looked at."""
+VALUES_MAX = 256
+"""Of a cell with more values, none is tried."""
 WRITERS_MAX = 3
 """A cell that more machines change is nobody's in particular."""
 
@@ -97,9 +100,27 @@ def _obstacle(driver: Driver, instance: Instance) -> str:
         foreign = [(v, where) for v, where in seen if v.medium is not Medium.PRIVATE]
         if not foreign or foreign[-1][0] is instance.action.machine.state:
             return ""
-        changed = [(v, where) for v, where in foreign if _writers(driver, instance.action.machine, v)]
-        return _said(driver, instance.action.machine, *(changed or foreign)[-1])
+        changed = [(v, where) for v, where in foreign if _writers(driver, instance.action.machine, v)] or foreign
+        enough = [cell for cell in changed if _would_do(driver, instance, part, *cell)]
+        return _said(driver, instance.action.machine, *(enough or changed)[-1])
     return ""
+
+
+def _would_do(driver: Driver, instance: Instance, part: Expr, variable: Variable, where: tuple[Value, ...]) -> bool:
+    """Whether another value of this cell alone would make that part of the guard true: of a sum over many cells not every one holds it up."""
+    if not isinstance(variable.type, Scalar) or variable.type.size > VALUES_MAX:
+        return False
+
+    def holds_with(value: Value) -> bool:
+        def load(other: Variable, there: tuple[Value, ...]) -> Value:
+            return value if other is variable and there == where else driver.store.load(other, there)
+
+        try:
+            return bool(evaluate(part, instance.environment(), load))
+        except OutOfRange:
+            return False
+
+    return any(holds_with(value) for value in variable.type.values())
 
 
 def _writers(driver: Driver, machine: Machine, variable: Variable) -> list[str]:
