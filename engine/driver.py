@@ -145,10 +145,7 @@ class Driver:
     def openings(self, copy: Copy, action: Action) -> list[Instance]:
         """A row that can leave the copy's state, for all values of its choices with which it could fire now, in canonical order."""
         self.store.look()
-        found, indices = [], copy.indices
-        for values in (self._bound.get(action.number) or self._row(action))[0].search(*indices):
-            found.append(Instance(action, indices, values))  # noqa: PERF401 - a comprehension is a call more, and this is called most
-        return found
+        return [Instance(action, copy.indices, values) for values in self._row(action)[0].search(*copy.indices)]
 
     def is_enabled(self, copy: Copy, action: Action) -> bool:
         """Whether a row that can leave the copy's state could fire now, for some values of its choices."""

@@ -74,10 +74,7 @@ class Agent:
                 offers.append(found)
         if len(offers) > 1:
             offers = self.order(sorted(offers, key=self._recency))
-        for offer in offers:
-            if self._take(offer):
-                return True
-        return False
+        return any(map(self._take, offers))
 
     def take(self, instance: Instance) -> bool:
         """Fire this very row, whoever decides it; False when it is not enabled."""

@@ -161,30 +161,23 @@ class LiveStore(Store):
 
     def _commit_shared(self, writes: Sequence[Write], seen: Mapping[Place, Value], cargo: Any) -> Any:
         """Commit a row that mentions cells which others can see."""
-        lies, own = self._lies, self._own
-        looks = {lies[cell[0]] for cell in seen if cell not in own}
+        lies = self._lies
+        looks = {lies[cell[0]] for cell in seen if cell not in self._own}
         told = [write for write in writes if lies[write[0]]]
-        is_seen = bool(told) or MEMORY in looks
-        is_past = is_seen or self._registers_after == self._client.heard
-        needs_server = any(lies[number] == SERVER for number, _, _ in told) or (is_past or self.finds) and SERVER in looks
-        commit = self._commit(told, seen, writes) if told or needs_server else None
-        if needs_server or commit is not None and not self._may_store(commit):
-            assert commit is not None
-            commit.reads = self._travelling(seen.items())
-            commit.cargo = None if cargo is None else pickle.dumps(cargo, pickle.HIGHEST_PROTOCOL)
-            found = self._commit_served(commit)
-            for number, place, value in writes:
-                if not lies[number]:
-                    self._cells[number][place] = value
-            return found
-        if is_seen:
+        takes_part = bool(told) or MEMORY in looks  # others can tell that it comes behind what they have done, or before
+        is_past = takes_part or self._registers_after == self._client.heard
+        if any(lies[number] == SERVER for number, _, _ in told) or (is_past or self.finds) and SERVER in looks:
+            return self._commit_served(self._commit(told, seen, writes), writes, seen, cargo)
+        if told:
+            commit = self._commit(told, seen, writes)
+            if not self._may_store(commit):
+                return self._commit_served(commit, writes, seen, cargo)
+            self._store_registers(commit.writes)
+        if takes_part:
             self._registers_after = self._client.heard
         elif not is_past:
             self.since = self._client.heard_at
-        if commit is not None:
-            self._store_registers(commit.writes)
-            writes = [write for write in writes if not lies[write[0]]]
-        return super().commit(writes, seen, cargo)
+        return super().commit([write for write in writes if not lies[write[0]]], seen, cargo)
 
     def _commit(self, told: Sequence[Write], seen: Mapping[Place, Value], writes: Sequence[Write]) -> Commit:
         """The row as others are told of it."""
@@ -207,10 +200,16 @@ class LiveStore(Store):
         first, lies, encode = self._first, self._lies, self._directory.encode
         return {(first + number, place): encode(first + number, value) for (number, place), value in cells if lies[number]}
 
-    def _commit_served(self, commit: Commit) -> Any:
+    def _commit_served(self, commit: Commit, writes: Sequence[Write], seen: Mapping[Place, Value], cargo: Any) -> Any:
+        """Have the server commit it, and then store what lies here."""
+        commit.reads = self._travelling(seen.items())
+        commit.cargo = None if cargo is None else pickle.dumps(cargo, pickle.HIGHEST_PROTOCOL)
         done, found = self._client.commit(commit)
         if not done:
             raise Stale
+        for number, place, value in writes:
+            if not self._lies[number]:
+                self._cells[number][place] = value
         return found
 
     def _store_registers(self, writes: dict[Key, Any]) -> None:
