@@ -250,9 +250,12 @@ class Plant:
             "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True, "control": True,
             **({} if self.without is None else {"without": self.without}), **({"drafts": True} if self.drafts else {}),
             **({"prefills": self.prefills} if self.prefills > 1 else {}), **({"asynchronous": True} if self.asynchronous else {}),
-            **({"repeats": True, "crash": "any", "lives": self.lives, "knows_dead": True} if self.mortal else {}),
-            **({"shares_experts": self.shares_experts} if self.mortal else {}), **self.troubles,
+            **(self._mortality if self.mortal else {}), **self.troubles,
         }  # fmt: skip
+
+    @property
+    def _mortality(self) -> dict[str, Any]:
+        return {"repeats": True, "crash": "any", "lives": self.lives, "knows_dead": True, "shares_experts": self.shares_experts}
 
     def decode_ranks(self, decode: int) -> tuple[str, tuple[int, ...]]:
         """The system of a D's ranks by its name, and the leading index of its gate and its workers there: none in one of its own."""

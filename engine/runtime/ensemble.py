@@ -260,7 +260,7 @@ class Ensemble:
             TextPart(self._logs[system], SUPERVISOR).write(step, now, now)
 
     def _bury(self, lives: set[Life]) -> list[str]:
-        dead = [m for m in self._processes.values() if m.life in lives and m.crew is not None]
+        dead = [process for process in self._processes.values() if process.life in lives and process.crew is not None]
         for process in dead:
             process.crew = None
             for number in process.agents:
@@ -271,7 +271,7 @@ class Ensemble:
     def _begin_anew(self) -> None:
         """Give every system whose processes have all died its initial values."""
         for name, driver in self.drivers.items():
-            homes = [m for m in self._processes.values() if any(part.system == name for part in m.station.parts)]
+            homes = [process for process in self._processes.values() if any(part.system == name for part in process.station.parts)]
             if all(m.crew is None for m in homes):
                 driver.store.reset()
                 self._turns.readiness.look_again()

@@ -159,7 +159,7 @@ class Player(Agent):
         number = action.number
         bit = self._bits[number]
         if not self._known & bit:
-            self._found[number] = self.driver.openings(self.copy, action)
+            self._found[number] = super()._enabled(action)
             self._known |= bit
         return self._found[number]
 
