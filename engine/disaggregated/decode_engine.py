@@ -1,7 +1,7 @@
 """D's engine process: D's block tables, the sequences that decode, and what their clients get.
 
-A decode step is a forward of D's ranks, which a gate of the forward-signal system schedules. Its tokens are credited by rows,
-each when its forward is over.
+A decode step is a forward of D's ranks, which a gate of the forward-signal system schedules. That it is over is a row of D's worker, and so
+is each of its tokens' credit.
 """
 
 from __future__ import annotations
@@ -58,9 +58,8 @@ class Answer:
 class DecodeEngine:
     """Handlers of the listener, the loop and the worker of one D instance.
 
-    Between D's worker and the gate of its ranks, which has a system of its own, lie two things, one at a time: `due`, a step that the gate is to
-    schedule, and `report`, what the last step has come to, None until its forward is over. `protocol/machines/repaired/decode_ranks.py` has them
-    as the channels `step_due` and `step_report`, and what is decided by them as guards.
+    Between D's worker and its ranks, which have a system of their own, lie two things, one at a time: `due`, a step on its way to their gate, and
+    `report`, its tokens on their way back. `protocol/machines/repaired/decode_ranks.py` has them as the channels `step_due` and `step_report`.
 
     Args:
         fence: around the instance's memory; what an earlier life of D has let in is revoked. deliver: gets what clients are to see.
@@ -74,7 +73,8 @@ class DecodeEngine:
         self.answers: dict[int, Answer] = {}
         self._ended: dict[int, Finish | Loss] = {}
         self.due: Work | NewWeights | None = None
-        self.report: StepTokens | None = {}
+        self.report: StepTokens | None = None
+        self._tokens: StepTokens = {}
         self._steps = self._proposed = 0
 
     # -- reservations --------------------------------------------------------------------------------------------------
@@ -138,41 +138,45 @@ class DecodeEngine:
 
     @after("decode_worker.start_step", finds=False)
     def start(self, step: Step) -> None:
-        """Give the ranks a step over what decodes; a request whose first token was its last needs none."""
+        """Give the ranks a step over what decodes; a request whose first token was its last has no row in it."""
         batch = [where[1] for (variable, where), stepping in step.stored.items() if variable.name == "decode_batch" and stepping]
         rows = [q for q in batch if self.answers[q].finish is None]
         chunks, jobs = tuple(self.answers[q].chunk(self._proposer) for q in rows), tuple(self.answers[q].job for q in rows)
         self._steps, self._proposed = self._steps + 1, sum(chunk.outputs - 1 for chunk in chunks)
-        self.due, self.report = (Work(self._steps, tuple(rows), chunks, jobs), None) if rows else (None, {})
+        self.due = Work(self._steps, tuple(rows), chunks, jobs)
 
     @after("decode_worker.begin_update")
     def update(self, step: Step) -> None:
         """Give the ranks new weights, as a step without requests."""
-        self.due, self.report, self._proposed = step.cargo, None, 0
-
-    @decides("decode_worker.end_update")
-    def end_update(self, open_rows: Sequence[Outcome]) -> Outcome | None:
-        """Every rank has them."""
-        return None if self.report is None else open_rows[0]
+        self.due = step.cargo
 
     def finish_step(self, tokens: StepTokens) -> None:
-        """The step's forward is over."""
+        """The ranks report the step that they were given."""
         self.report = tokens
+
+    @decides("decode_worker.hear_report", "decode_worker.end_update")
+    def hear(self, open_rows: Sequence[Outcome]) -> Outcome | None:
+        """The step is over when the ranks have reported it."""
+        return None if self.report is None else open_rows[0]
+
+    @after("decode_worker.hear_report", finds=False)
+    def take(self, step: Step) -> None:
+        """The tokens to credit."""
+        assert self.report is not None
+        self._tokens, self.report = self.report, None
         if self._proposed:
-            self._deliver(DraftUse(self._proposed, sum(len(accepted) - 1 for accepted in tokens.values())))
+            self._deliver(DraftUse(self._proposed, sum(len(accepted) - 1 for accepted in self._tokens.values())))
 
-    @decides("decode_worker.credit_token", "decode_worker.credit_last_token", "decode_worker.drop_token")
+    @after("decode_worker.end_update", finds=False)
+    def end_update(self, step: Step) -> None:
+        """Of a step without requests there are none."""
+        self.report = None
+
+    @decides("decode_worker.credit_token", "decode_worker.credit_last_token")
     def decide(self, open_rows: Sequence[Outcome]) -> Outcome | None:
-        """Credit a token of the step as the request's last, or not as its last; drop it if the request was aborted.
-
-        Nothing while the forward runs: it still writes into the blocks of an aborted request, and they are let go behind this row.
-        """
-        if self.report is None:
-            return None
-        if open_rows[0].event == "drop_token":
-            return open_rows[0]
+        """Credit a token of the step as the request's last, or not as its last, as the token and the request's limit say."""
         q = open_rows[0].values[0]
-        left = self.report.get(q, ())
+        left = self._tokens.get(q, ())
         if not left or self.answers[q].end_with(left[0]) is not None:
             event = "credit_last_token"
         else:
@@ -183,18 +187,17 @@ class DecodeEngine:
     def credit(self, step: Step) -> None:
         """The client gets the token; an answer that its first token ended gets none."""
         q = step.chosen["request"]
-        assert self.report is not None
-        if q in self.report:
-            token, *rest = self.report[q]
-            self.report[q] = tuple(rest)
+        if q in self._tokens:
+            token, *rest = self._tokens[q]
+            self._tokens[q] = tuple(rest)
             self._credit(self.answers[q], token)
 
     def lose_step(self) -> None:
         """What is left of the step's tokens becomes part of the sequences, and no client gets it."""
-        for q, tokens in (self.report or {}).items():
+        for q, tokens in self._tokens.items():
             if q in self.answers:
                 self.answers[q].tokens += tokens
-        self.report = {}
+        self._tokens = {}
 
     def _credit(self, answer: Answer, token: Token) -> None:
         answer.tokens.append(token)
@@ -216,7 +219,7 @@ class Bereaved:
 class DraftingEngine(DecodeEngine):
     """The same with drafts: a step's tokens are credited one by one, and the request stays in the step for all but the last."""
 
-    @decides("decode_worker.credit_draft", "decode_worker.credit_token", "decode_worker.credit_last_token", "decode_worker.drop_token")
+    @decides("decode_worker.credit_draft", "decode_worker.credit_token", "decode_worker.credit_last_token")
     def decide(self, open_rows: Sequence[Outcome]) -> Outcome | None:
         """See `DecodeEngine`."""
         return super().decide(open_rows)
@@ -232,11 +235,10 @@ class DecodeGate:
 
     def __init__(self, engine: DecodeEngine, clock: Clock, summon: Callable[[], None]):
         self._engine, self._clock, self._summon = engine, clock, summon
-        self._put: Work | NewWeights | None = None
 
     @decides("gate.schedule", "gate.schedule_nothing")
     def schedule(self, open_rows: Sequence[Outcome]) -> Outcome | None:
-        """The step that is due; nothing before one is."""
+        """The step that D's worker has begun; nothing before it begins one."""
         if self._engine.due is None:
             return None
         return next(outcome for outcome in open_rows if outcome.event == "schedule")
@@ -248,16 +250,8 @@ class DecodeGate:
 
     @after("gate.put_batch")
     def rest(self, step: Step) -> None:
-        """A step is over when its tokens are here, and nothing is due before that."""
-        self._put, self._engine.due = self._engine.due, None
+        """There is no next step before this one has been reported."""
+        self._engine.due = None
         self._summon()
-        if isinstance(self._put, Work):
-            self._clock.forget()
-            self._clock.doze(IDLE_S, NOTHING_SHARED)
-
-    @after("gate.find_forward_over")
-    def see_through(self, step: Step) -> None:
-        """No rank is in the last batch any more; of a step without requests none reports."""
-        if isinstance(self._put, NewWeights):
-            self._put = None
-            self._engine.finish_step({})
+        self._clock.forget()
+        self._clock.doze(IDLE_S, NOTHING_SHARED)

@@ -248,7 +248,7 @@ class Plant:
         return {
             "requests": self.numbers, "turns": self.turns, "ranks": self.ranks, "slots": self.slots, "layers": self.config.layers,
             "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True, "control": True,
-            **({} if self.without is None else {"without": self.without}), **({"drafts": True} if self.drafts else {}),
+            "reports": True, **({} if self.without is None else {"without": self.without}), **({"drafts": True} if self.drafts else {}),
             **({"prefills": self.prefills} if self.prefills > 1 else {}), **({"asynchronous": True} if self.asynchronous else {}),
             **(self._mortality if self.mortal else {}), **self.troubles,
         }  # fmt: skip

@@ -171,9 +171,13 @@ class DecodeRank:
 
     @after("worker.finish_forward")
     def report(self, step: Step) -> StepTokens | None:
-        """The next tokens, once an instance."""
+        """The next tokens, once an instance; there are none of a step without rows, such as new weights."""
         work, self._work, computed = self._work, None, self._computation.leave()
-        if not isinstance(work, Work) or self._rank != 0 or computed is None:
+        if work is None or self._rank != 0:
+            return None
+        if isinstance(work, NewWeights) or not work.requests:
+            return {}
+        if computed is None:
             return None
         logits, found = iter(computed), {}
         routes: list[list[Integers] | None] = [None] * len(work.requests)

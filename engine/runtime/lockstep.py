@@ -83,7 +83,7 @@ class LockstepAgent(Agent):
     def _fire(self, instance: Instance) -> bool:
         self._alarms.stop(instance)
         fired = super()._fire(instance)
-        self.has_acted = fired and self._bindings.of(instance.action.name).after is not None
+        self.has_acted = fired and self._bindings.of(instance.action.name).acts
         return fired
 
     def _rest(self) -> None:

@@ -136,6 +136,7 @@ class Bounds:
         blocks: P's blocks, with a cache; 0: as many as its slots need.
         shares_experts: the D's run their forwards together, so that they die and come back together.
         knows_dead: the router knows which P is dead, and posts nothing there; else it may do so, because such news take their time.
+        reports: that a decode step is over is a row of D's worker; else it is part of crediting the step's first token.
     """
 
     requests: int
@@ -167,6 +168,7 @@ class Bounds:
     shares_experts: bool = False
     troubled: int | None = None
     knows_dead: bool = False
+    reports: bool = False
 
     @property
     def all_blocks(self) -> int:

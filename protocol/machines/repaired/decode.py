@@ -37,7 +37,7 @@ class Loop(IntEnum):
 class DecodeWorker(IntEnum):
     """D's worker and token processor are ..."""
 
-    IDLE, STEPPING, UPDATING = range(3)
+    IDLE, STEPPING, CREDITING, UPDATING = range(4)
 
 
 def listener(p: Plane, entry: Machine) -> Machine:
@@ -114,7 +114,8 @@ def decode_loop(p: Plane, entry: Machine) -> Machine:
 def decode_worker(p: Plane, entry: Machine) -> Machine:
     """D.W and D.T: steps over all requests that decode, a token each, and the end of every reservation (4.12, H10).
 
-    A step works on the blocks of its requests until its tokens are credited: what is aborted meanwhile is let go afterwards.
+    A step works on the blocks of its requests until its tokens are credited: what is aborted meanwhile is let go afterwards. That it is over
+    is a row of its own where the bounds have `reports`, and part of the first credit where they have not.
     """
     d, s, q = me(p.decode), DecodeWorker, choice("request", p.request)
     batch, at, turn = p.decode_batch, entry.at(d, q), p.step_turn[d, q]
@@ -137,25 +138,29 @@ def decode_worker(p: Plane, entry: Machine) -> Machine:
     revoke = [p.open_key[d, q].set(None)] if p.rules.fences_writes else []
     free = [p.reserved[d].sub(1), *revoke, p.decode_holds[q].set(None), p.may_fail[q].set(True)]
     step = partial(_row, choose=(q,), under=p.decode_lock[d])
+    steps = (s.STEPPING, s.CREDITING) if p.bounds.reports else (s.STEPPING,)
+    over, decided = steps[-1], "prompt" if p.bounds.reports else "decided"
     # fmt: off
     rows = [
         _row("start_step", s.IDLE, s.STEPPING, any_of(p.request, decodes), [begin, *served], under=p.decode_lock[d], cite="4.12"),
-        step("release",    (s.IDLE, s.STEPPING), None, (p.home(q) == d) & idle, free, moves=entry[d, q].release, cite="ours: H10, H-12"),
+        step("release",    (s.IDLE, *steps), None, (p.home(q) == d) & idle, free, moves=entry[d, q].release, cite="ours: H10, H-12"),
     ]
-    for goes, which in ((s.STEPPING, next_one & ~alone), (s.IDLE, next_one & alone)):
+    for goes, which in ((over, next_one & ~alone), (s.IDLE, next_one & alone)):
         rows += [
-            step("credit_token",      s.STEPPING, goes, which & (at == Entry.DECODING), credit, decided="decided", fair="none", cite="6.5"),
-            step("credit_last_token", s.STEPPING, goes, which, credit, moves=entry[d, q].finish, decided="decided", fair="strong", cite="6.5"),
-            step("drop_token",        s.STEPPING, goes if p.rules.credits_singly else s.IDLE, which & (at != Entry.DECODING), [*drop, lose],
-                 decided="decided", cite="6.5; ours: aborted meanwhile, H28"),
+            step("credit_token",      over, goes, which & (at == Entry.DECODING), credit, decided="decided", fair="none", cite="6.5"),
+            step("credit_last_token", over, goes, which, credit, moves=entry[d, q].finish, decided="decided", fair="strong", cite="6.5"),
+            step("drop_token",        over, goes if p.rules.credits_singly else s.IDLE, which & (at != Entry.DECODING), [*drop, lose],
+                 decided=decided, cite="6.5; ours: aborted meanwhile, H28"),
         ]
     # fmt: on
+    if p.bounds.reports:
+        rows.append(_row("hear_report", s.STEPPING, s.CREDITING, TRUE, [], decided="observed", fair="weak", cite="6.5; ours: of the ranks"))
     if p.bounds.drafts:
         more, cite = next_one & (at == Entry.DECODING), "10; ours: an accepted token of a step that has more"
-        rows.append(step("credit_draft", s.STEPPING, s.STEPPING, more, [note], decided="decided", fair="none", cite=cite))
+        rows.append(step("credit_draft", over, over, more, [note], decided="decided", fair="none", cite=cite))
     if p.bounds.control:
         due, load = p.decode_update_due[d], [p.decode_update_due[d].set(False), p.decode_weights[d].set(p.weights)]
         under = partial(_row, under=p.decode_lock[d], cite="ours: a step without requests")
         rows.append(under("begin_update", s.IDLE, s.UPDATING, due & ~any_of(p.request, decodes), []))
-        rows.append(under("end_update", s.UPDATING, s.IDLE, TRUE, load, decided="decided", fair="weak"))
+        rows.append(under("end_update", s.UPDATING, s.IDLE, TRUE, load, decided="observed", fair="weak"))
     return Machine("decode_worker", s, rows, copies=p.decode, final=s.IDLE, process=p.decode_process, doc="D.W and D.T: decoding.")

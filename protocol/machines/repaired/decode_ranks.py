@@ -1,12 +1,12 @@
 """D's tensor-parallel ranks under D's worker: that what `decode.py` takes for one step of one worker is a forward of several ranks.
 
-`decode_worker` begins a step over a batch, credits its tokens later, and lets nothing of the batch go in between. On D that step is a
-forward of the ranks behind a gate, the system of `signalling/forward_signal.py`. Here they are put together as the engine does it: the
-handlers' decisions are conjuncts, and what handlers hand on are messages (`engine/disaggregated/decode_engine.py`).
+`decode_worker` begins a step over a batch, hears that it is over, credits its tokens, and lets nothing of the batch go in between. On D
+that step is a forward of the ranks behind a gate, the system of `signalling/forward_signal.py`. Here they are put together as the engine
+does it, where what rows of one hand to rows of the other are messages (`engine/disaggregated/decode_engine.py`):
 
 - `start_step` hands the step to the gate, which schedules when there is one;
 - rank 0 reports at the end of its forward (or, to compare, the gate does when it finds the forward over);
-- tokens are credited or dropped when the report is there.
+- `hear_report` takes the report, and only behind it tokens are credited or dropped.
 
 Two sides: *ranks* (gate and ranks) and *engine* (all else of D, the router, the network, and what stands for P). What stands for the ranks
 is what `decode_worker` believes of them: a step is taken, every rank works on it and on nothing else, once, and when none works any more
@@ -66,7 +66,7 @@ class Ranks:
 
     Args:
         ranks: tensor-parallel degree of D. variant, forward, loop_top_barrier: as in `forward_signal.build`. reporter: one of REPORTERS.
-        waits: D's worker credits a step's tokens when it has heard that the step is over, not before. index: of the ranks, where they have one.
+        waits: D's worker credits a step's tokens when it has heard that the step is over, as it does; else without regard to that. index: of the ranks, where they have one.
     """
 
     def __init__(self, ranks: int, variant: str, forward: str, loop_top_barrier: bool, reporter: str, waits: bool, index: Index | None = None):
@@ -92,22 +92,16 @@ class Ranks:
         return any_of(self.rank, lambda r: ~self.works[r].is_none)
 
     def decode_worker(self, p: Plane, worker: Machine) -> Machine:
-        """D's worker, whose steps are computed by the ranks."""
+        """D's worker, whose steps are computed by the ranks: it gives them a step, and hears when that is over."""
         d, s = me(p.decode), DecodeWorker
-        number, heard = private("step_number", self.number, over=p.decode), private("report_heard", BOOL, over=p.decode)
-        head = self.report.cell().head
-        watch = when(self.any_works, self.late.set(True))
-        over = [heard[d].set(False), number[d].set(self.next_number(number[d]))]
+        number, head = private("step_number", self.number, over=p.decode), self.report.cell().head
+        watch, foreign = when(self.any_works, self.late.set(True)), when(head != number[d], self.foreign.set(True))
+        effects = {"start_step": [self.due.send(number[d]), watch], "hear_report": [self.report.receive(), foreign, watch]}
         rows = []
         for row in worker.rows:
-            if row.event == "start_step":
-                row = handled(row, effects=[self.due.send(number[d]), watch])
-            elif row.event in CREDITS:
-                row = handled(row, heard[d] if self.waits else TRUE, over if row.destination is s.IDLE else ())
-            rows.append(row)
-        foreign = when(head != number[d], self.foreign.set(True))
-        hear = [self.report.receive(), heard[d].set(True), foreign, watch]
-        rows.append(Row("hear_report", s.STEPPING, s.STEPPING, ~heard[d], hear, "decode", cite="decode_engine.py: finish_step"))
+            ends = row.event in CREDITS and row.destination is s.IDLE
+            does = [number[d].set(self.next_number(number[d]))] if ends else effects.get(row.event, [])
+            rows.append(handled(row, does) if self.waits or row.event not in CREDITS else hasty(row, does))
         return Machine(worker.name, s, rows, copies=worker.copies, final=worker.final, doc=worker.doc)
 
     def machines(self) -> tuple[Machine, Machine]:
@@ -130,9 +124,9 @@ class Ranks:
         rows = []
         for row in gate.rows:
             if row.event == "schedule":
-                row = handled(row, effects=[self.due.receive(), *([step.set(self.due.cell().head)] if self.reporter == "gate" else [])])
+                row = handled(row, [self.due.receive(), *([step.set(self.due.cell().head)] if self.reporter == "gate" else [])])
             elif row.destination is Gate.SCHEDULING and self.reporter == "gate":
-                row = handled(row, effects=[over.set(~step.is_none)])
+                row = handled(row, [over.set(~step.is_none)])
             rows.append(row)
         if self.reporter == "gate":
             told = [self.report.send(step.value), step.set(None), over.set(False)]
@@ -148,7 +142,7 @@ class Ranks:
         effects["finish_forward" if self.forward == "async" else "synchronise_forward"] += [self.works[own].set(None)]
         if self.reporter == "rank":
             effects["finish_forward"] += when((own == 0) & ~mine.is_none, self.report.send(mine.value))
-        rows = [handled(row, effects=effects[row.event]) for row in worker.rows]
+        rows = [handled(row, effects[row.event]) for row in worker.rows]
         return Machine("worker", worker.states, rows, copies=self.rank, initial=worker.initial, doc=worker.doc)
 
     # -- what stands for each side -------------------------------------------------------------------------------------
@@ -188,10 +182,18 @@ class Ranks:
         ]
 
 
-def handled(row: Row, guard: Expr = TRUE, effects: Iterable[Any] = ()) -> Row:
-    """The row with what its handlers decide and hand on."""
+def handled(row: Row, effects: Iterable[Any] = ()) -> Row:
+    """The row with what its handlers hand on."""
     more = copy(row)
-    more.guard, more.effects = row.guard & guard, [*row.effects, *flatten(effects)]
+    more.effects = [*row.effects, *flatten(effects)]
+    return more
+
+
+def hasty(row: Row, effects: Iterable[Any]) -> Row:
+    """The same of a row that credits or drops, before the step's end has been heard as well as behind it."""
+    more = handled(row, effects)
+    more.sources = (DecodeWorker.STEPPING, DecodeWorker.CREDITING)
+    more.destination = None if row.destination is DecodeWorker.CREDITING else row.destination
     return more
 
 
@@ -225,7 +227,7 @@ def build(
         DefinitionError: an unknown part or property, or a bound outside its choices.
     """
     faults = (aborts, deadlines, repeats, losses, errors, suspicions)
-    p = Plane(Rules.all_but(without), Bounds(requests, 1, 1, 1, 1, 1, 1, room, False, 1, 1, *faults, "none", 1))
+    p = Plane(Rules.all_but(without), Bounds(requests, 1, 1, 1, 1, 1, 1, room, False, 1, 1, *faults, "none", 1, reports=True))
     return half_with_ranks(p, Ranks(ranks, variant, forward, loop_top_barrier, reporter, waits), part, asked, __doc__ or "")
 
 

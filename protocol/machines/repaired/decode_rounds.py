@@ -59,7 +59,7 @@ class SharedRanks(Ranks):
         i = me(self.round.instances)
         take = when(i == 0, self.due.receive(), self.scheduled[i].set(self.due.cell().head))
         effects: dict[str, list[Any]] = {"schedule": [take], "put_batch": [self.put[i].set(self.scheduled[i])]}
-        rows = [handled(row, effects=effects.get(row.event, [])) for row in gate.rows]
+        rows = [handled(row, effects.get(row.event, [])) for row in gate.rows]
         return Machine("gate", gate.states, rows, copies=gate.copies, doc=gate.doc)
 
     def _ranks(self, worker: Machine) -> Machine:
@@ -68,7 +68,7 @@ class SharedRanks(Ranks):
         mine = self.held[i, r]
         read, begin = [mine.set(self.put[i])], when(i == 0, self.works[r].set(mine))
         effects: dict[str, list[Any]] = {"read_batch": read, "read_last_batch": read, "finish_forward": [begin]}
-        rows = [handled(row, effects=effects.get(row.event, [])) for row in worker.rows]
+        rows = [handled(row, effects.get(row.event, [])) for row in worker.rows]
         (finish,) = (row for row in rows if row.event == "finish_forward")
         behind, finish.destination = finish.destination, w.COMPUTING
         after, through = partial(Row, actor="decode", cite="ranks.py: report"), when(i == 0, self.works[r].set(None))
@@ -100,5 +100,5 @@ def build(
     """
     if instances < 2 or ranks < 1:
         raise DefinitionError(f"instances={instances}, ranks={ranks}: give two instances or more that share experts, and a rank or more of each")
-    p = Plane(Rules(), Bounds(1, 1, 1, 1, 1, 1, 1, 1, False, 1, 1, False, False, False, False, False, False, "none", 1))
+    p = Plane(Rules(), Bounds(1, 1, 1, 1, 1, 1, 1, 1, False, 1, 1, False, False, False, False, False, False, "none", 1, reports=True))
     return half_with_ranks(p, SharedRanks(instances, ranks, forward, waits, balances), part, asked, __doc__ or "")

@@ -65,6 +65,7 @@ def build(
     shares_experts: bool = False,
     troubled: int | None = None,
     knows_dead: bool = False,
+    reports: bool = False,
 ) -> System:
     """The repaired protocol at these bounds; see `bounds.Bounds`. `without` leaves one of `bounds.Rules` out.
 
@@ -73,7 +74,8 @@ def build(
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
     faults = (aborts, deadlines, repeats, losses, errors, suspicions, crash, lives)
-    bounds = Bounds(*sizes, *faults, drafts, control, prefills, asynchronous, mortals, prefixes, blocks, shares_experts, troubled, knows_dead)
+    more = (drafts, control, prefills, asynchronous, mortals, prefixes, blocks, shares_experts, troubled, knows_dead, reports)
+    bounds = Bounds(*sizes, *faults, *more)
     return compose(Plane(Rules.all_but(without), bounds))
 
 

@@ -205,7 +205,7 @@ def test_an_abort_during_a_step_frees_nothing_before_the_forward_is_over(monkeyp
     engine = LockstepEngine(WEIGHTS, Plant(TINY, 2, sequences=2, context_tokens=64), seed=seed)
     key = engine.submit(Generation(tuple(range(40)), 20))
     rows = 0
-    while made[0].report is not None:
+    while made[0].due is None:
         engine.step(rows := rows + 1)
     engine.abort(key)
     held, rows_in_forward = made[0].pool.free, 0

@@ -109,8 +109,8 @@ def of_decode(crew: DecodeCrew, parts: Parts, cells: Cells, plant: Plant) -> Com
     entries = {q: cells("entry.state", d, q) for q in range(plant.numbers) if plant.homes.decode_of(q) == d}
     yield "answers", set(engine.answers), {q for q, entry in entries.items() if entry in RESERVING}
     yield "ends of requests that have not ended", {q for q in engine._ended if entries[q] not in (Entry.ENDING, Entry.ANSWERING)}, set()
-    if cells("decode_worker.state", d) is DecodeWorker.IDLE:
-        yield "steps that are under way", (engine.due, engine.report is None), (None, False)
+    if cells("decode_worker.state", d) in (DecodeWorker.IDLE, DecodeWorker.CREDITING):
+        yield "a step on its way to the ranks, or back", (engine.due, engine.report), (None, None)
     elif engine.due is not None:
         yield "report of a step that is not scheduled", engine.report, None
 
