@@ -3,7 +3,9 @@
 The composition takes a decode step for one thing: it is taken of a batch, works on it alone, ends, and its result belongs to that batch.
 `ranks_covered` says that gate and ranks do no more than that, by exhaustive inclusion of what D's engine process sees of them; then what
 the half of D answers beside that stand-in holds with ranks, and `decode_covered` says that P sees nothing new (docs/semantics.md,
-"Environments"). Which version of the gate does it, by who says that a step is over (at two ranks; what the engine does is the first cell):
+"Environments"). New weights are a step without requests, and `step_ends` says that the ranks report each step, which the composition takes
+for granted (`hear_report` and `end_update` are fair). Which version of the gate does it, by who says that a step is over (at two ranks; what
+the engine does is the first cell):
 
 | | rank 0 says it | the gate says it |
 |---|---|---|
@@ -28,19 +30,27 @@ SAYS = {
     "decode_covered": "P sees nothing of D that it does not see of a D without ranks.",
     "rank_works_after_step": "No rank is in a step that D's engine process has not begun, or has heard to be over.",
     "report_of_another_step": "What is credited comes from the step that was begun.",
+    "step_ends": "D's ranks report every step that D's worker begins, and all new weights.",
+    "step_with_other_weights": "Every rank has loaded the weights with which D's worker begins a step.",
     "step_on_freed_reservation": "EW-P7 on D: D's own steps work on reserved blocks.",
     "reservations_counted": "CH-S4: what D has given away is what its open requests hold.",
     "answered_at_most_once": "EW-P10, CH-L2: no client is answered twice.",
 }
 ASYNC: dict[str, Any] = {"forward": "async"}
+UPDATES: dict[str, Any] = {"control": True}
 GATE: dict[str, Any] = {"reporter": "gate"}
 TWO: dict[str, Any] = {"requests": 2, "room": 2}
 
 EARLY_REPORT = "Rank 0 is through its forward and reports; rank 1 has yet to begin, and will write into blocks that D's engine process may free."
+EARLY_LOAD = "Rank 0 has loaded and reports; rank 1 has yet to when D begins the next step."
 EARLY_ZERO = "The gate finds the forward over, by the first zero of two (H1), and reports; the other rank still works."
 HASTY = "D's worker credits tokens before it has heard that the step is over, and gives the next one."
 ABORTED = "Without `drains_before_cancel` D sees a request end that it has given up while its step runs."
 ANY_READ = "A asks only whether every rank has read the step, and reports at once."
+SLIPPED = (
+    "Rank 1 looks before rank 0 has announced the step, skips, and meets rank 0 at a barrier that rank 0 takes for the one behind reading; "
+    "one iteration later it waits there for rank 0, which waits for the next step."
+)
 DIVIDED = "Without the meetings rank 0 lowers the signal in the next iteration while the other rank still works."
 
 
@@ -92,6 +102,19 @@ SCENARIOS = [
     _scenario("one-answered-at-most-once", "engine", "answered_at_most_once", "holds", 10_368, None, **ALL_FAULTS),
     _scenario("whole-rank-works-after-step", "whole", "rank_works_after_step", "holds", 12_768, None),
     _scenario("whole-async-rank-works-after-step", "whole", "rank_works_after_step", "violated", 25_104, 36, EARLY_REPORT, **ASYNC),
+    _scenario("whole-step-ends", "whole", "step_ends", "holds", 12_768, None),
+    _scenario("b-prime-without-barriers-whole-step-ends", "whole", "step_ends", "violated", 17_976, 40, SLIPPED,
+              variant="B'", loop_top_barrier=False),
+    # -- new weights, which D's worker gives its ranks as a step without requests ------------------------------------------------
+    _scenario("updates-tp2", "ranks", "ranks_covered", "holds", 4_320, None, ranks=2, **UPDATES),
+    _scenario("updates-async-tp2", "ranks", "ranks_covered", "violated", 13_140, 18, EARLY_REPORT, **ASYNC, **UPDATES),
+    _scenario("updates-one-engine-covered", "engine", "engine_covered", "holds", 75_729, None, **ALL_FAULTS, **UPDATES),
+    _scenario("updates-one-decode-covered", "engine", "decode_covered", "holds", 75_870, None, **ALL_FAULTS, **UPDATES),
+    _scenario("updates-one-step-with-other-weights", "engine", "step_with_other_weights", "holds", 151_458, None, **ALL_FAULTS, **UPDATES),
+    _scenario("updates-one-rank-works-after-step", "engine", "rank_works_after_step", "holds", 75_729, None, **ALL_FAULTS, **UPDATES),
+    _scenario("updates-whole-step-ends", "whole", "step_ends", "holds", 61_410, None, **UPDATES),
+    _scenario("updates-whole-async-step-with-other-weights", "whole", "step_with_other_weights", "violated", 329_652, 45, EARLY_LOAD,
+              **ASYNC, **UPDATES),
     *ROUNDS,
 ]
 # fmt: on

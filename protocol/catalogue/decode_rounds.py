@@ -15,14 +15,16 @@ from . import Scenario, is_deep
 COVERED = (
     "Gate and ranks, in rounds with those of others, do what D's worker believes of a step: it is taken, every rank works on it, once, and reported."
 )
+ENDS = "A step that D's worker begins ends, whatever batches the others have."
+ALONE = "D's rank waits in the forward for that of the other instance, which has no batch and rests."
 EARLY = "Rank 0 is through and reports; rank 1 has left the all_to_all as well, and will write into blocks that D's engine process may free."
 
 
 def _scenario(name: str, expected: str, distinct: int, path: int | None, about: str = COVERED, /, **config: Any) -> Scenario:
-    variant, deep = "repaired-launched" if config.get("forward") == "async" else "repaired", is_deep(distinct, expected)
-    config = {"part": "ranks", **config}
-    name = f"decode-rounds-{name}"
-    return Scenario(name, "decode-rounds", build, "ranks_covered", expected, ("#6680", "P13"), variant, about, config, distinct, path, deep)
+    variant = "repaired-launched" if config.get("forward") == "async" else "repaired" if config.get("asks", True) else "repaired-without-asking"
+    config, name, sources = {"part": "ranks", **config}, f"decode-rounds-{name}", ("#6680", "P13")
+    asked, deep = "ranks_covered" if config["part"] == "ranks" else "step_ends", is_deep(distinct, expected)
+    return Scenario(name, "decode-rounds", build, asked, expected, sources, variant, about, config, distinct, path, deep)
 
 
 # fmt: off
@@ -34,5 +36,7 @@ ROUNDS = [
     _scenario("three-instances", "holds", 1_056_095, None, instances=3, ranks=1),
     _scenario("async-tp1", "holds", 16_078, None, ranks=1, forward="async"),
     _scenario("async-tp2", "violated", 425_847, 34, EARLY, ranks=2, forward="async"),
+    _scenario("whole-tp1-step-ends", "holds", 190_584, None, ENDS, ranks=1, part="whole"),
+    _scenario("whole-tp1-step-without-asking", "violated", 222_408, 41, ALONE, ranks=1, part="whole", asks=False),
 ]
 # fmt: on

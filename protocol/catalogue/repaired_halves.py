@@ -7,8 +7,8 @@ other half sees of what it replaces; so what a half answers holds in the whole, 
 are about it; nothing is said of what a half does not see. Of progress a half keeps what it brings about whatever the other does or leaves
 undone: the gate opens again, and a prepare thread comes back. That a slot comes back is not among it: what stands for D may open and close
 the key for ever, which D does not. Nor that a request is answered: for that D must reply. The same is asked of one request, where the
-whole can be asked as well; and of one that ranks launch and go on (EW-ASYNC). Each stand-in with a row left out, and each half with a rule
-left out, is told.
+whole can be asked as well; of one with an operator, who pauses, resumes and gives new weights; and of one that ranks launch and go on
+(EW-ASYNC). Each stand-in with a row left out, and each half with a rule left out, is told.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ SCENARIOS = [
     _scenario("one-progress", "prefill", "threads_come_back", "holds", 75_216, None, **PROGRESS),
     _scenario("full", "prefill", "prefill_covered", "holds", 75_216, None, full=True),
     _scenario("full", "decode", "decode_covered", "holds", 758, None, full=True),
+    _scenario("control", "prefill", "prefill_covered", "holds", 301_760, None, control=True),
+    _scenario("control", "decode", "decode_covered", "holds", 10_518, None, control=True),
     _scenario("two", "prefill", "prefill_covered", "holds", 41_871_360, None, **TWO),
     _scenario("two", "decode", "decode_covered", "holds", 5_648_449, None, **TWO),
     _scenario("two", "decode", "reservations_counted", "holds", 5_623_789, None, **TWO),

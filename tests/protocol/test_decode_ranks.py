@@ -15,10 +15,12 @@ from protocol.machines.collectives.round_worker import Rank
 from protocol.machines.repaired.decode_ranks import build
 from protocol.machines.repaired.decode_rounds import build as build_rounds
 
+from .paths import in_order
 
-def found(part: str, asked: str, **config: Any) -> Finding:
-    """The answer of the slow explorer."""
-    return check(build(part, **config).focused(asked), explorer="reference").findings[asked]
+
+def found(part: str, asked: str, explorer: str = "reference", **config: Any) -> Finding:
+    """The answer, of the slow explorer where there are few states."""
+    return check(build(part, **config).focused(asked), explorer=explorer).findings[asked]
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
@@ -32,6 +34,20 @@ def test_a_report_of_one_rank_does_not_speak_for_another_that_runs_on_by_itself(
     finding = found("ranks", "ranks_covered", forward="async")
     assert finding.verdict is Verdict.VIOLATED and finding.path is not None
     assert list(map(str, finding.path))[-3:] == ["worker[0].read_batch", "worker[0].start_forward", "worker[0].finish_forward"]
+
+
+def test_new_weights_are_a_step_that_every_rank_has_taken_when_it_is_reported() -> None:
+    assert found("ranks", "ranks_covered", control=True).verdict is Verdict.HOLDS
+    assert found("engine", "step_with_other_weights", control=True).verdict is Verdict.HOLDS
+    finding = found("whole", "step_with_other_weights", "table", control=True, forward="async")
+    assert finding.verdict is Verdict.VIOLATED and finding.path is not None
+    assert in_order(list(map(str, finding.path)), "decode_worker[0].begin_update", "worker[0].finish_forward", "decode_worker[0].end_update")
+    assert "worker[1].start_forward" not in list(map(str, finding.path))
+
+
+def test_a_step_ends_when_the_gate_schedules_it_and_the_ranks_keep_together() -> None:
+    assert found("whole", "step_ends", "table").verdict is Verdict.HOLDS
+    assert found("whole", "step_ends", "table", variant="B'", loop_top_barrier=False).verdict is Verdict.VIOLATED
 
 
 def test_the_ranks_are_those_that_the_engine_runs() -> None:

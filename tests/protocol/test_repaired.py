@@ -141,6 +141,16 @@ def test_a_router_that_knows_who_is_dead_does_less_and_nothing_is_lost_by_it() -
     assert knowing.generated < late.generated
 
 
+def test_nothing_changes_where_the_end_of_a_step_is_a_row_of_its_own() -> None:
+    """As the engine has it; in most scenarios it is part of the first credit."""
+    for config in ({"aborts": True, "drafts": True}, {"control": True}, {"crash": "any", "repeats": True}):
+        findings = check(build(**config, reports=True)).findings
+        assert {name: f.verdict for name, f in findings.items() if f.verdict is not Verdict.HOLDS} == {}
+    path = path_of("step_on_freed_reservation", without="ends_steps", aborts=True, reports=True)
+    assert in_order(path, "decode_worker.start_step", "router.abort_at_decode", "decode_worker.release")
+    assert "decode_worker.hear_report" not in path
+
+
 def test_a_crash_forgets_as_much_however_often_a_number_is_used() -> None:
     def stores(turns: int) -> dict[str, int]:
         crashes = [a for a in build(crash="any", repeats=True, turns=turns).actions if a.row.event.startswith("crash_")]

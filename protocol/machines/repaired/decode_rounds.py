@@ -37,11 +37,13 @@ class SharedRanks(Ranks):
         instances: that share the experts; D is the first. ranks: of each.
         forward: sync, and rank 0 reports behind the last exchange; async, and it reports as soon as it is through itself.
         balances: experts move: all ranks meet behind every forward.
+        asks: the ranks of all instances say in every iteration whether they have a batch, as they do; else they learn it of nobody.
     """
 
-    def __init__(self, instances: int, ranks: int, forward: str, waits: bool, balances: bool):
-        self.round = Round.create(LOOPS["repaired"], "prefill", instances, ranks, crashes=False)
-        super().__init__(ranks, "repaired", forward, True, "rank", waits, self.round.ranks)
+    def __init__(self, instances: int, ranks: int, forward: str, waits: bool, balances: bool, asks: bool):
+        loop = LOOPS["repaired" if asks else "repaired-without-asking"]
+        self.round = Round.create(loop, "prefill", instances, ranks, crashes=False)
+        super().__init__(ranks, "repaired", forward, True, "rank", waits, index=self.round.ranks)
         r, step = self.round, Optional(self.number)
         self.collective = "end" if balances else None
         self.scheduled = private("step_scheduled", step, over=r.instances)
@@ -57,9 +59,9 @@ class SharedRanks(Ranks):
     def _gates(self, gate: Machine) -> Machine:
         """D's gate schedules what D's engine gives it."""
         i = me(self.round.instances)
-        take = when(i == 0, self.due.receive(), self.scheduled[i].set(self.due.cell().head))
+        take = when(i == 0, self.scheduled[i].set(self.due.cell().head))
         effects: dict[str, list[Any]] = {"schedule": [take], "put_batch": [self.put[i].set(self.scheduled[i])]}
-        rows = [handled(row, effects.get(row.event, [])) for row in gate.rows]
+        rows = [handled(self.knowing(row, i == 0), effects.get(row.event, [])) for row in gate.rows]
         return Machine("gate", gate.states, rows, copies=gate.copies, doc=gate.doc)
 
     def _ranks(self, worker: Machine) -> Machine:
@@ -89,11 +91,12 @@ def build(
     forward: str = "sync",
     waits: bool = True,
     balances: bool = False,
+    asks: bool = True,
 ) -> System:
     """The half of D with ranks that share their experts with those of others, split in two.
 
     Args:
-        part, asked: see `decode_ranks.build`. instances, ranks, forward, waits, balances: see `SharedRanks`.
+        part, asked: see `decode_ranks.build`. instances, ranks, forward, waits, balances, asks: see `SharedRanks`.
 
     Raises:
         DefinitionError: an unknown part, property or forward, or a bound outside its choices.
@@ -101,4 +104,4 @@ def build(
     if instances < 2 or ranks < 1:
         raise DefinitionError(f"instances={instances}, ranks={ranks}: give two instances or more that share experts, and a rank or more of each")
     p = Plane(Rules(), Bounds(1, 1, 1, 1, 1, 1, 1, 1, False, 1, 1, False, False, False, False, False, False, "none", 1, reports=True))
-    return half_with_ranks(p, SharedRanks(instances, ranks, forward, waits, balances), part, asked, __doc__ or "")
+    return half_with_ranks(p, SharedRanks(instances, ranks, forward, waits, balances, asks), part, asked, __doc__ or "")

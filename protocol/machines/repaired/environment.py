@@ -1,9 +1,9 @@
 """What each side of the repaired protocol may do to the other: machines that stand for all of P, and for all else.
 
-*The decoding side* is D, the router with its clients, and the network's losses. Of it P sees messages, the requests that the router
-registers and aborts, the keys that D opens, and nothing else. *The prefilling side* is everything of P. Each stand-in has one copy a
-request, and does more than what it stands for: it remembers next to nothing, replies to what nobody has asked, and forgets what it
-has heard. `halves.py` asks whether they cover what they stand for.
+*The decoding side* is D, the router with its clients, the operator, and the network's losses. Of it P sees messages, the requests that
+the router registers and aborts, the keys that D opens, new weights that are due, and nothing else. *The prefilling side* is everything
+of P. Each stand-in has one copy a request, and does more than what it stands for: it remembers next to nothing, replies to what nobody
+has asked, and forgets what it has heard. `halves.py` asks whether they cover what they stand for.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ def decoding_side(p: Plane, request: Machine, stands_for: Collection[str], forge
             anywhere("lose_settled", effects=[p.settled[q, t].receive(0)]),
         ]
     # fmt: on
+    if p.bounds.control:
+        rows.append(Row("ask_update", tuple(s), None, TRUE, [p.update_due.set(True)], "router"))
     return _machine("decoding_side", DecodingSide, rows, p, stands_for, forgets)
 
 
@@ -109,6 +111,8 @@ def prefilling_side(p: Plane, request: Machine, stands_for: Collection[str], for
             does("commit_again",  guard=(at == Stage.COMMITTING) & sent, effects=[commit]),
             ends("cancel_again",  guard=at == Stage.CANCELLING,        effects=[cancel]),
         ]
+    if p.bounds.control:
+        rows.append(ends("update", guard=p.update_due, effects=[p.update_due.set(False)]))
     if p.bounds.deadlines:
         rows.append(does("give_up", effects=[cancel], moves=move.give_up))
     # fmt: on

@@ -18,8 +18,8 @@ from .environment import decoding_side, prefilling_side
 from .plane import Plane
 from .protocol import compose
 
-DECODING = ("router", "listener", "decode_loop", "decode_worker", "faults")
-"""The machines of D's side: D, the router with its clients, and the network's losses."""
+DECODING = ("router", "listener", "decode_loop", "decode_worker", "control", "faults")
+"""The machines of D's side: D, the router with its clients, the operator, and the network's losses."""
 
 
 def build(
@@ -46,6 +46,7 @@ def build(
     errors: bool = False,
     suspicions: bool = False,
     asynchronous: bool = False,
+    control: bool = False,
 ) -> System:
     """One half of the repaired protocol at these bounds; see `plane.Bounds`.
 
@@ -60,7 +61,7 @@ def build(
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
     faults = (aborts, deadlines, repeats, losses, errors, suspicions)
-    p = Plane(Rules.all_but(without), Bounds(*sizes, *faults, "none", 1, asynchronous=asynchronous))
+    p = Plane(Rules.all_but(without), Bounds(*sizes, *faults, "none", 1, asynchronous=asynchronous, control=control))
     whole = compose(p)
     if asked:
         whole = whole.focused(*asked.split(","))

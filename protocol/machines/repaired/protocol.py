@@ -74,8 +74,8 @@ def build(
     """
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
     faults = (aborts, deadlines, repeats, losses, errors, suspicions, crash, lives)
-    more = (drafts, control, prefills, asynchronous, mortals, prefixes, blocks, shares_experts, troubled, knows_dead, reports)
-    bounds = Bounds(*sizes, *faults, *more)
+    parts = (drafts, control, prefills, asynchronous, mortals, prefixes, blocks, shares_experts)
+    bounds = Bounds(*sizes, *faults, *parts, troubled, knows_dead, reports)
     return compose(Plane(Rules.all_but(without), bounds))
 
 
