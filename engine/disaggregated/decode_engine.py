@@ -13,13 +13,14 @@ from protocol.machines.repaired.plane import Entry
 
 from ..binding import Outcome, after, carries, decides
 from ..clock import NOTHING_SHARED, Clock
+from ..errors import EngineError
 from ..generation import DraftUse, Finish, Token
 from ..model.kv_cache import BlockPool
 from ..model.proposer import Proposer, proposer_of
 from ..model.shard import Chunk
 from ..step import Step
 from .fence import Fence
-from .job import BlockTable, Job, NewWeights, StepTokens, Work
+from .job import BlockTable, Job, StepReport, StepTokens, Work
 from .letters import Produced
 from .loss import Loss
 from .plant import Plant
@@ -72,8 +73,8 @@ class DecodeEngine:
         fence.revoke(q for q in range(plant.numbers) if plant.homes.decode_of(q) == number)
         self.answers: dict[int, Answer] = {}
         self._ended: dict[int, Finish | Loss] = {}
-        self.due: Work | NewWeights | None = None
-        self.report: StepTokens | None = None
+        self.due: Work | None = None
+        self.report: StepReport | None = None
         self._tokens: StepTokens = {}
         self._steps = self._proposed = 0
 
@@ -148,11 +149,18 @@ class DecodeEngine:
     @after("decode_worker.begin_update")
     def update(self, step: Step) -> None:
         """Give the ranks new weights, as a step without requests."""
-        self.due = step.cargo
+        self._steps += 1
+        self.due = Work(self._steps, (), (), (), step.cargo)
 
-    def finish_step(self, tokens: StepTokens) -> None:
-        """The ranks report the step that they were given."""
-        self.report = tokens
+    def finish_step(self, report: StepReport) -> None:
+        """The ranks report the step that they were given.
+
+        Raises:
+            EngineError: they report another one, which `report_of_another_step` of the model says that they never do.
+        """
+        if self.report is not None or report.number != self._steps:
+            raise EngineError(f"D {self._number} hears of step {report.number} in step {self._steps}; its ranks and its worker are out of step")
+        self.report = report
 
     @decides("decode_worker.hear_report", "decode_worker.end_update")
     def hear(self, open_rows: Sequence[Outcome]) -> Outcome | None:
@@ -163,7 +171,7 @@ class DecodeEngine:
     def take(self, step: Step) -> None:
         """The tokens to credit."""
         assert self.report is not None
-        self._tokens, self.report = self.report, None
+        self._tokens, self.report = dict(self.report.tokens), None
         if self._proposed:
             self._deliver(DraftUse(self._proposed, sum(len(accepted) - 1 for accepted in self._tokens.values())))
 
@@ -188,8 +196,9 @@ class DecodeEngine:
         """The client gets the token; an answer that its first token ended gets none."""
         q = step.chosen["request"]
         if q in self._tokens:
-            token, *rest = self._tokens[q]
-            self._tokens[q] = tuple(rest)
+            token, *rest = self._tokens.pop(q)
+            if rest:
+                self._tokens[q] = tuple(rest)
             self._credit(self.answers[q], token)
 
     def lose_step(self) -> None:
@@ -244,7 +253,7 @@ class DecodeGate:
         return next(outcome for outcome in open_rows if outcome.event == "schedule")
 
     @carries("gate.put_batch")
-    def contents(self, outcome: Outcome) -> Work | NewWeights | None:
+    def contents(self, outcome: Outcome) -> Work | None:
         """What `put_tasks` puts."""
         return self._engine.due
 

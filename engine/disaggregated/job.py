@@ -76,13 +76,24 @@ class CacheTask:
 
 
 @dataclass(frozen=True)
+class NewWeights:
+    """The weights that a rank is to go on with. `path`: of their file; none for the model's own."""
+
+    path: str = ""
+
+
+@dataclass(frozen=True)
 class Work:
-    """A batch: a chunk for each of some requests. `number`: of the forward. `jobs`: of the same requests."""
+    """A batch: a chunk for each of some requests. `number`: of the forward. `jobs`: of the same requests.
+
+    `weights`: to be loaded before; D's ranks get them so, with a batch of no requests.
+    """
 
     number: int
     requests: tuple[int, ...]
     chunks: tuple[Chunk, ...]
     jobs: tuple[Job, ...]
+    weights: NewWeights | None = None
 
     def to_compute(self) -> Work:
         """The same work without chunks that have no tokens."""
@@ -91,17 +102,18 @@ class Work:
     def only(self, places: Sequence[int]) -> Work:
         """These places of it, in this order."""
         chunks, jobs = tuple(self.chunks[k] for k in places), tuple(self.jobs[k] for k in places)
-        return Work(self.number, tuple(self.requests[k] for k in places), chunks, jobs)
-
-
-@dataclass(frozen=True)
-class NewWeights:
-    """A batch without requests: the weights that a rank is to go on with. `path`: of their file; none for the model's own."""
-
-    path: str = ""
+        return Work(self.number, tuple(self.requests[k] for k in places), chunks, jobs, self.weights)
 
 
 Tokens = dict[int, Token]
 """A forward's result on P: the first tokens, by request number."""
 StepTokens = dict[int, tuple[Token, ...]]
 """A decode step's result: by request number, as many tokens as were accepted; at least one."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What D's ranks say of a step that is over: its number, and its result."""
+
+    number: int
+    tokens: StepTokens

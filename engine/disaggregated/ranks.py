@@ -19,7 +19,7 @@ from ..model.shard import Chunk, Rows
 from ..model.step_buffers import CapturedStep
 from ..model.weights import Floats
 from ..step import Step
-from .job import Job, NewWeights, StepTokens, Tokens, Work
+from .job import Job, NewWeights, StepReport, StepTokens, Tokens, Work
 
 
 class Computation(Protocol):
@@ -152,33 +152,35 @@ class DecodeRank:
         self._rank, self._computation, self._captures = rank, computation, captures
         self._rows = BatchRows(sequences, step_tokens)
         self._captured = CapturedStep.for_decoding(sequences * step_tokens)
-        self._work: Work | NewWeights | None = None
+        self._work: Work | None = None
 
     @after("worker.read_batch", "worker.read_last_batch")
     def take(self, step: Step) -> None:
-        """The batch, in the order of its rows; or new weights."""
-        self._work = self._in_rows(step.cargo) if isinstance(step.cargo, Work) else step.cargo
+        """The batch, in the order of its rows."""
+        self._work = None if step.cargo is None else self._in_rows(step.cargo)
 
     @after("worker.start_forward")
     def forward(self, step: Step) -> None:
-        """All layers; or new weights, or nothing of its own beside others that share the experts."""
+        """All layers, with new weights if they came along; or nothing of its own beside others that share the experts."""
         number, batch = 0, Rows.of(())
-        if isinstance(self._work, NewWeights):
-            self._computation.load(self._work)
-        elif self._work is not None:
+        if self._work is not None:
             number, batch = self._work.number, Rows.of(self._work.chunks)
+            if self._work.weights is not None:
+                self._computation.load(self._work.weights)
         self._computation.enter(number, self._captured.replay(batch) if batch and self._captured.takes(batch) else batch)
 
     @after("worker.finish_forward")
-    def report(self, step: Step) -> StepTokens | None:
+    def report(self, step: Step) -> StepReport | None:
         """The next tokens, once an instance; there are none of a step without rows, such as new weights."""
         work, self._work, computed = self._work, None, self._computation.leave()
         if work is None or self._rank != 0:
             return None
-        if isinstance(work, NewWeights) or not work.requests:
-            return {}
-        if computed is None:
-            return None
+        if not work.requests:
+            return StepReport(work.number, {})
+        return None if computed is None else StepReport(work.number, self._tokens(work, computed))
+
+    def _tokens(self, work: Work, computed: Floats) -> StepTokens:
+        """The tokens that each row of the batch has come to."""
         logits, found = iter(computed), {}
         routes: list[list[Integers] | None] = [None] * len(work.requests)
         if self._captures:

@@ -258,7 +258,8 @@ class Supervision:
             back.missing.remove(name)
             if not back.missing:
                 self._returning.remove(back)
-                self._faults.fire(back.row)
+                if not self._faults.fire(back.row):
+                    raise EngineError(f"{name} is back, and {back.row.instance.action.name} is not enabled; the run is given up, start it again")
                 for other in back.names:
                     self._house.children[other].tell("go")
                 self._tell(Letter(SUPERVISOR, Returned(tuple(sorted(back.names)))))

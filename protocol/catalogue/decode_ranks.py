@@ -103,6 +103,13 @@ SCENARIOS = [
     _scenario("whole-rank-works-after-step", "whole", "rank_works_after_step", "holds", 12_768, None),
     _scenario("whole-async-rank-works-after-step", "whole", "rank_works_after_step", "violated", 25_104, 36, EARLY_REPORT, **ASYNC),
     _scenario("whole-step-ends", "whole", "step_ends", "holds", 12_768, None),
+    _scenario("two-engine-covered", "engine", "engine_covered", "holds", 295_370, None, aborts=True, **TWO),
+    _scenario("two-decode-covered", "engine", "decode_covered", "holds", 295_780, None, aborts=True, **TWO),
+    _scenario("two-rank-works-after-step", "engine", "rank_works_after_step", "holds", 295_370, None, aborts=True, **TWO),
+    _scenario("two-report-of-another-step", "engine", "report_of_another_step", "holds", 295_370, None, aborts=True, **TWO),
+    _scenario("two-step-on-freed-reservation", "engine", "step_on_freed_reservation", "holds", 295_370, None, aborts=True, **TWO),
+    _scenario("two-hasty-tp1-engine-covered", "engine", "engine_covered", "violated", 1_746_890, 18, HASTY, waits=False, aborts=True, ranks=1, **TWO),
+    _scenario("two-whole-step-ends", "whole", "step_ends", "holds", 999_810, None, **TWO),
     _scenario("b-prime-without-barriers-whole-step-ends", "whole", "step_ends", "violated", 17_976, 40, SLIPPED,
               variant="B'", loop_top_barrier=False),
     # -- new weights, which D's worker gives its ranks as a step without requests ------------------------------------------------

@@ -38,5 +38,6 @@ ROUNDS = [
     _scenario("async-tp2", "violated", 425_847, 34, EARLY, ranks=2, forward="async"),
     _scenario("whole-tp1-step-ends", "holds", 190_584, None, ENDS, ranks=1, part="whole"),
     _scenario("whole-tp1-step-without-asking", "violated", 222_408, 41, ALONE, ranks=1, part="whole", asks=False),
+    _scenario("without-asking-tp2", "holds", 316_918, None, f"{COVERED} It need not end.", ranks=2, asks=False),
 ]
 # fmt: on

@@ -18,6 +18,8 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | crash-of-prefill | P dies, and may start again; prompts of up to two chunks |
 | crash-of-rank | P's engine process, a worker or a messager dies, and P with it |
 | drafts | D's steps may accept more than one token of a request; its number is used again, and the client gives up |
+| reports, reports-drafts | that a step of D is over is a row of its own, as the engine has it: two requests; with drafts, turns and aborts |
+| reports-crash, reports-aborts | the same, with an operator and a D that crashes; deep: two requests, and clients that give up |
 | crash-of-any | P and D die, one of them or both |
 | full | D number 0 takes no request; the other one does |
 | launched, launched-tp2 | the ranks launch their forwards and go on: on one rank, on two |
@@ -159,6 +161,18 @@ WHOLE = [
     kept("drafts", "token_miscredited", 72_027, None),
     kept("drafts", "step_on_freed_reservation", 68_023, None),
     kept("drafts", "requests_answered", 68_023, None),
+    kept("reports", "token_miscredited", 127_340, None),
+    kept("reports", "token_lost", 127_340, None),
+    kept("reports", "step_on_freed_reservation", 127_340, None),
+    kept("reports", "requests_answered", 127_340, None),
+    kept("reports-drafts", "token_miscredited", 73_455, None),
+    kept("reports-drafts", "step_on_freed_reservation", 69_451, None),
+    kept("reports-drafts", "requests_answered", 69_451, None),
+    kept("reports-crash", "answered_at_most_once", 499_768, None),
+    kept("reports-crash", "requests_answered", 499_768, None),
+    kept("reports-aborts", "token_miscredited", 4_225_948, None, deep=True),
+    kept("reports-aborts", "step_on_freed_reservation", 3_643_220, None, deep=True),
+    kept("reports-aborts", "requests_answered", 3_643_220, None, deep=True),
     kept("turns-suspected", "foreign_written", 32_005, None),
     kept("turns-suspected", "failed_without_cause", 32_797, None),
     kept("turns-suspected", "answered_at_most_once", 32_005, None),

@@ -157,7 +157,7 @@ class Ranks:
             rows = [handled(r, take if r.event == "schedule" else find if r.destination is Gate.SCHEDULING else []) for r in rows]
         if self.reporter == "gate":
             told = [self.report.send(step.value), step.set(None), over.set(False)]
-            rows.append(Row("tell", Gate.SCHEDULING, Gate.SCHEDULING, over, told, "decode", cite="decode_engine.py: see_through"))
+            rows.append(Row("tell", Gate.SCHEDULING, Gate.SCHEDULING, over, told, "decode", cite="to compare: the gate says that a step is over"))
         return Machine("gate", gate.states, rows, doc=gate.doc)
 
     def _worker(self, worker: Machine, batch: Variable) -> Machine:

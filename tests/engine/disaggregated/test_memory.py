@@ -111,7 +111,10 @@ def of_decode(crew: DecodeCrew, parts: Parts, cells: Cells, plant: Plant) -> Com
     yield "ends of requests that have not ended", {q for q in engine._ended if entries[q] not in (Entry.ENDING, Entry.ANSWERING)}, set()
     if cells("decode_worker.state", d) in (DecodeWorker.IDLE, DecodeWorker.CREDITING):
         yield "a step on its way to the ranks, or back", (engine.due, engine.report), (None, None)
-    elif engine.due is not None:
+    if cells("decode_worker.state", d) is DecodeWorker.CREDITING:
+        stepping = {q for q in entries if cells("decode_batch", d, q)}
+        yield "tokens that are missing", {q for q in stepping if engine.answers[q].finish is None} - set(engine._tokens), set()
+    if engine.due is not None:
         yield "report of a step that is not scheduled", engine.report, None
 
 

@@ -41,7 +41,7 @@ def test_all_end_with_one_and_come_back_with_the_experts_where_they_were_at_firs
     engine = LockstepEngine(WEIGHTS, plant(redundant), seed=2, logged=("", "decodes"))
     for generation in generations(16, seed=3, tokens=range(10, 11)):
         engine.submit(generation)
-    while sum(len(answer.tokens) for answer in engine.records.values()) < 20 or (redundant and not engine.ledger.rebalances):
+    while engine.open and (sum(len(answer.tokens) for answer in engine.records.values()) < 20 or (redundant and not engine.ledger.rebalances)):
         engine.turn()
     moved = len(engine.ledger.rebalances)
     assert set(engine.ensemble.kill(victim)) == set(GROUP)
