@@ -21,6 +21,7 @@ from ..machines.repaired.decode_ranks import build
 from . import Scenario, is_deep
 from .decode_rounds import ROUNDS
 from .hazard import Hazard
+from .repaired_asked import ASKED
 from .repaired_bounds import ALL_FAULTS
 from .repaired_scenario import PULLS
 
@@ -28,13 +29,6 @@ SAYS = {
     "ranks_covered": "Gate and ranks do what D's worker believes of a step: it is taken, every rank works on it, once, and then it is reported.",
     "engine_covered": "D's engine process gives its ranks one step after the other.",
     "decode_covered": "P sees nothing of D that it does not see of a D without ranks.",
-    "rank_works_after_step": "No rank is in a step that D's engine process has not begun, or has heard to be over.",
-    "report_of_another_step": "What is credited comes from the step that was begun.",
-    "step_ends": "D's ranks report every step that D's worker begins, and all new weights.",
-    "step_with_other_weights": "Every rank has loaded the weights with which D's worker begins a step.",
-    "step_on_freed_reservation": "EW-P7 on D: D's own steps work on reserved blocks.",
-    "reservations_counted": "CH-S4: what D has given away is what its open requests hold.",
-    "answered_at_most_once": "EW-P10, CH-L2: no client is answered twice.",
 }
 ASYNC: dict[str, Any] = {"forward": "async"}
 UPDATES: dict[str, Any] = {"control": True}
@@ -61,7 +55,7 @@ def _scenario(name: str, part: str, asked: str, expected: str, distinct: int, pa
         variant += f"-without-{config['without'].replace('_', '-')}"
     variant += "" if config.get("waits", True) else "-hasty"
     config = {"part": part, **config}
-    said = f"{SAYS[asked]} {about}".rstrip()
+    said = f"{({**ASKED, **SAYS})[asked]} {about}".rstrip()
     return Scenario(
         f"decode-ranks-{name}", "decode-ranks", build, asked, expected, PULLS, variant, said, config, distinct, path, is_deep(distinct, expected)
     )

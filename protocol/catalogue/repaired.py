@@ -18,6 +18,8 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | crash-of-prefill | P dies, and may start again; prompts of up to two chunks |
 | crash-of-rank | P's engine process, a worker or a messager dies, and P with it |
 | drafts | D's steps may accept more than one token of a request; its number is used again, and the client gives up |
+| ranked, ranked-aborts | a step of D is a forward of its rank, behind a gate; the client gives up |
+| ranked-control, ranked-crash | the same, with an operator; deep: with a D that crashes |
 | reports, reports-drafts | that a step of D is over is a row of its own, as the engine has it: two requests; with drafts, turns and aborts |
 | reports-crash, reports-aborts | the same, with an operator and a D that crashes; deep: two requests, and clients that give up |
 | crash-of-any | P and D die, one of them or both |
@@ -161,6 +163,23 @@ WHOLE = [
     kept("drafts", "token_miscredited", 72_027, None),
     kept("drafts", "step_on_freed_reservation", 68_023, None),
     kept("drafts", "requests_answered", 68_023, None),
+    kept("ranked", "rank_works_after_step", 94_410, None),
+    kept("ranked", "report_of_another_step", 94_410, None),
+    kept("ranked", "step_on_freed_reservation", 94_410, None),
+    kept("ranked", "step_ends", 94_410, None),
+    kept("ranked", "some_request_is_answered", 94_410, 62),
+    kept("ranked", "requests_answered", 94_410, None),
+    kept("ranked-aborts", "rank_works_after_step", 335_106, None),
+    kept("ranked-aborts", "report_of_another_step", 335_106, None),
+    kept("ranked-aborts", "step_ends", 335_106, None),
+    kept("ranked-aborts", "requests_answered", 335_106, None),
+    kept("ranked-control", "rank_works_after_step", 656_208, None),
+    kept("ranked-control", "step_with_other_weights", 1_312_416, None, deep=True),
+    kept("ranked-control", "step_ends", 656_208, None),
+    kept("ranked-control", "update_ends", 656_208, None),
+    kept("ranked-crash", "rank_works_after_step", 3_662_856, None, deep=True),
+    kept("ranked-crash", "report_of_another_step", 3_662_856, None, deep=True),
+    kept("ranked-crash", "requests_answered", 3_662_856, None, deep=True),
     kept("reports", "token_miscredited", 127_340, None),
     kept("reports", "token_lost", 127_340, None),
     kept("reports", "step_on_freed_reservation", 127_340, None),

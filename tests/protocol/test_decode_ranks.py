@@ -17,6 +17,9 @@ from protocol.machines.repaired.decode_rounds import build as build_rounds
 
 from .paths import in_order
 
+HERE = {"gate": "decode_gate", "worker": "decode_rank"}
+"""How the machines of the engine's system of D's ranks are called where they are composed with D."""
+
 
 def found(part: str, asked: str, explorer: str = "reference", **config: Any) -> Finding:
     """The answer, of the slow explorer where there are few states."""
@@ -33,7 +36,7 @@ def test_a_step_of_the_ranks_is_what_the_worker_of_the_composition_believes(rank
 def test_a_report_of_one_rank_does_not_speak_for_another_that_runs_on_by_itself() -> None:
     finding = found("ranks", "ranks_covered", forward="async")
     assert finding.verdict is Verdict.VIOLATED and finding.path is not None
-    assert list(map(str, finding.path))[-3:] == ["worker[0].read_batch", "worker[0].start_forward", "worker[0].finish_forward"]
+    assert list(map(str, finding.path))[-3:] == ["decode_rank[0,0].read_batch", "decode_rank[0,0].start_forward", "decode_rank[0,0].finish_forward"]
 
 
 def test_new_weights_are_a_step_that_every_rank_has_taken_when_it_is_reported() -> None:
@@ -41,8 +44,8 @@ def test_new_weights_are_a_step_that_every_rank_has_taken_when_it_is_reported() 
     assert found("engine", "step_with_other_weights", control=True).verdict is Verdict.HOLDS
     finding = found("whole", "step_with_other_weights", "table", control=True, forward="async")
     assert finding.verdict is Verdict.VIOLATED and finding.path is not None
-    assert in_order(list(map(str, finding.path)), "decode_worker[0].begin_update", "worker[0].finish_forward", "decode_worker[0].end_update")
-    assert "worker[1].start_forward" not in list(map(str, finding.path))
+    assert in_order(list(map(str, finding.path)), "decode_worker[0].begin_update", "decode_rank[0,0].finish_forward", "decode_worker[0].end_update")
+    assert "decode_rank[0,1].start_forward" not in list(map(str, finding.path))
 
 
 def test_a_step_ends_when_the_gate_schedules_it_and_the_ranks_keep_together() -> None:
@@ -55,8 +58,8 @@ def test_the_ranks_are_those_that_the_engine_runs() -> None:
     (composition,) = Plant(TINY, ranks=2).decode_systems.values()
     engine = composition.system()
     part = build("ranks", ranks=2)
-    for name in ("gate", "worker"):
-        rows, ours = ([(r.event, r.sources, r.destination) for r in s.machine(name).rows] for s in (engine, part))
+    for its, name in HERE.items():
+        rows, ours = ([(r.event, r.sources, r.destination) for r in m.rows] for m in (engine.machine(its), part.machine(name)))
         assert rows == ours
 
 
@@ -71,8 +74,8 @@ def test_the_ranks_of_a_round_are_those_that_the_engine_runs(redundant: int | No
     """Row by row, but that a row looks into the handler of `finish_forward` here."""
     (composition,) = Plant(TINY_EXPERTS, 2, 2, expert_parallel=4, redundant_experts=redundant).decode_systems.values()
     engine, part = composition.system(), build_rounds("ranks", ranks=2, balances=redundant is not None)
-    for name in ("gate", "worker"):
-        rows, ours = ([(r.event, r.sources, r.destination) for r in s.machine(name).rows] for s in (engine, part))
+    for name, here in HERE.items():
+        rows, ours = ([(r.event, r.sources, r.destination) for r in m.rows] for m in (engine.machine(name), part.machine(here)))
         changed = [(mine, its) for mine, its in zip(ours, rows) if mine != its]
         assert [(mine[:2], mine[2]) for mine, _ in changed] == [(its[:2], Rank.COMPUTING) for _, its in changed]
         assert [row[0] for row in ours[len(rows) :]] == (["exchange_last", "end_handler"] if name == "worker" else [])

@@ -38,7 +38,7 @@ def test_every_property_is_asked_of_the_whole_and_named_with_what_it_means() -> 
     systems = (
         build(),
         build(full=True, decodes=2, requests=2, threads=2),
-        build(control=True),
+        build(control=True, decode_ranks=True),
         build(prefills=2),
         build(prefills=2, troubled=1),
         cached,

@@ -137,6 +137,7 @@ class Bounds:
         shares_experts: the D's run their forwards together, so that they die and come back together.
         knows_dead: the router knows which P is dead, and posts nothing there; else it may do so, because such news take their time.
         reports: that a decode step is over is a row of D's worker; else it is part of crediting the step's first token.
+        decode_ranks: a decode step is a forward of D's ranks, as many as P has, behind a gate, and they report it; else it is one thing.
     """
 
     requests: int
@@ -169,11 +170,17 @@ class Bounds:
     troubled: int | None = None
     knows_dead: bool = False
     reports: bool = False
+    decode_ranks: bool = False
 
     @property
     def all_blocks(self) -> int:
         """P's blocks."""
         return self.blocks or self.slots * self.chunks
+
+    @property
+    def hears_reports(self) -> bool:
+        """D's worker hears that a step is over."""
+        return self.reports or self.decode_ranks
 
     @property
     def spoils_only_by_death(self) -> bool:
@@ -201,6 +208,8 @@ class Bounds:
             raise DefinitionError(f"blocks = {self.blocks}: blocks are counted with a prefix cache; set prefixes to 1 or more")
         if self.blocks and self.blocks < self.chunks:
             raise DefinitionError(f"blocks = {self.blocks}: a prompt of {self.chunks} chunks would wait for ever; give at least as many")
+        if self.decode_ranks and self.shares_experts:
+            raise DefinitionError("decode_ranks: ranks that share experts are composed with the half of D only; see decode_rounds.py")
         if self.crash not in CRASHES:
             raise DefinitionError(f"crash={self.crash!r}: choose one of {', '.join(CRASHES)}")
         if (self.losses or self.crash in ("decode", "any")) and not self.repeats:

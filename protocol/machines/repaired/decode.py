@@ -115,7 +115,7 @@ def decode_worker(p: Plane, entry: Machine) -> Machine:
     """D.W and D.T: steps over all requests that decode, a token each, and the end of every reservation (4.12, H10).
 
     A step works on the blocks of its requests until its tokens are credited: what is aborted meanwhile is let go afterwards. That it is over
-    is a row of its own where the bounds have `reports`, and part of the first credit where they have not.
+    is a row of its own where the bounds say so (`reports`), and part of the first credit where they have not.
     """
     d, s, q = me(p.decode), DecodeWorker, choice("request", p.request)
     batch, at, turn = p.decode_batch, entry.at(d, q), p.step_turn[d, q]
@@ -138,8 +138,8 @@ def decode_worker(p: Plane, entry: Machine) -> Machine:
     revoke = [p.open_key[d, q].set(None)] if p.rules.fences_writes else []
     free = [p.reserved[d].sub(1), *revoke, p.decode_holds[q].set(None), p.may_fail[q].set(True)]
     step = partial(_row, choose=(q,), under=p.decode_lock[d])
-    steps = (s.STEPPING, s.CREDITING) if p.bounds.reports else (s.STEPPING,)
-    over, decided = steps[-1], "prompt" if p.bounds.reports else "decided"
+    steps = (s.STEPPING, s.CREDITING) if p.bounds.hears_reports else (s.STEPPING,)
+    over, decided = steps[-1], "prompt" if p.bounds.hears_reports else "decided"
     # fmt: off
     rows = [
         _row("start_step", s.IDLE, s.STEPPING, any_of(p.request, decodes), [begin, *served], under=p.decode_lock[d], cite="4.12"),
@@ -153,7 +153,7 @@ def decode_worker(p: Plane, entry: Machine) -> Machine:
                  decided=decided, cite="6.5; ours: aborted meanwhile, H28"),
         ]
     # fmt: on
-    if p.bounds.reports:
+    if p.bounds.hears_reports:
         rows.append(_row("hear_report", s.STEPPING, s.CREDITING, TRUE, [], decided="observed", fair="weak", cite="6.5; ours: of the ranks"))
     if p.bounds.drafts:
         more, cite = next_one & (at == Entry.DECODING), "10; ours: an accepted token of a step that has more"

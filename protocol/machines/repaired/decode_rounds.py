@@ -26,8 +26,9 @@ from ..collectives.loop import LOOPS, Round
 from ..collectives.round_gate import gate_machine
 from ..collectives.round_worker import Rank, RankTable
 from .bounds import Bounds, Rules
-from .decode_ranks import Ranks, half_with_ranks, handled
+from .decode_ranks import half_with_ranks
 from .plane import Plane
+from .ranks import Ranks, handled
 
 
 class SharedRanks(Ranks):
@@ -40,10 +41,10 @@ class SharedRanks(Ranks):
         asks: the ranks of all instances say in every iteration whether they have a batch, as they do; else they learn it of nobody.
     """
 
-    def __init__(self, instances: int, ranks: int, forward: str, waits: bool, balances: bool, asks: bool):
+    def __init__(self, p: Plane, instances: int, ranks: int, forward: str, waits: bool, balances: bool, asks: bool):
         loop = LOOPS["repaired" if asks else "repaired-without-asking"]
         self.round = Round.create(loop, "prefill", instances, ranks, crashes=False)
-        super().__init__(ranks, "repaired", forward, True, "rank", waits, index=self.round.ranks)
+        super().__init__(p, ranks, forward=forward, waits=waits, index=self.round.ranks)
         r, step = self.round, Optional(self.number)
         self.collective = "end" if balances else None
         self.scheduled = private("step_scheduled", step, over=r.instances)
@@ -59,28 +60,28 @@ class SharedRanks(Ranks):
     def _gates(self, gate: Machine) -> Machine:
         """D's gate schedules what D's engine gives it."""
         i = me(self.round.instances)
-        take = when(i == 0, self.scheduled[i].set(self.due.cell().head))
+        take = when(i == 0, self.scheduled[i].set(self.due[0].head))
         effects: dict[str, list[Any]] = {"schedule": [take], "put_batch": [self.put[i].set(self.scheduled[i])]}
-        rows = [handled(self.knowing(row, i == 0), effects.get(row.event, [])) for row in gate.rows]
-        return Machine("gate", gate.states, rows, copies=gate.copies, doc=gate.doc)
+        rows = [handled(self.knowing(row, self.due[0], i == 0), effects.get(row.event, [])) for row in gate.rows]
+        return Machine("decode_gate", gate.states, rows, copies=gate.copies, doc=gate.doc)
 
     def _ranks(self, worker: Machine) -> Machine:
         """A rank computes when it has left the all_to_all, in a handler, and takes no other row meanwhile."""
         w, (i, r) = Rank, self.round.own
         mine = self.held[i, r]
-        read, begin = [mine.set(self.put[i])], when(i == 0, self.works[r].set(mine))
+        read, begin = [mine.set(self.put[i])], when(i == 0, self.works[0, r].set(mine))
         effects: dict[str, list[Any]] = {"read_batch": read, "read_last_batch": read, "finish_forward": [begin]}
         rows = [handled(row, effects.get(row.event, [])) for row in worker.rows]
         (finish,) = (row for row in rows if row.event == "finish_forward")
         behind, finish.destination = finish.destination, w.COMPUTING
-        after, through = partial(Row, actor="decode", cite="ranks.py: report"), when(i == 0, self.works[r].set(None))
-        told = [mine.set(None), when((i == 0) & (r == 0) & ~mine.is_none, self.report.send(mine.value))]
+        after, through = partial(Row, actor="decode", cite="ranks.py: report"), when(i == 0, self.works[0, r].set(None))
+        told = [mine.set(None), when((i == 0) & (r == 0) & ~mine.is_none, self.report[0].send(mine.value))]
         if self.forward == "async":
             rows.append(after("end_handler", w.COMPUTING, behind, TRUE, [through, *told]))
         else:
             rows.append(after("exchange_last", w.COMPUTING, w.EXCHANGING, TRUE, [self.end[i].arrive(), through]))
             rows.append(after("end_handler", w.EXCHANGING, behind, passed(self.end[i]), told))
-        return Machine("worker", worker.states, rows, copies=worker.copies, initial=worker.initial, doc=worker.doc)
+        return Machine("decode_rank", worker.states, rows, copies=worker.copies, initial=worker.initial, doc=worker.doc)
 
 
 def build(
@@ -104,4 +105,4 @@ def build(
     if instances < 2 or ranks < 1:
         raise DefinitionError(f"instances={instances}, ranks={ranks}: give two instances or more that share experts, and a rank or more of each")
     p = Plane(Rules(), Bounds(1, 1, 1, 1, 1, 1, 1, 1, False, 1, 1, False, False, False, False, False, False, "none", 1, reports=True))
-    return half_with_ranks(p, SharedRanks(instances, ranks, forward, waits, balances, asks), part, asked, __doc__ or "")
+    return half_with_ranks(p, SharedRanks(p, instances, ranks, forward, waits, balances, asks), part, asked, __doc__ or "")

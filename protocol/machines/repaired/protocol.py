@@ -29,6 +29,7 @@ from .messager import consumer, registrar, sender
 from .plane import HOLDING, RESERVING, Entry, Plane, Report, Stage
 from .prefix_contents import prefix_cache_properties
 from .prepare import Prepare, prepare
+from .ranks import Ranks
 from .request import entry_machine, request_machine
 from .router import Router, router
 from .worker import Worker, worker
@@ -66,6 +67,7 @@ def build(
     troubled: int | None = None,
     knows_dead: bool = False,
     reports: bool = False,
+    decode_ranks: bool = False,
 ) -> System:
     """The repaired protocol at these bounds; see `bounds.Bounds`. `without` leaves one of `bounds.Rules` out.
 
@@ -75,7 +77,7 @@ def build(
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
     faults = (aborts, deadlines, repeats, losses, errors, suspicions, crash, lives)
     parts = (drafts, control, prefills, asynchronous, mortals, prefixes, blocks, shares_experts)
-    bounds = Bounds(*sizes, *faults, *parts, troubled, knows_dead, reports)
+    bounds = Bounds(*sizes, *faults, *parts, troubled, knows_dead, reports, decode_ranks)
     return compose(Plane(Rules.all_but(without), bounds))
 
 
@@ -88,12 +90,17 @@ def compose(p: Plane) -> System:
     preparing = prepare(own, its)
     machines = [request, entry, routing, preparing, scheduling, working, registrar(own), consumer(own), sender(own)]
     machines += [token_processor(own, its), completer(own, its), connector(own, its)]
-    machines += [listener(p, entry), decode_loop(p, entry), decode_worker(p, entry)]
+    machines += [listener(p, entry), decode_loop(p, entry)]
+    decoding, ranks = decode_worker(p, entry), Ranks(p, p.bounds.ranks) if p.bounds.decode_ranks else None
+    if ranks is not None:
+        decoding = ranks.decode_worker(decoding)
+    machines += [decoding, *(() if ranks is None else ranks.machines())]
     machines += [device(own)] if p.bounds.asynchronous else []
     operating = operator(p, request, entry)
     machines += [m for m in (timer(own, its), operating, faults(p)) if m is not None]
     properties = _properties(p, request, entry, routing, scheduling, working)
     properties += [*_threads(p, preparing), *prefix_cache_properties(p)]
+    properties += ranks.properties(decoding) if ranks is not None else []
     if operating is not None:
         properties += control_properties(p, request, operating)
     return System("repaired", machines, properties, doc=__doc__ or "")

@@ -11,12 +11,15 @@ outside it; the media allow exactly that one access beside the lock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ...combine import all_of, me
 from ...effect import each, when
 from ...expr import Expr
+from ...machine import Process
+from ...slice import slice_of
 from ...types import BOOL, Index, Range, Sequence
 from ...variable import Lock, Variable, locked, register
 
@@ -36,16 +39,27 @@ class EngineWorkerQueue:
     filled: Variable
 
     @classmethod
-    def create(cls, ranks: Index, numbers: Range) -> EngineWorkerQueue:
-        """An empty queue for batches with these numbers."""
-        lock = Lock("queue_lock", cite="facts 2.1: a server-side threading.Lock, taken by remote call")
+    def create(
+        cls, ranks: Index, numbers: Range, name: str = "queue", over: tuple[Index, ...] = (), process: Process | None = None
+    ) -> EngineWorkerQueue:
+        """An empty queue for batches with these numbers.
+
+        `over`: leading index types, where there are several; see `at`. `process`: it is empty again when that has died.
+        """
+        lock = Lock(f"{name}_lock", over=over, cite="facts 2.1: a server-side threading.Lock, taken by remote call")
+        own = partial(locked, lock=lock, process=process)
         return cls(
             ranks,
             lock,
-            tasks=locked("queue_tasks", Sequence(numbers, 1), lock, cite="facts 2.2: Q"),
-            read=locked("queue_read", BOOL, lock, over=ranks, init=True, cite="facts 2.2: CRF"),
-            filled=register("queue_filled", BOOL, cite="exist_tasks_intra_signal; facts 1.2: XQ"),
+            tasks=own(f"{name}_tasks", Sequence(numbers, 1), over=over, cite="facts 2.2: Q"),
+            read=own(f"{name}_read", BOOL, over=(*over, ranks), init=True, cite="facts 2.2: CRF"),
+            filled=register(f"{name}_filled", BOOL, over=over, process=process, cite="exist_tasks_intra_signal; facts 1.2: XQ"),
         )
+
+    def at(self, *instance: Any) -> EngineWorkerQueue:
+        """That instance's queue."""
+        parts: dict[str, Any] = {f: slice_of(getattr(self, f), instance) for f in ("lock", "tasks", "read", "filled")}
+        return replace(self, **parts)
 
     @property
     def is_read_by_all(self) -> Expr:

@@ -35,14 +35,21 @@ class Gate(IntEnum):
 
 
 def gate_machine(
-    variant: str, expert_parallel: bool, queue: EngineWorkerQueue, forward_signal: Variable | None, numbers: Range, batches: int | None
+    variant: str,
+    expert_parallel: bool,
+    queue: EngineWorkerQueue,
+    forward_signal: Variable | None,
+    numbers: Range,
+    batches: int | None,
+    number: Any = None,
 ) -> Machine:
     """The gate of one variant. `forward_signal` is None where the gate does not look at it.
 
-    With `batches` it stops (DONE) after so many; with None it goes on for ever and the numbers wrap.
+    With `batches` it stops (DONE) after so many; with None it goes on for ever and the numbers wrap. `number`: its cell for the next one's.
     """
     g = Gate
-    number = private("gate_next_number", Range(0, numbers.high if batches is None else numbers.high + 1))
+    if number is None:
+        number = private("gate_next_number", Range(0, numbers.high if batches is None else numbers.high + 1))
     after_nothing = g.PUTTING if expert_parallel and variant != "A" else g.CHECKING
     # fmt: off
     rows = [
