@@ -38,6 +38,9 @@ ROUNDS = [
     _scenario("async-tp2", "violated", 425_847, 34, EARLY, ranks=2, forward="async"),
     _scenario("whole-tp1-step-ends", "holds", 190_584, None, ENDS, ranks=1, part="whole"),
     _scenario("whole-tp1-step-without-asking", "violated", 222_408, 41, ALONE, ranks=1, part="whole", asks=False),
+    _scenario("updates-tp1", "holds", 61_584, None, f"{COVERED} Or it is new weights.", ranks=1, control=True),
+    _scenario("updates-tp2", "holds", 781_456, None, f"{COVERED} Or it is new weights.", ranks=2, control=True),
+    _scenario("whole-updates-tp1-step-ends", "holds", 963_006, None, ENDS, ranks=1, part="whole", control=True),
     _scenario("without-asking-tp2", "holds", 316_918, None, f"{COVERED} It need not end.", ranks=2, asks=False),
 ]
 # fmt: on

@@ -130,32 +130,56 @@ class Round:
     def create(cls, loop: Loop, role: str, instances: int, ranks: int, crashes: bool, fate: str | None = None, deaths: int = 0) -> Round:
         """The variables of so many instances with so many ranks each."""
         index, rank = Index("instance", instances), Index("rank", ranks)
-        fates = None if fate is None else Fate.create(fate, index, rank, deaths)
-        both, meetings = (index, rank), Meetings.create(index, rank, 1 if fates is None else deaths + 1)
-        process, memory = (Process("rank_process", over=both) if crashes else None, None) if fates is None else (fates.rank, fates.memory)
+        if fate is None:
+            return cls.over(loop, role, index, rank, Process("rank_process", over=(index, rank)) if crashes else None)
+        fates = Fate.create(fate, index, rank, deaths)
+        return cls.over(loop, role, index, rank, fates.rank, fates.memory, None, fates, deaths + 1)
+
+    @classmethod
+    def over(
+        cls,
+        loop: Loop,
+        role: str,
+        index: Index,
+        rank: Index,
+        process: Process | None = None,
+        memory: Process | None = None,
+        collectives: Process | None = None,
+        fate: Fate | None = None,
+        generations: int = 1,
+        name: str = "",
+    ) -> Round:
+        """The variables of these instances with these ranks each, their names behind `name`.
+
+        `process`: of a rank. `memory`, `collectives`: whose end makes queues and flags, and the places in collectives, anew.
+        """
+        both, meetings = (index, rank), Meetings.create(index, rank, generations, collectives, name)
         flag = partial(register, over=index, process=memory)
-        signal = flag("forward_signal", BOOL, cite="engine_forward_signal; facts 1.2: FWD") if loop.gated else None
+        met, own = partial(locked, lock=meetings.lock, process=collectives), partial(private, over=both)
+        signal = flag(f"{name}forward_signal", BOOL, cite="engine_forward_signal; facts 1.2: FWD") if loop.gated else None
         return cls(
             loop,
             role,
             index,
             rank,
-            TaskQueues.create(index, rank, Enum(Batch), memory),
+            TaskQueues.create(index, rank, Enum(Batch), memory, name),
             meetings,
             process,
-            announced=register("batch_announced", BOOL, over=index, cite="exist_task_signal or read_finish_flag; facts 1.2: XT, RF"),
+            announced=register(
+                f"{name}batch_announced", BOOL, over=index, process=collectives, cite="exist_task_signal or read_finish_flag; facts 1.2: XT, RF"
+            ),
             forward_signal=signal,
-            offered=locked("work_offered", Enum(Offer), meetings.lock, over=index, cite="ours: what rank 0 gives to the all_gather"),
-            part=locked("forward_part", Enum(Part), meetings.lock, over=both, cite="ours: what each rank receives from it"),
-            batch=private("worker_batch", Optional(Enum(Batch)), over=both),
-            decoding=private("worker_decodes", BOOL, over=both),
-            asleep=private("worker_asleep", BOOL, over=both),
-            waits=private("control_waits", BOOL, over=both),
-            waits_given=locked("control_given", BOOL, meetings.lock, over=both, cite="facts 4.1 W7"),
-            waits_all=locked("control_everywhere", BOOL, meetings.lock, over=both, cite="facts 4.1 W7"),
-            stopped=world("engine_stopped", BOOL, over=index),
-            lead=ghost("forwards_ahead", Range(0, 2), over=both),
-            fate=fates,
+            offered=met(f"{name}work_offered", Enum(Offer), over=index, cite="ours: what rank 0 gives to the all_gather"),
+            part=met(f"{name}forward_part", Enum(Part), over=both, cite="ours: what each rank receives from it"),
+            batch=own(f"{name}worker_batch", Optional(Enum(Batch))),
+            decoding=own(f"{name}worker_decodes", BOOL),
+            asleep=own(f"{name}worker_asleep", BOOL),
+            waits=own(f"{name}control_waits", BOOL),
+            waits_given=met(f"{name}control_given", BOOL, over=both, cite="facts 4.1 W7"),
+            waits_all=met(f"{name}control_everywhere", BOOL, over=both, cite="facts 4.1 W7"),
+            stopped=world(f"{name}engine_stopped", BOOL, over=index),
+            lead=ghost(f"{name}forwards_ahead", Range(0, 2), over=both),
+            fate=fate,
         )
 
     @property

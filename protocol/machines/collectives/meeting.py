@@ -29,7 +29,7 @@ from typing import Any
 from ...combine import any_of, me
 from ...effect import each, when
 from ...expr import TRUE, Expr
-from ...machine import Row
+from ...machine import Process, Row
 from ...types import BOOL, Enum, Index, Range
 from ...variable import Lock, Variable, ghost, locked
 
@@ -67,11 +67,11 @@ class Meetings:
     mixed: Variable | None = None
 
     @classmethod
-    def create(cls, instances: Index, ranks: Index, generations: int = 1) -> Meetings:
-        """Nobody waits. `generations`: more than one where ranks come back."""
-        lock = Lock("collectives", cite="facts 4: TPB, EPB; the communicator completes a collective at once")
-        entered = locked("collective_entered", Enum(Call), lock, over=(instances, ranks), cite="facts 9.3 P5, P6")
-        found = cls(instances, ranks, lock, entered, ghost("collectives_mismatched", BOOL))
+    def create(cls, instances: Index, ranks: Index, generations: int = 1, process: Process | None = None, name: str = "") -> Meetings:
+        """Nobody waits. `generations`: more than one where ranks come back. `process`: its end empties all places. `name`: before those of cells."""
+        lock = Lock(f"{name}collectives", cite="facts 4: TPB, EPB; the communicator completes a collective at once")
+        entered = locked(f"{name}collective_entered", Enum(Call), lock, over=(instances, ranks), process=process, cite="facts 9.3 P5, P6")
+        found = cls(instances, ranks, lock, entered, ghost(f"{name}collectives_mismatched", BOOL))
         if generations == 1:
             return found
         made = ghost("collective_generation", Range(0, generations - 1), over=(instances, ranks))

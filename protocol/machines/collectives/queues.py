@@ -36,17 +36,17 @@ class TaskQueues:
     filled: Variable
 
     @classmethod
-    def create(cls, instances: Index, ranks: Index, batch: Scalar, process: Process | None = None) -> TaskQueues:
-        """Empty queues for batches of that type; the end of `process` empties them again."""
-        lock = Lock("queue_lock", over=instances, cite="facts 2.1: a server-side threading.Lock, taken by remote call")
+    def create(cls, instances: Index, ranks: Index, batch: Scalar, process: Process | None = None, name: str = "") -> TaskQueues:
+        """Empty queues for batches of that type, their names behind `name`; the end of `process` empties them again."""
+        lock = Lock(f"{name}queue_lock", over=instances, cite="facts 2.1: a server-side threading.Lock, taken by remote call")
         own = partial(locked, lock=lock, process=process)
         return cls(
             instances,
             ranks,
             lock,
-            tasks=own("queue_tasks", Optional(batch), over=instances, cite="facts 2.2: Q"),
-            read=own("queue_read", BOOL, over=(instances, ranks), init=True, cite="facts 2.2: CRF"),
-            filled=register("queue_filled", BOOL, over=instances, process=process, cite="exist_tasks_intra_signal; facts 1.2: XQ"),
+            tasks=own(f"{name}queue_tasks", Optional(batch), over=instances, cite="facts 2.2: Q"),
+            read=own(f"{name}queue_read", BOOL, over=(instances, ranks), init=True, cite="facts 2.2: CRF"),
+            filled=register(f"{name}queue_filled", BOOL, over=instances, process=process, cite="exist_tasks_intra_signal; facts 1.2: XQ"),
         )
 
     @property

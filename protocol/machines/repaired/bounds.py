@@ -208,8 +208,6 @@ class Bounds:
             raise DefinitionError(f"blocks = {self.blocks}: blocks are counted with a prefix cache; set prefixes to 1 or more")
         if self.blocks and self.blocks < self.chunks:
             raise DefinitionError(f"blocks = {self.blocks}: a prompt of {self.chunks} chunks would wait for ever; give at least as many")
-        if self.decode_ranks and self.shares_experts:
-            raise DefinitionError("decode_ranks: ranks that share experts are composed with the half of D only; see decode_rounds.py")
         if self.crash not in CRASHES:
             raise DefinitionError(f"crash={self.crash!r}: choose one of {', '.join(CRASHES)}")
         if (self.losses or self.crash in ("decode", "any")) and not self.repeats:

@@ -32,6 +32,7 @@ from .prepare import Prepare, prepare
 from .ranks import Ranks
 from .request import entry_machine, request_machine
 from .router import Router, router
+from .shared_ranks import SharedRanks
 from .worker import Worker, worker
 
 
@@ -91,7 +92,7 @@ def compose(p: Plane) -> System:
     machines = [request, entry, routing, preparing, scheduling, working, registrar(own), consumer(own), sender(own)]
     machines += [token_processor(own, its), completer(own, its), connector(own, its)]
     machines += [listener(p, entry), decode_loop(p, entry)]
-    decoding, ranks = decode_worker(p, entry), Ranks(p, p.bounds.ranks) if p.bounds.decode_ranks else None
+    decoding, ranks = decode_worker(p, entry), ranks_of(p)
     if ranks is not None:
         decoding = ranks.decode_worker(decoding)
     machines += [decoding, *(() if ranks is None else ranks.machines())]
@@ -104,6 +105,13 @@ def compose(p: Plane) -> System:
     if operating is not None:
         properties += control_properties(p, request, operating)
     return System("repaired", machines, properties, doc=__doc__ or "")
+
+
+def ranks_of(p: Plane) -> Ranks | None:
+    """The ranks of the D's; None where a step is one thing."""
+    if not p.bounds.decode_ranks:
+        return None
+    return SharedRanks(p, p.bounds.ranks) if p.bounds.shares_experts else Ranks(p, p.bounds.ranks)
 
 
 def _properties(p: Plane, request: Machine, entry: Machine, routing: Machine, scheduling: Machine, working: Machine) -> list[Property]:
