@@ -20,13 +20,13 @@ from typing import Any
 
 from ...combine import all_of, any_of, choice, if_else, me
 from ...effect import each, flatten, when
-from ...errors import DefinitionError
 from ...expr import TRUE, Expr
 from ...machine import Machine, Row
 from ...properties import Property, leads_to, never
 from ...slice import slice_of
 from ...types import BOOL, Index, Optional, Range
 from ...variable import barrier, channel, ghost, private, register
+from ..arguments import one_of
 from ..signalling.engine_worker_queue import EngineWorkerQueue
 from ..signalling.forward_signal import FORWARDS, VARIANTS, WRAP
 from ..signalling.gate import Gate, gate_machine
@@ -59,7 +59,6 @@ class Ranks:
     Args:
         ranks: tensor-parallel degree of a D. variant, forward, loop_top_barrier: as in `forward_signal.build`. reporter: one of REPORTERS.
         waits: D's worker credits a step's tokens when it has heard that the step is over, as it does; else without regard to that.
-        index: of the ranks, where they have one.
     """
 
     def __init__(
@@ -71,13 +70,12 @@ class Ranks:
         loop_top_barrier: bool = True,
         reporter: str = "rank",
         waits: bool = True,
-        index: Index | None = None,
     ):
-        for name, value, known in (("variant", variant, VARIANTS), ("forward", forward, FORWARDS), ("reporter", reporter, REPORTERS)):
-            if value not in known:
-                raise DefinitionError(f"{name}={value!r}: choose one of {', '.join(known)}")
+        one_of(VARIANTS, variant=variant)
+        one_of(FORWARDS, forward=forward)
+        one_of(REPORTERS, reporter=reporter)
         self.decode, self.process, self.updates, self.waits = p.decode, p.decode_process, p.bounds.control, waits
-        self.rank, self.number = index or Index("decode_rank", ranks), Range(0, WRAP - 1)
+        self.rank, self.number = Index("decode_rank", ranks), Range(0, WRAP - 1)
         self.variant, self.forward, self.loop_top_barrier, self.reporter = variant, forward, loop_top_barrier, reporter
         queue, seen = partial(channel, over=self.decode, process=self.process), partial(ghost, process=self.process)
         self.due = queue("step_due", self.number, 1, cite="decode_engine.py: due")
