@@ -60,7 +60,7 @@ class DecodeEngine:
     """Handlers of the listener, the loop and the worker of one D instance.
 
     Between D's worker and its ranks, which have a system of their own, lie two things, one at a time: `due`, a step on its way to their gate, and
-    `report`, its tokens on their way back. `protocol/machines/repaired/decode_ranks.py` has them as the channels `step_due` and `step_report`.
+    `report`, its tokens on their way back. `protocol/machines/repaired/ranks.py` has them as the channels `step_due` and `step_report`.
 
     Args:
         fence: around the instance's memory; what an earlier life of D has let in is revoked. deliver: gets what clients are to see.

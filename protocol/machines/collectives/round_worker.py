@@ -40,7 +40,7 @@ _row = partial(Row, actor="worker")
 
 
 class Rank(IntEnum):
-    """The rank is ..., in the order of one iteration. The last two are parts of a forward, where one looks into it (`repaired/decode_rounds.py`)."""
+    """The rank is ..., in the order of one iteration. The last two are parts of a forward, where one looks into it (`repaired/shared_ranks.py`)."""
 
     STARTING, AT_STATUS, PREPARING, AT_TOP, LOOKING, ANNOUNCING, RETRACTING, OFFERING, LOOKED, AT_FLAG = range(10)
     RAISING, RAISING_EMPTY, READING, RESETTING, READ, AT_READ, MEETING, AT_MEETING, INSERTING, AT_PENDING = range(10, 20)
