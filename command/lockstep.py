@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -105,7 +105,7 @@ class Lockstep:
         wanted: Deployment,
         answers: Answers,
         progress: Callable[[int], None],
-        logs: Mapping[str, Path],
+        log: Path | None,
         audits: bool,
     ) -> tuple[Measurement, dict[str, Any], Audit | None]:
         """The disaggregated engine; also what the table says beside its figures."""
@@ -114,9 +114,9 @@ class Lockstep:
         from engine.load import bench
 
         policy = self.policy(requests)
-        service = wanted.in_lockstep(policy, logged=logs, cost=USUAL, without=self.without)
+        service = wanted.in_lockstep(policy, logged=log is not None, cost=USUAL, without=self.without)
         try:
-            measured, figures, found = bench.run_in_lockstep(requests, traffic, service, answers, progress, logs, audits=audits)
+            measured, figures, found = bench.run_in_lockstep(requests, traffic, service, answers, progress, log, audits=audits)
         except StandsStill as error:
             what, _, copies = str(error).partition(": ")
             print("\n  ".join([f"interlock: {what}:", *copies.split("; ")]), file=sys.stderr)

@@ -104,14 +104,9 @@ class Player:
             raise DefinitionError("--log and --timeline: only the engine that the protocol drives has events; leave out --url or --monolithic")
 
     @property
-    def logs(self) -> dict[str, Path]:
-        """Where event logs go, by the names of the systems."""
-        from engine.disaggregated.plant import decode_system
-        from engine.load import bench
-
-        shared = self.experts > self.ranks or self.redundant is not None
-        ranks = dict.fromkeys(decode_system(d, shared) for d in range(self.decode if self.prefill else 0))
-        return {} if self.url or self.monolithic else bench.logs_of(self.log or EVENTS, ranks)
+    def events(self) -> Path | None:
+        """Where the event log goes; None where there is none."""
+        return None if self.url or self.monolithic else self.log or EVENTS
 
     def play(self, load: Load, shown: Progress) -> Played:
         """Play it, showing how far it is.
@@ -157,10 +152,10 @@ class Player:
         details = {"model_id": wanted.model, "ranks": self.ranks} | ({"expert_parallel": self.experts} if self.experts > 1 else {}) | instances
         details |= {"async_execution": True} if self.asynchronous else {}
         if self.lockstep is not None:
-            measured, told, found = self.lockstep.play(requests, load.traffic, wanted, load.answers, progress, self.logs, self.audits)
-            return Played(measured, details | told, dict.fromkeys(self.logs.values(), ""), found)
+            measured, told, found = self.lockstep.play(requests, load.traffic, wanted, load.answers, progress, self.events, self.audits)
+            return Played(measured, details | told, {} if self.events is None else {self.events: ""}, found)
         measured, figures, found, written = bench.run_in_process(
-            requests, load.traffic, wanted, load.answers, progress, self.logs, audits=self.audits
+            requests, load.traffic, wanted, load.answers, progress, self.events, audits=self.audits
         )
         return Played(measured, details | figures, written, found)
 
@@ -170,7 +165,7 @@ class Player:
         from engine.forward_signal.run import run_live
         from engine.load import bench
 
-        log, speed = self.logs[""], load.traffic.speed
+        log, speed = self.log or EVENTS, load.traffic.speed
         timed, plan = bench.at_their_times(requests, load.traffic), SignalPlan(self.ranks, self.variant)
         if self.lockstep is not None:
             measured, details = self.lockstep.signal(timed, plan, speed, log)

@@ -110,12 +110,12 @@ def _check_files(player: Player, timeline: Path | None, json_file: str) -> None:
     """Refuse a run whose files could not be written, or whose log could not be read back for the picture."""
     from protocol.trace import check_target
 
-    for file in (*player.logs.values(), timeline, json_file if json_file != "-" else ""):
+    for file in (player.events, timeline, json_file if json_file != "-" else ""):
         if file:
             check_target(file)
-    unread = [log for log in player.logs.values() if log.exists() and not log.is_file()] if timeline is not None else []
-    if unread:
-        raise DefinitionError(f"--timeline: it is drawn from the log, which cannot be read back from {unread[0]}; let --log name a file")
+    log = player.events
+    if timeline is not None and log is not None and log.exists() and not log.is_file():
+        raise DefinitionError(f"--timeline: it is drawn from the log, which cannot be read back from {log}; let --log name a file")
 
 
 def _tell(load: Load, played: Played, selection: Selection, timeline: Path | None, json_file: str, detailed: bool) -> None:

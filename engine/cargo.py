@@ -54,12 +54,6 @@ class Hold:
                 self._beside[key] = mine
         return (found or seen)[1]
 
-    def forget(self, keys: Iterable[Hashable]) -> None:
-        """Drop what lies beside these cells or with their messages."""
-        for key in keys:
-            for held in (self._queues, self._bags, self._beside):
-                held.pop(key, None)  # type: ignore[attr-defined]
-
     def _seen(self, key: Hashable) -> Iterable[Laid]:
         if key in self._beside:
             yield self._beside[key]

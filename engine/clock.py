@@ -10,9 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Set
 from typing import Protocol
 
-NOTHING_SHARED = ""
-"""Instead of a variable's name: a doze that no variable ends."""
-
 
 class Clock(Protocol):
     """What roles and logs know of time."""
@@ -23,7 +20,7 @@ class Clock(Protocol):
     def doze(self, seconds: float, *variables: str) -> None:
         """Sleep until one of these variables changes (any that the copy's rows mention, if none is named), but no longer than that.
 
-        A letter to the process ends it, too, and so does what another handler of the process does.
+        A letter to the process ends it, too, and so does, where rows of the copy wait for a handler's word, what another handler does.
         """
         ...
 

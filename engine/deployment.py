@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,11 +72,11 @@ class Deployment:
         kind = f"{self.prefill}P{self.decode}D" if self.prefill else "monolithic"
         return f"{self.model} ({kind}, TP {self.tensor_parallel}, EP {self.expert_parallel})"
 
-    def start(self, logs: Mapping[str, str | os.PathLike[str]] | None = None, *, keeps_records: bool = False, signals: bool = False) -> Service:
+    def start(self, log: str | os.PathLike[str] | None = None, *, keeps_records: bool = False, signals: bool = False) -> Service:
         """The running engine.
 
         Args:
-            logs: where the disaggregated one writes its event logs when it is stopped, by the names of its systems.
+            log: where the disaggregated one writes its event log when it is stopped; see `Succession`.
             keeps_records: whether that one keeps all that it generates, for an audit.
             signals: whether Ctrl-C and SIGTERM end that one; a program that handles them itself says no.
 
@@ -86,7 +85,7 @@ class Deployment:
         """
         config = config_of(self.model)
         if self.prefill > 0:
-            return Succession(self._plant(config), logs, keeps_records=keeps_records, signals=signals)
+            return Succession(self._plant(config), log, keeps_records=keeps_records, signals=signals)
         if self.decode != 1 or self.expert_parallel not in (1, self.tensor_parallel):
             raise DefinitionError("the monolithic engine is one instance; give --decode 1, and --ep 1 or as many as --tp")
         if self.routing:
@@ -101,11 +100,11 @@ class Deployment:
             context_tokens=self.context_tokens,
         )
 
-    def in_lockstep(self, policy: Policy, *, logged: Iterable[str] = (), cost: Cost = FREE, without: str | None = None) -> LockstepService:
+    def in_lockstep(self, policy: Policy, *, logged: bool = False, cost: Cost = FREE, without: str | None = None) -> LockstepService:
         """The disaggregated engine in this process, on virtual time.
 
         Args:
-            policy: whose turn it is. logged: the systems whose events are kept. cost: of forwards. without: see `Plant`.
+            policy: whose turn it is. logged: whether its events are kept. cost: of forwards. without: see `Plant`.
 
         Raises:
             DefinitionError: no such model or rule, the model cannot be cut so, or no routes can be stored there.

@@ -86,7 +86,7 @@ def merge(parts: Iterable[Iterable[Line]], path: str | os.PathLike[str], system:
 
 
 def beside(path: str | os.PathLike[str], part: str) -> Path:
-    """The name of another log beside that one: `events.ndjson` and `decode0` are `events.decode0.ndjson`. A device has no neighbours."""
+    """The name of another log beside that one: `events.ndjson` and `engine2` are `events.engine2.ndjson`. A device has no neighbours."""
     target = Path(path)
     return target.with_name(f"{target.stem}.{part}{target.suffix}") if target.is_file() or not target.exists() else target
 

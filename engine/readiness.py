@@ -25,28 +25,28 @@ STRETCHES = 256
 
 
 class Readiness:
-    """The copies of one or several drivers, by number, and which of them are able to fire.
+    """Copies of a driver, by number, and which of them are able to fire.
 
     Args:
-        copies: each with its driver. fires: whether a row may fire at all, whoever decides it, when it is enabled.
+        fires: whether a row may fire at all, whoever decides it, when it is enabled.
         heard: told of each copy that heeds changes when another has written a variable that its rows mention.
     """
 
     def __init__(
         self,
-        copies: Sequence[tuple[Driver, Copy]],
+        driver: Driver,
+        copies: Sequence[Copy],
         fires: Callable[[int, Action], bool] = lambda number, action: True,
         heard: Callable[[int, str], None] = lambda number, variable: None,
     ):
-        self._copies, self._heard = list(copies), heard
+        self._driver, self._copies, self._heard = driver, list(copies), heard
         self._heeding = 0
-        self._by_name: dict[tuple[int, str], int] = {}
-        self._rows = [{s: [a for a in rows if fires(k, a)] for s, rows in copy.rows.items()} for k, (_, copy) in enumerate(copies)]
+        self._by_name: dict[str, int] = {}
+        self._rows = [{s: [a for a in rows if fires(k, a)] for s, rows in copy.rows.items()} for k, copy in enumerate(copies)]
         self._able: list[int] = []
         self._is_able = [False] * len(copies)
         self._stale = (1 << len(copies)) - 1
-        for driver in {id(d): d for d, _ in copies}.values():
-            driver.observers.append(self._observer(driver))
+        driver.observers.append(self._observer())
 
     def able(self) -> Sequence[int]:
         """The numbers of the copies that could fire a row now, ascending.
@@ -66,16 +66,11 @@ class Readiness:
         """The copy wants to hear of what its rows mention, and of these variables, from now on."""
         self._heeding |= 1 << number
         for name in names:
-            key = id(self._copies[number][0]), name
-            self._by_name[key] = self._by_name.get(key, 0) | 1 << number
-
-    def look_again(self) -> None:
-        """Cells have changed that no row has written."""
-        self._stale = (1 << len(self._copies)) - 1
+            self._by_name[name] = self._by_name.get(name, 0) | 1 << number
 
     def _look(self, number: int) -> None:
-        driver, copy = self._copies[number]
-        now = any(driver.is_enabled(copy, action) for action in self._rows[number][copy.state])
+        copy = self._copies[number]
+        now = any(self._driver.is_enabled(copy, action) for action in self._rows[number][copy.state])
         if now != self._is_able[number]:
             self._is_able[number] = now
             if now:
@@ -83,18 +78,17 @@ class Readiness:
             else:
                 self._able.remove(number)
 
-    def _observer(self, driver: Driver) -> Callable[[Copy, Instance, Sequence[Write]], None]:
-        """What keeps the copies of one driver up."""
-        numbers = {id(copy): 1 << k for k, (d, copy) in enumerate(self._copies) if d is driver}
-        variables, which = driver.numbering.variables, id(driver)
+    def _observer(self) -> Callable[[Copy, Instance, Sequence[Write]], None]:
+        """What keeps the copies up."""
+        numbers, numbering = {id(copy): 1 << k for k, copy in enumerate(self._copies)}, self._driver.numbering
+        variables = numbering.variables
         widths = [-(-v.cells // STRETCHES) for v in variables]
         watchers = [[0] * -(-v.cells // width) for v, width in zip(variables, widths)]
-        for k, (d, copy) in enumerate(self._copies):
-            if d is driver:
-                for cell in _guard_cells(copy):
-                    n = driver.numbering.number(cell.variable)
-                    for stretch in _stretches(cell, dict(zip(copy.machine.copies, copy.indices)), widths[n]):
-                        watchers[n][stretch] |= 1 << k
+        for k, copy in enumerate(self._copies):
+            for cell in _guard_cells(copy):
+                n = numbering.number(cell.variable)
+                for stretch in _stretches(cell, dict(zip(copy.machine.copies, copy.indices)), widths[n]):
+                    watchers[n][stretch] |= 1 << k
 
         def observe(copy: Copy, instance: Instance, writes: Sequence[Write]) -> None:
             own = numbers.get(id(copy), 0)
@@ -102,7 +96,7 @@ class Readiness:
             for n, place, _ in writes:
                 concerned = watchers[n][place // widths[n]]
                 stale |= concerned
-                heeding = concerned & self._heeding | self._by_name.get((which, variables[n].name), 0)
+                heeding = concerned & self._heeding | self._by_name.get(variables[n].name, 0)
                 if heeding:
                     self._tell(heeding & ~own, variables[n].name)
             self._stale = stale

@@ -1,4 +1,4 @@
-"""The timeline of a run: its event logs as a trace that Perfetto (ui.perfetto.dev) and chrome://tracing open.
+"""The timeline of a run: the event logs of its engines as a trace that Perfetto (ui.perfetto.dev) and chrome://tracing open.
 
 A process of the run is a process there, and each copy in it a track; a fired row is a slice of its track, with what it chose, read
 and wrote; the rows that name a request are connected by a flow, one for each turn of a request number. A row names a request by a
@@ -38,8 +38,8 @@ FIELDS = {"t", "began", "process", "copy", "event", "values", "reads", "writes"}
 """What is known of a fired row."""
 
 Event = dict[str, Any]
-Track = tuple[str, int, str]
-"""The process, the log, and the copy whose rows these are."""
+Track = tuple[str, str]
+"""The process, and the copy whose rows these are."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,13 @@ class Log:
     """A log as it was read.
 
     Args:
-        path: of its file. name: of its system. lines: of its rows, as they were written.
+        path: of its file. lines: of its rows, as they were written.
         engine: whose it is, where several engines have processes of the same names.
         owners: the copies that are there once for every request, with their requests.
         places: of the variables that are there once for every request, which of their indices it is.
     """
 
     path: str
-    name: str
     lines: list[str]
     owners: Mapping[str, str]
     places: Mapping[str, int]
@@ -117,7 +116,7 @@ class Slice:
 
 
 def write_timeline(logs: Mapping[Path, str], path: str | os.PathLike[str]) -> None:
-    """Write the timeline of one run. `logs`: those of all systems that it drove, each with the name of its engine; empty names for the only one.
+    """Write the timeline of one run. `logs`: of its engines, one after another, each with its name; an empty one for the only one, or the first.
 
     Raises:
         TraceError: a log cannot be read, or the file cannot be written.
@@ -143,7 +142,7 @@ def read_log(path: str | os.PathLike[str]) -> Log:
     if not isinstance(described, dict) or not str(described.get("builder")).startswith("protocol.machines."):
         raise TraceError(f"{path}: has no last line that names its system; the log was cut off or is of another kind")
     system = Composition(described["builder"], described["config"]).system()
-    return Log(str(path), system.name, lines, _owners(system), _places(system))
+    return Log(str(path), lines, _owners(system), _places(system))
 
 
 def _parsed(path: object, number: int, line: str) -> Any:
@@ -181,14 +180,13 @@ def timeline(logs: Sequence[Log]) -> Iterator[Event]:
     """
     slices = sorted(_slices(logs), key=lambda s: s.start_us)
     began = slices[0].start_us if slices else 0.0
-    tracks = sorted({s.track for s in slices}, key=lambda t: (_on_the_way(t[0]), _natural(t[0]), t[1], _natural(t[2])))
-    pids = {process: pid for pid, process in enumerate(dict.fromkeys(process for process, _, _ in tracks), 1)}
+    tracks = sorted({s.track for s in slices}, key=lambda t: (_on_the_way(t[0]), _natural(t[0]), _natural(t[1])))
+    pids = {process: pid for pid, process in enumerate(dict.fromkeys(process for process, _ in tracks), 1)}
     where = {track: {"pid": pids[track[0]], "tid": tid} for tid, track in enumerate(tracks, 1)}
     for process, pid in pids.items():
         yield from _names({"pid": pid, "tid": 0}, "process", process, pid)
-    for track, place in where.items():
-        _, log, copy = track
-        yield from _names(place, "thread", copy if len(logs) == 1 else f"{copy} ({logs[log].name})", place["tid"])
+    for (_, copy), place in where.items():
+        yield from _names(place, "thread", copy, place["tid"])
     rows = ((s.start_us, s, _slice_event(s)) for s in slices)
     for moment, s, event in heapq.merge(rows, _arrows(slices), key=lambda timed: timed[0]):
         yield event | {"ts": round(moment - began, 3)} | where[s.track]
@@ -208,7 +206,7 @@ def _slices(logs: Sequence[Log]) -> Iterator[Slice]:
         ends: dict[Track, float] = {}
         turns: dict[str, str] = {}
         for line, row in log.rows():
-            track = (log.process(row), number, sys.intern(row["copy"]))
+            track = (log.process(row), sys.intern(row["copy"]))
             start = max(row["began"] * 1e6, ends.get(track, -math.inf))
             duration = max(row["t"] * 1e6 - start, SHORTEST_US)
             ends[track] = start + duration

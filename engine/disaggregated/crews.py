@@ -12,7 +12,7 @@ from ..clock import Clock
 from ..model.kv_cache import KvCache
 from ..runtime.placement import OUTSIDE, Crew, Desk, Letter
 from .balancing import Balancing
-from .decode_engine import Bereaved, DecodeEngine, DecodeGate, DraftingEngine
+from .decode_engine import Bereaved, DecodeEngine, DraftingEngine
 from .device import Device, LaunchingRank
 from .fence import Fence
 from .job import NewWeights
@@ -30,13 +30,13 @@ from .left_out import (
     ReserveAgain,
     SeeingThread,
 )
-from .letters import Abort, GivenUp, Held, Inspect, Submit
+from .letters import Abort, GivenUp, Held, Submit
 from .messager import Messager
 from .operator import Command, Operator
 from .plant import Plant
 from .prefill_engine import PrefillEngine, PrepareThread, PreparingThread, Reminder
-from .ranks import Computation, DecodeRank, PrefillRank
-from .rest import GateRest, LaunchingRest, PartnerRest, Summons, WorkerRest
+from .ranks import Computation, DecodeRank, PrefillRank, SharingRank
+from .rest import DecodeGateRest, DecodeRest, GateRest, LaunchingRest, PartnerRest, WorkerRest
 from .router import Router
 
 
@@ -110,21 +110,31 @@ class PrefillCrew(Crew):
 
 
 class RankCrew(Crew):
-    """A rank of a P that waits for its forwards, or of a D."""
+    """A rank of a P that waits for its forwards."""
 
-    def __init__(self, plant: Plant, memory: Callable[[], Memory], instance: int, rank: int, desk: Desk):
-        decode = plant.decode_number(instance)
-        leading = plant.prefill_copy(instance) if decode is None else plant.decode_ranks(decode)[1]
-        clock = desk.clock("worker", (*leading, rank))
-        computation = memory().computation(instance, rank, clock)
-        decodes = partial(DecodeRank, rank, plant.sequences, plant.step_tokens)
-        self._balancing = [] if computation.balance is None else [Balancing(computation.balance, partial(desk.post, OUTSIDE))]
-        self._role = (PrefillRank if decode is None else decodes)(computation, plant.captures(rank))
-        idles = IdleRest if decode is None and plant.without == "lowers_behind_barrier" else WorkerRest
-        self._rest = (PartnerRest if plant.shares_experts and decode is not None else idles)(clock)
+    def __init__(self, plant: Plant, memory: Callable[[], Memory], prefill: int, rank: int, desk: Desk):
+        clock = desk.clock("worker", (*plant.prefill_copy(prefill), rank))
+        idles = IdleRest if plant.without == "lowers_behind_barrier" else WorkerRest
+        self._roles = [PrefillRank(memory().computation(prefill, rank, clock), plant.captures(rank)), idles(clock)]
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
-        return [self._role, self._rest, *self._balancing]
+        return self._roles
+
+
+class DecodeRankCrew(Crew):
+    """A rank of a D."""
+
+    def __init__(self, plant: Plant, memory: Callable[[], Memory], decode: int, rank: int, desk: Desk):
+        clock = desk.clock("decode_rank", (decode, rank))
+        computation = memory().computation(plant.instance_of(decode), rank, clock)
+        kind, rest = (SharingRank, PartnerRest) if plant.shares_experts else (DecodeRank, DecodeRest)
+        own = kind(rank, plant.sequences, plant.step_tokens, computation, plant.captures(rank))
+        self._roles: list[object] = [own, rest(clock)]
+        if computation.balance is not None:
+            self._roles.append(Balancing(computation.balance, partial(desk.post, OUTSIDE)))
+
+    def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
+        return self._roles
 
 
 class LaunchingCrew(Crew):
@@ -163,15 +173,14 @@ class MessagerCrew(Crew):
 
 
 class DecodeCrew(Crew):
-    """A D's engine, with the gate of its ranks, who send it the tokens of each step. `partners`: processes to call along with its batches."""
+    """A D's engine, with the gate of its ranks. `partners`: processes to call along with its batches."""
 
     def __init__(self, plant: Plant, memory: Callable[[], Memory], decode: int, partners: Sequence[str], desk: Desk):
         self._desk = desk
         kind = DraftingEngine if plant.drafts else DecodeEngine
         self._engine = kind(decode, plant, memory().fence(), partial(desk.post, OUTSIDE))
-        summons = Summons(partial(desk.post, content=None), partners)
-        self._gate, self._without = DecodeGate(self._engine, desk.clock("gate", plant.decode_ranks(decode)[1]), summons.call), plant.without
-        self._prefills_die = plant.prefills_die
+        self._rest = DecodeGateRest(desk.clock("decode_gate", (decode,)), partial(desk.post, content=None), partners)
+        self._without, self._prefills_die = plant.without, plant.prefills_die
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         if machine == "decode_loop":
@@ -179,12 +188,9 @@ class DecodeCrew(Crew):
             return [self._engine, *left_out, *([Bereaved(self._engine)] if self._prefills_die else [])]
         if machine == "decode_worker" and self._without == "credits_singly":
             return [self._engine, LoseStep(self._engine)]
-        return [self._gate, GateRest(self._desk.clock(machine, copy))] if machine == "gate" else [self._engine]
+        return [self._engine, self._rest] if machine == "decode_gate" else [self._engine]
 
     def receive(self, letter: Letter) -> None:
-        if isinstance(letter.content, Inspect):
-            pool = self._engine.pool
-            pool.check()
-            self._desk.post(OUTSIDE, Held(pool.blocks - pool.free, len(self._engine.answers)))
-        else:
-            self._engine.finish_step(letter.content)
+        pool = self._engine.pool
+        pool.check()
+        self._desk.post(OUTSIDE, Held(pool.blocks - pool.free, len(self._engine.answers)))

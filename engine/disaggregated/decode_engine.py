@@ -1,7 +1,7 @@
 """D's engine process: D's block tables, the sequences that decode, and what their clients get.
 
-A decode step is a forward of D's ranks, which a gate of the forward-signal system schedules. That it is over is a row of D's worker, and so
-is each of its tokens' credit.
+A decode step is a forward of D's ranks behind a gate: D's worker begins it, the gate schedules it, rank 0 reports it, D's worker hears that and
+credits its tokens one by one. Each is a row, and what passes between them travels with it.
 """
 
 from __future__ import annotations
@@ -12,19 +12,16 @@ from typing import Any
 from protocol.machines.repaired.plane import Entry
 
 from ..binding import Outcome, after, carries, decides
-from ..clock import NOTHING_SHARED, Clock
-from ..errors import EngineError
 from ..generation import DraftUse, Finish, Token
 from ..model.kv_cache import BlockPool
 from ..model.proposer import Proposer, proposer_of
 from ..model.shard import Chunk
 from ..step import Step
 from .fence import Fence
-from .job import BlockTable, Job, StepReport, StepTokens, Work
+from .job import BlockTable, Job, StepTokens, Work
 from .letters import Produced
 from .loss import Loss
 from .plant import Plant
-from .rest import IDLE_S
 
 
 class Answer:
@@ -57,10 +54,7 @@ class Answer:
 
 
 class DecodeEngine:
-    """Handlers of the listener, the loop and the worker of one D instance.
-
-    Between D's worker and its ranks, which have a system of their own, lie two things, one at a time: `due`, a step on its way to their gate, and
-    `report`, its tokens on their way back. `protocol/machines/repaired/ranks.py` has them as the channels `step_due` and `step_report`.
+    """Handlers of the listener, the loop, the worker and the gate of one D instance.
 
     Args:
         fence: around the instance's memory; what an earlier life of D has let in is revoked. deliver: gets what clients are to see.
@@ -73,8 +67,7 @@ class DecodeEngine:
         fence.revoke(q for q in range(plant.numbers) if plant.homes.decode_of(q) == number)
         self.answers: dict[int, Answer] = {}
         self._ended: dict[int, Finish | Loss] = {}
-        self.due: Work | None = None
-        self.report: StepReport | None = None
+        self._work: Work | None = None
         self._tokens: StepTokens = {}
         self._steps = self._proposed = 0
 
@@ -139,46 +132,30 @@ class DecodeEngine:
 
     @after("decode_worker.start_step", finds=False)
     def start(self, step: Step) -> None:
-        """Give the ranks a step over what decodes; a request whose first token was its last has no row in it."""
+        """A step over what decodes; a request whose first token was its last has no row in it."""
         batch = [where[1] for (variable, where), stepping in step.stored.items() if variable.name == "decode_batch" and stepping]
         rows = [q for q in batch if self.answers[q].finish is None]
         chunks, jobs = tuple(self.answers[q].chunk(self._proposer) for q in rows), tuple(self.answers[q].job for q in rows)
         self._steps, self._proposed = self._steps + 1, sum(chunk.outputs - 1 for chunk in chunks)
-        self.due = Work(self._steps, tuple(rows), chunks, jobs)
+        self._work = Work(self._steps, tuple(rows), chunks, jobs)
 
     @after("decode_worker.begin_update")
     def update(self, step: Step) -> None:
-        """Give the ranks new weights, as a step without requests."""
+        """New weights are a step without requests."""
         self._steps += 1
-        self.due = Work(self._steps, (), (), (), step.cargo)
+        self._work = Work(self._steps, (), (), (), step.cargo)
 
-    def finish_step(self, report: StepReport) -> None:
-        """The ranks report the step that they were given.
+    @carries("decode_gate.put_batch")
+    def contents(self, outcome: Outcome) -> Work | None:
+        """What `put_tasks` puts: the step that D's worker has begun last, as it begins none before this one is over."""
+        return self._work
 
-        Raises:
-            EngineError: they report another one, which `report_of_another_step` of the model says that they never do.
-        """
-        if self.report is not None or report.number != self._steps:
-            raise EngineError(f"D {self._number} hears of step {report.number} in step {self._steps}; its ranks and its worker are out of step")
-        self.report = report
-
-    @decides("decode_worker.hear_report", "decode_worker.end_update")
-    def hear(self, open_rows: Sequence[Outcome]) -> Outcome | None:
-        """The step is over when the ranks have reported it."""
-        return None if self.report is None else open_rows[0]
-
-    @after("decode_worker.hear_report", finds=False)
-    def take(self, step: Step) -> None:
+    @after("decode_worker.hear_report")
+    def hear(self, step: Step) -> None:
         """The tokens to credit."""
-        assert self.report is not None
-        self._tokens, self.report = dict(self.report.tokens), None
+        self._tokens = dict(step.cargo)
         if self._proposed:
             self._deliver(DraftUse(self._proposed, sum(len(accepted) - 1 for accepted in self._tokens.values())))
-
-    @after("decode_worker.end_update", finds=False)
-    def end_update(self, step: Step) -> None:
-        """Of a step without requests there are none."""
-        self.report = None
 
     @decides("decode_worker.credit_token", "decode_worker.credit_last_token")
     def decide(self, open_rows: Sequence[Outcome]) -> Outcome | None:
@@ -237,30 +214,3 @@ class DraftingEngine(DecodeEngine):
     def credit(self, step: Step) -> None:
         """See `DecodeEngine`."""
         super().credit(step)
-
-
-class DecodeGate:
-    """Handlers of the gate of D's forward-signal system. `summon`: calls ranks of others who come along with a batch."""
-
-    def __init__(self, engine: DecodeEngine, clock: Clock, summon: Callable[[], None]):
-        self._engine, self._clock, self._summon = engine, clock, summon
-
-    @decides("gate.schedule", "gate.schedule_nothing")
-    def schedule(self, open_rows: Sequence[Outcome]) -> Outcome | None:
-        """The step that D's worker has begun; nothing before it begins one."""
-        if self._engine.due is None:
-            return None
-        return next(outcome for outcome in open_rows if outcome.event == "schedule")
-
-    @carries("gate.put_batch")
-    def contents(self, outcome: Outcome) -> Work | None:
-        """What `put_tasks` puts."""
-        return self._engine.due
-
-    @after("gate.put_batch")
-    def rest(self, step: Step) -> None:
-        """There is no next step before this one has been reported."""
-        self._engine.due = None
-        self._summon()
-        self._clock.forget()
-        self._clock.doze(IDLE_S, NOTHING_SHARED)

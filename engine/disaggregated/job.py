@@ -109,11 +109,3 @@ Tokens = dict[int, Token]
 """A forward's result on P: the first tokens, by request number."""
 StepTokens = dict[int, tuple[Token, ...]]
 """A decode step's result: by request number, as many tokens as were accepted; at least one."""
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What D's ranks say of a step that is over: its number, and its result."""
-
-    number: int
-    tokens: StepTokens

@@ -6,7 +6,7 @@ bytes. Forwards and rows take the virtual time that `Cost` says, nothing by defa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 
 from ..errors import StandsStill
@@ -32,8 +32,8 @@ class LockstepEngine(Operated):
 
     Args:
         weights: the model. plant: its sizes. seed: of the order of turns, where no `policy` gives it.
-        logged: the systems whose events are kept. cost: of forwards. told: called with a request's key when its client gets something.
-        like: an engine of the same plant, whose systems and compiled rows are used again. late: see `LockstepMemory`.
+        logged: whether its events are kept. cost: of forwards. told: called with a request's key when its client gets something.
+        like: an engine of the same plant, whose system and compiled rows are used again. late: see `LockstepMemory`.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class LockstepEngine(Operated):
         seed: int = 0,
         *,
         policy: Policy | None = None,
-        logged: Iterable[str] = (),
+        logged: bool = False,
         cost: Cost = FREE,
         told: Callable[[int, Heard], None] = lambda key, heard: None,
         like: LockstepEngine | None = None,

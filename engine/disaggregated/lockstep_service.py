@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from ..generation import Finish, Generation, Handle, Stats, Token
 from ..model.weights import Weights
 from ..runtime.policy import Policy
@@ -20,7 +18,7 @@ class LockstepService:
         weights, plant, policy, logged, cost: see `LockstepEngine`.
     """
 
-    def __init__(self, weights: Weights, plant: Plant, policy: Policy, logged: Iterable[str] = (), cost: Cost = FREE):
+    def __init__(self, weights: Weights, plant: Plant, policy: Policy, logged: bool = False, cost: Cost = FREE):
         self.engine = LockstepEngine(weights, plant, policy=policy, logged=logged, cost=cost, told=self._told)
         self._handles: dict[int, Handle] = {}
         self._has_told = False

@@ -1,4 +1,4 @@
-"""What an engine of some prefill instances and the decode instances that they share is made of: its sizes, and the systems that it drives."""
+"""What an engine of some prefill instances and the decode instances that they share is made of: its sizes, and the protocol that it drives."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from protocol import DefinitionError
-from protocol.machines.collectives.expert_round import build as build_round
 from protocol.machines.repaired.bounds import Homes
 from protocol.machines.repaired.protocol import build as build_protocol
-from protocol.machines.signalling.forward_signal import build as build_forward_signal
 
 from ..generation import Generation
 from ..model.config import ModelConfig
@@ -25,8 +23,6 @@ from ..runtime.placement import Composition
 from .job import NewWeights, Shape
 
 PROTOCOL_BUILDER = f"{build_protocol.__module__}:{build_protocol.__name__}"
-DECODE_BUILDER = f"{build_forward_signal.__module__}:{build_forward_signal.__name__}"
-ROUND_BUILDER = f"{build_round.__module__}:{build_round.__name__}"
 BLOCK_SIZE = 16
 LIVES = 4
 """How often P, or a D, may die, plus one; an engine is renewed before it comes to that."""
@@ -34,11 +30,6 @@ CHUNKS = 8
 """Chunks of the longest prompt."""
 TURNS = 1 << 10
 """How often a number is used; an engine is renewed before all are used up."""
-
-
-def decode_system(decode: int, shared: bool) -> str:
-    """The name of the system of a D's ranks, which is one for all D's that share the experts."""
-    return "decodes" if shared else f"decode{decode}"
 
 
 @dataclass(frozen=True)
@@ -248,27 +239,15 @@ class Plant:
         return {
             "requests": self.numbers, "turns": self.turns, "ranks": self.ranks, "slots": self.slots, "layers": self.config.layers,
             "chunks": CHUNKS, "decodes": self.decodes, "room": self.sequences, "threads": self.threads, "aborts": True, "control": True,
-            "reports": True, **({} if self.without is None else {"without": self.without}), **({"drafts": True} if self.drafts else {}),
+            "decode_ranks": True, **({} if self.without is None else {"without": self.without}), **({"drafts": True} if self.drafts else {}),
+            **({"shares_experts": True, "balances": self.balances_experts} if self.shares_experts else {}),
             **({"prefills": self.prefills} if self.prefills > 1 else {}), **({"asynchronous": True} if self.asynchronous else {}),
             **(self._mortality if self.mortal else {}), **self.troubles,
         }  # fmt: skip
 
     @property
     def _mortality(self) -> dict[str, Any]:
-        return {"repeats": True, "crash": "any", "lives": self.lives, "knows_dead": True, "shares_experts": self.shares_experts}
-
-    def decode_ranks(self, decode: int) -> tuple[str, tuple[int, ...]]:
-        """The system of a D's ranks by its name, and the leading index of its gate and its workers there: none in one of its own."""
-        return decode_system(decode, self.shares_experts), (decode,) if self.shares_experts else ()
-
-    @property
-    def decode_systems(self) -> dict[str, Composition]:
-        """The systems of the ranks of all D's, by name: a forward signal each, or one round of all that share the experts."""
-        if self.shares_experts:
-            bounds = {"instances": self.decodes, "ranks": self.ranks, "role": "prefill"} | ({"collective": "end"} if self.balances_experts else {})
-            return {decode_system(0, True): Composition(ROUND_BUILDER, bounds)}
-        bounds = {"ranks": self.ranks, "role": "prefill", "batches": None, "decode_steps": 0}
-        return {self.decode_ranks(d)[0]: Composition(DECODE_BUILDER, bounds) for d in range(self.decodes)}
+        return {"repeats": True, "crash": "any", "lives": self.lives, "knows_dead": True}
 
     def check(self, generation: Generation) -> None:
         """Raise a DefinitionError when a generation is longer than the context."""

@@ -19,7 +19,7 @@ from ..model.shard import Chunk, Rows
 from ..model.step_buffers import CapturedStep
 from ..model.weights import Floats
 from ..step import Step
-from .job import Job, NewWeights, StepReport, StepTokens, Tokens, Work
+from .job import Job, NewWeights, StepTokens, Tokens, Work
 
 
 class Computation(Protocol):
@@ -141,8 +141,8 @@ class PrefillRank(PrefillForwards):
         self.begin(step)
 
 
-class DecodeRank:
-    """Handlers of one rank of D, in the forward-signal system.
+class DecodeForwards:
+    """Handlers of the forward of one rank of D.
 
     Args:
         sequences: requests at once. step_tokens: of each in a step, at most. captures: whether it tells routes with its tokens.
@@ -153,33 +153,30 @@ class DecodeRank:
         self._rows = BatchRows(sequences, step_tokens)
         self._captured = CapturedStep.for_decoding(sequences * step_tokens)
         self._work: Work | None = None
+        self._tokens: StepTokens | None = None
 
-    @after("worker.read_batch", "worker.read_last_batch")
+    @after("decode_rank.read_batch", "decode_rank.read_last_batch")
     def take(self, step: Step) -> None:
         """The batch, in the order of its rows."""
-        self._work = None if step.cargo is None else self._in_rows(step.cargo)
+        self._work = self._in_rows(step.cargo)
 
-    @after("worker.start_forward")
+    @after("decode_rank.start_forward", finds=False)
     def forward(self, step: Step) -> None:
         """All layers, with new weights if they came along; or nothing of its own beside others that share the experts."""
-        number, batch = 0, Rows.of(())
+        number, batch, self._tokens = 0, Rows.of(()), None
         if self._work is not None:
             number, batch = self._work.number, Rows.of(self._work.chunks)
             if self._work.weights is not None:
                 self._computation.load(self._work.weights)
         self._computation.enter(number, self._captured.replay(batch) if batch and self._captured.takes(batch) else batch)
 
-    @after("worker.finish_forward")
-    def report(self, step: Step) -> StepReport | None:
-        """The next tokens, once an instance; there are none of a step without rows, such as new weights."""
+    def leave(self) -> None:
+        """The forward is over: choose the next tokens, once an instance."""
         work, self._work, computed = self._work, None, self._computation.leave()
-        if work is None or self._rank != 0:
-            return None
-        if not work.requests:
-            return StepReport(work.number, {})
-        return None if computed is None else StepReport(work.number, self._tokens(work, computed))
+        if work is not None and self._rank == 0:
+            self._tokens = {} if computed is None else self._choose(work, computed)
 
-    def _tokens(self, work: Work, computed: Floats) -> StepTokens:
+    def _choose(self, work: Work, computed: Floats) -> StepTokens:
         """The tokens that each row of the batch has come to."""
         logits, found = iter(computed), {}
         routes: list[list[Integers] | None] = [None] * len(work.requests)
@@ -205,3 +202,28 @@ class DecodeRank:
 
         accepted(chunk.tokens[1:], own())
         return tuple(tokens)
+
+
+class DecodeRank(DecodeForwards):
+    """Handlers of one rank of a D by itself."""
+
+    @carries("decode_rank.finish_forward")
+    def report(self, outcome: Outcome) -> StepTokens | None:
+        """What rank 0 says of the step."""
+        if self._work is not None:
+            self.leave()
+        return self._tokens
+
+
+class SharingRank(DecodeForwards):
+    """Handlers of one rank of D's that share the experts: it computes with all others, when all have come to the forward."""
+
+    @after("decode_rank.finish_forward", finds=False)
+    def compute(self, step: Step) -> None:
+        """Behind it no other instance's forward waits for this one."""
+        self.leave()
+
+    @carries("decode_rank.end_step")
+    def report(self, outcome: Outcome) -> StepTokens | None:
+        """What rank 0 says of the step, if D has one."""
+        return self._tokens

@@ -6,6 +6,7 @@ A rest moves no row and decides nothing: whoever rests is roused by the change t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from ..binding import after
 from ..clock import Clock
@@ -16,20 +17,23 @@ IDLE_S = 1.0
 
 
 class WorkerRest:
-    """The pause of rank 0 before it looks for a batch; the others wait for it at a barrier."""
+    """The pause of rank 0 of P before it looks for a batch; the others wait for it at a barrier."""
+
+    machine: ClassVar[str] = "worker"
+    _queue: ClassVar[str] = "queue_filled"
 
     def __init__(self, clock: Clock):
         self._clock = clock
 
-    @after("worker.find_batch", "worker.find_no_batch", finds=False, rests=True)
+    @after(".find_batch", ".find_no_batch", finds=False, rests=True)
     def look(self, step: Step) -> None:
         """It has looked: what comes later is news."""
         self._clock.forget()
 
-    @after("worker.lower_forward", finds=False, rests=True)
+    @after(".lower_forward", finds=False, rests=True)
     def rest(self, step: Step) -> None:
         """Until a batch is put."""
-        self._clock.doze(IDLE_S, "queue_filled")
+        self._clock.doze(IDLE_S, self._queue)
 
 
 class LaunchingRest(WorkerRest):
@@ -42,8 +46,15 @@ class LaunchingRest(WorkerRest):
             super().rest(step)
 
 
+class DecodeRest(WorkerRest):
+    """The same of rank 0 of a D."""
+
+    machine = "decode_rank"
+    _queue = "decode_queue_filled"
+
+
 class PartnerRest:
-    """The same where it is summoned to the batches of other instances, too: it goes round twice between two pauses.
+    """The pause of rank 0 of a D where it is summoned to the batches of other instances, too: it goes round twice between two pauses.
 
     In the round in which it is called the others may have looked before the batch was put, and wait for it to say that there is none. In the next
     one they have seen the batch.
@@ -53,39 +64,53 @@ class PartnerRest:
         self._clock = clock
         self._goes_round_again = False
 
-    @after("worker.lower_forward", finds=False, rests=True)
+    @after("decode_rank.lower_forward", finds=False, rests=True)
     def rest(self, step: Step) -> None:
         """Until a batch is put, here or elsewhere."""
         self._goes_round_again = not self._goes_round_again
         if not self._goes_round_again:
-            self._clock.doze(IDLE_S, "queue_filled")
-
-
-class Summons:
-    """What wakes ranks that come along with a batch of another instance: a letter to each of these processes."""
-
-    def __init__(self, post: Callable[[str], None], processes: Sequence[str]):
-        self._post, self._processes = post, processes
-
-    def call(self) -> None:
-        """A batch was put."""
-        for process in self._processes:
-            self._post(process)
+            self._clock.doze(IDLE_S, "decode_queue_filled")
 
 
 class GateRest:
-    """The pauses of a gate: while a forward runs, and when there is nothing to schedule."""
+    """The pauses of P's gate: while a forward runs, and when there is nothing to schedule."""
+
+    machine: ClassVar[str] = "gate"
+    _signal: ClassVar[str] = "forward_signal"
 
     def __init__(self, clock: Clock):
         self._clock = clock
 
-    @after("gate.find_forward_running", finds=False, rests=True)
+    @after(".find_forward_running", finds=False, rests=True)
     def wait(self, step: Step) -> None:
         """Until the forward signal falls."""
         self._clock.forget()
-        self._clock.doze(IDLE_S, "forward_signal")
+        self._clock.doze(IDLE_S, self._signal)
 
-    @after("gate.schedule_nothing", finds=False, rests=True)
+    @after(".schedule_nothing", finds=False, rests=True)
     def rest(self, step: Step) -> None:
-        """Until something has changed, or a handler of this process has acted."""
+        """Until something has changed."""
         self._clock.doze(IDLE_S)
+
+
+class DecodeGateRest(GateRest):
+    """The same of a D's gate, which schedules what D's worker has begun. `partners`: processes to call along with its batches."""
+
+    machine = "decode_gate"
+    _signal = "decode_forward_signal"
+
+    def __init__(self, clock: Clock, post: Callable[[str], None], partners: Sequence[str]):
+        super().__init__(clock)
+        self._post, self._partners = post, partners
+
+    @after(".schedule_nothing", finds=False, rests=True)
+    def rest(self, step: Step) -> None:
+        """Until a step is due."""
+        self._clock.doze(IDLE_S, "step_due")
+
+    @after(".put_batch", finds=False)
+    def summon(self, step: Step) -> None:
+        """Wake the ranks that come along with a batch of another instance: a letter to each of their processes. The next step is not due yet."""
+        for process in self._partners:
+            self._post(process)
+        self.rest(step)

@@ -7,11 +7,10 @@ import os
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import count
-from pathlib import Path
 
 from ..clock import LiveClock
 from ..errors import EngineError
@@ -44,7 +43,7 @@ class Disaggregated(Operated):
 
     Args:
         plant: the engine's sizes. keeps_records: whether everything that was generated is kept, for an audit.
-        logs: where the event log of the protocol goes when the engine is stopped in good order.
+        log: where the event log goes when the engine is stopped in good order.
         signals: whether Ctrl-C and SIGTERM end the engine.
         changed: called, from any thread, when the engine has failed, is worn, or has no request any more.
 
@@ -55,7 +54,7 @@ class Disaggregated(Operated):
     def __init__(
         self,
         plant: Plant,
-        logs: Mapping[str, str | os.PathLike[str]] | None = None,
+        log: str | os.PathLike[str] | None = None,
         *,
         keeps_records: bool = False,
         signals: bool = False,
@@ -67,7 +66,7 @@ class Disaggregated(Operated):
         check_machine(placement)
         self._arena = Arena.create(plant, arena)
         try:
-            self.engine: LiveEngine = start(placement, logs, signals=signals)
+            self.engine: LiveEngine = start(placement, log, signals=signals)
         except BaseException:
             self._arena.remove()
             raise
@@ -132,11 +131,6 @@ class Disaggregated(Operated):
         """Whether it should be replaced: half of its numbers may be used up by now, or a process has but one life to lose."""
         return 2 * self._taken >= self.plant.numbers * self.plant.turns or max(self._deaths.values(), default=0) > max(0, self.plant.lives - 3)
 
-    @property
-    def written(self) -> list[Path]:
-        """The event logs that `stop` has written."""
-        return self.engine.written
-
     def abort(self, handle: Handle) -> None:
         """End a generation early."""
         with self._lock:
@@ -194,7 +188,7 @@ class Disaggregated(Operated):
         return found
 
     def stop(self) -> Usage:
-        """End in good order, with the logs written: how many rows were fired, and what they took."""
+        """End in good order, with the log written: how many rows were fired, and what they took."""
         self._end_listening()
         usage = self.engine.stop()
         self.close()

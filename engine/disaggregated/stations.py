@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..runtime.placement import Part, Placement, Station
-from .crews import DecodeCrew, DeviceCrew, LaunchingCrew, Memory, MessagerCrew, PrefillCrew, RankCrew, RouterCrew
+from .crews import DecodeCrew, DecodeRankCrew, DeviceCrew, LaunchingCrew, Memory, MessagerCrew, PrefillCrew, RankCrew, RouterCrew
 from .plant import Plant
 
 ROUTER = "router"
@@ -31,13 +31,12 @@ def placement_of(plant: Plant, memory: Callable[[], Memory]) -> Placement:
     Args:
         memory: asked in each process that needs it; picklable where processes are real.
     """
-    systems = {"": plant.protocol} | plant.decode_systems
     stations = [Station(ROUTER, (Part("router"), Part("control")), partial(RouterCrew, plant, memory, prefill_engines(plant)))]
     for i in range(plant.prefills):
         stations += _prefill_stations(plant, memory, i)
     for d in range(plant.decodes):
         stations += _decode_stations(plant, memory, d)
-    return Placement(systems, tuple(stations), {"prepare.ask_again": ASK_AGAIN_S})
+    return Placement(plant.protocol, tuple(stations), {"prepare.ask_again": ASK_AGAIN_S})
 
 
 def _prefill_stations(plant: Plant, memory: Callable[[], Memory], prefill: int) -> list[Station]:
@@ -60,13 +59,13 @@ def _prefill_stations(plant: Plant, memory: Callable[[], Memory], prefill: int) 
 
 def _decode_stations(plant: Plant, memory: Callable[[], Memory], decode: int) -> list[Station]:
     """The processes of one D; its ranks live and die with its engine."""
-    name, (system, leading) = decode_engines(plant)[decode], plant.decode_ranks(decode)
+    name = decode_engines(plant)[decode]
     partners = [_decode_worker(d, 0) for d in range(plant.decodes) if d != decode] if plant.shares_experts else []
-    parts = (*(Part(machine, (decode,)) for machine in ("listener", "decode_loop", "decode_worker")), Part("gate", leading, system))
+    parts = tuple(Part(machine, (decode,)) for machine in ("listener", "decode_loop", "decode_worker", "decode_gate"))
     stations = [Station(name, parts, partial(DecodeCrew, plant, memory, decode, partners))]
     for r in range(plant.ranks):
-        crew = partial(RankCrew, plant, memory, plant.instance_of(decode), r)
-        stations.append(Station(_decode_worker(decode, r), (Part("worker", (*leading, r), system),), crew, name, dies_with=name))
+        crew = partial(DecodeRankCrew, plant, memory, decode, r)
+        stations.append(Station(_decode_worker(decode, r), (Part("decode_rank", (decode, r)),), crew))
     return stations
 
 

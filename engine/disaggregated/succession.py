@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import reduce
 from operator import add
@@ -33,7 +33,6 @@ STEADY_S = 60.0
 """... unless it has run for so long in between."""
 PAUSE_S = 0.5
 """Before the first of these starts; doubled for each."""
-Logs = Mapping[str, str | os.PathLike[str]]
 logger = logging.getLogger(__name__)
 
 
@@ -42,23 +41,22 @@ class Succession:
 
     Args:
         plant: of each. keeps_records: whether everything that was generated is kept, for an audit.
-        logs: where the event logs of the first engine go when it ends, by the names of its systems; those of later ones get names of their
-            own beside them.
+        log: where the event log of the first engine goes when it ends; those of later ones get names of their own beside it.
         signals: whether Ctrl-C and SIGTERM end the engines.
 
     Raises:
         EngineError: the first engine does not start; nothing is left then.
     """
 
-    def __init__(self, plant: Plant, logs: Logs | None = None, *, keeps_records: bool = False, signals: bool = False):
-        self.plant, self._logs, self._keeps, self._clock = plant, logs or {}, keeps_records, LiveClock()
+    def __init__(self, plant: Plant, log: str | os.PathLike[str] | None = None, *, keeps_records: bool = False, signals: bool = False):
+        self.plant, self._log, self._keeps, self._clock = plant, log, keeps_records, LiveClock()
         self.failure: EngineError | None = None
         """Why nothing is started any more; None while it goes on."""
         self.lost = 0
         """Engines that have failed, or could not be started, one after another."""
         self.usage, self.leaked, self.written = Usage(), list[str](), dict[Path, str]()
-        """Of the engines that have ended in good order: what they used, what they held at their end, and their event logs - one for each life of
-        each system - each with its engine's name, which the first has not."""
+        """Of the engines that have ended in good order: what they used, what they held at their end, and their event logs, each with its engine's
+        name, which the first has not."""
         self._past = Stats(0, 0, 0.0)
         self._lock, self._orders, self._news = threading.RLock(), threading.RLock(), threading.Event()
         self._waiting: list[Handle] = []
@@ -161,7 +159,7 @@ class Succession:
             self._weights = path
 
     def stop(self) -> Usage:
-        """End in good order, with the logs written: how many rows were fired, and what they took.
+        """End in good order, with the log written: how many rows were fired, and what they took.
 
         Raises:
             EngineError: it was started again in vain before.
@@ -226,8 +224,7 @@ class Succession:
 
     def _start(self) -> Disaggregated:
         name = f"engine{self._started + 1}" if self._started else ""
-        logs = {system: beside(path, name) if name else path for system, path in self._logs.items()}
-        engine = Disaggregated(self.plant, logs, keeps_records=self._keeps, changed=self._news.set)
+        engine = Disaggregated(self.plant, self._log_of(name), keeps_records=self._keeps, changed=self._news.set)
         try:
             if self._weights is not None:
                 engine.update_weights(self._weights)
@@ -239,6 +236,12 @@ class Succession:
         self._started += 1
         self._since, self._names[engine] = self._clock.now(), name
         return engine
+
+    def _log_of(self, name: str) -> Path | None:
+        """Where the log of the engine of that name goes."""
+        if self._log is None:
+            return None
+        return beside(self._log, name) if name else Path(self._log)
 
     def _lose(self, error: EngineError) -> None:
         """An engine has failed, or could not be started. After so many in a row there is no further one, unless a worn one still takes requests."""
@@ -256,7 +259,8 @@ class Succession:
             if engine.failure is None:
                 self.leaked += engine.leaks() if inspect else []
                 self.usage += engine.stop()
-                self.written |= dict.fromkeys(engine.written, name)
+                if (log := self._log_of(name)) is not None:
+                    self.written[log] = name
             else:
                 logger.error("%s; its last requests have ended with it", engine.failure.cause)
         except EngineError as error:

@@ -103,4 +103,4 @@ def placement_of(plan: RoundPlan, common: Common) -> Placement:
         Station(name_of(place), (Part("worker", place),), partial(RankCrew, plan, place, common, rows), results_to=f"engine {place[0]}")
         for place in plan.places
     ]
-    return Placement({"": plan.composition}, (*engines, *ranks))
+    return Placement(plan.composition, (*engines, *ranks))

@@ -141,7 +141,7 @@ def run_experts(
     plan = RoundPlan(weights.config, variant, ranks, tuple(map(tuple, requests)), balance, redundant)
     tally, before = Tally(plan), None
     placement = placement_of(plan, Room(plan, weights))
-    with closing(Ensemble(placement, policy if policy is not None else RoundRobin(), () if log is None else ("",), ROW_S)) as ensemble:
+    with closing(Ensemble(placement, policy if policy is not None else RoundRobin(), log is not None, ROW_S)) as ensemble:
 
         def hear() -> None:
             while ensemble.received:
@@ -160,7 +160,7 @@ def run_experts(
                     if not ensemble.turn():
                         ensemble.pass_time()
         if log is not None:
-            ensemble.write_logs({"": log})
+            ensemble.write_log(log)
         return tally.run(ensemble.fired, tally.ask(ensemble.send, hear), before)
 
 
@@ -185,7 +185,7 @@ def run_experts_live(
     """
     plan = RoundPlan(config, variant, ranks, tuple(map(tuple, requests)), balance, redundant)
     tally, before = Tally(plan), None
-    with Segments.made(plan) as segments, start(placement_of(plan, segments), {} if log is None else {"": log}) as engine:
+    with Segments.made(plan) as segments, start(placement_of(plan, segments), log) as engine:
 
         def hear(seconds: float | None = None) -> bool:
             letter = engine.received(seconds)

@@ -71,4 +71,4 @@ def placement_of(plan: SignalPlan, requests: Sequence[Request], speed: float) ->
     """A process for the gate, and one for each rank."""
     gate = Station(GATE, (Part(GATE),), partial(GateCrew, requests, speed))
     ranks = [Station(f"worker[{r}]", (Part("worker", (r,)),), partial(RankCrew, r, speed), results_to=GATE) for r in range(plan.ranks)]
-    return Placement({"": plan.composition}, (gate, *ranks))
+    return Placement(plan.composition, (gate, *ranks))

@@ -75,7 +75,7 @@ def run_live(
         raise DefinitionError(f"speed={speed}: give a positive number")
     if log_path is not None:
         check_target(log_path)
-    with start(placement_of(plan, requests, speed), {} if log_path is None else {"": log_path}) as engine:
+    with start(placement_of(plan, requests, speed), log_path) as engine:
         if started is not None:
             started(engine)
         finished = _wait(engine, progress)
@@ -91,10 +91,10 @@ def run_lockstep(
         EngineError: nothing can fire any more.
     """
     turns = policy if policy is not None else SeededRandom(seed)
-    with closing(Ensemble(placement_of(plan, requests, speed), turns, [] if log is None else [""])) as engine:
+    with closing(Ensemble(placement_of(plan, requests, speed), turns, log is not None)) as engine:
         engine.run(lambda: bool(engine.received) and isinstance(engine.received[-1].content, Finished))
         if log is not None:
-            log.writelines(engine.log(""))
+            log.writelines(engine.log())
         return _report(engine.received[-1].content, requests, plan, engine.fired, speed, seed)
 
 

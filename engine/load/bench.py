@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,6 @@ from ..deployment import Deployment
 from ..disaggregated.lockstep_service import LockstepService
 from ..disaggregated.succession import Succession
 from ..generation import Stats
-from ..log import beside
 from ..metrics import Measurement
 from ..model.named import config_of, weights_of
 from ..model.sampling import Sampling
@@ -102,14 +101,14 @@ def run_in_process(
     wanted: Deployment,
     answers: Answers,
     progress: Callable[[int], None],
-    logs: Mapping[str, Path] | None = None,
+    log: Path | None = None,
     *,
     audits: bool = False,
 ) -> tuple[Measurement, dict[str, Any], Audit | None, dict[Path, str]]:
     """Play the requests against an engine that is started for it and stopped at the end; also tells its own figures (`told`), and its logs.
 
     Args:
-        logs: where a disaggregated engine's event logs go, by the names of its systems; see `Succession`. They are written when all is over.
+        log: where a disaggregated engine's event log goes; see `Succession`. It is written when all is over.
         audits: whether everything that it has generated is compared with the monolithic pass afterwards.
 
     Raises:
@@ -117,7 +116,7 @@ def run_in_process(
     """
     last = frozenset[int]() if answers.ignore_eos else frozenset({config_of(wanted.model).last_token})
     sampling = answers.sampling
-    service = wanted.start(logs, keeps_records=audits, signals=True)
+    service = wanted.start(log, keeps_records=audits, signals=True)
     try:
         measured = asyncio.run(play(requests, ServiceGenerator(service, sampling, last), traffic, progress=progress))
         if not isinstance(service, Succession):
@@ -136,14 +135,14 @@ def run_in_lockstep(
     service: LockstepService,
     answers: Answers,
     progress: Callable[[int], None],
-    logs: Mapping[str, Path] | None = None,
+    log: Path | None = None,
     *,
     audits: bool = False,
 ) -> tuple[Measurement, dict[str, Any], Audit | None]:
     """Play the requests against an engine in lockstep, client and engine on one virtual time; also tells its own figures (`told`).
 
     Args:
-        logs: where the event logs of systems go that the service keeps. audits: see `run_in_process`.
+        log: where the event log goes, if the service keeps one. audits: see `run_in_process`.
 
     Raises:
         EngineError: the engine stands still; who waits for what. TraceError: a log cannot be written.
@@ -155,7 +154,8 @@ def run_in_lockstep(
         measured = virtual.run(play(requests, generator, traffic, progress=progress), engine.ensemble.time, service.wait)
         engine.run()
         found = audit(weights_of(engine.plant.config), engine.records.values(), engine.leaks(), engine.plant.routing) if audits else None
-        engine.ensemble.write_logs(logs or {})
+        if log is not None:
+            engine.ensemble.write_log(log)
         return measured, told(engine.ensemble.fired, service.stats(), balances=engine.plant.balances_experts), found
 
 
@@ -173,11 +173,6 @@ def told(rows: int, stats: Stats, *, balances: bool) -> dict[str, Any]:
         before, after = stats.experts.imbalance
         figures |= {"expert_imbalance_before": round(before, 3), "expert_imbalance_after": round(after, 3)}
     return figures
-
-
-def logs_of(log: Path, systems: Iterable[str]) -> dict[str, Path]:
-    """Where the logs of a disaggregated engine go: the protocol's there, and beside it one for each other system."""
-    return {"": log} | {name: beside(log, name) for name in systems}
 
 
 def run_over_http(

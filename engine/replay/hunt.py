@@ -51,7 +51,7 @@ class _Run:
 
     def __init__(self, walk: Walk, world: World, policy: Policy, seed: int):
         self._walk, self._world, self._policy, self._rng = walk, world, policy, random.Random(seed)
-        self._ready = Readiness([(walk.driver, copy) for copy in walk.copies], lambda number, action: self._is_owed(action))
+        self._ready = Readiness(walk.driver, walk.copies, lambda number, action: self._is_owed(action))
         self._copies = len(walk.copies) + 1
         self._seen, self._quiet = {walk.state}, 0
         self._declined: set[int] = set()

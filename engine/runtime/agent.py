@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 from protocol import DefinitionError
@@ -49,6 +50,11 @@ class Agent:
     def fires(self, action: Action) -> bool:
         """Whether the row ever fires by the agent's own doing."""
         return action.row.decided not in ON_WORD or self._handler(action) is not None
+
+    @cached_property
+    def asks(self) -> bool:
+        """Whether some of its rows wait for a handler's word."""
+        return any(self._handler(action) is not None for rows in self.copy.rows.values() for action in rows)
 
     def _handler(self, action: Action) -> Handler | None:
         """Who decides the row."""

@@ -1,7 +1,7 @@
-"""The blueprint of an engine: its systems, built once and handed over to every process.
+"""The blueprint of an engine: its system, built once and handed over to every process.
 
-They lie packed in a file without a name, of which a process gets a descriptor with its arguments: a pipe is smaller than they are, and whoever
-starts a process would wait until it has read them.
+It lies packed in a file without a name, of which a process gets a descriptor with its arguments: a pipe is smaller than it is, and whoever
+starts a process would wait until it has read it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .directory import Directory
 
 
 class Blueprint:
-    """The directory of an engine's systems; a child gets its own."""
+    """The directory of an engine's system; a child gets its own."""
 
     def __init__(self, directory: Directory, packed: IO[bytes] | None = None):
         self.directory, self._packed = directory, packed
@@ -26,7 +26,7 @@ class Blueprint:
     def of(cls, directory: Directory) -> Blueprint:
         """One that can be handed over. Cost: 10 ms for the engine's protocol."""
         packed = tempfile.TemporaryFile()
-        pickle.dump((directory.systems, directory.at_home, directory.stored_by_one), packed, pickle.HIGHEST_PROTOCOL)
+        pickle.dump((directory.system, directory.at_home, directory.stored_by_one), packed, pickle.HIGHEST_PROTOCOL)
         packed.flush()
         return cls(directory, packed)
 

@@ -21,7 +21,6 @@ from multiprocessing.connection import Connection
 from typing import IO, Any
 
 from protocol.action import Action
-from protocol.system import System
 from protocol.types import Value, flat_index
 
 from ..binding import Bindings
@@ -65,7 +64,7 @@ class Spec:
 
     Args:
         number: among the processes of the engine. segment: how many they are, and the name of the shared memory. pulse_s: between its heartbeats.
-        queue: its end of the way to the queue server. logs: by system. returns: it has died before, and begins anew.
+        queue: its end of the way to the queue server. log: its part of it, if there is one. returns: it has died before, and begins anew.
     """
 
     placement: Placement
@@ -76,7 +75,7 @@ class Spec:
     pulse_s: float
     control: Connection
     queue: socket.socket
-    logs: Mapping[str, LogFile]
+    log: LogFile | None
     mortal: bool
     returns: bool
 
@@ -150,44 +149,32 @@ def _run(spec: Spec) -> None:
 
 def _play(spec: Spec, segment: Segment) -> None:
     directory, station = spec.blueprint.directory, spec.placement.station(spec.station)
-    systems = directory.systems
     client = Client(Wire(spec.queue), directory, partial(segment.mail.__getitem__, spec.number))
     desk = StationDesk(spec.station, client)
     crew = station.crew(desk)
     meter = Meter()
     crew.receive = meter.metered(crew.receive)  # type: ignore[method-assign]
-    names = {part.system for part in station.parts}
-    intend = partial(segment.intend, spec.number)
-    stores = {
-        name: LiveStore(
-            name,
-            directory,
-            segment,
-            client,
-            recorded=spec.mortal and name in spec.logs,
-            own=_own_flags(spec, directory, name),
-            intend=intend,
-        )
-        for name in names
-    }
-    drivers = {name: Driver(systems[name], stores[name]) for name in names}
-    journals = {name: Journal(name, Shorthand(systems[name]), file.stream) for name, file in spec.logs.items()}
-    client.before_sending = [journal.flush for journal in journals.values()]
+    system, recorded = directory.system, spec.mortal and spec.log is not None
+    intend, own = partial(segment.intend, spec.number), _own_flags(spec, directory)
+    store = LiveStore(directory, segment, client, recorded=recorded, own=own, intend=intend)
+    driver = Driver(system, store)
+    journal = None if spec.log is None else Journal(Shorthand(system), spec.log.stream)
+    if journal is not None:
+        client.before_sending = [journal.flush]
     players, mentioned, guarding = [], list[Span](), list[tuple[Span, Player, Action]]()
     for part in station.parts:
-        system = systems[part.system]
         for copy in part.copies(system):
-            drivers[part.system].prepare(drivers[part.system].copies[part.machine, copy])
-            player = _player(spec, part.system, system, drivers[part.system], stores[part.system], part.machine, copy, crew, desk, meter, journals)
+            driver.prepare(driver.copies[part.machine, copy])
+            player = _player(spec, driver, store, part.machine, copy, crew, desk, meter, journal)
             players.append(player)
-            mentioned += directory.spans_of(part.system, system.machine(part.machine), copy)
+            mentioned += directory.spans_of(system.machine(part.machine), copy)
             for action in player.actions:
-                for span in directory.guard_spans(part.system, action, copy):
+                for span in directory.guard_spans(action, copy):
                     guarding.append((span, player, action))
                     if directory.is_shared[span[0]]:
                         player.mention(action, span[0], directory.variables[span[0]].name)
             for state, action, variable, where, values in vain_rows(player.copy, player.is_quiet):
-                number = directory.spans[part.system][0] + system.position[id(variable)]
+                number = system.position[id(variable)]
                 if directory.is_shared[number]:
                     key = number, flat_index(variable.over, where)
                     player.is_vain(state, action, key, [directory.encode(number, value) for value in values])
@@ -197,27 +184,25 @@ def _play(spec: Spec, segment: Segment) -> None:
         variables = [variable.name for variable in directory.variables]
         beat = partial(segment.beats.__setitem__, spec.number)
         meter.begin()
-        Turns(players, guarding, stores.values(), client, crew, spec.control, beat, variables).run()
+        Turns(players, guarding, store, client, crew, spec.control, beat, variables).run()
     crew.close()
-    for journal in journals.values():
+    if journal is not None:
         journal.flush()
     spec.control.send(("stopped", meter.usage(sum(player.fired for player in players))))
 
 
-def _own_flags(spec: Spec, directory: Directory, name: str) -> list[Key]:
-    """The flags of that system that say whether this process is alive."""
-    life = spec.placement.life(spec.placement.station(spec.station), directory.systems)
-    if life is None or life[0] != name:
+def _own_flags(spec: Spec, directory: Directory) -> list[Key]:
+    """The flags that say whether this process is alive."""
+    system = directory.system
+    life = spec.placement.life(spec.placement.station(spec.station), system)
+    if life is None:
         return []
-    first, system = directory.spans[name][0], directory.systems[name]
-    alive = next(m.process for m in system.machines if m.process is not None and m.process.name == life[1]).alive
-    return [(first + system.position[id(alive)], flat_index(alive.over, life[2]))]
+    alive = next(m.process for m in system.machines if m.process is not None and m.process.name == life[0]).alive
+    return [(system.position[id(alive)], flat_index(alive.over, life[1]))]
 
 
 def _player(
     spec: Spec,
-    name: str,
-    system: System,
     driver: Driver,
     store: LiveStore,
     machine: str,
@@ -225,16 +210,16 @@ def _player(
     crew: Crew,
     desk: StationDesk,
     meter: Meter,
-    journals: Mapping[str, Journal],
+    journal: Journal | None,
 ) -> Player:
     """The player of one copy. One that has died begins where its machine restarts."""
     copy = driver.copies[machine, indices]
     if spec.returns:
-        copy.state = system.machine(machine).restart
-    bindings = Bindings(system, crew.roles(machine, indices), [machine], meter)
+        copy.state = driver.system.machine(machine).restart
+    bindings = Bindings(driver.system, crew.roles(machine, indices), [machine], meter)
     results_to = spec.placement.station(spec.station).results_to
     deliver = meter.metered(partial(desk.post, results_to))
-    return Player(driver, copy, bindings, desk.clock(machine, indices), journals.get(name), deliver, store, spec.placement.timers)
+    return Player(driver, copy, bindings, desk.clock(machine, indices), journal, deliver, store, spec.placement.timers)
 
 
 def _tie_to_parent() -> None:

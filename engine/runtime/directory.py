@@ -1,4 +1,4 @@
-"""The directory: where the shared cells of an engine's systems live, the same in every process that is built from the same placement.
+"""The directory: where the shared cells of an engine's system live, the same in every process that is built from the same placement.
 
 A cell's *key* is its variable's number and its place among the variable's cells. Registers and world facts lie in shared memory,
 one 64-bit cell each, as the number of their value; everything else that is shared lies in the queue server, by its value with
@@ -29,7 +29,7 @@ IN_MEMORY = (Medium.REGISTER, Medium.WORLD)
 
 
 class Directory:
-    """Numbers of the variables of some systems, and how their values travel. `spans`: first number of each system, and the one behind.
+    """How the values of a system's variables travel, by their numbers, and where they lie.
 
     Args:
         at_home: variables, by number, that need not leave the processes that mention them; see `locality.py`.
@@ -39,14 +39,9 @@ class Directory:
         DefinitionError: a fact of the world that is no scalar, hence no cell of shared memory.
     """
 
-    def __init__(self, systems: Mapping[str, System], at_home: frozenset[int] = frozenset(), stored_by_one: frozenset[int] = frozenset()):
-        self.systems, self.at_home, self.stored_by_one = dict(systems), at_home, stored_by_one
-        self.variables: list[Variable] = []
-        self.spans: dict[str, tuple[int, int]] = {}
-        for name, system in self.systems.items():
-            first = len(self.variables)
-            self.variables += system.variables
-            self.spans[name] = (first, len(self.variables))
+    def __init__(self, system: System, at_home: frozenset[int] = frozenset(), stored_by_one: frozenset[int] = frozenset()):
+        self.system, self.at_home, self.stored_by_one = system, at_home, stored_by_one
+        self.variables = system.variables
         self.is_shared = [v.medium not in LOCAL and number not in at_home for number, v in enumerate(self.variables)]
         self._codecs = [(encoder(v.type), decoder(v.type)) for v in self.variables]
         self._places: dict[int, int] = {}
@@ -82,26 +77,26 @@ class Directory:
         change = self._codecs[number][1]
         return value if change is None else change(value)
 
-    def spans_of(self, name: str, machine: Machine, copy: tuple[Value, ...]) -> set[Span]:
-        """The shared cells that rows of the copy mention, as closely as their leading indices tell. `name`: of the system."""
-        actions = [action for action in self.systems[name].actions if action.machine is machine]
-        found = self._spans_of((cell for action in actions for cell in action_cells(action)), name, machine, copy)
+    def spans_of(self, machine: Machine, copy: tuple[Value, ...]) -> set[Span]:
+        """The shared cells that rows of the copy mention, as closely as their leading indices tell."""
+        actions = [action for action in self.system.actions if action.machine is machine]
+        found = self._spans_of((cell for action in actions for cell in action_cells(action)), machine, copy)
         return merged(span for span in found if self.is_shared[span[0]])
 
-    def stored_spans(self, name: str, machine: Machine, copy: tuple[Value, ...]) -> set[Span]:
+    def stored_spans(self, machine: Machine, copy: tuple[Value, ...]) -> set[Span]:
         """Those of them that its rows store to."""
-        cells = (store.cell for action in self.systems[name].actions if action.machine is machine for store in action.stores)
-        return merged(span for span in self._spans_of(cells, name, machine, copy) if self.is_shared[span[0]])
+        cells = (store.cell for action in self.system.actions if action.machine is machine for store in action.stores)
+        return merged(span for span in self._spans_of(cells, machine, copy) if self.is_shared[span[0]])
 
-    def guard_spans(self, name: str, action: Action, copy: tuple[Value, ...]) -> set[Span]:
+    def guard_spans(self, action: Action, copy: tuple[Value, ...]) -> set[Span]:
         """The cells on which it depends whether a row of the copy is enabled in a state that it can leave, private ones among them."""
         cells = (part for part in action.guard.walk() if isinstance(part, Cell) and part.variable is not action.machine.state)
-        return merged(self._spans_of(cells, name, action.machine, copy))
+        return merged(self._spans_of(cells, action.machine, copy))
 
-    def _spans_of(self, cells: Iterable[Cell], name: str, machine: Machine, copy: tuple[Value, ...]) -> Iterator[Span]:
-        bind, position, first = dict(zip(machine.copies, copy)), self.systems[name].position, self.spans[name][0]
+    def _spans_of(self, cells: Iterable[Cell], machine: Machine, copy: tuple[Value, ...]) -> Iterator[Span]:
+        bind, position = dict(zip(machine.copies, copy)), self.system.position
         for cell in cells:
-            yield first + position[id(cell.variable)], *_range(cell.variable, tuple(_known(cell.indices, bind)))
+            yield position[id(cell.variable)], *_range(cell.variable, tuple(_known(cell.indices, bind)))
 
 
 def merged(spans: Iterable[Span]) -> set[Span]:

@@ -12,13 +12,12 @@ import os
 import random
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import IO, Any
 
 from protocol import DefinitionError
 from protocol.action import Instance
-from protocol.system import System
 from protocol.types import Value
 
 from ..binding import Bindings
@@ -69,40 +68,39 @@ class LockstepProcess:
     def __init__(self, station: Station, life: Life | None):
         self.station, self.life = station, life
         self.crew: Crew | None = None
-        self.agents: dict[int, tuple[str, str, tuple[Value, ...]]] = {}
+        self.agents: dict[int, tuple[str, tuple[Value, ...]]] = {}
 
 
 class Ensemble:
     """All processes of a placement.
 
     Args:
-        policy: whose turn it is. logged: the systems whose events are kept, for a log. row_s: virtual time that a row takes; where somebody
-            sleeps while others ask and refuse one another, nothing else moves time on. like: one of the same placement, whose systems and
+        policy: whose turn it is. logged: whether the events are kept, for a log. row_s: virtual time that a row takes; where somebody
+            sleeps while others ask and refuse one another, nothing else moves time on. like: one of the same placement, whose system and
             compiled rows are used again.
 
     Raises:
-        DefinitionError: the placement does not fit its systems, or a row that needs a handler has none.
+        DefinitionError: the placement does not fit its system, or a row that needs a handler has none.
     """
 
-    def __init__(self, placement: Placement, policy: Policy, logged: Iterable[str] = (), row_s: float = 0.0, like: Ensemble | None = None):
+    def __init__(self, placement: Placement, policy: Policy, logged: bool = False, row_s: float = 0.0, like: Ensemble | None = None):
         self._row_s = row_s
         self.placement = placement
-        self._systems: dict[str, System] = placement.build() if like is None else like._systems
-        placement.check(self._systems)
+        system = placement.composition.system() if like is None else like.driver.system
+        placement.check(system)
         self.time = VirtualTime()
-        self._logs: dict[str, IO[str]] = {name: tempfile.TemporaryFile("w+", encoding="utf-8") for name in logged}
-        rows = {name: None if like is None else like.drivers[name].rows for name in self._systems}
-        self.drivers: dict[str, Driver] = {name: Driver(system, Store(system), rows[name]) for name, system in self._systems.items()}
+        self._log: IO[str] | None = tempfile.TemporaryFile("w+", encoding="utf-8") if logged else None
+        self.driver: Driver = Driver(system, Store(system), None if like is None else like.driver.rows)
         self._letters: deque[tuple[str, Letter]] = deque()
         self.received: deque[Letter] = deque()
         """What the processes have written to the outside, in order; whoever reads it takes it out."""
-        self._processes = {s.name: LockstepProcess(s, placement.life(s, self._systems)) for s in placement.stations}
+        self._processes = {s.name: LockstepProcess(s, placement.life(s, system)) for s in placement.stations}
         self._agents: list[LockstepAgent] = []
         for process in self._processes.values():
             self._staff(process)
         self._homes = {number: process for process in self._processes.values() for number in process.agents}
-        self._turns, self._novelty = Lockstep(self._agents, self.time, policy), Novelty(self.drivers.values())
-        self._faults = [row for name, system in self._systems.items() for row in fault_rows(name, system)]
+        self._turns, self._novelty = Lockstep(self._agents, self.time, policy), Novelty(self.driver)
+        self._faults = list(fault_rows(system))
         self._returning: list[tuple[float, FaultRow]] = []
 
     @property
@@ -130,7 +128,7 @@ class Ensemble:
             return False
         process = self._homes[self._turns.last]
         if self._agents[self._turns.last].has_acted:
-            self._rouse(process, but=self._turns.last)
+            self._rouse(number for number in process.agents if number != self._turns.last and self._agents[number].asks)
         assert process.crew is not None
         process.crew.settle()
         self._hand_out()
@@ -174,33 +172,34 @@ class Ensemble:
 
     def standing(self) -> str:
         """Who waits for what."""
-        return standing(self.drivers)
+        return standing(self.driver)
 
-    def log(self, system: str) -> Iterator[str]:
-        """The lines of a system's event log until now, and its last line. That of a system that has begun anew tells its last life."""
-        return whole([lines_of(self._logs[system])], self.placement.systems[system].described())
+    def log(self) -> Iterator[str]:
+        """The lines of the event log until now, and its last line."""
+        assert self._log is not None, "its events are not kept"
+        return whole([lines_of(self._log)], self.placement.composition.described())
 
-    def write_logs(self, targets: Mapping[str, str | os.PathLike[str]]) -> None:
-        """Write the logs of these systems.
+    def write_log(self, target: str | os.PathLike[str]) -> None:
+        """Write the event log.
 
         Raises:
-            TraceError: a file cannot be written.
+            TraceError: the file cannot be written.
         """
-        for name, target in targets.items():
-            merge([lines_of(self._logs[name])], target, self.placement.systems[name].described())
+        assert self._log is not None, "its events are not kept"
+        merge([lines_of(self._log)], target, self.placement.composition.described())
 
     def close(self) -> None:
-        """Drop the logs."""
-        for stream in self._logs.values():
-            stream.close()
+        """Drop the log."""
+        if self._log is not None:
+            self._log.close()
 
-    def turns_of(self, machine: str, system: str = "") -> list[int]:
+    def turns_of(self, machine: str) -> list[int]:
         """The numbers by which a policy knows the copies of a machine."""
-        return [k for process in self._processes.values() for k, part in process.agents.items() if part[:2] == (system, machine)]
+        return [k for process in self._processes.values() for k, (name, _) in process.agents.items() if name == machine]
 
     @property
     def mortal(self) -> list[str]:
-        """The processes whose death their system knows."""
+        """The processes whose death the system knows."""
         return [name for name, process in self._processes.items() if any(process.life in row.always for row in self._faults)]
 
     def is_dead(self, process: str) -> bool:
@@ -210,26 +209,25 @@ class Ensemble:
     # -- faults --------------------------------------------------------------------------------------------------------
 
     def kill(self, process: str, return_s: float = RETURN_S) -> tuple[str, ...]:
-        """Kill a process as `kill -9` does: who has died, with it or because of it. Those whom their system brings back begin anew in a while.
+        """Kill a process as `kill -9` does: who has died, with it or because of it. Those whom the system brings back begin anew in a while.
 
         Args:
             return_s: virtual time from the death to the return.
 
         Raises:
-            DefinitionError: there is no such process. EngineError: its system has no row for its death now.
+            DefinitionError: there is no such process. EngineError: the system has no row for its death now.
         """
         if process not in self._processes:
             raise DefinitionError(f"there is no process {process!r}; there are {', '.join(self._processes)}")
         life = self._processes[process].life
         crash = next((r for r in sorted(self._faults, key=lambda r: len(r.crashes)) if life in r.always and self._is_enabled(r)), None)
         if life is None or crash is None:
-            raise EngineError(f"{process} was killed, and its system has no row for that (again)")
+            raise EngineError(f"{process} was killed, and the protocol has no row for that (again)")
         dead = self._bury({life})
         self._fire(crash)
         while (ending := next((r for r in self._faults if r.crashes and r.by_supervisor and self._is_enabled(r)), None)) is not None:
             dead += self._bury(set(ending.crashes))
             self._fire(ending)
-        self._begin_anew()
         expected = [row for _, row in self._returning]
         self._returning += [(self.time.now + return_s, r) for r in self._faults if r.restarts and r not in expected and self._is_enabled(r)]
         return tuple(dead)
@@ -238,14 +236,13 @@ class Ensemble:
         """Let a row fire that nobody is owed: a message is lost, a write fails, somebody gives up too early; False when none could."""
         fated = [row.instance.action for row in self._faults]
         found: list[Callable[[], object]] = []
-        for name, driver in self.drivers.items():
-            for copy in driver.environment.values():
-                for action in copy.rows[copy.state]:
-                    if action not in fated:
-                        found += [partial(self._happen, name, copy, instance) for instance in driver.enabled(copy, action)]
+        for copy in self.driver.environment.values():
+            for action in copy.rows[copy.state]:
+                if action not in fated:
+                    found += [partial(self._happen, copy, instance) for instance in self.driver.enabled(copy, action)]
         for agent in self._agents:
             for action in agent.copy.rows[agent.copy.state]:
-                if action.row.decided in UNBIDDEN and not agent.asks(action):
+                if action.row.decided in UNBIDDEN and not agent.is_decided(action):
                     found += [partial(agent.take, instance) for instance in agent.driver.enabled(agent.copy, action)]
         if not found:
             return False
@@ -254,10 +251,10 @@ class Ensemble:
         self._turns.ask_again()
         return True
 
-    def _happen(self, system: str, copy: Copy, instance: Instance) -> None:
-        now, step = self.time.now, self.drivers[system].fire(copy, instance)
-        if system in self._logs:
-            TextPart(self._logs[system], SUPERVISOR).write(step, now, now)
+    def _happen(self, copy: Copy, instance: Instance) -> None:
+        now, step = self.time.now, self.driver.fire(copy, instance)
+        if self._log is not None:
+            TextPart(self._log, SUPERVISOR).write(step, now, now)
 
     def _bury(self, lives: set[Life]) -> list[str]:
         dead = [process for process in self._processes.values() if process.life in lives and process.crew is not None]
@@ -268,17 +265,6 @@ class Ensemble:
         self._returning = [(when, row) for when, row in self._returning if not lives & row.restarts]
         return [process.station.name for process in dead]
 
-    def _begin_anew(self) -> None:
-        """Give every system whose processes have all died its initial values."""
-        for name, driver in self.drivers.items():
-            homes = [process for process in self._processes.values() if any(part.system == name for part in process.station.parts)]
-            if all(m.crew is None for m in homes):
-                driver.store.reset()
-                self._turns.readiness.look_again()
-                if name in self._logs:
-                    self._logs[name].seek(0)
-                    self._logs[name].truncate()
-
     def _return(self, row: FaultRow) -> None:
         for process in self._processes.values():
             if process.life in row.restarts and process.crew is None:
@@ -287,12 +273,13 @@ class Ensemble:
         self._turns.ask_again()
 
     def _is_enabled(self, row: FaultRow) -> bool:
-        driver, machine = self.drivers[row.system], row.instance.action.machine
-        return row.instance in driver.enabled(driver.environment[machine.name, row.instance.copy], row.instance.action)
+        return row.instance in self.driver.enabled(self._copy(row), row.instance.action)
 
     def _fire(self, row: FaultRow) -> None:
-        copy = self.drivers[row.system].environment[row.instance.action.machine.name, row.instance.copy]
-        self._happen(row.system, copy, row.instance)
+        self._happen(self._copy(row), row.instance)
+
+    def _copy(self, row: FaultRow) -> Copy:
+        return self.driver.environment[row.instance.action.machine.name, row.instance.copy]
 
     # -- processes and letters -----------------------------------------------------------------------------------------
 
@@ -305,17 +292,17 @@ class Ensemble:
         def deliver(content: Any) -> None:
             desk.post(station.results_to, content)
 
+        driver = self.driver
         if process.agents:
-            for number, (name, machine, where) in process.agents.items():
-                bindings = Bindings(self._systems[name], crew.roles(machine, where), [machine])
+            for number, (machine, where) in process.agents.items():
+                bindings = Bindings(driver.system, crew.roles(machine, where), [machine])
                 self._agents[number].begin_anew(bindings, desk.clock(machine, where), deliver)
             return
         for part in station.parts:
-            driver = self.drivers[part.system]
-            log = TextPart(self._logs[part.system], station.name) if part.system in self._logs else None
+            log = None if self._log is None else TextPart(self._log, station.name)
             for where in part.copies(driver.system):
                 bindings = Bindings(driver.system, crew.roles(part.machine, where), [part.machine])
-                process.agents[len(self._agents)] = part.system, part.machine, where
+                process.agents[len(self._agents)] = part.machine, where
                 clock, copy = desk.clock(part.machine, where), driver.copies[part.machine, where]
                 self._agents.append(LockstepAgent(driver, copy, bindings, clock, log, deliver, self.placement.timers))
 
@@ -333,12 +320,11 @@ class Ensemble:
             if process.crew is not None:
                 process.crew.receive(letter)
                 process.crew.settle()
-                self._rouse(process)
+                self._rouse(process.agents)
                 self._novelty.begin()
 
-    def _rouse(self, process: LockstepProcess, but: int | None = None) -> None:
-        """What a handler or a letter has done may be what other handlers of the process have waited for."""
-        for number in process.agents:
-            if number != but:
-                self._agents[number].clock.rouse("")
+    def _rouse(self, numbers: Iterable[int]) -> None:
+        """What a handler or a letter has done may be what these have waited for."""
+        for number in numbers:
+            self._agents[number].clock.rouse("")
         self._turns.ask_again()

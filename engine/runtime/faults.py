@@ -6,7 +6,7 @@ rows are found by their effects, fired, and logged. Nobody else stores to facts 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from protocol.action import Instance
@@ -31,7 +31,6 @@ SUPERVISOR = "supervisor"
 class FaultRow:
     """A row about processes: those that it crashes (`always`, whatever else holds) or restarts."""
 
-    system: str
     instance: Instance
     crashes: frozenset[Life]
     always: frozenset[Life]
@@ -44,24 +43,20 @@ class FaultRow:
 
 
 class Faults:
-    """The environment's rows about processes, of all systems.
+    """The environment's rows about processes. `journal`: the supervisor's, if there is a log."""
 
-    Args:
-        logs: by system, of the supervisor.
-    """
-
-    def __init__(self, systems: Mapping[str, System], directory: Directory, segment: Segment, client: Client, logs: Mapping[str, Journal]):
-        self._directory, self._client, self._logs, self._clock = directory, client, logs, LiveClock()
-        self._stores = {name: LiveStore(name, directory, segment, client, recorded=True) for name in systems}
-        self._drivers = {name: Driver(system, self._stores[name]) for name, system in systems.items()}
-        self._rows = [row for name, system in systems.items() for row in fault_rows(name, system)]
+    def __init__(self, directory: Directory, segment: Segment, client: Client, journal: Journal | None):
+        self._directory, self._client, self._journal, self._clock = directory, client, journal, LiveClock()
+        self._store = LiveStore(directory, segment, client, recorded=True)
+        self._driver = Driver(directory.system, self._store)
+        self._rows = list(fault_rows(directory.system))
 
     def knows(self, life: Life) -> bool:
         """Whether the system has a row for the death of that process."""
         return any(life in row.always for row in self._rows)
 
     def crash(self, life: Life) -> bool:
-        """The process has died; False when its system has no row for that now. Of several rows, the one that ends the fewest is meant."""
+        """The process has died; False when the system has no row for that now. Of several rows, the one that ends the fewest is meant."""
         rows = sorted((row for row in self._rows if life in row.always), key=lambda row: len(row.crashes))
         return any(self.fire(row) for row in rows)
 
@@ -75,38 +70,35 @@ class Faults:
 
     def fire(self, row: FaultRow) -> bool:
         """Fire and log the row; False when it is not enabled."""
-        driver = self._drivers[row.system]
-        copy = driver.environment[row.instance.action.machine.name, row.instance.copy]
+        copy = self._driver.environment[row.instance.action.machine.name, row.instance.copy]
         while self._is_enabled(row):
             began = self._clock.now()
             try:
-                step = driver.attempt(copy, row.instance)
+                step = self._driver.attempt(copy, row.instance)
             except Stale:
                 continue
-            if step is not None and row.system in self._logs:
-                self._logs[row.system].write(step, began, self._clock.now())
-                self._logs[row.system].flush()
+            if step is not None and self._journal is not None:
+                self._journal.write(step, began, self._clock.now())
+                self._journal.flush()
             return True
         return False
 
     def _is_enabled(self, row: FaultRow) -> bool:
         """With the cells as they are now."""
         machine, copy = row.instance.action.machine, row.instance.copy
-        self._stores[row.system].forget()
-        self._client.look(self._directory.spans_of(row.system, machine, copy))
-        driver = self._drivers[row.system]
-        return row.instance in driver.enabled(driver.environment[machine.name, copy], row.instance.action)
+        self._store.forget()
+        self._client.look(self._directory.spans_of(machine, copy))
+        return row.instance in self._driver.enabled(self._driver.environment[machine.name, copy], row.instance.action)
 
 
-def fault_rows(name: str, system: System) -> Iterator[FaultRow]:
+def fault_rows(system: System) -> Iterator[FaultRow]:
     """The rows of the system's environment that crash or restart processes, one by one for the values of their choices."""
     for action in system.actions:
         effects = [effect for effect in action.row.effects if isinstance(effect, (Crash, Restart))] if action.environment else []
         for instance in action.instances() if effects else ():
             bind = instance.environment()
-            lives = [(e, (name, e.process.name, tuple(evaluate(index, bind, no_cell) for index in e.indices))) for e in effects]
+            lives = [(e, (e.process.name, tuple(evaluate(index, bind, no_cell) for index in e.indices))) for e in effects]
             yield FaultRow(
-                name,
                 instance,
                 frozenset(life for effect, life in lives if isinstance(effect, Crash)),
                 frozenset(life for effect, life in lives if isinstance(effect, Crash) and effect.condition is TRUE),

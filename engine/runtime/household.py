@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any
@@ -23,7 +22,7 @@ from .placement import OUTSIDE, Life, Placement
 from .process import Child
 from .queue_client import Client
 from .segment import Segment, new_name
-from .written import Logs
+from .written import WrittenLog
 
 QUEUE_SERVER = "queue server"
 BEATS = 10
@@ -61,16 +60,16 @@ class Household:
     """The processes by name (`children`), and everything that is theirs together.
 
     Raises:
-        DefinitionError: the placement does not fit its systems.
+        DefinitionError: the placement does not fit its system.
     """
 
-    def __init__(self, placement: Placement, logs: Mapping[str, str | os.PathLike[str]], patience: Patience):
+    def __init__(self, placement: Placement, log: str | os.PathLike[str] | None, patience: Patience):
         self.placement, self.patience, self.clock = placement, patience, LiveClock()
-        self.systems = placement.build()
-        placement.check(self.systems)
-        self.directory = directory_of(placement, self.systems)
+        self.system = placement.composition.system()
+        placement.check(self.system)
+        self.directory = directory_of(placement, self.system)
         self._blueprint = Blueprint.of(self.directory)
-        self.logs = Logs(placement, self.directory, logs)
+        self.log = WrittenLog(placement.composition, self.system, log)
         self.children: dict[str, Child] = {}
         self.segment: Segment | None = None
         self.client: Client | None = None
@@ -87,11 +86,11 @@ class Household:
         self.client = Client(Wire(self._introduce(OUTSIDE), self.patience.frozen_s), self.directory)
 
     def launch(self, name: str, *, mortal: bool, returns: bool) -> None:
-        """Start the process of a station. `mortal`: whether its system knows of its death; `returns`: it has died before."""
+        """Start the process of a station. `mortal`: whether the system knows of its death; `returns`: it has died before."""
         with self._introduce(name) as end:
-            logs, number, pulse_s = self.logs.begin(name), self._numbers[name], self.patience.pulse_s
+            log, number, pulse_s = self.log.begin(name), self._numbers[name], self.patience.pulse_s
             given = self.placement, self._blueprint, name, number
-            spec = lambda control: (Spec(*given, self._attach(), pulse_s, control, end, logs, mortal, returns),)  # noqa: E731
+            spec = lambda control: (Spec(*given, self._attach(), pulse_s, control, end, log, mortal, returns),)  # noqa: E731
             self._start(Child(name, run_station, spec))
 
     def bury(self, name: str) -> None:
@@ -100,23 +99,13 @@ class Household:
         self.children[name].kill()
         number = self._numbers[name]
         last = self.client.bury(name), done(self.segment.intent(number), self.segment, self.directory)
-        self.logs.complete(name, [row for row in last if row is not None])
+        self.log.complete(name, [row for row in last if row is not None])
         self.segment.intend(number, b"")
         self.children.pop(name).end()
 
-    def reset(self, system: str) -> None:
-        """Give a system's cells their initial values: it begins anew, and so does its log."""
-        assert self.client is not None
-        self.client.reset(*self.directory.spans[system])
-        self.logs.turn_page(system)
-
     def life(self, name: str) -> Life | None:
-        """Which process of a system the station is; None where no system knows how it could die."""
-        return None if name == QUEUE_SERVER else self.placement.life(self.placement.station(name), self.systems)
-
-    def homes(self, system: str) -> list[str]:
-        """The processes that run copies of a system."""
-        return [s.name for s in self.placement.stations if any(part.system == system for part in s.parts)]
+        """Which process of the system the station is; None where the system does not know how it could die."""
+        return None if name == QUEUE_SERVER else self.placement.life(self.placement.station(name), self.system)
 
     def last_turn(self, name: str) -> float:
         """When the process took its last turn; the queue server takes none."""
@@ -156,7 +145,7 @@ class Household:
         for child in self.children.values():
             child.end()
         self.children = {}
-        for owned in (self._introductions, self.client, self.logs, self.segment, self._blueprint):
+        for owned in (self._introductions, self.client, self.log, self.segment, self._blueprint):
             if owned is not None:
                 owned.close()
         if self.segment is not None:

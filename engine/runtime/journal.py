@@ -60,10 +60,10 @@ class Shorthand:
 
 
 class Journal:
-    """The rows of one process and one system, `name`, in the order in which it fired."""
+    """The rows of one process, in the order in which it fired."""
 
-    def __init__(self, name: str, shorthand: Shorthand, stream: IO[bytes]):
-        self.name, self._shorthand, self._stream = name, shorthand, stream
+    def __init__(self, shorthand: Shorthand, stream: IO[bytes]):
+        self._shorthand, self._stream = shorthand, stream
         self._kept: list[tuple[Step, Entry | None, float, float]] = []
         self._noted: tuple[Mapping[Place, Value], Entry] | None = None
 
@@ -88,11 +88,7 @@ class Journal:
         """What is to be written down of a row that is about to commit, if it is lost with the process. `fired`: rows of its copy before it."""
         entry = self._shorthand.entry(copy, instance, loads, stores, began)
         self._noted = loads, entry
-        return marshal.dumps((self.name, fired, entry))
-
-    def go_on(self, stream: IO[bytes]) -> None:
-        """Write there from now on."""
-        self._stream = stream
+        return marshal.dumps((fired, entry))
 
 
 def append(stream: IO[bytes], entries: list[Entry]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import queue
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -31,7 +30,7 @@ PROCESSES_A_CORE = 64
 
 def start(
     placement: Placement,
-    logs: Mapping[str, str | os.PathLike[str]] | None = None,
+    log: str | os.PathLike[str] | None = None,
     *,
     signals: bool = True,
     patience: Patience = PATIENCE,
@@ -39,16 +38,16 @@ def start(
     """A running engine, every process ready; use it as a context manager, or call `close`.
 
     Args:
-        logs: where the event log of each system goes when the engine is stopped; systems that are not named are not logged.
+        log: where the event log goes when the engine is stopped; None for none.
         signals: whether Ctrl-C and SIGTERM end the engine when this is the main thread; a program that handles them itself says no.
         patience: how long its processes are waited for.
 
     Raises:
-        DefinitionError: the placement does not fit its systems, or is of more processes than this machine carries.
+        DefinitionError: the placement does not fit its system, or is of more processes than this machine carries.
         EngineError: a process did not start.
     """
     check_machine(placement)
-    engine = LiveEngine(placement, logs or {}, signals=signals, patience=patience)
+    engine = LiveEngine(placement, log, signals=signals, patience=patience)
     try:
         engine.start()
     except OSError as error:
@@ -71,15 +70,13 @@ def check_machine(placement: Placement) -> None:
 class LiveEngine:
     """What the outside has of an engine; made by `start`."""
 
-    def __init__(self, placement: Placement, logs: Mapping[str, str | os.PathLike[str]], *, signals: bool, patience: Patience):
+    def __init__(self, placement: Placement, log: str | os.PathLike[str] | None, *, signals: bool, patience: Patience):
         self.placement = placement
-        self._house = Household(placement, logs, patience)
+        self._house = Household(placement, log, patience)
         self._received: queue.SimpleQueue[Letter | EngineError] = queue.SimpleQueue()
         self._supervision: Supervision | None = None
         self._interrupts = Interrupts() if signals else None
         self._server_began_s = 0.0
-        self.written: list[Path] = []
-        """The logs that `stop` has written: one for each life of each system that is logged."""
 
     def __enter__(self) -> LiveEngine:
         return self
@@ -104,7 +101,7 @@ class LiveEngine:
             self._interrupts.take()
         house.open()
         assert house.segment is not None and house.client is not None
-        faults = Faults(house.systems, house.directory, house.segment, house.client, house.logs.of_process(SUPERVISOR))
+        faults = Faults(house.directory, house.segment, house.client, house.log.journal(SUPERVISOR))
         for station in self.placement.stations:
             life = house.life(station.name)
             house.launch(station.name, mortal=life is not None and faults.knows(life), returns=False)
@@ -145,10 +142,10 @@ class LiveEngine:
         return item
 
     def stop(self) -> Usage:
-        """End in good order, write the logs, and return what the living processes have done since they were all ready.
+        """End in good order, write the log, and return what the living processes have done since they were all ready.
 
         Raises:
-            EngineError: the engine has ended before. TraceError: a log cannot be written.
+            EngineError: the engine has ended before. TraceError: the log cannot be written.
         """
         assert self._supervision is not None
         self._supervision.end()
@@ -161,7 +158,7 @@ class LiveEngine:
         usage = Usage(0, house.children[QUEUE_SERVER].cpu_s() - self._server_began_s)
         for child in stations:
             usage += house.answer(child, "stopped", house.patience.stop_s)
-        self.written = house.logs.merge()
+        house.log.merge()
         return usage
 
     def close(self) -> None:

@@ -74,13 +74,12 @@ class LiveStore(Store):
     """The cells of one system as one process sees them.
 
     Args:
-        name: of the system. recorded: whether each row that others can see is to be known outside before they can.
+        recorded: whether each row that others can see is to be known outside before they can.
         own: flags that say whether this very process is alive. intend: leaves an intent, if there is room; None without a place for it.
     """
 
     def __init__(
         self,
-        name: str,
         directory: Directory,
         segment: Segment,
         client: Client,
@@ -89,21 +88,20 @@ class LiveStore(Store):
         own: Iterable[Key] = (),
         intend: Callable[[bytes], bool] | None = None,
     ):
-        super().__init__(directory.systems[name])
-        self.name, self._directory, self._segment, self._client, self.recorded = name, directory, segment, client, recorded
-        self._first = first = directory.spans[name][0]
+        super().__init__(directory.system)
+        self._directory, self._segment, self._client, self.recorded = directory, segment, client, recorded
         served, shared = directory.is_served, directory.is_shared
-        self._lies = [SERVER if served(number) else MEMORY if shared[number] else HERE for number in range(*directory.spans[name])]
+        self._lies = [SERVER if served(number) else MEMORY if shared[number] else HERE for number in range(len(directory.variables))]
         self._stays_home: dict[int, bool] = {}
         self._leaves = False
         self._loaded: dict[Key, Value] = {}
-        self._own, self.intend = frozenset((number - first, place) for number, place in own), intend
+        self._own, self.intend = frozenset(own), intend
         self._registers_after = -1
         for number, lies in enumerate(self._lies):
             if lies == SERVER:
-                client.known[first + number] = self._cells[number]
+                client.known[number] = self._cells[number]
             elif lies == MEMORY:
-                self._cells[number] = MemoryCells(directory, first + number, segment, self._loaded)
+                self._cells[number] = MemoryCells(directory, number, segment, self._loaded)
         self.note: Callable[[Mapping[Place, Value], Sequence[Write]], bytes] | None = None
         """What the journal is to know of the row that is being fired, by what it loaded and stores; None without a log."""
         self.finds = True
@@ -155,8 +153,7 @@ class LiveStore(Store):
         """
         self.since = None
         found = self._commit_shared(writes, seen, cargo) if self._leaves else super().commit(writes, seen, cargo)
-        first = self._first
-        self.written += [(first + number, place) for number, place, _ in writes]
+        self.written += [(number, place) for number, place, _ in writes]
         return found if self.finds else UNASKED
 
     def _commit_shared(self, writes: Sequence[Write], seen: Mapping[Place, Value], cargo: Any) -> Any:
@@ -197,8 +194,8 @@ class LiveStore(Store):
 
     def _travelling(self, cells: Iterable[tuple[Place, Value]]) -> dict[Key, Any]:
         """Those of these cells that are shared, as they travel."""
-        first, lies, encode = self._first, self._lies, self._directory.encode
-        return {(first + number, place): encode(first + number, value) for (number, place), value in cells if lies[number]}
+        lies, encode = self._lies, self._directory.encode
+        return {(number, place): encode(number, value) for (number, place), value in cells if lies[number]}
 
     def _commit_served(self, commit: Commit, writes: Sequence[Write], seen: Mapping[Place, Value], cargo: Any) -> Any:
         """Have the server commit it, and then store what lies here."""

@@ -8,7 +8,7 @@ that only one process stores to: when that process is dead, the register tells w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from protocol.action import Action
 from protocol.effect import Crash, Store
@@ -19,37 +19,32 @@ from protocol.types import Value
 from protocol.variable import Medium, Variable
 
 from .directory import Directory, Span
-from .placement import Life, Placement
+from .placement import Placement
 
 
-def directory_of(placement: Placement, systems: Mapping[str, System]) -> Directory:
-    """The directory of a placement's systems, which it fits, with what is at home in one process left there."""
-    everywhere = Directory(systems)
-    at_home = (number for name in systems for number in _of_one_process(placement, everywhere, name, everywhere.spans_of))
-    stored_to = (number for name in systems for number in _of_one_process(placement, everywhere, name, everywhere.stored_spans))
-    return Directory(systems, frozenset(at_home), frozenset(stored_to))
+def directory_of(placement: Placement, system: System) -> Directory:
+    """The directory of a placement's system, which it fits, with what is at home in one process left there."""
+    everywhere = Directory(system)
+    at_home, stored_to = (_of_one_process(placement, everywhere, spans_of) for spans_of in (everywhere.spans_of, everywhere.stored_spans))
+    return Directory(system, frozenset(at_home), frozenset(stored_to))
 
 
-def _of_one_process(
-    placement: Placement, directory: Directory, name: str, spans_of: Callable[[str, Machine, tuple[Value, ...]], set[Span]]
-) -> Iterator[int]:
-    """The numbers of the variables of a system of each of whose cells only one process has them among its spans, and loses them with its life."""
-    system, first = directory.systems[name], directory.spans[name][0]
+def _of_one_process(placement: Placement, directory: Directory, spans_of: Callable[[Machine, tuple[Value, ...]], set[Span]]) -> Iterator[int]:
+    """The numbers of the variables of each of whose cells only one process has them among its spans, and loses them with its life."""
+    system = directory.system
     found: dict[int, list[tuple[int, int, str]]] = {}
-    lives: dict[str, Life | None] = {}
+    lives = {station.name: placement.life(station, system) for station in placement.stations}
     for station in placement.stations:
-        lives[station.name] = placement.life(station, directory.systems)
         for part in station.parts:
-            for copy in part.copies(system) if part.system == name else ():
-                for number, start, end in spans_of(name, system.machine(part.machine), copy):
+            for copy in part.copies(system):
+                for number, start, end in spans_of(system.machine(part.machine), copy):
                     found.setdefault(number, []).append((start, end, station.name))
     touched, resets = _by_environment(system)
     for number, spans in found.items():
         variable = directory.variables[number]
-        lost = resets.get(number - first, set())
-        # What dies with a process of another system is part of one that begins anew as a whole.
-        is_lost = all(life is None or life[0] != name or life[1] in lost for life in (lives[home] for _, _, home in spans))
-        if is_lost and number - first not in touched and variable.medium is not Medium.WORLD and not _overlap(spans):
+        lost = resets.get(number, set())
+        is_lost = all(life is None or life[0] in lost for life in (lives[home] for _, _, home in spans))
+        if is_lost and number not in touched and variable.medium is not Medium.WORLD and not _overlap(spans):
             yield number
 
 

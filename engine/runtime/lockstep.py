@@ -63,7 +63,7 @@ class LockstepAgent(Agent):
         self._alarms.wind(self.clock.now())
         return super().turn()
 
-    def asks(self, action: Action) -> bool:
+    def is_decided(self, action: Action) -> bool:
         """Whether a handler decides the row."""
         return self._handler(action) is not None
 
@@ -91,7 +91,7 @@ class LockstepAgent(Agent):
 
 
 class Lockstep:
-    """The agents of one or several drivers, one row at a time.
+    """The agents of one driver, one row at a time.
 
     Args:
         agents: all on one virtual time. policy: whose turn it is.
@@ -99,7 +99,7 @@ class Lockstep:
 
     def __init__(self, agents: Sequence[LockstepAgent], time: VirtualTime, policy: Policy):
         self._agents, self._time, self._policy = list(agents), time, policy
-        self.readiness = Readiness([(a.driver, a.copy) for a in agents], self._fires, self._rouse)
+        self.readiness = Readiness(agents[0].driver, [a.copy for a in agents], self._fires, self._rouse)
         self._declined: set[int] = set()
         self._heeded: dict[int, frozenset[str]] = {}
         self.last = 0
@@ -160,10 +160,6 @@ class Lockstep:
         self._declined.clear()
 
 
-def standing(drivers: Mapping[str, Driver]) -> str:
-    """Who waits for what in some systems, by their names; the copies of all but the main one, "", are told with the name of theirs."""
-    lines = []
-    for name, driver in drivers.items():
-        told = waiting(driver, lambda action: action.row.decided == "prompt" and not action.row.poll)
-        lines += [f"{name}.{line}" if name else line for line in told]
-    return folded(lines) or "all are at rest"
+def standing(driver: Driver) -> str:
+    """Who waits for what."""
+    return folded(waiting(driver, lambda action: action.row.decided == "prompt" and not action.row.poll)) or "all are at rest"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from protocol.action import Instance
 from protocol.types import Value, flat_index
@@ -12,30 +12,29 @@ from ..row import Write
 
 
 class Novelty:
-    """Watches the cells of some drivers. `quiet`: rows fired since a state was new.
+    """Watches the cells of a driver. `quiet`: rows fired since a state was new.
 
     A state is known by the sum of its cells' hashes, kept up as cells are written: two that are unlike and seem alike cost a row of patience.
     """
 
-    def __init__(self, drivers: Iterable[Driver]):
+    def __init__(self, driver: Driver):
         self.quiet = 0
         self._cells: dict[Hashable, int] = {}
         self._state = 0
         self._known = {0}
-        for number, driver in enumerate(drivers):
-            driver.observers.append(self._observer(number, driver))
+        driver.observers.append(self._observer(driver))
 
     def begin(self) -> None:
         """Something has happened that no cell tells: whatever state comes next is new."""
         self.quiet = 0
         self._known = {self._state}
 
-    def _observer(self, which: int, driver: Driver) -> Callable[[Copy, Instance, Sequence[Write]], None]:
+    def _observer(self, driver: Driver) -> Callable[[Copy, Instance, Sequence[Write]], None]:
         def observe(copy: Copy, instance: Instance, writes: Sequence[Write]) -> None:
             state = copy.machine.state
-            self._note((which, driver.numbering.number(state), flat_index(state.over, copy.indices)), copy.state)
+            self._note((driver.numbering.number(state), flat_index(state.over, copy.indices)), copy.state)
             for number, place, value in writes:
-                self._note((which, number, place), value)
+                self._note((number, place), value)
             if self._state in self._known:
                 self.quiet += 1
             else:

@@ -1,7 +1,7 @@
-"""A placement: which systems an engine drives, and which operating-system process runs which of their copies.
+"""A placement: which system an engine drives, and which operating-system process runs which of its copies.
 
 Small and picklable: a process makes its own roles - models, sockets, files - by its crew's factory, so that nothing heavy travels, and has
-the systems, built once for all, from the blueprint (`blueprint.py`). A process takes turns over its copies in one thread. A handler that
+the system, built once for all, from the blueprint (`blueprint.py`). A process takes turns over its copies in one thread. A handler that
 computes for long holds up the copies of its own process and no others, so whatever computes gets a process of its own; threads were
 rejected because firing rows is Python, which one lock lets run in one thread at a time anyway.
 """
@@ -81,11 +81,10 @@ class Crew:
 
 @dataclass(frozen=True)
 class Part:
-    """Copies of a machine: all of them, or those with these leading indices. `system` names one of the placement's."""
+    """Copies of a machine: all of them, or those with these leading indices."""
 
     machine: str
     leading: tuple[Value, ...] = ()
-    system: str = ""
 
     def copies(self, system: System) -> Iterator[tuple[Value, ...]]:
         """The indices of the copies."""
@@ -101,18 +100,16 @@ class Station:
         name: unique among the processes. parts: what it runs.
         crew: makes its roles, in the process. Must be picklable: a function of a module, or a partial of one.
         results_to: the process that gets what its handlers return.
-        dies_with: a process that it lives and dies with, where its own copies do not say.
     """
 
     name: str
     parts: tuple[Part, ...]
     crew: Callable[[Desk], Crew]
     results_to: str = OUTSIDE
-    dies_with: str | None = None
 
 
-Life = tuple[str, str, tuple[Value, ...]]
-"""A process of a system: the system's name, the process's, and its indices."""
+Life = tuple[str, tuple[Value, ...]]
+"""A process of the system: its name, and its indices."""
 
 
 @dataclass(frozen=True)
@@ -120,66 +117,55 @@ class Placement:
     """What an engine runs, and where.
 
     Args:
-        systems: by name; the main one is usually called "".
         stations: its processes.
         timers: seconds after which a row that a timer decides fires, by `machine.event`.
     """
 
-    systems: Mapping[str, Composition]
+    composition: Composition
     stations: tuple[Station, ...]
     timers: Mapping[str, float] = field(default_factory=dict)
-
-    def build(self) -> dict[str, System]:
-        """Every system."""
-        return {name: composition.system() for name, composition in self.systems.items()}
 
     def station(self, name: str) -> Station:
         """The process of that name."""
         return next(s for s in self.stations if s.name == name)
 
-    def check(self, systems: Mapping[str, System]) -> None:
+    def check(self, system: System) -> None:
         """Raise a DefinitionError unless every copy of every active machine runs in exactly one process."""
-        homes: dict[tuple[str, str, tuple[Value, ...]], str] = {}
+        homes: dict[tuple[str, tuple[Value, ...]], str] = {}
         names = [s.name for s in self.stations]
         if len({*names, OUTSIDE}) <= len(names):
             raise DefinitionError(f"two processes of the placement have one name, or one is called {OUTSIDE!r}; rename it")
         for station in self.stations:
             for part in station.parts:
-                for copy in part.copies(systems[part.system]):
-                    home = homes.setdefault((part.system, part.machine, copy), station.name)
+                for copy in part.copies(system):
+                    home = homes.setdefault((part.machine, copy), station.name)
                     if home is not station.name:
-                        name = systems[part.system].machine(part.machine).copy_name(copy)
+                        name = system.machine(part.machine).copy_name(copy)
                         raise DefinitionError(f"{name} is placed in {home} and in {station.name}; leave it in one process")
-            for other in (station.results_to, station.dies_with):
-                if other is not None and other not in names and other != OUTSIDE:
-                    raise DefinitionError(f"{station.name} names the process {other!r}; there are {', '.join(names)}")
-            self.life(station, systems)
-        for name, system in systems.items():
-            for machine in system.active:
-                for copy in () if machine.environment else all_values(machine.copies):
-                    if (name, machine.name, copy) not in homes:
-                        raise DefinitionError(f"{machine.copy_name(copy)} is placed in no process; give it to one")
+            if station.results_to not in (*names, OUTSIDE):
+                raise DefinitionError(f"{station.name} names the process {station.results_to!r}; there are {', '.join(names)}")
+            self.life(station, system)
+        for machine in system.active:
+            for copy in () if machine.environment else all_values(machine.copies):
+                if (machine.name, copy) not in homes:
+                    raise DefinitionError(f"{machine.copy_name(copy)} is placed in no process; give it to one")
 
-    def life(self, station: Station, systems: Mapping[str, System]) -> Life | None:
-        """Which process of its system the station is; None when no system knows how it could die.
+    def life(self, station: Station, system: System) -> Life | None:
+        """Which process of the system the station is; None when the system does not know how it could die.
 
         Raises:
             DefinitionError: its copies are of several.
         """
-        if station.dies_with is not None:
-            return self.life(self.station(station.dies_with), systems)
         lives: set[Life | None] = set()
         for part in station.parts:
-            system = systems[part.system]
             machine = system.machine(part.machine)
-            lives |= {_life_of(part.system, machine, machine.process, copy) for copy in part.copies(system)}
-        lives.discard(None)  # copies of a system that knows of no death live and die with the others
+            lives |= {_life_of(machine, machine.process, copy) for copy in part.copies(system)}
         if len(lives) > 1:
             raise DefinitionError(f"{station.name} runs copies of several processes, which live and die apart; give each its own")
         return next(iter(lives), None)
 
 
-def _life_of(system: str, machine: Machine, process: Process | None, copy: tuple[Value, ...]) -> Life | None:
+def _life_of(machine: Machine, process: Process | None, copy: tuple[Value, ...]) -> Life | None:
     if process is None:
         return None
-    return system, process.name, tuple(value for value, index in zip(copy, machine.copies) if index in process.over)
+    return process.name, tuple(value for value, index in zip(copy, machine.copies) if index in process.over)

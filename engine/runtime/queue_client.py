@@ -84,10 +84,6 @@ class Client:
         """Have a dead client forgotten; the last row that it committed."""
         return self._ask("buried", "bury", name)[0]  # type: ignore[no-any-return]
 
-    def reset(self, first: int, end: int) -> None:
-        """Give the variables of these numbers their initial values."""
-        self._ask("reset", "reset", first, end)
-
     def listen(self) -> None:
         """Have the socket become readable whenever there are news or letters, from now on."""
         self._send("listen")

@@ -239,14 +239,6 @@ class QueueServer:
             self._forget(dead)
         self._tell(visitor, "buried", None if dead is None else dead.last)
 
-    def _do_reset(self, visitor: Visitor, first: int, end: int) -> None:
-        """Variables get their initial values: a whole system begins anew."""
-        self._hold.forget([k for k in self._values if first <= k[0] < end])
-        self._values = {k: v for k, v in self._values.items() if not first <= k[0] < end}
-        for number in range(first, end):
-            self._segment.reset(self._directory, number)
-        self._tell(visitor, "reset")
-
     # -- cells ---------------------------------------------------------------------------------------------------------
 
     def _value(self, key: Key) -> Any:

@@ -1,7 +1,7 @@
 """Supervision: the thread that waits for the deaths, the silence and the words of an engine's processes, and brings back whom it may.
 
-A process that some system knows may die: when it is killed, or is taken for dead, what lives with it is ended, the row of that
-crash is fired, and it starts anew if the system has a row for that. Whoever is lost on the way back is started again, a bounded
+A process that the system knows may die: when it is killed, or is taken for dead, what lives with it is ended, the row of that
+crash is fired, and it starts anew if there is a row for that. Whoever is lost on the way back is started again, a bounded
 number of times. Any other end of a process ends the engine with one error that names it.
 """
 
@@ -189,7 +189,7 @@ class Supervision:
             self._ready(child.name)
 
     def _ended(self, child: Child) -> None:
-        """A process has ended by itself. It was a crash, if some system knows of it; else the engine ends."""
+        """A process has ended by itself. It was a crash, if the system knows of it; else the engine ends."""
         child.process.join(self._patience.stop_s)  # the sentinel falls a moment before the exit code can be had
         house, life = self._house, self._house.life(child.name)
         if life is None or not house.children[QUEUE_SERVER].process.is_alive():
@@ -201,12 +201,10 @@ class Supervision:
         fate, before = child.fate(), set(house.children)
         self._bury({life})
         if not self._faults.crash(life):
-            name = life[0] or "the engine's"
-            raise EngineError(f"{fate}, and system {name} has no row for that (again); the run is given up, start it again", cause=fate)
+            raise EngineError(f"{fate}, and the protocol has no row for that (again); the run is given up, start it again", cause=fate)
         while (row := self._faults.ending()) is not None:
             self._bury(set(row.crashes))
             self._faults.fire(row)
-        self._begin_anew()
         self._tell(Letter(SUPERVISOR, Died(tuple(sorted(before - set(house.children))), fate)))
         self._bring_back()
 
@@ -245,12 +243,6 @@ class Supervision:
         for name in [name for name in self._house.children if self._house.life(name) in lives]:
             self._house.bury(name)
         self._returning = [r for r in self._returning if not lives & r.row.restarts]
-
-    def _begin_anew(self) -> None:
-        """Give every system whose processes have all died its initial values."""
-        for name in self._house.systems:
-            if not any(home in self._house.children for home in self._house.homes(name)):
-                self._house.reset(name)
 
     def _ready(self, name: str) -> None:
         """A process is ready again; with the last of those that come back with it, they go."""

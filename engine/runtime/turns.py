@@ -76,8 +76,6 @@ class Player(Agent):
         self._heeded: dict[tuple[IntEnum, int, frozenset[str] | None], Heeds] = {}
         self._vain: dict[tuple[IntEnum, int], Vainly] = {}
         self._bit_of: dict[str, int] = {}
-        self.asks = any(self._handler(action) is not None for action in self.actions)
-        """Whether some of its rows wait for a handler's word."""
         self.has_acted = False
         """Whether a handler has acted in its last turn."""
         self._journal, self._tried_at = journal, 0.0
@@ -218,7 +216,7 @@ class Turns:
         self,
         players: Sequence[Player],
         guarding: Iterable[tuple[Span, Player, Action]],
-        stores: Iterable[LiveStore],
+        store: LiveStore,
         client: Client,
         crew: Crew,
         control: Connection,
@@ -227,7 +225,7 @@ class Turns:
     ):
         self._names = names
         self._acted: set[Player] = set()
-        self._players, self._stores, self._client, self._crew, self._control, self._beat = players, list(stores), client, crew, control, beat
+        self._players, self._store, self._client, self._crew, self._control, self._beat = players, store, client, crew, control, beat
         self._clock = LiveClock()
         rows: dict[tuple[Span, Player], int] = {}
         for span, player, action in guarding:
@@ -290,10 +288,9 @@ class Turns:
 
     def _spread(self, author: Player | None = None) -> None:
         """Rouse those whose cells have changed, here or elsewhere."""
-        for store in self._stores:
-            if store.written:
-                self._rouse(store.written, author)
-                store.written.clear()
+        if self._store.written:
+            self._rouse(self._store.written, author)
+            self._store.written.clear()
         if self._client.changed:
             self._rouse(self._client.changed, None)
             self._client.changed.clear()

@@ -59,7 +59,7 @@ def echo_wire(end: socket.socket, times: int) -> None:
 
 def client_of(end: socket.socket) -> Client:
     """A client that knows and watches the box."""
-    client = Client(Wire(end), Directory({"": SYSTEM}))
+    client = Client(Wire(end), Directory(SYSTEM))
     client.known[BOX[0]] = {}
     client.watch([(BOX[0], 0, 1)])
     return client
@@ -77,7 +77,7 @@ def wait_for(client: Client, content: tuple[int, ...]) -> None:
 
 def serve(introductions: socket.socket, segment: str) -> None:
     """The queue server's process."""
-    directory = Directory({"": SYSTEM})
+    directory = Directory(SYSTEM)
     memory = Segment.attach(directory, 1, segment)
     QueueServer(directory, memory, introductions).serve()
     memory.close()
@@ -118,7 +118,7 @@ def measure_messages(times: int) -> None:
 
 def measure_server(times: int) -> None:
     """Print what a commit takes, and a wake-up."""
-    segment = Segment.create(Directory({"": SYSTEM}), 1, f"interlock-benchmark-{os.getpid()}")
+    segment = Segment.create(Directory(SYSTEM), 1, f"interlock-benchmark-{os.getpid()}")
     introductions, theirs = socket.socketpair()
     server = SPAWN.Process(target=serve, args=(theirs, segment.name))
     server.start()

@@ -45,6 +45,7 @@ PRODUCTION = {
     "decodes": 2,
     "room": 8,
     "threads": 3,
+    "decode_ranks": True,
 }
 OPENING = ("schedule", "schedule_nothing")
 

@@ -50,7 +50,7 @@ async def answer_all(service: Service, generations: list[Generation], at_once: i
 def live(config: ModelConfig, generations: list[Generation], at_once: int, ranks: int, log: Path | None) -> tuple[Usage, int, float]:
     """What the processes used; tokens; seconds."""
     plant = Plant(config, ranks=ranks, sequences=at_once, context_tokens=CONTEXT_TOKENS, mortal=True)
-    service = Disaggregated(plant, None if log is None else {"": log, "decode0": log.with_suffix(".decode0")})
+    service = Disaggregated(plant, log)
     try:
         began = time.perf_counter()
         tokens = asyncio.run(answer_all(service, generations, at_once))

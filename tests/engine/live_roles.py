@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -94,36 +93,6 @@ class EngineCrew(Crew):
         return [Decoder()] if machine == "decode_worker" else []
 
 
-class Meeting:
-    """The small system's roles: the number is the first that can be had, and a meeting is told."""
-
-    def __init__(self, desk: Desk):
-        self._desk = desk
-
-    @decides("giver.choose_number")
-    def choose(self, outcomes: Sequence[Outcome]) -> Outcome:
-        return outcomes[0]
-
-    @after("taker.meet")
-    def tell(self, step: Step) -> None:
-        self._desk.post(OUTSIDE, "met")
-
-
-class MeetingCrew(EngineCrew):
-    """A process that runs copies of the small system, too."""
-
-    def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
-        return [Meeting(self._desk)] if machine in ("giver", "taker") else super().roles(machine, copy)
-
-
-def with_meeting(placement: Placement, host: str) -> Placement:
-    """The placement with a small system beside its own: the giver in the host's process, the takers in one that dies with it."""
-    stations = [replace(s, parts=(*s.parts, Part("giver", system="small")), crew=MeetingCrew) if s.name == host else s for s in placement.stations]
-    takers = Station("takers", (Part("taker", system="small"),), MeetingCrew, dies_with=host)
-    small = Composition("tests.engine.small_system:build")
-    return replace(placement, systems={**placement.systems, "small": small}, stations=(*stations, takers))
-
-
 def broken_crew(desk: Desk) -> Crew:
     """A crew that cannot be made."""
     raise ValueError(f"no weights for {desk.name}")
@@ -147,4 +116,4 @@ def repaired(posts: int, broken: str | None = None, **config: Any) -> Placement:
         *(station(f"worker[{r}]", Part("worker", (r,))) for r in range(config["ranks"])),
         *(station(f"messager[{r}]", *(Part(m, (r,)) for m in ("registrar", "consumer", "sender"))) for r in range(config["ranks"])),
     ]
-    return Placement({"": composition}, tuple(stations), dict.fromkeys(("timer.ask_once_more", "timer.commit_again", "timer.cancel_again"), 0.05))
+    return Placement(composition, tuple(stations), dict.fromkeys(("timer.ask_once_more", "timer.commit_again", "timer.cancel_again"), 0.05))

@@ -74,11 +74,3 @@ def test_a_row_that_sends_leaves_nothing_beside_its_cells() -> None:
     hold.move((), [("f", FLAG, False, True), ("q", QUEUE, (), (1,))], "sent")
     assert hold.move(["f"], [], None) is None
     assert hold.move(["f"], [("q", QUEUE, (1,), ())], None) == "sent"
-
-
-def test_a_system_that_begins_anew_holds_nothing() -> None:
-    hold = Hold()
-    hold.move((), [("f", FLAG, False, True)], "old")
-    hold.move((), [("q", QUEUE, (), (1,))], "one")
-    hold.forget(["f", "q"])
-    assert hold.move(["f", "q"], [], None) is None

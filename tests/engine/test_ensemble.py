@@ -40,7 +40,7 @@ class Echo(Crew):
 
 def placement(**config: bool) -> Placement:
     parts = (Part("patient"), Part("stubborn"))
-    return Placement({"": Composition(f"{__name__}:build", config)}, (Station("home", parts, Echo),))
+    return Placement(Composition(f"{__name__}:build", config), (Station("home", parts, Echo),))
 
 
 def test_letters_come_back_in_order() -> None:
@@ -64,10 +64,10 @@ def test_where_nothing_new_happens_it_says_so() -> None:
 
 
 def test_the_log_of_a_system_is_kept_with_its_last_line() -> None:
-    ensemble = Ensemble(placement(spins=True), RoundRobin(), [""])
+    ensemble = Ensemble(placement(spins=True), RoundRobin(), logged=True)
     for _ in range(6):
         ensemble.turn()
-    *events, last = ensemble.log("")
+    *events, last = ensemble.log()
     assert len(events) == 6 and '"fired": {"patient": 3, "stubborn": 3}' in last
 
 
@@ -75,6 +75,6 @@ def test_who_is_no_process_or_cannot_die_is_not_killed() -> None:
     ensemble = Ensemble(placement(), RoundRobin())
     with pytest.raises(DefinitionError, match="no process 'nobody'; there are home"):
         ensemble.kill("nobody")
-    with pytest.raises(EngineError, match="home was killed, and its system has no row for that"):
+    with pytest.raises(EngineError, match="home was killed, and the protocol has no row for that"):
         ensemble.kill("home")
     assert ensemble.mortal == []

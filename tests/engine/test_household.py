@@ -63,7 +63,7 @@ class Process:
 
 @pytest.fixture
 def house() -> Iterator[Household]:
-    house = Household(placed(GIVER, TAKERS), {}, Patience(stop_s=0.0))
+    house = Household(placed(GIVER, TAKERS), None, Patience(stop_s=0.0))
     yield house
     house.close()
 

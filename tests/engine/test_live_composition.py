@@ -14,7 +14,7 @@ from engine.runtime.placement import Composition, Letter, Part, Placement, Stati
 from engine.runtime.supervision import Died, Returned
 from protocol import DefinitionError
 
-from .live_roles import BUILDER, EngineCrew, repaired, with_meeting
+from .live_roles import BUILDER, EngineCrew, repaired
 from .small_system import build
 from .test_live import is_gone, process_numbers, segments
 
@@ -51,7 +51,7 @@ def kill(engine: LiveEngine, name: str) -> None:
 
 def test_requests_sent_at_run_time_are_answered_and_the_log_conforms(tmp_path: Path) -> None:
     log = tmp_path / "events.ndjson"
-    with start(repaired(0), {"": log}) as engine:
+    with start(repaired(0), log) as engine:
         processes = process_numbers(engine)
         assert engine.received(0) is None
         engine.send("router", 1)
@@ -70,7 +70,7 @@ def test_requests_sent_at_run_time_are_answered_and_the_log_conforms(tmp_path: P
 )
 def test_a_killed_process_comes_back_and_every_request_ends(tmp_path: Path, crash: str, victim: str, group: tuple[str, ...]) -> None:
     log = tmp_path / "events.ndjson"
-    with start(repaired(1, crash=crash, repeats=True, **SMALL), {"": log}) as engine:
+    with start(repaired(1, crash=crash, repeats=True, **SMALL), log) as engine:
         processes = process_numbers(engine)
         kill(engine, victim)
         ended, said = outcomes(engine, 2, Returned)
@@ -85,26 +85,13 @@ def test_a_killed_process_comes_back_and_every_request_ends(tmp_path: Path, cras
     assert all(map(is_gone, processes)) and not segments() and os.listdir(tmp_path) == ["events.ndjson"]
 
 
-def test_a_system_that_dies_with_a_process_begins_anew_with_it(tmp_path: Path) -> None:
-    """The small system knows of no death; its processes end with the D that they belong to, and its cells are as at first."""
-    host, log = "decode engine[0]", tmp_path / "events.ndjson"
-    with start(with_meeting(repaired(0, crash="decode", repeats=True, **SMALL), host), {"": log}) as engine:
-        assert [next_letter(engine).content for _ in range(2)] == ["met", "met"]
-        kill(engine, "takers")
-        said = [next_letter(engine).content for _ in range(4)]
-        assert said[0] == Died((host, "takers"), said[0].fate) and said[0].fate.startswith("takers (process ")
-        assert said[1:] == [Returned((host, "takers")), "met", "met"]
-        engine.stop()
-    assert conform(log).conforms and not segments()
-
-
 def test_a_process_that_the_system_lets_die_once_ends_the_engine_the_second_time(tmp_path: Path) -> None:
-    with start(repaired(0, crash="decode", repeats=True, **SMALL), {"": tmp_path / "events.ndjson"}) as engine:
+    with start(repaired(0, crash="decode", repeats=True, **SMALL), tmp_path / "events.ndjson") as engine:
         kill(engine, "decode engine[0]")
         while not isinstance(next_letter(engine).content, Returned):
             pass
         kill(engine, "decode engine[0]")
-        with pytest.raises(EngineError, match=r"^decode engine\[0\] \(process \d+\) was killed by SIGKILL, and system .* has no row for that"):
+        with pytest.raises(EngineError, match=r"^decode engine\[0\] \(process \d+\) was killed by SIGKILL, and the protocol has no row for that"):
             next_letter(engine)
         with pytest.raises(EngineError, match="was killed"):
             engine.send("router", 1)
@@ -114,7 +101,7 @@ def test_a_process_that_the_system_lets_die_once_ends_the_engine_the_second_time
 
 
 def test_a_killed_process_that_the_system_does_not_know_ends_the_engine(tmp_path: Path) -> None:
-    with start(repaired(0, **SMALL), {"": tmp_path / "events.ndjson"}) as engine:
+    with start(repaired(0, **SMALL), tmp_path / "events.ndjson") as engine:
         processes = process_numbers(engine)
         kill(engine, "decode engine[0]")
         with pytest.raises(EngineError, match=r"^decode engine\[0\] \(process \d+\) was killed by SIGKILL before the run was over"):
@@ -124,12 +111,12 @@ def test_a_killed_process_that_the_system_does_not_know_ends_the_engine(tmp_path
 
 def test_a_crew_that_cannot_be_made_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"messager\[0\] failed: ValueError: no weights for messager\[0\] before"):
-        start(repaired(0, broken="messager[0]", **SMALL), {"": tmp_path / "events.ndjson"})
+        start(repaired(0, broken="messager[0]", **SMALL), tmp_path / "events.ndjson")
     assert not segments() and os.listdir(tmp_path) == []
 
 
 def placed(*stations: Station) -> Placement:
-    return Placement({"": Composition("tests.engine.small_system:build")}, stations)
+    return Placement(Composition("tests.engine.small_system:build"), stations)
 
 
 GIVER, TAKERS = Station("giver", (Part("giver"),), EngineCrew), Station("takers", (Part("taker"),), EngineCrew)
@@ -152,10 +139,10 @@ def test_a_placement_that_does_not_fit_starts_nothing(placement: Placement, mess
 
 def test_copies_that_die_apart_are_not_placed_together() -> None:
     both = Composition(BUILDER, {"decodes": 2, "repeats": True, "crash": "decode"})
-    placement = Placement({"": both}, (Station("decode engines", (Part("listener"),), EngineCrew),))
+    placement = Placement(both, (Station("decode engines", (Part("listener"),), EngineCrew),))
     with pytest.raises(DefinitionError, match="decode engines runs copies of several processes"):
-        placement.life(placement.stations[0], placement.build())
+        placement.life(placement.stations[0], both.system())
 
 
 def test_a_small_system_is_placed_whole() -> None:
-    placed(GIVER, TAKERS).check({"": build()})
+    placed(GIVER, TAKERS).check(build())

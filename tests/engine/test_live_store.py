@@ -40,7 +40,7 @@ def build() -> System:
 
 SYSTEM = build()
 FLAG_NUMBER = next(k for k, v in enumerate(SYSTEM.variables) if v.name == "flag")
-DIRECTORY = Directory({"": SYSTEM}, stored_by_one=frozenset({FLAG_NUMBER}))
+DIRECTORY = Directory(SYSTEM, stored_by_one=frozenset({FLAG_NUMBER}))
 
 
 def key(name: str) -> Key:
@@ -67,7 +67,7 @@ class Station:
 
     def __init__(self, connect: Connect, segment: Segment, *, own: tuple[Key, ...] = (ALIVE,), finds: bool = False):
         self.other, self.client = connect("other"), connect("reader")
-        self.store = LiveStore("", DIRECTORY, segment, self.client, recorded=False, own=own)
+        self.store = LiveStore(DIRECTORY, segment, self.client, recorded=False, own=own)
         self.store.finds = finds
         self._driver = Driver(SYSTEM, self.store)
 

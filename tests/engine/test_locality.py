@@ -13,16 +13,15 @@ from engine.runtime.locality import directory_of
 
 
 def named(directory: Directory, *, shared: bool) -> set[str]:
-    """The names of the main system's variables that are shared, or that stay at home though their medium is not private."""
-    first, end = directory.spans[""]
-    everywhere = Directory(directory.systems)
-    return {directory.variables[n].name for n in range(first, end) if everywhere.is_shared[n] and directory.is_shared[n] == shared}
+    """The names of the variables that are shared, or that stay at home though their medium is not private."""
+    everywhere = Directory(directory.system)
+    return {variable.name for n, variable in enumerate(directory.variables) if everywhere.is_shared[n] and directory.is_shared[n] == shared}
 
 
 def of_plant(ranks: int, *, mortal: bool) -> Directory:
     plant = Plant(TINY, ranks=ranks, mortal=mortal)
     placement = placement_of(plant, partial(LiveMemory, plant, "nowhere"))
-    return directory_of(placement, placement.build())
+    return directory_of(placement, placement.composition.system())
 
 
 def test_what_only_the_messager_of_a_rank_looks_at_stays_in_it() -> None:

@@ -70,7 +70,7 @@ def test_of_a_run_in_which_nobody_can_fire_it_is_told_who_waits_for_what() -> No
     agents = [LockstepAgent(driver, copy, Bindings(system, [], []), VirtualClock(time)) for copy in driver.copies.values()]
     lockstep = Lockstep(agents, time, RoundRobin())
     assert not lockstep.turn() and lockstep.wakes == math.inf
-    assert standing({"": driver}) == "giver in CHOOSING; taker[0], taker[1] in TAKING waits for take (box is <>, which giver changes) and so on"
+    assert standing(driver) == "giver in CHOOSING; taker[0], taker[1] in TAKING waits for take (box is <>, which giver changes) and so on"
 
 
 POLICIES: dict[str, Callable[[int], Policy]] = {

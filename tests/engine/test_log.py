@@ -50,4 +50,4 @@ def test_a_device_is_written_to_and_not_replaced() -> None:
 
 
 def test_logs_beside_one_have_names_of_their_own_and_a_device_has_none_beside_it(tmp_path: Path) -> None:
-    assert beside(tmp_path / "a.ndjson", "decode0") == tmp_path / "a.decode0.ndjson" and beside("/dev/null", "decode0") == Path("/dev/null")
+    assert beside(tmp_path / "a.ndjson", "engine2") == tmp_path / "a.engine2.ndjson" and beside("/dev/null", "engine2") == Path("/dev/null")

@@ -19,7 +19,7 @@ from .served import Connect, serving, shared
 from .small_system import Giver, Taker, build
 
 SYSTEM = build()
-DIRECTORY = Directory({"": SYSTEM})
+DIRECTORY = Directory(SYSTEM)
 ALL = [(number, 0, variable.cells) for number, variable in enumerate(DIRECTORY.variables)]
 
 
@@ -201,15 +201,8 @@ def test_what_a_dead_process_committed_last_is_known_and_its_place_can_be_taken(
     assert supervisor.commit(Commit({BOX: (1,)}, {}))[0]
 
 
-def test_a_system_begins_anew(connect: Connect, segment: Segment) -> None:
-    client = connect("client")
-    client.commit(Commit({}, {BOX: (1,), FILLED: 1}))
-    client.reset(*DIRECTORY.spans[""])
-    assert client.commit(Commit({BOX: (), FILLED: 0}, {}))[0]
-
-
 def test_the_same_rows_fire_over_the_server_as_locally(connect: Connect, segment: Segment) -> None:
-    served = LiveStore("", DIRECTORY, segment, connect("client"), recorded=False)
+    served = LiveStore(DIRECTORY, segment, connect("client"), recorded=False)
     local = build()
     drivers = Driver(SYSTEM, served), Driver(local, Store(local))
     fired = [sorted(take_turns(driver, {"choose_number": (2,)})) for driver in drivers]
@@ -219,7 +212,7 @@ def test_the_same_rows_fire_over_the_server_as_locally(connect: Connect, segment
 
 def test_a_row_that_was_overtaken_changes_nothing_and_can_be_tried_again(connect: Connect, segment: Segment) -> None:
     client, other = connect("client"), connect("other")
-    store = LiveStore("", DIRECTORY, segment, client, recorded=False)
+    store = LiveStore(DIRECTORY, segment, client, recorded=False)
     driver = Driver(SYSTEM, store)
     giver, taker = driver.copies["giver", ()], driver.copies["taker", (0,)]
     for event in ("choose_number", "give"):

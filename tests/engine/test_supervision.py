@@ -1,8 +1,7 @@
-"""Processes that are lost on their way back, that fall silent, and systems that begin anew: what the supervision makes of them."""
+"""Processes that are lost on their way back, and that fall silent: what the supervision makes of them."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Callable
@@ -11,15 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from checker.conform import conform, judge
+from checker.conform import conform
 from engine.errors import EngineError
 from engine.runtime.household import Household, Patience
 from engine.runtime.live import start
 from engine.runtime.placement import Crew, Desk, Letter, Placement, Station
 from engine.runtime.supervision import Died, Returned, Stalls
 
-from .live_roles import EngineCrew, repaired, with_meeting
-from .small_system import build
+from .live_roles import EngineCrew, repaired
 from .test_live import is_gone, process_numbers, segments
 from .test_live_composition import PREFILL, SMALL, kill, next_letter, outcomes
 
@@ -58,7 +56,7 @@ def test_who_is_killed_while_it_comes_back_comes_back_later(
     tmp_path: Path, shoot_returning: Callable[[int], list[int]], crash: str, victim: str, group: tuple[str, ...], times: int
 ) -> None:
     shot, log = shoot_returning(times), tmp_path / "events.ndjson"
-    with start(mortal(1, crash), {"": log}, patience=SHORT) as engine:
+    with start(mortal(1, crash), log, patience=SHORT) as engine:
         kill(engine, victim)
         ended, said = outcomes(engine, 2, Returned)
         assert ended == [0, 1] and [type(s) for s in said] == [Died, Returned] and said[1].names == group
@@ -83,7 +81,7 @@ def test_who_is_killed_at_every_return_ends_the_engine(shoot_returning: Callable
 def test_a_crew_that_cannot_be_made_again_is_told(tmp_path: Path) -> None:
     placement = mortal(0)
     stations = tuple(Station(s.name, s.parts, partial(once_crew, tmp_path / "made")) if s.name == D else s for s in placement.stations)
-    with start(Placement(placement.systems, stations), patience=SHORT) as engine:
+    with start(Placement(placement.composition, stations), patience=SHORT) as engine:
         kill(engine, D)
         assert isinstance(next_letter(engine).content, Died)
         with pytest.raises(EngineError, match=r"decode engine\[0\] failed: ValueError: no second model while it was coming back, 3 times"):
@@ -123,7 +121,7 @@ class Stuck(EngineCrew):
 def test_a_handler_that_never_ends_is_ended() -> None:
     placement = mortal(0)
     stations = tuple(Station(s.name, s.parts, Stuck) if s.name == D else s for s in placement.stations)
-    with start(Placement(placement.systems, stations), patience=Patience(hung_s=3.0)) as engine:
+    with start(Placement(placement.composition, stations), patience=Patience(hung_s=3.0)) as engine:
         engine.send(D, "think")
         died, back = next_letter(engine).content, next_letter(engine).content
         assert died.fate.endswith("was hung: it has not taken a turn for 3 s") and back == Returned((D,))
@@ -136,23 +134,6 @@ def test_a_queue_server_that_is_stopped_ends_the_engine() -> None:
         with pytest.raises(EngineError, match=r"^queue server \(process \d+\) was frozen: it has no heartbeat for 1 s before the run was over"):
             next_letter(engine)
     assert all(map(is_gone, processes)) and not segments()
-
-
-def test_each_life_of_a_system_that_begins_anew_has_a_log_that_conforms(tmp_path: Path) -> None:
-    logs = {"": tmp_path / "events.ndjson", "small": tmp_path / "small.ndjson"}
-    with start(with_meeting(mortal(0), D), logs) as engine:
-        assert [next_letter(engine).content for _ in range(2)] == ["met", "met"]
-        kill(engine, "takers")
-        said = [next_letter(engine).content for _ in range(4)]
-        assert [type(each) for each in said[:2]] == [Died, Returned] and said[2:] == ["met", "met"]
-        engine.stop()
-        written = engine.written
-    assert written == [tmp_path / name for name in ("events.ndjson", "small.ndjson", "small.life2.ndjson")]
-    assert conform(written[0]).conforms
-    for log in written[1:]:
-        *events, last = map(json.loads, log.read_text().splitlines())
-        answer = judge(build(), events)
-        assert answer.conforms and sum(last["fired"].values()) == answer.events > 0, (log, answer)
 
 
 def test_a_time_that_nobody_looked_at_is_no_silence() -> None:

@@ -210,18 +210,6 @@ def test_processes_are_in_the_order_in_which_a_request_comes_by(tmp_path: Path) 
     assert told == ["router", "prefill engine", "messager 0", "decode engine 0", "timer"]
 
 
-def test_the_logs_of_one_run_share_their_processes(tmp_path: Path) -> None:
-    """An engine that drives two systems writes two logs on one clock."""
-    second = signalling_log().replace('"process": "worker[', '"process": "prefill').replace(']", "copy"', '", "copy"')
-    events = events_of(tmp_path, LOGS["repaired"], second)
-    judge(events)
-    processes = [e["args"]["name"] for e in events if e["name"] == "process_name"]
-    assert len(processes) == len(set(processes)) and "prefill" in processes
-    threads = [e["args"]["name"] for e in events if e["name"] == "thread_name"]
-    assert {"gate (repaired)", f"gate ({SignalPlan(2).composition.system().name})"} <= set(threads)
-    assert sum(e["ph"] == "X" for e in events) == len(rows_of(LOGS["repaired"])) + len(rows_of(second))
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

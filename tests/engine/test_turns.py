@@ -6,6 +6,7 @@ import math
 import multiprocessing
 import socket
 from multiprocessing.connection import Connection
+from types import SimpleNamespace
 from typing import Any, cast
 
 from engine.binding import Bindings, Outcome, decides
@@ -102,6 +103,10 @@ class Busy:
         return True
 
 
+STORE: Any = SimpleNamespace(written=[])
+"""To whose cells nobody stores."""
+
+
 class News:
     """A client to whom one cell has changed when it looks up for the first time."""
 
@@ -129,7 +134,7 @@ def test_news_that_a_busy_process_takes_between_two_rounds_rouse_whom_they_conce
     ours, theirs = multiprocessing.Pipe()
     player: Any = Busy(theirs)
     client: Any = News()
-    Turns([player], [((0, 0, 1), player, cast(Any, None))], [], client, Crew(), ours, lambda now: None, ["cell"]).run()
+    Turns([player], [((0, 0, 1), player, cast(Any, None))], STORE, client, Crew(), ours, lambda now: None, ["cell"]).run()
     assert player.roused[0] == "cell" and player.played == UNTIL_IT_LOOKS + 1
 
 
@@ -139,5 +144,5 @@ def test_a_letter_is_news_to_whoever_is_awake_too() -> None:
     player: Any = Busy(theirs)
     client: Any = News()
     client.letters.append(Letter("gate", None))
-    Turns([player], [((0, 0, 1), player, cast(Any, None))], [], client, Crew(), ours, lambda now: None, ["cell"]).run()
+    Turns([player], [((0, 0, 1), player, cast(Any, None))], STORE, client, Crew(), ours, lambda now: None, ["cell"]).run()
     assert player.roused[0] == "" and player.played > ROUNDS_BETWEEN_LOOKS

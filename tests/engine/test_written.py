@@ -5,16 +5,15 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 from engine.driver import Driver
-from engine.runtime.directory import Directory
 from engine.runtime.journal import Journal, Shorthand
-from engine.runtime.placement import Composition, Part, Placement, Station
+from engine.runtime.placement import Composition
 from engine.runtime.queue_server import Commit
-from engine.runtime.written import Logs
+from engine.runtime.written import WrittenLog
 from engine.step import Step
 from engine.store import Store
 
@@ -35,16 +34,22 @@ CHOOSE, GIVE = steps()
 
 
 @pytest.fixture
-def logs(tmp_path: Path) -> Iterator[Logs]:
-    placement = Placement({"": Composition("tests.engine.small_system:build")}, (Station("process", (Part("giver"),), None),))  # type: ignore[arg-type]
-    made = Logs(placement, Directory({"": SYSTEM}), {"": tmp_path / "log"})
+def log(tmp_path: Path) -> Iterator[WrittenLog]:
+    made = WrittenLog(Composition("tests.engine.small_system:build"), SYSTEM, tmp_path / "log")
     yield made
     made.close()
 
 
-def journal(logs: Logs) -> Journal:
+def journal(log: WrittenLog) -> Journal:
     """That of a life of the process that begins now."""
-    return Journal("", Shorthand(SYSTEM), logs.begin("process")[""].stream)
+    return Journal(Shorthand(SYSTEM), part(log))
+
+
+def part(log: WrittenLog) -> IO[bytes]:
+    """Where that life writes."""
+    file = log.begin("process")
+    assert file is not None
+    return file.stream
 
 
 def writes(journal: Journal, *fired: Step) -> None:
@@ -56,64 +61,65 @@ def writes(journal: Journal, *fired: Step) -> None:
 
 def gave(fired: int) -> Commit:
     """The giver's second row as it commits, when so many rows were fired before."""
-    note = Journal("", Shorthand(SYSTEM), io.BytesIO()).note("giver", fired, GIVE.instance, GIVE.loads, GIVE.stores, 1.0)
+    note = Journal(Shorthand(SYSTEM), io.BytesIO()).note("giver", fired, GIVE.instance, GIVE.loads, GIVE.stores, 1.0)
     return Commit({}, {}, None, note)
 
 
-def events(logs: Logs) -> list[Any]:
+def events(log: WrittenLog) -> list[Any]:
     """The log as it stands, without its last line."""
-    (path,) = logs.merge()
-    return [json.loads(line) for line in path.read_text().splitlines()][:-1]
+    log.merge()
+    assert log.target is not None
+    return [json.loads(line) for line in Path(log.target).read_text().splitlines()][:-1]
 
 
-def rows(logs: Logs) -> list[tuple[str, str]]:
-    return [(event["copy"], event["event"]) for event in events(logs)]
+def rows(log: WrittenLog) -> list[tuple[str, str]]:
+    return [(event["copy"], event["event"]) for event in events(log)]
 
 
-def test_rows_are_told_as_the_steps_tell_them(logs: Logs) -> None:
-    writes(journal(logs), CHOOSE, GIVE)
-    for event, step in zip(events(logs), (CHOOSE, GIVE), strict=True):
+def test_rows_are_told_as_the_steps_tell_them(log: WrittenLog) -> None:
+    writes(journal(log), CHOOSE, GIVE)
+    for event, step in zip(events(log), (CHOOSE, GIVE), strict=True):
         assert event == json.loads(f'{{"t": 2.0, "began": 1.0, "process": "process", {step.told}}}')
 
 
-def test_rows_are_kept_until_a_message_leaves(logs: Logs) -> None:
-    kept = journal(logs)
+def test_rows_are_kept_until_a_message_leaves(log: WrittenLog) -> None:
+    kept = journal(log)
     kept.write(CHOOSE, 1.0, 2.0)
-    assert rows(logs) == []
+    assert rows(log) == []
     kept.flush()
-    assert rows(logs) == GIVER[:1]
+    assert rows(log) == GIVER[:1]
 
 
-def test_the_last_row_is_added_when_it_is_missing(logs: Logs) -> None:
-    writes(journal(logs), CHOOSE)
-    logs.complete("process", [Commit({}, {}), gave(1)])
-    first, second = events(logs)
+def test_the_last_row_is_added_when_it_is_missing(log: WrittenLog) -> None:
+    writes(journal(log), CHOOSE)
+    log.complete("process", [Commit({}, {}), gave(1)])
+    first, second = events(log)
     assert (first["copy"], first["event"]) == GIVER[0] and (second["copy"], second["event"], second["process"]) == (*GIVER[1], "process")
     assert second["reads"] == {"box": "<>"} and second["writes"] == {"box": "<2>", "box_filled": "True"} and second["began"] == 1.0 < second["t"]
 
 
 @pytest.mark.parametrize("last", [[], [gave(0)], [Commit({}, {}, None, None)]])
-def test_nothing_is_added_when_the_row_is_there_or_nothing_was_committed(logs: Logs, last: list[Commit]) -> None:
-    writes(journal(logs), CHOOSE)
-    logs.complete("process", last)
-    assert rows(logs) == GIVER[:1]
+def test_nothing_is_added_when_the_row_is_there_or_nothing_was_committed(log: WrittenLog, last: list[Commit]) -> None:
+    writes(journal(log), CHOOSE)
+    log.complete("process", last)
+    assert rows(log) == GIVER[:1]
 
 
-def test_a_half_piece_is_cut_off_and_a_later_life_goes_on_behind_it(logs: Logs) -> None:
-    whole = journal(logs)
+def test_a_half_piece_is_cut_off_and_a_later_life_goes_on_behind_it(log: WrittenLog) -> None:
+    whole = journal(log)
     writes(whole, CHOOSE)
-    stream = logs.begin("process")[""].stream
+    stream = part(log)
     size = os.fstat(stream.fileno()).st_size
     writes(whole, CHOOSE, GIVE)
     stream.truncate(size + 20)
-    logs.complete("process", [])
+    log.complete("process", [])
     assert os.fstat(stream.fileno()).st_size == size
-    writes(journal(logs), CHOOSE, GIVE)
-    assert rows(logs) == [GIVER[0], *GIVER]
+    writes(journal(log), CHOOSE, GIVE)
+    assert rows(log) == [GIVER[0], *GIVER]
 
 
-def test_rows_of_an_earlier_life_do_not_count(logs: Logs) -> None:
-    writes(journal(logs), CHOOSE)
-    logs.begin("process")
-    logs.complete("process", [gave(0)])
-    assert rows(logs) == GIVER
+def test_rows_of_an_earlier_life_do_not_count(log: WrittenLog) -> None:
+    writes(journal(log), CHOOSE)
+    log.begin("process")
+    log.complete("process", [gave(0)])
+    assert rows(log) == GIVER

@@ -11,14 +11,11 @@ from checker.result import Finding, Verdict
 from engine.disaggregated.plant import Plant
 from engine.model.config import TINY, TINY_EXPERTS
 from protocol import DefinitionError
-from protocol.machines.collectives.round_worker import Rank
 from protocol.machines.repaired.decode_ranks import build
 from protocol.machines.repaired.decode_rounds import build as build_rounds
+from protocol.system import System
 
 from .paths import in_order
-
-HERE = {"gate": "decode_gate", "worker": "decode_rank"}
-"""How the machines of the engine's system of D's ranks are called where they are composed with D."""
 
 
 def found(part: str, asked: str, explorer: str = "reference", **config: Any) -> Finding:
@@ -53,13 +50,19 @@ def test_a_step_ends_when_the_gate_schedules_it_and_the_ranks_keep_together() ->
     assert found("whole", "step_ends", "table", variant="B'", loop_top_barrier=False).verdict is Verdict.VIOLATED
 
 
-def test_the_ranks_are_those_that_the_engine_runs() -> None:
-    """Row by row: here a row has a conjunct and effects more, where a handler decides and hands on."""
-    (composition,) = Plant(TINY, ranks=2).decode_systems.values()
-    engine = composition.system()
-    part = build("ranks", ranks=2)
-    for its, name in HERE.items():
-        rows, ours = ([(r.event, r.sources, r.destination) for r in m.rows] for m in (engine.machine(its), part.machine(name)))
+PLANTS: dict[str, tuple[Plant, System]] = {
+    "own": (Plant(TINY, 2), build("ranks", ranks=2)),
+    "shared": (Plant(TINY_EXPERTS, 2, 2, expert_parallel=4), build_rounds("ranks", ranks=2)),
+    "balanced": (Plant(TINY_EXPERTS, 2, 2, expert_parallel=4, redundant_experts=0), build_rounds("ranks", ranks=2, balances=True)),
+}
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_the_ranks_are_those_that_the_engine_runs(name: str) -> None:
+    plant, part = PLANTS[name]
+    engine = plant.protocol.system()
+    for machine in ("decode_gate", "decode_rank"):
+        rows, ours = ([(r.event, r.sources, r.destination) for r in m.rows] for m in (engine.machine(machine), part.machine(machine)))
         assert rows == ours
 
 
@@ -67,19 +70,6 @@ def test_the_ranks_are_those_that_the_engine_runs() -> None:
 def test_a_step_in_a_round_with_others_is_what_the_worker_believes(balances: bool) -> None:
     found = check(build_rounds(ranks=1, balances=balances).focused("ranks_covered"))
     assert found.findings["ranks_covered"].verdict is Verdict.HOLDS and (found.distinct or 0) > 10_000
-
-
-@pytest.mark.parametrize("redundant", [None, 0])
-def test_the_ranks_of_a_round_are_those_that_the_engine_runs(redundant: int | None) -> None:
-    """Row by row, but that a row looks into the handler of `finish_forward` here."""
-    (composition,) = Plant(TINY_EXPERTS, 2, 2, expert_parallel=4, redundant_experts=redundant).decode_systems.values()
-    engine, part = composition.system(), build_rounds("ranks", ranks=2, balances=redundant is not None)
-    for name, here in HERE.items():
-        rows, ours = ([(r.event, r.sources, r.destination) for r in m.rows] for m in (engine.machine(name), part.machine(here)))
-        changed = [(mine, its) for mine, its in zip(ours, rows) if mine != its]
-        assert [(mine[:2], mine[2]) for mine, _ in changed] == [(its[:2], Rank.COMPUTING) for _, its in changed]
-        assert [row[0] for row in ours[len(rows) :]] == (["exchange_last", "end_handler"] if name == "worker" else [])
-        assert [its[0] for _, its in changed] == (["finish_forward"] if name == "worker" else [])
 
 
 def test_choices_are_named() -> None:

@@ -138,6 +138,7 @@ class Bounds:
         knows_dead: the router knows which P is dead, and posts nothing there; else it may do so, because such news take their time.
         reports: that a decode step is over is a row of D's worker; else it is part of crediting the step's first token.
         decode_ranks: a decode step is a forward of D's ranks, as many as P has, behind a gate, and they report it; else it is one thing.
+        balances: experts move between the ranks of D's that share them, which meet behind every forward.
     """
 
     requests: int
@@ -171,6 +172,7 @@ class Bounds:
     knows_dead: bool = False
     reports: bool = False
     decode_ranks: bool = False
+    balances: bool = False
 
     @property
     def all_blocks(self) -> int:
@@ -208,6 +210,8 @@ class Bounds:
             raise DefinitionError(f"blocks = {self.blocks}: blocks are counted with a prefix cache; set prefixes to 1 or more")
         if self.blocks and self.blocks < self.chunks:
             raise DefinitionError(f"blocks = {self.blocks}: a prompt of {self.chunks} chunks would wait for ever; give at least as many")
+        if self.balances and not (self.decode_ranks and self.shares_experts):
+            raise DefinitionError("balances: experts move between ranks of D's that share them; set decode_ranks and shares_experts")
         if self.crash not in CRASHES:
             raise DefinitionError(f"crash={self.crash!r}: choose one of {', '.join(CRASHES)}")
         if (self.losses or self.crash in ("decode", "any")) and not self.repeats:

@@ -69,6 +69,7 @@ def build(
     knows_dead: bool = False,
     reports: bool = False,
     decode_ranks: bool = False,
+    balances: bool = False,
 ) -> System:
     """The repaired protocol at these bounds; see `bounds.Bounds`. `without` leaves one of `bounds.Rules` out.
 
@@ -78,7 +79,7 @@ def build(
     sizes = (requests, turns, ranks, slots, layers, chunks, decodes, room, full, threads, copies)
     faults = (aborts, deadlines, repeats, losses, errors, suspicions, crash, lives)
     parts = (drafts, control, prefills, asynchronous, mortals, prefixes, blocks, shares_experts)
-    bounds = Bounds(*sizes, *faults, *parts, troubled, knows_dead, reports, decode_ranks)
+    bounds = Bounds(*sizes, *faults, *parts, troubled, knows_dead, reports, decode_ranks, balances)
     return compose(Plane(Rules.all_but(without), bounds))
 
 
@@ -111,7 +112,9 @@ def ranks_of(p: Plane) -> Ranks | None:
     """The ranks of the D's; None where a step is one thing."""
     if not p.bounds.decode_ranks:
         return None
-    return SharedRanks(p, p.bounds.ranks) if p.bounds.shares_experts else Ranks(p, p.bounds.ranks)
+    if p.bounds.shares_experts:
+        return SharedRanks(p, p.bounds.ranks, balances=p.bounds.balances)
+    return Ranks(p, p.bounds.ranks)
 
 
 def _properties(p: Plane, request: Machine, entry: Machine, routing: Machine, scheduling: Machine, working: Machine) -> list[Property]:

@@ -39,6 +39,8 @@ REPORTERS = ("rank", "gate")
 """Who says that a step is over: rank 0, as the engine does it, or the gate."""
 CREDITS = ("credit_token", "credit_last_token", "drop_token")
 """The rows of D's worker that take something of a step's result."""
+HEARS = ("hear_report", "end_update")
+"""Those that take the report of a step."""
 
 
 class AnyStep(IntEnum):
@@ -78,8 +80,8 @@ class Ranks:
         self.rank, self.number = Index("decode_rank", ranks), Range(0, WRAP - 1)
         self.variant, self.forward, self.loop_top_barrier, self.reporter = variant, forward, loop_top_barrier, reporter
         queue, seen = partial(channel, over=self.decode, process=self.process), partial(ghost, process=self.process)
-        self.due = queue("step_due", self.number, 1, cite="decode_engine.py: due")
-        self.report = queue("step_report", self.number, 1, cite="decode_engine.py: finish_step")
+        self.due = queue("step_due", self.number, 1, cite="ours: from D's worker to its gate")
+        self.report = queue("step_report", self.number, 1, cite="ours: from rank 0 to D's worker")
         self.works = seen("rank_works_on", Optional(self.number), over=(self.decode, self.rank))
         self.update = seen("step_of_update", Optional(self.number), over=self.decode)
         self.given = seen("weights_given_to_ranks", Range(0, 1), over=self.decode)
@@ -114,7 +116,8 @@ class Ranks:
             does = list(effects.get(row.event, []))
             if row.destination is s.IDLE and row.event in (*CREDITS, "end_update"):
                 does.append(number[d].set(self.next_number(number[d])))
-            rows.append(handled(row, does) if self.waits or row.event not in CREDITS else hasty(row, does))
+            heard = "prompt" if row.event in HEARS else None
+            rows.append(handled(row, does, decided=heard) if self.waits or row.event not in CREDITS else hasty(row, does))
         return Machine(worker.name, s, rows, copies=worker.copies, final=worker.final, process=worker.process, doc=worker.doc)
 
     def machines(self) -> tuple[Machine, Machine]:
@@ -136,10 +139,11 @@ class Ranks:
         return self._gate(gate), self._rank(table.machine(), batch)
 
     def knowing(self, row: Row, due: Expr, mine: Expr = TRUE) -> Row:
-        """The row of a gate that knows whether D's worker has begun a step, if it is D's (`mine`): it schedules just then."""
+        """The row of a gate that schedules just when D's worker has begun a step; where its instance is none of the D's (`mine`), when it likes."""
+        decided = "prompt" if mine is TRUE else None
         if row.event == "schedule":
-            return handled(row, when(mine, due.receive()))
-        return handled(row, guard=~mine | due.empty) if row.event == "schedule_nothing" else row
+            return handled(row, when(mine, due.receive()), decided=decided)
+        return handled(row, guard=~mine | due.empty, decided=decided) if row.event == "schedule_nothing" else row
 
     def _gate(self, gate: Machine) -> Machine:
         """The gate schedules what D's worker gives it; as reporter it tells what it has found over."""
@@ -215,10 +219,11 @@ class Ranks:
         return asks
 
 
-def handled(row: Row, effects: Iterable[Any] = (), guard: Expr = TRUE) -> Row:
-    """The row with what its handlers hand on, and what they decide by what was handed to them."""
+def handled(row: Row, effects: Iterable[Any] = (), guard: Expr = TRUE, decided: str | None = None) -> Row:
+    """The row with more that it hands on, and asks; `decided`: by whom it is decided then, if by somebody else."""
     more = copy(row)
     more.guard, more.effects = row.guard & guard, [*row.effects, *flatten(effects)]
+    more.decided = row.decided if decided is None else decided
     return more
 
 

@@ -3,9 +3,9 @@
 The number of a step travels with its batch, as its contents do in the engine, where a rank computes when it has left the all_to_all that
 all have entered (`engine/model/transport.py`):
 
-- `finish_forward` commits, and its handler begins to compute: the rank writes into blocks of the step;
-- `exchange_last` is the last exchange of the forward, between the ranks of D: behind it no rank writes any more;
-- `end_handler` returns, and rank 0 reports.
+- `finish_forward` commits, and its handler computes: the rank writes into blocks of the step;
+- `synchronise_forward` is behind the last exchange of the forward, between the ranks of D: from there on the rank writes no more;
+- `end_step`: all ranks of D are through, and rank 0 reports.
 """
 
 from __future__ import annotations
@@ -85,11 +85,11 @@ class SharedRanks(Ranks):
         rows = [handled(row, effects.get(row.event, [])) for row in worker.rows]
         (finish,) = (row for row in rows if row.event == "finish_forward")
         behind, finish.destination = finish.destination, w.COMPUTING
-        after, through = partial(Row, actor="decode", cite="ranks.py: report"), when(own, self.works[d, r].set(None))
+        after, through = partial(Row, actor="decode", cite="ours: reported when all are through"), when(own, self.works[d, r].set(None))
         told = [mine.set(None), when(own & (r == 0) & ~mine.is_none, self.report[d].send(mine.value))]
         if self.forward == "async":
-            rows.append(after("end_handler", w.COMPUTING, behind, TRUE, [through, *told]))
+            rows.append(after("end_step", w.COMPUTING, behind, TRUE, [through, *told]))
         else:
-            rows.append(after("exchange_last", w.COMPUTING, w.EXCHANGING, TRUE, [self.end[i].arrive(), through]))
-            rows.append(after("end_handler", w.EXCHANGING, behind, passed(self.end[i]), told))
+            rows.append(after("synchronise_forward", w.COMPUTING, w.SYNCHRONISING, TRUE, [self.end[i].arrive(), through]))
+            rows.append(after("end_step", w.SYNCHRONISING, behind, passed(self.end[i]), told))
         return Machine("decode_rank", worker.states, rows, copies=worker.copies, initial=worker.initial, process=self.process, doc=worker.doc)

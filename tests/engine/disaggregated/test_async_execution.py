@@ -57,10 +57,10 @@ def test_the_tokens_are_those_of_the_monolithic_pass(ranks: int, prefills: int) 
 
 def test_the_loop_goes_on_while_the_device_computes_and_the_log_is_a_behaviour(tmp_path: Path) -> None:
     policy, cost = Priorities(4, changes=3, rows=3000), Cost(forward_s=0.01, row_s=1e-4)
-    engine = LockstepEngine(WEIGHTS, PLANT, policy=policy, cost=cost, logged=[""], like=PAIR)
+    engine = LockstepEngine(WEIGHTS, PLANT, policy=policy, cost=cost, logged=True, like=PAIR)
     answered(engine, generations(5, seed=4))
     log = tmp_path / "log"
-    engine.ensemble.write_logs({"": log})
+    engine.ensemble.write_log(log)
     judged = conform(log)
     assert judged.conforms and judged.events > 500, judged.reason
     fired = [f"{line['copy']}.{line['event']}" for line in map(json.loads, log.read_text().splitlines()[:-1])]
@@ -113,7 +113,7 @@ def test_a_run_says_that_its_forwards_were_launched(tmp_path: Path, monkeypatch:
 
 def test_in_processes_a_killed_device_comes_back_and_the_log_is_a_behaviour(tmp_path: Path) -> None:
     log = tmp_path / "events.ndjson"
-    service = Disaggregated(PLANT, {"": log}, keeps_records=True)
+    service = Disaggregated(PLANT, log, keeps_records=True)
 
     async def run(wanted: list[Generation], victim: str = "") -> set[Finish | None]:
         handles = [service.submit(generation) for generation in wanted]

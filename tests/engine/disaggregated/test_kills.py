@@ -96,8 +96,7 @@ async def answers(players: Players, count: int) -> list[Finish | None]:
 @pytest.mark.parametrize(("plant", "seed"), [(OWN, 1), (SHARED, 2)], ids=["own-experts", "shared-experts"])
 def test_whoever_is_killed_whenever_every_request_ends_once_and_nothing_is_left(tmp_path: Path, plant: Plant, seed: int) -> None:
     descriptors = len(os.listdir("/proc/self/fd"))
-    logs = {name: tmp_path / f"events{name}.ndjson" for name in ("", *(["decodes"] if plant.shares_experts else []))}
-    with closing(Succession(plant, logs, keeps_records=True)) as service:
+    with closing(Succession(plant, tmp_path / "events.ndjson", keeps_records=True)) as service:
         players = Players(service, seed)
         asyncio.run(asyncio.wait_for(players.play(), PATIENCE_S))
         assert players.killed and all(map(is_gone, players.killed))

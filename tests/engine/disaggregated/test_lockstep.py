@@ -95,17 +95,16 @@ def audited(engine: LockstepEngine) -> Audit:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_every_policy_answers_every_request_and_its_logs_are_behaviours(name: str, tmp_path: Path) -> None:
-    engine = LockstepEngine(WEIGHTS, SIZES, policy=POLICIES[name](), logged=["", "decode0"], like=MORTAL)
+def test_every_policy_answers_every_request_and_its_log_is_a_behaviour(name: str, tmp_path: Path) -> None:
+    engine = LockstepEngine(WEIGHTS, SIZES, policy=POLICIES[name](), logged=True, like=MORTAL)
     for generation in generations(4, seed=1):
         engine.submit(generation)
     engine.run(20_000)
     found = audited(engine)
     assert found.healthy and found.tokens == sum(g.max_tokens for g in generations(4, seed=1))
-    logs = {"": tmp_path / "log", "decode0": tmp_path / "log0"}
-    engine.ensemble.write_logs(logs)
-    judged = [conform(path) for path in logs.values()]
-    assert all(one.conforms and one.events > 100 for one in judged), judged
+    engine.ensemble.write_log(tmp_path / "log")
+    judged = conform(tmp_path / "log")
+    assert judged.conforms and judged.events > 100, judged
 
 
 @pytest.mark.parametrize(
@@ -113,7 +112,7 @@ def test_every_policy_answers_every_request_and_its_logs_are_behaviours(name: st
     [("decode engine 1", 3), ("decode 0 worker 1", 3), ("messager 0", 5)],
 )
 def test_who_is_killed_comes_back_with_nothing_and_every_request_ends(victim: str, dead: int, tmp_path: Path) -> None:
-    engine = LockstepEngine(WEIGHTS, SIZES, seed=len(victim), logged=[""], like=MORTAL)
+    engine = LockstepEngine(WEIGHTS, SIZES, seed=len(victim), logged=True, like=MORTAL)
     for generation in generations(6, seed=2):
         engine.submit(generation)
     engine.step(500)
@@ -126,7 +125,7 @@ def test_who_is_killed_comes_back_with_nothing_and_every_request_ends(victim: st
     found = audited(engine)
     assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ())
     assert {engine.records[key].finish for key in late} == {Finish.LENGTH}
-    engine.ensemble.write_logs({"": tmp_path / "log"})
+    engine.ensemble.write_log(tmp_path / "log")
     judged = conform(tmp_path / "log")
     assert judged.conforms, judged.reason
 

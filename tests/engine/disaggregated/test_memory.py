@@ -46,7 +46,7 @@ class Cells:
     """The cells of the protocol as an engine has them at the moment."""
 
     def __init__(self, engine: LockstepEngine):
-        self._store, self._system = engine.ensemble.drivers[""].store, engine.ensemble.drivers[""].system
+        self._store, self._system = engine.ensemble.driver.store, engine.ensemble.driver.system
         self._variables = {variable.name: variable for variable in self._store.numbering.variables}
 
     def __call__(self, name: str, *where: int) -> Any:
@@ -64,7 +64,7 @@ def differences(engine: LockstepEngine) -> Iterator[str]:
     """Where what a handler keeps is not what the cells say."""
     cells = Cells(engine)
     for name, process in engine.ensemble._processes.items():
-        parts = {part[1:]: engine.ensemble._agents[number] for number, part in process.agents.items()}
+        parts = {part: engine.ensemble._agents[number] for number, part in process.agents.items()}
         for what, kept, said in COMPARED.get(type(process.crew), nothing)(process.crew, parts, cells, engine.plant):
             if kept != said:
                 yield f"{name}, {what}: it keeps {kept}, and the cells say {said}"
@@ -109,13 +109,9 @@ def of_decode(crew: DecodeCrew, parts: Parts, cells: Cells, plant: Plant) -> Com
     entries = {q: cells("entry.state", d, q) for q in range(plant.numbers) if plant.homes.decode_of(q) == d}
     yield "answers", set(engine.answers), {q for q, entry in entries.items() if entry in RESERVING}
     yield "ends of requests that have not ended", {q for q in engine._ended if entries[q] not in (Entry.ENDING, Entry.ANSWERING)}, set()
-    if cells("decode_worker.state", d) in (DecodeWorker.IDLE, DecodeWorker.CREDITING):
-        yield "a step on its way to the ranks, or back", (engine.due, engine.report), (None, None)
     if cells("decode_worker.state", d) is DecodeWorker.CREDITING:
         stepping = {q for q in entries if cells("decode_batch", d, q)}
         yield "tokens that are missing", {q for q in stepping if engine.answers[q].finish is None} - set(engine._tokens), set()
-    if engine.due is not None:
-        yield "report of a step that is not scheduled", engine.report, None
 
 
 COMPARED: dict[type | None, Callable[..., Compared]] = {

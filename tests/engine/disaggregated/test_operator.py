@@ -127,7 +127,7 @@ def test_a_file_of_something_else_is_refused_and_changes_nothing(tmp_path: Path)
 @pytest.mark.live
 def test_processes_map_the_new_weights_and_the_log_is_a_behaviour(new_file: Path, tmp_path: Path) -> None:
     log = tmp_path / "events.ndjson"
-    service = Disaggregated(Plant(TINY, ranks=2, sequences=2, context_tokens=128, mortal=True), {"": log}, keeps_records=True)
+    service = Disaggregated(Plant(TINY, ranks=2, sequences=2, context_tokens=128, mortal=True), log, keeps_records=True)
 
     async def run() -> list[Finish | None]:
         handles = [service.submit(Generation(generation.prompt, 12)) for generation in generations(10, seed=7)]

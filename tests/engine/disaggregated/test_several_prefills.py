@@ -28,7 +28,7 @@ FIRST = {name: LockstepEngine(WEIGHTS, plant) for name, plant in PLANTS.items()}
 
 
 def engine_of(name: str, seed: int = 0) -> LockstepEngine:
-    return LockstepEngine(WEIGHTS, PLANTS[name], seed, logged=[""], like=FIRST[name])
+    return LockstepEngine(WEIGHTS, PLANTS[name], seed, logged=True, like=FIRST[name])
 
 
 def audited(engine: LockstepEngine) -> Audit:
@@ -57,7 +57,7 @@ def test_the_tokens_are_those_of_the_monolithic_pass_and_the_log_is_a_behaviour(
     for key, generation in wanted.items():
         assert [token.id for token in engine.records[key].tokens] == greedy(WEIGHTS, generation.prompt, generation.max_tokens)
     assert audited(engine).healthy
-    engine.ensemble.write_logs({"": tmp_path / "log"})
+    engine.ensemble.write_log(tmp_path / "log")
     judged = conform(tmp_path / "log")
     assert judged.conforms and judged.events > 500, judged.reason
 
@@ -91,7 +91,7 @@ def test_the_death_of_one_harms_no_request_of_the_other(name: str, victim: str, 
     found = audited(engine)
     assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ())
     assert {engine.records[key].finish for key in late} == {Finish.LENGTH}
-    engine.ensemble.write_logs({"": tmp_path / "log"})
+    engine.ensemble.write_log(tmp_path / "log")
     assert conform(tmp_path / "log").conforms
 
 

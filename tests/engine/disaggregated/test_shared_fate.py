@@ -38,7 +38,7 @@ def test_all_end_with_one_and_come_back_with_the_experts_where_they_were_at_firs
 ) -> None:
     """The engine has numbers for 12 requests: those that have one end with an error, the others are posted to those who have come back."""
     monkeypatch.setattr("engine.disaggregated.balancing.INTERVAL_VISITS", 64)
-    engine = LockstepEngine(WEIGHTS, plant(redundant), seed=2, logged=("", "decodes"))
+    engine = LockstepEngine(WEIGHTS, plant(redundant), seed=2, logged=True)
     for generation in generations(16, seed=3, tokens=range(10, 11)):
         engine.submit(generation)
     while engine.open and (sum(len(answer.tokens) for answer in engine.records.values()) < 20 or (redundant and not engine.ledger.rebalances)):
@@ -54,10 +54,9 @@ def test_all_end_with_one_and_come_back_with_the_experts_where_they_were_at_firs
     found = audit(WEIGHTS, engine.records.values(), engine.leaks())
     assert (found.mismatched, found.answered_twice, found.leaks, found.lost) == (0, 0, (), ended[Finish.ERROR])
     assert (len(engine.ledger.rebalances) > moved > 0) if redundant else not engine.ledger.rebalances
-    engine.ensemble.write_logs({"": tmp_path / "log", "decodes": tmp_path / "ranks"})
-    for log in ("log", "ranks"):
-        judged = conform(tmp_path / log)
-        assert judged.conforms, (log, judged.reason)
+    engine.ensemble.write_log(tmp_path / "log")
+    judged = conform(tmp_path / "log")
+    assert judged.conforms, judged.reason
 
 
 class Client:
@@ -88,8 +87,7 @@ class Client:
 
 @pytest.mark.live
 def test_a_killed_rank_and_a_killed_engine_take_both_instances_with_them_and_nothing_else(tmp_path: Path) -> None:
-    logs = {"": tmp_path / "log", "decodes": tmp_path / "ranks.log"}
-    with closing(Disaggregated(plant(1), logs, keeps_records=True)) as service:
+    with closing(Disaggregated(plant(1), tmp_path / "log", keeps_records=True)) as service:
         client = Client(service)
         for seed, victim in enumerate(["decode 0 worker 1", "decode engine 1"]):
             others = {name: child.process.pid for name, child in service.engine.children.items() if name not in GROUP}
@@ -101,8 +99,6 @@ def test_a_killed_rank_and_a_killed_engine_take_both_instances_with_them_and_not
         assert (found.mismatched, found.answered_twice, found.leaks) == (0, 0, ()) and found.k3_kl_mean < 1e-9
         assert all(map(is_gone, client.killed))
         service.stop()
-        assert [path.name for path in service.written] == ["log", "ranks.log", "ranks.life2.log", "ranks.life3.log"]
-        for log in service.written:
-            judged = conform(log)
-            assert judged.conforms, (log, judged.reason)
+        judged = conform(tmp_path / "log")
+        assert judged.conforms, judged.reason
     assert not segments()

@@ -63,8 +63,7 @@ class NoRoom:
 
 def test_an_engine_is_renewed_before_its_numbers_are_used_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four numbers, three turns each, and no room for a second engine at first: thirty requests, and nobody notices."""
-    logs = {system: tmp_path / f"log{system}" for system in ("", "decode0")}
-    with closing(Succession(replace(SMALL, turns=3), logs, keeps_records=True)) as service:
+    with closing(Succession(replace(SMALL, turns=3), tmp_path / "log", keeps_records=True)) as service:
         with monkeypatch.context() as patched:
             no_room = NoRoom()
             patched.setattr(succession, "RESTARTS", 1)
@@ -76,7 +75,7 @@ def test_an_engine_is_renewed_before_its_numbers_are_used_up(tmp_path: Path, mon
         found = audit(weights_of(TINY), service.records, service.leaks())
         assert found.requests == 30 and found.healthy, found
         service.stop()
-        assert [path.name for path in service.written][:4] == ["log", "logdecode0", "log.engine2", "logdecode0.engine2"]
+        assert [path.name for path in service.written][:2] == ["log", "log.engine2"]
         assert all(conform(log).conforms for log in service.written)
     assert not segments()
 
@@ -170,7 +169,7 @@ def test_a_fresh_engine_has_the_orders_that_were_given(tmp_path: Path) -> None:
 
 
 def test_prefill_instances_share_a_decode_instance_and_one_dies_alone(tmp_path: Path) -> None:
-    service = Deployment(prefill=2, decode=1, sequences=4, context_tokens=64).start({"": tmp_path / "events"}, keeps_records=True)
+    service = Deployment(prefill=2, decode=1, sequences=4, context_tokens=64).start(tmp_path / "events", keeps_records=True)
     assert isinstance(service, Succession)
     with closing(service):
 
