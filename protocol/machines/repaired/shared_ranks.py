@@ -10,6 +10,7 @@ all have entered (`engine/model/transport.py`):
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -47,7 +48,8 @@ class SharedRanks(Ranks):
         asks: bool = True,
     ):
         super().__init__(p, ranks, forward=forward, waits=waits)
-        loop, name, process = LOOPS["repaired" if asks else "repaired-without-asking"], "decode_", self.process
+        # Nobody gives up waiting: when a rank dies, its supervisor ends all who share the experts.
+        loop, name, process = replace(LOOPS["repaired" if asks else "repaired-without-asking"], gives_up=False), "decode_", self.process
         index = self.decode if others is None else Index("instance", 1 + others)
         r = self.round = Round.over(loop, "prefill", index, self.rank, process, process, process, name=name)
         self.has_others, self.collective, step = others is not None, "end" if balances else None, Optional(self.number)
