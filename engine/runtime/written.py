@@ -34,7 +34,9 @@ class WrittenLog:
         """A process begins, or begins anew: its part, if there is a log."""
         if self.target is None:
             return None
-        part = self._parts.setdefault(process, tempfile.TemporaryFile("w+b"))
+        if process not in self._parts:
+            self._parts[process] = tempfile.TemporaryFile("w+b")
+        part = self._parts[process]
         part.seek(0, os.SEEK_END)
         self._begun[process] = part.tell()
         return LogFile(part)
