@@ -30,12 +30,12 @@ class Balancing:
     def __init__(self, balance: Balance, tell: Callable[[Rebalance], None]):
         self._balance, self._tell = balance, tell
 
-    @after("decode_rank.enter_balance")
+    @after("decode_rank.enter_balance", finds=False)
     def enter(self, step: Step) -> None:
         """The rank brings what it has counted."""
         self._balance.enter()
 
-    @after("decode_rank.leave_balance")
+    @after("decode_rank.leave_balance", finds=False)
     def leave(self, step: Step) -> None:
         """And goes over to what all have come to."""
         moved = self._balance.leave()

@@ -35,7 +35,7 @@ from .messager import Messager
 from .operator import Command, Operator
 from .plant import Plant
 from .prefill_engine import PrefillEngine, PrepareThread, PreparingThread, Reminder
-from .ranks import Computation, DecodeRank, PrefillRank, SharingRank
+from .ranks import Computation, DecodeForwards, DecodeRank, PrefillRank, SharingRank
 from .rest import DecodeGateRest, DecodeRest, GateRest, LaunchingRest, PartnerRest, WorkerRest
 from .router import Router
 
@@ -96,7 +96,7 @@ class PrefillCrew(Crew):
             return
         cache = self._engine.cache
         cache.check()
-        self._desk.post(OUTSIDE, Held(cache.blocks - cache.free, len(cache)))
+        self._desk.post(OUTSIDE, Held(letter.content.look, cache.blocks - cache.free, len(cache)))
 
     def roles(self, machine: str, copy: tuple[Value, ...]) -> Sequence[object]:
         if machine == "timer":
@@ -128,8 +128,8 @@ class DecodeRankCrew(Crew):
         clock = desk.clock("decode_rank", (decode, rank))
         computation = memory().computation(plant.instance_of(decode), rank, clock)
         kind, rest = (SharingRank, PartnerRest) if plant.shares_experts else (DecodeRank, DecodeRest)
-        own = kind(rank, plant.sequences, plant.step_tokens, computation, plant.captures(rank))
-        self._roles: list[object] = [own, rest(clock)]
+        self._forwards: DecodeForwards = kind(rank, plant.sequences, plant.step_tokens, computation, plant.captures(rank))
+        self._roles: list[object] = [self._forwards, rest(clock)]
         if computation.balance is not None:
             self._roles.append(Balancing(computation.balance, partial(desk.post, OUTSIDE)))
 
@@ -193,4 +193,4 @@ class DecodeCrew(Crew):
     def receive(self, letter: Letter) -> None:
         pool = self._engine.pool
         pool.check()
-        self._desk.post(OUTSIDE, Held(pool.blocks - pool.free, len(self._engine.answers)))
+        self._desk.post(OUTSIDE, Held(letter.content.look, pool.blocks - pool.free, len(self._engine.answers)))

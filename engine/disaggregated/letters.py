@@ -36,13 +36,16 @@ class GivenUp:
 
 @dataclass(frozen=True)
 class Inspect:
-    """To an engine: say what is held, and find nothing wrong with the count of blocks."""
+    """To an engine: say what is held, and find nothing wrong with the count of blocks. `look`: what the answer is to name."""
+
+    look: int = 0
 
 
 @dataclass(frozen=True)
 class Held:
-    """From an engine: blocks that are taken, and requests that it has tables of. False where there are none."""
+    """From an engine: blocks that are taken, and requests that it has tables of; to which look. False where there are none."""
 
+    look: int
     blocks: int
     requests: int
 

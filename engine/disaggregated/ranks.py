@@ -174,10 +174,12 @@ class DecodeForwards:
         """The forward is over: choose the next tokens, once an instance."""
         work, self._work, computed = self._work, None, self._computation.leave()
         if work is not None and self._rank == 0:
-            self._tokens = {} if computed is None else self._choose(work, computed)
+            self._tokens = self._choose(work, computed) if work.requests else {}
 
-    def _choose(self, work: Work, computed: Floats) -> StepTokens:
+    def _choose(self, work: Work, computed: Floats | None) -> StepTokens:
         """The tokens that each row of the batch has come to."""
+        if computed is None:
+            raise EngineError(f"forward {work.number} has come to nothing, as its ranks have been stopped")
         logits, found = iter(computed), {}
         routes: list[list[Integers] | None] = [None] * len(work.requests)
         if self._captures:

@@ -113,4 +113,5 @@ class DecodeGateRest(GateRest):
         """Wake the ranks that come along with a batch of another instance: a letter to each of their processes. The next step is not due yet."""
         for process in self._partners:
             self._post(process)
+        self._clock.forget()
         self.rest(step)

@@ -33,6 +33,8 @@ LISTEN_S = 0.2
 """How long the listening thread waits for a letter before it looks whether it is to end."""
 LOOK_AGAIN_S = 0.05
 """Before an engine that still holds something is asked again."""
+ASK_AGAIN_S = 1.0
+"""Before one that has not answered is asked again: a letter to a process that is dead at the moment is lost."""
 
 
 logger = logging.getLogger(__name__)
@@ -75,7 +77,7 @@ class Disaggregated(Operated):
         self.records = self.ledger.records
         """What has come of the requests, by their keys, if that is kept."""
         self._handles: dict[int, Handle] = {}
-        self._held = queue.SimpleQueue[tuple[str, Held]]()
+        self._held, self._looks = queue.SimpleQueue[tuple[str, Held]](), count(1)
         self._orders, self._obeyed = threading.RLock(), queue.SimpleQueue[Order | EngineError]()
         self._taken, self._deaths = 0, Counter[str]()
         self.failure: EngineError | None = None
@@ -174,18 +176,19 @@ class Disaggregated(Operated):
         return held
 
     def _look_for_leaks(self) -> list[str]:
-        asked = [*prefill_engines(self.plant), *decode_engines(self.plant)]
-        for name in asked:
-            self.engine.send(name, Inspect())
-        found = []
-        for _ in asked:
-            try:
-                name, held = self._held.get(timeout=ANSWER_S)
-            except queue.Empty:
-                raise EngineError(f"an engine has not said for {ANSWER_S:g} s what it holds; try again on a machine that is less busy") from None
-            if held:
-                found.append(f"{name}: {held}")
-        return found
+        found: dict[str, Held] = {}
+        asked, look, until = [*prefill_engines(self.plant), *decode_engines(self.plant)], next(self._looks), self._clock.now() + ANSWER_S
+        while missing := [name for name in asked if name not in found]:
+            if self._clock.now() > until:
+                raise EngineError(f"{missing[0]} has not said for {ANSWER_S:g} s what it holds; try again on a machine that is less busy")
+            for name in missing:
+                self.engine.send(name, Inspect(look))
+            with suppress(queue.Empty):
+                while not found.keys() >= set(asked):
+                    name, held = self._held.get(timeout=ASK_AGAIN_S)
+                    if held.look == look:
+                        found[name] = held
+        return [f"{name}: {held}" for name, held in found.items() if held]
 
     def stop(self) -> Usage:
         """End in good order, with the log written: how many rows were fired, and what they took."""

@@ -9,7 +9,8 @@ A row that only reads the server's cells, and stores to none but cells at home h
 brings all changes up to the moment at which it was sent, so the row read what was so then; nobody else sees what it
 stores; and since that moment this process has loaded no register from which it could have learnt of something later. So the row belongs
 at that moment, behind the process's earlier rows: an order of rows that the model has. (Own `alive` flags do not count: who looks
-at one is alive.) Only what lies beside the cells, its cargo, would have to be asked for.
+at one is alive.) Only what lies beside the cells, its cargo, would have to be asked for. A row that touches nothing but cells at home may belong
+there as well: a later row of the process that does is behind it.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class LiveStore(Store):
         self.finds = True
         """Whether somebody looks at the cargo of the row that is being fired."""
         self.since: float | None = None
-        """The moment at which the last row belongs, if that is an earlier one."""
+        """The moment at which the last row may belong, if that is an earlier one."""
         self.written: list[Key] = []
         """Cells that rows of this process have stored to since this was last emptied."""
 
@@ -151,7 +152,7 @@ class LiveStore(Store):
         Raises:
             Stale: nothing has been written; what is known is newer now.
         """
-        self.since = None
+        self.since = None if self._leaves or self._registers_after == self._client.heard else self._client.heard_at
         found = self._commit_shared(writes, seen, cargo) if self._leaves else super().commit(writes, seen, cargo)
         self.written += [(number, place) for number, place, _ in writes]
         return found if self.finds else UNASKED

@@ -34,6 +34,7 @@ def build() -> System:
         Row("look", Reader.READING, Reader.READING, process.is_alive(), [read.set(box)], "reader", under=lock),
         Row("see_flag", Reader.READING, Reader.READING, flag, [read.set(0)], "reader"),
         Row("raise_flag", Reader.READING, Reader.READING, True, [flag.set(True)], "reader"),
+        Row("forget", Reader.READING, Reader.READING, True, [read.set(0)], "reader"),
     ]
     return System("small", [Machine("reader", Reader, rows, process=process, final=Reader.READING)])
 
@@ -90,6 +91,16 @@ def test_a_row_that_stores_at_home_belongs_at_the_moment_of_the_last_message(con
     process.put(1)
     assert read(process.fire("look")) == 0
     assert process.store.since == process.client.heard_at > 0
+
+
+def test_a_row_that_touches_only_what_is_at_home_may_come_before_one_that_belongs_earlier(connect: Connect, segment: Segment) -> None:
+    """Of another process a row may lie between the two, which the second must not come behind."""
+    process = Station(connect, segment)
+    assert process.fire("forget") is not None
+    heard = process.store.since
+    assert process.fire("look") is not None and process.store.since == heard == process.client.heard_at
+    segment.cells[DIRECTORY.memory_place(FLAG)] = 1
+    assert process.fire("see_flag") is not None and process.fire("forget") is not None and process.store.since is None
 
 
 def test_what_was_heard_is_what_is_read(connect: Connect, segment: Segment) -> None:

@@ -51,9 +51,9 @@ def test_a_step_ends_when_the_gate_schedules_it_and_the_ranks_keep_together() ->
 
 
 PLANTS: dict[str, tuple[Plant, System]] = {
-    "own": (Plant(TINY, 2), build("ranks", ranks=2)),
-    "shared": (Plant(TINY_EXPERTS, 2, 2, expert_parallel=4), build_rounds("ranks", ranks=2)),
-    "balanced": (Plant(TINY_EXPERTS, 2, 2, expert_parallel=4, redundant_experts=0), build_rounds("ranks", ranks=2, balances=True)),
+    "own": (Plant(TINY, 2, mortal=True), build("ranks", ranks=2)),
+    "shared": (Plant(TINY_EXPERTS, 2, 2, expert_parallel=4, mortal=True), build_rounds("ranks", ranks=2)),
+    "balanced": (Plant(TINY_EXPERTS, 2, 2, expert_parallel=4, redundant_experts=0, mortal=True), build_rounds("ranks", ranks=2, balances=True)),
 }
 
 

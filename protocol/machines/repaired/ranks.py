@@ -143,7 +143,8 @@ class Ranks:
         decided = "prompt" if mine is TRUE else None
         if row.event == "schedule":
             return handled(row, when(mine, due.receive()), decided=decided)
-        return handled(row, guard=~mine | due.empty, decided=decided) if row.event == "schedule_nothing" else row
+        nothing = due.empty if mine is TRUE else ~mine | due.empty
+        return handled(row, guard=nothing, decided=decided) if row.event == "schedule_nothing" else row
 
     def _gate(self, gate: Machine) -> Machine:
         """The gate schedules what D's worker gives it; as reporter it tells what it has found over."""

@@ -19,11 +19,13 @@ import pytest
 import engine as engine_package
 from engine.audit import audit
 from engine.binding import after, bound_rows
-from engine.disaggregated.crews import DecodeCrew, MessagerCrew, PrefillCrew, RouterCrew
+from engine.disaggregated.crews import DecodeCrew, DecodeRankCrew, MessagerCrew, PrefillCrew, RouterCrew
 from engine.disaggregated.hunt import SMALL
 from engine.disaggregated.lockstep import LockstepEngine
 from engine.disaggregated.messager import Messager
 from engine.disaggregated.plant import Plant
+from engine.model.config import TINY_EXPERTS
+from engine.model.weights import seeded
 from engine.runtime.lockstep import LockstepAgent
 from engine.step import Step
 from protocol.machines.repaired.decode import DecodeWorker
@@ -39,6 +41,7 @@ PLANTS: dict[str, dict[str, Any]] = {
     "2P1D": {"prefills": 2, "prefix_cache": True},
     "drafts": {"drafts": 2},
     "launched": {"asynchronous": True},
+    "shared": {"config": TINY_EXPERTS, "decodes": 2, "expert_parallel": 4, "redundant_experts": 1},
 }
 
 
@@ -114,11 +117,18 @@ def of_decode(crew: DecodeCrew, parts: Parts, cells: Cells, plant: Plant) -> Com
         yield "tokens that are missing", {q for q in stepping if engine.answers[q].finish is None} - set(engine._tokens), set()
 
 
+def of_decode_rank(crew: DecodeRankCrew, parts: Parts, cells: Cells, plant: Plant) -> Compared:
+    (_, where) = next(iter(parts))
+    batch = cells("decode_worker_batch" if plant.shares_experts else "decode_rank_batch", *where)
+    yield "the step in hand", crew._forwards._work is not None, batch is not None
+
+
 COMPARED: dict[type | None, Callable[..., Compared]] = {
     RouterCrew: of_router,
     PrefillCrew: of_prefill,
     MessagerCrew: of_messager,
     DecodeCrew: of_decode,
+    DecodeRankCrew: of_decode_rank,
 }
 
 
@@ -126,7 +136,9 @@ COMPARED: dict[type | None, Callable[..., Compared]] = {
 @pytest.mark.parametrize("name", PLANTS)
 def test_handlers_keep_of_a_request_what_the_cells_say(name: str, seed: int) -> None:
     """At every turn, with clients that give up and processes that die."""
-    engine, rng = LockstepEngine(WEIGHTS, replace(SMALL, context_tokens=128, **PLANTS[name]), seed), random.Random(f"{name} {seed}")
+    plant, rng = replace(SMALL, context_tokens=128, **PLANTS[name]), random.Random(f"{name} {seed}")
+    weights = seeded(plant.config, 0)
+    engine = LockstepEngine(weights, plant, seed)
     keys = [engine.submit(generation) for generation in generations(8, seed=4)]
     for rows, mishap in sorted((rng.randrange(1600), k) for k in range(6)):
         walk(engine, rows)
@@ -138,7 +150,7 @@ def test_handlers_keep_of_a_request_what_the_cells_say(name: str, seed: int) -> 
     walk(engine, 20_000)
     engine.run(20_000)
     assert list(differences(engine)) == []
-    found = audit(WEIGHTS, engine.records.values(), engine.leaks())
+    found = audit(weights, engine.records.values(), engine.leaks())
     assert (found.mismatched, found.answered_twice, found.leaks, engine.open) == (0, 0, (), [])
     assert all(engine.records[key].ends for key in keys)
 
