@@ -21,6 +21,7 @@ the versions of the real system do instead; [the page](repaired.md) is made from
 | ranked, ranked-aborts | a step of D is a forward of its rank, behind a gate; the client gives up |
 | ranked-control, ranked-crash | the same, with an operator; deep: with a D that crashes |
 | ranked-shared, ranked-balanced | deep: the same with two D's that share experts, whose steps are rounds of all ranks; experts move |
+| ranked-shared-crash | deep: one of these dies, and the other is ended with it |
 | reports, reports-drafts | that a step of D is over is a row of its own, as the engine has it: two requests; with drafts, turns and aborts |
 | reports-crash, reports-aborts | the same, with an operator and a D that crashes; deep: two requests, and clients that give up |
 | crash-of-any | P and D die, one of them or both |
@@ -185,6 +186,7 @@ WHOLE = [
     kept("ranked-shared", "report_of_another_step", 1_729_035, None, deep=True),
     kept("ranked-shared", "step_ends", 1_729_035, None, deep=True),
     kept("ranked-shared", "requests_answered", 1_729_035, None, deep=True),
+    kept("ranked-shared-crash", "rank_works_after_step", 68_129_514, None, deep=True),
     kept("ranked-balanced", "rank_works_after_step", 1_727_523, None, deep=True),
     kept("ranked-balanced", "step_ends", 1_727_523, None, deep=True),
     kept("ranked-balanced", "requests_answered", 1_727_523, None, deep=True),

@@ -34,6 +34,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "ranked-control": {"decode_ranks": True, "control": True},
     "ranked-crash": {"decode_ranks": True, "crash": "decode", "repeats": True},
     "ranked-shared": {"decode_ranks": True, "decodes": 2, "shares_experts": True},
+    "ranked-shared-crash": {"decode_ranks": True, "decodes": 2, "shares_experts": True, "crash": "decode", "repeats": True},
     "ranked-balanced": {"decode_ranks": True, "decodes": 2, "shares_experts": True, "balances": True},
     "reports": {"requests": 2, "room": 2, "reports": True},
     "reports-aborts": {"requests": 2, "room": 2, "aborts": True, "reports": True},
