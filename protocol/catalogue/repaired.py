@@ -187,6 +187,7 @@ WHOLE = [
     kept("ranked-shared", "step_ends", 1_729_035, None, deep=True),
     kept("ranked-shared", "requests_answered", 1_729_035, None, deep=True),
     kept("ranked-shared-crash", "rank_works_after_step", 68_129_514, None, deep=True),
+    kept("ranked-shared-crash", "requests_answered", 68_129_514, None, deep=True),
     kept("ranked-balanced", "rank_works_after_step", 1_727_523, None, deep=True),
     kept("ranked-balanced", "step_ends", 1_727_523, None, deep=True),
     kept("ranked-balanced", "requests_answered", 1_727_523, None, deep=True),
