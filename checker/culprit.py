@@ -20,9 +20,9 @@ Fault = tuple[int, str]
 Counts = Mapping[str, tuple[int, int]]
 """The copies with more or fewer rows than the last line says: how many it says, and how many there are."""
 ENOUGH = 100
-"""So many rows behind a fault have to fit when it is taken back; all, where fewer follow."""
-WINDOW = 4 * ENOUGH
-"""Lines among which these rows are looked for: others overlap with them."""
+"""So many rows behind a fault, and behind the farthest dead end, have to fit when it is taken back; all, where fewer follow."""
+WINDOW = 4
+"""Among so many times as many lines these rows are looked for: others overlap with them."""
 PARTNERS = 3
 """With so many rows of its copy behind it a line may have been exchanged."""
 
@@ -37,7 +37,7 @@ def accuse(ordering: Ordering, ends: Sequence[DeadEnd], counts: Counts) -> Fault
         # As the search has put them, and as the log has them: overlapping rows behind the suspect may have been put before it.
         for tried in (order, earlier):
             ordering.go_to(tried)
-            inquest = Inquest(ordering, end, counts)
+            inquest = Inquest(ordering, end, counts, ENOUGH + ends[-1].placed - end.placed)
             finding = "" if inquest.fits() else inquest.confirmed()
             if finding:
                 return end.suspect + 1, "; ".join([inquest.why(), finding, *told])
@@ -47,11 +47,11 @@ def accuse(ordering: Ordering, ends: Sequence[DeadEnd], counts: Counts) -> Fault
 
 
 class Inquest:
-    """The state in which an order of rows ends, and what is left of the log."""
+    """The state in which an order of rows ends, and what is left of the log. `enough`: rows that have to fit when a fault is taken back."""
 
-    def __init__(self, ordering: Ordering, end: DeadEnd, counts: Counts):
+    def __init__(self, ordering: Ordering, end: DeadEnd, counts: Counts, enough: int):
         self._state, self._rows, self._events, self._counts = ordering.state, ordering.rows, ordering.events, counts
-        self._heads, self._k, self._rest = end.heads, end.suspect, ordering.rest(WINDOW)
+        self._heads, self._k, self._enough, self._rest = end.heads, end.suspect, enough, ordering.rest(WINDOW * enough)
         self._event = self._events[self._k]
 
     def fits(self) -> bool:
@@ -117,7 +117,7 @@ class Inquest:
 
     def _goes_on(self, events: Sequence[Event]) -> bool:
         search = Ordering(self._rows, self._state, events)
-        fits = not search.run(ENOUGH if len(events) > ENOUGH else None)
+        fits = not search.run(self._enough if len(events) > self._enough else None)
         search.take_back()
         return fits
 
