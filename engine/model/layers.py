@@ -48,7 +48,8 @@ def product(x: Floats, matrix: Floats) -> Floats:
 
 def rms_norm(x: Floats, weight: Floats, eps: float, narrow: Narrow = exact) -> Floats:
     """x / sqrt(mean(x^2) + eps) * weight, over the last axis."""
-    return narrow(x * (1 / np.sqrt(np.mean(np.square(x), axis=-1, keepdims=True) + np.float32(eps))) * weight)
+    scale: Floats = np.reciprocal(np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(eps)))
+    return narrow(x * scale * weight)
 
 
 @dataclass(frozen=True)
