@@ -106,7 +106,11 @@ class Player:
     @property
     def events(self) -> Path | None:
         """Where the event log goes; None where there is none."""
-        return None if self.url or self.monolithic else self.log or EVENTS
+        return None if self.url or self.monolithic else self._events
+
+    @property
+    def _events(self) -> Path:
+        return self.log or EVENTS
 
     def play(self, load: Load, shown: Progress) -> Played:
         """Play it, showing how far it is.
@@ -165,7 +169,7 @@ class Player:
         from engine.forward_signal.run import run_live
         from engine.load import bench
 
-        log, speed = self.log or EVENTS, load.traffic.speed
+        log, speed = self._events, load.traffic.speed
         timed, plan = bench.at_their_times(requests, load.traffic), SignalPlan(self.ranks, self.variant)
         if self.lockstep is not None:
             measured, details = self.lockstep.signal(timed, plan, speed, log)

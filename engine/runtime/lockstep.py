@@ -99,7 +99,7 @@ class Lockstep:
 
     def __init__(self, agents: Sequence[LockstepAgent], time: VirtualTime, policy: Policy):
         self._agents, self._time, self._policy = list(agents), time, policy
-        self.readiness = Readiness(agents[0].driver, [a.copy for a in agents], self._fires, self._rouse)
+        self._readiness = Readiness(agents[0].driver, [a.copy for a in agents], self._fires, self._rouse)
         self._declined: set[int] = set()
         self._heeded: dict[int, frozenset[str]] = {}
         self.last = 0
@@ -112,7 +112,7 @@ class Lockstep:
         names = self._agents[number].clock.heeds
         if names is not None and names is not self._heeded.get(number):
             self._heeded[number] = names
-            self.readiness.heed(number, names)
+            self._readiness.heed(number, names)
 
     def _rouse(self, number: int, variable: str) -> None:
         self._agents[number].clock.rouse(variable)
@@ -133,7 +133,7 @@ class Lockstep:
         """
         now = self._time.now
         while True:
-            able = [k for k in self.readiness.able() if k not in self._declined and self._agents[k].is_awake(now)]
+            able = [k for k in self._readiness.able() if k not in self._declined and self._agents[k].is_awake(now)]
             if not able:
                 return False
             chosen = self._policy.turn(able)
